@@ -1,0 +1,3 @@
+"""hypertape: a market-data warehouse that can prove every bar is there and right."""
+
+__version__ = "0.1.0"

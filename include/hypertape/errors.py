@@ -1,0 +1,238 @@
+"""Every error hypertape raises, in one tree.
+
+HypertapeError
+├── TransientError            worth trying again: the retry policy retries these
+│   ├── SourceUnavailable     the vendor did not answer, or answered with a server error
+│   ├── RateLimited           the vendor asked us to slow down
+│   ├── DatabaseUnreachable   no server answers at the address
+│   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
+└── TerminalError             trying again changes nothing: the retry policy fails at once
+    ├── BadInput              an argument, file or cell that cannot be used
+    │   ├── UnknownMarket, UnknownTicker, UnknownInterval, UnknownSource
+    │   ├── SourceFileMissing, SourceFileEmpty
+    │   └── BadSetting        a setting of the environment
+    ├── SourceSchemaChanged   the vendor's answer has another shape than it had
+    ├── NoData                the vendor knows the ticker and has nothing for the window
+    ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
+    ├── SuspectScale          prices look ×1000 or ÷100 of the stored neighbours; nothing was written
+    ├── CheckFailed           a critical quality check found bad data
+    ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
+    ├── DatabaseRefused       wrong password, missing role, missing permission
+    ├── DiskFull              the server or the state directory has no room
+    ├── SchemaMissing         the warehouse has no (or an older) schema
+    ├── MigrationChanged      a migration that already ran has another text now
+    ├── TierChanged           the schema was built on the other tier
+    └── ServerFailed          the embedded server does not start
+
+The class docstring is the default message. An error carries where it happened, and its message ends with what to
+do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class HypertapeError(Exception):
+    """Something went wrong in hypertape."""
+
+    exit_code: ClassVar[int] = 1
+    next_step: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        next_step: str | None = None,
+        market: str | None = None,
+        ticker: str | None = None,
+        interval: str | None = None,
+        window: object | None = None,
+    ) -> None:
+        self.what = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.advice = type(self).next_step if next_step is None else next_step
+        self.market = market
+        self.ticker = ticker
+        self.interval = interval
+        self.window = window
+        super().__init__(self._text())
+
+    @property
+    def where(self) -> str:
+        """Return market, ticker, interval and window as far as they are known: `vn VIC 1d [a, b)`."""
+        known = (self.market, self.ticker, self.interval, self.window)
+        return " ".join(str(part) for part in known if part is not None)
+
+    def _text(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        what = self.what.rstrip(".")
+        advice = f" {self.advice}" if self.advice else ""
+        return f"{what}{place}.{advice}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Airflow and multiprocessing pickle exceptions; keyword-only arguments need help.
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+
+def _rebuild(kind: type[HypertapeError], state: dict[str, object]) -> HypertapeError:
+    error = kind.__new__(kind)
+    error.__dict__.update(state)
+    Exception.__init__(error, error._text())
+    return error
+
+
+class TransientError(HypertapeError):
+    """Something failed that may work when tried again."""
+
+    exit_code = 75  # EX_TEMPFAIL
+    next_step = "Try again in a moment."
+
+
+class TerminalError(HypertapeError):
+    """Something failed that will fail again until it is changed."""
+
+
+class SourceUnavailable(TransientError):
+    """The source did not answer."""
+
+    next_step = "Try again later, or name another source with --source."
+
+
+class RateLimited(TransientError):
+    """The source asked us to slow down."""
+
+    next_step = "Wait before trying again, or lower the source's pool size."
+
+
+class DatabaseUnreachable(TransientError):
+    """No database server answers."""
+
+    next_step = "Start it (`hypertape db up`) or correct HYPERTAPE_DATABASE_URL."
+
+
+class DatabaseBusy(TransientError):
+    """The database could not serve the statement now."""
+
+
+class BatchIncomplete(TransientError):
+    """Some tickers of the batch failed; the others are stored."""
+
+    next_step = "A retry fetches only the failed ones."
+
+
+class BadInput(TerminalError):
+    """The input cannot be used."""
+
+    exit_code = 2
+
+
+class UnknownMarket(BadInput):
+    """There is no such market."""
+
+    @classmethod
+    def named(cls, name: str, valid: Iterable[str]) -> UnknownMarket:
+        """Build the error for `name`, listing the valid markets."""
+        return cls(f"There is no market {name!r}", next_step=f"Markets: {', '.join(sorted(valid))}.")
+
+
+class UnknownTicker(BadInput):
+    """The market has no such ticker."""
+
+    next_step = "List the market's tickers in include/hypertape/markets/tickers, or correct the spelling."
+
+
+class UnknownInterval(BadInput):
+    """There is no such interval."""
+
+
+class UnknownSource(BadInput):
+    """There is no such source."""
+
+
+class SourceFileMissing(BadInput):
+    """The source's file or directory does not exist."""
+
+    next_step = "Check --source-dir: it holds one directory per ticker with 1D.csv, 1h.csv or 1m.csv."
+
+
+class SourceFileEmpty(BadInput):
+    """The source's file is empty."""
+
+    next_step = "Export it again: a bar file has a header line and one line per bar."
+
+
+class BadSetting(BadInput):
+    """A setting of the environment cannot be used."""
+
+
+class SourceSchemaChanged(TerminalError):
+    """The source's answer has another shape than expected."""
+
+    next_step = "Compare the raw answer with the source's documentation; the parser needs an update."
+
+
+class NoData(TerminalError):
+    """The source has no bars for the window."""
+
+    next_step = "Check the ticker's listing dates, or try another source."
+
+
+class BatchRefused(TerminalError):
+    """Some tickers of the batch failed for good; the others are stored."""
+
+    next_step = "See each ticker's error in `load`."
+
+
+class SuspectScale(TerminalError):
+    """The prices look scaled against the stored neighbour bars; nothing was written."""
+
+    next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
+
+
+class CheckFailed(TerminalError):
+    """A critical quality check failed."""
+
+    exit_code = 3
+    next_step = "Read the report (`hypertape report --output report.html`) for the offending keys."
+
+
+class CheckBroken(TerminalError):
+    """A quality rule does not run."""
+
+    next_step = "This is a defect of the rule, not of the data: see its error in `quality_result`."
+
+
+class DatabaseRefused(TerminalError):
+    """The database refused the connection or the statement."""
+
+    next_step = "Check user, password and permissions in HYPERTAPE_DATABASE_URL."
+
+
+class DiskFull(TerminalError):
+    """There is no room left on the disk."""
+
+    next_step = "Free room (nothing of the interrupted load was stored), then run it again."
+
+
+class SchemaMissing(TerminalError):
+    """The warehouse schema is missing or older than this program."""
+
+    next_step = "Run `hypertape schema apply`."
+
+
+class MigrationChanged(TerminalError):
+    """A migration that already ran has another text now."""
+
+    next_step = "Restore its text and write the change as a new migration."
+
+
+class TierChanged(TerminalError):
+    """The schema was built on another tier than the server offers now."""
+
+    next_step = "Point HYPERTAPE_DATABASE_URL at a new database and load or copy the bars into it."
+
+
+class ServerFailed(TerminalError):
+    """The embedded PostgreSQL server does not start."""

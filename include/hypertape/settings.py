@@ -1,0 +1,67 @@
+"""Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`.
+
+| variable | meaning |
+|---|---|
+| HYPERTAPE_DATABASE_URL | the warehouse; wins over everything. AIRFLOW_CONN_HYPERTAPE_DB comes next, then the embedded server |
+| HYPERTAPE_STATE_DIR | everything this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
+| HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
+| HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
+| HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
+| HYPERTAPE_LANDING_DAYS | days landed files are kept |
+| HYPERTAPE_BATCH_SIZE | tickers per batch |
+| HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
+| HYPERTAPE_SOURCE | source used instead of each market's first one: `sample`, `csv_tree`, `yahoo` |
+| HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
+| HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hypertape.errors import BadSetting
+
+
+class Settings(BaseSettings):
+    """One snapshot of the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="HYPERTAPE_", extra="ignore", frozen=True)
+
+    database_url: str | None = None
+    state_dir: Path = Path(".hypertape")
+    pg_bindir: Path | None = None
+    extension_dir: Path | None = None
+    landing_url: str | None = None
+    landing_days: int = Field(default=7, ge=0)
+    batch_size: int = Field(default=50, ge=1, le=10_000)
+    overlap_bars: int = Field(default=10, ge=0)
+    source: str | None = None
+    source_dir: Path | None = None
+    legacy_scale: bool = False
+
+    @property
+    def landing(self) -> str:
+        """The fsspec URL of the landing area."""
+        return self.landing_url or (self.state_dir.absolute() / "landing").as_uri()
+
+    @property
+    def given_dsn(self) -> str | None:
+        """The DSN the environment names, or None when the embedded server is meant."""
+        return self.database_url or os.environ.get("AIRFLOW_CONN_HYPERTAPE_DB")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `overrides` (None means not given) win. Raises BadSetting naming the variable."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "HYPERTAPE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise BadSetting(
+            f"{name}={first.get('input')!r} cannot be used: {first['msg']}", next_step="Correct or unset it."
+        ) from error

@@ -1,0 +1,207 @@
+"""The schema runner: one transaction, an advisory lock, frozen hashes.
+
+`sql/bootstrap.sql` runs first, then `tier/both` and the tier's own functions, then `migrations/NNNN_*.sql` once each,
+then `repeatable/*.sql` whenever one of their texts changed. A script named `*.market.sql` runs once per market, with the
+market's names filled in for its placeholders, so a new market needs no new script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg import sql
+
+from hypertape import __version__
+from hypertape.errors import MigrationChanged, SchemaMissing, TierChanged
+from hypertape.model import Interval, Market
+from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.queries import query, sql_directory
+
+Connection = psycopg.Connection[Any]
+
+_LOCK = "hypertape/schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script of `sql/`, for one market when its text is a template."""
+
+    kind: str
+    name: str
+    text: str
+    market: Market | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its key in `schema_migration`."""
+        return (self.name, self.market.code if self.market else "")
+
+    @property
+    def label(self) -> str:
+        """Its name for people: `0003_bars.market.sql (vn)`."""
+        return f"{self.name} ({self.market.code})" if self.market else self.name
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the text as it lies in the file."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def statement(self) -> sql.Composable:
+        """The text with the market's names filled in."""
+        template = sql.SQL(cast(LiteralString, self.text))
+        return template.format(**_names(self.market)) if self.market else template
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptStatus:
+    """What `hypertape schema status` shows of one script; `state` is applied, pending or changed."""
+
+    script: Script
+    state: str
+
+
+def tier(connection: Connection) -> str:
+    """Return `timescaledb` (Community edition) or `plain`: the one place that asks."""
+    with translate_errors(connection):
+        row = connection.execute("select hypertape.server_tier()").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
+    """Bring the schema up to date and return the labels of the scripts that ran (none when nothing changed).
+
+    Two appliers at once wait for each other. Everything happens in one transaction: a failure leaves the schema as it
+    was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises.
+    """
+    markets = tuple(markets)
+    with translate_errors(connection), connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
+        connection.execute("set local client_min_messages = warning")
+        connection.execute("set local search_path = public, shim, bars")
+        connection.execute(cast(LiteralString, (sql_directory() / "bootstrap.sql").read_text(encoding="utf-8")))
+        ledger = _ledger(connection)
+        current = tier(connection)
+        _refuse_other_tier(connection, current)
+        pending = _pending(scripts(current, markets), ledger)
+        for script in pending:
+            connection.execute(script.statement())
+            _record(connection, script, current)
+        _register(connection, markets)
+        _name_search_path(connection)
+    return [script.label for script in pending]
+
+
+def status(connection: Connection, markets: Iterable[Market]) -> list[ScriptStatus]:
+    """Compare every script with the ledger. Raises SchemaMissing when nothing was ever applied."""
+    with translate_errors(connection):
+        if connection.execute("select to_regclass('public.schema_migration')").fetchone() == (None,):
+            raise SchemaMissing("The warehouse has no schema yet")
+        ledger = _ledger(connection)
+        known = scripts(tier(connection), tuple(markets))
+    states = {None: "pending"}
+    return [
+        ScriptStatus(script, states.get(found) or ("applied" if found == script.sha256 else "changed"))
+        for script in known
+        for found in [ledger.get(script.key)]
+    ]
+
+
+def verify(connection: Connection, markets: Iterable[Market]) -> None:
+    """Raise unless every script is applied with the text it has now: SchemaMissing, MigrationChanged, TierChanged."""
+    behind = [entry for entry in status(connection, markets) if entry.state != "applied"]
+    _refuse_other_tier(connection, tier(connection))
+    changed = [entry.script for entry in behind if entry.state == "changed" and entry.script.kind == "migration"]
+    if changed:
+        raise _changed(changed)
+    if behind:
+        raise SchemaMissing(f"The schema is behind by: {', '.join(entry.script.label for entry in behind)}")
+
+
+def scripts(current_tier: str, markets: tuple[Market, ...]) -> list[Script]:
+    """Every script in the order it runs on this tier."""
+    root = sql_directory()
+    folders = (
+        ("function", root / "tier" / "both"),
+        ("function", root / "tier" / current_tier),
+        ("migration", root / "migrations"),
+        ("repeatable", root / "repeatable"),
+    )
+    return [script for kind, folder in folders for script in _read(kind, folder, markets)]
+
+
+def _read(kind: str, folder: Path, markets: tuple[Market, ...]) -> Iterator[Script]:
+    for path in sorted(folder.glob("*.sql")):
+        name = f"{folder.name}/{path.name}"
+        text = path.read_text(encoding="utf-8")
+        if path.name.endswith(".market.sql"):
+            yield from (Script(kind, name, text, market) for market in markets)
+        else:
+            yield Script(kind, name, text)
+
+
+def _pending(known: list[Script], ledger: dict[tuple[str, str], str]) -> list[Script]:
+    """Scripts that must run: new migrations, changed functions, and all repeatables when one of them changed."""
+    changed = [s for s in known if s.kind == "migration" and ledger.get(s.key, s.sha256) != s.sha256]
+    if changed:
+        raise _changed(changed)
+    stale = {script.key for script in known if ledger.get(script.key) != script.sha256}
+    renew = any(script.key in stale for script in known if script.kind in ("migration", "repeatable"))
+    return [s for s in known if s.key in stale or (renew and s.kind == "repeatable")]
+
+
+def _changed(migrations: list[Script]) -> MigrationChanged:
+    names = ", ".join(script.label for script in migrations)
+    return MigrationChanged(f"{names} already ran here and has another text now")
+
+
+def _ledger(connection: Connection) -> dict[tuple[str, str], str]:
+    rows = connection.execute("select name, market, sha256 from public.schema_migration").fetchall()
+    return {(name, market): digest for name, market, digest in rows}
+
+
+def _refuse_other_tier(connection: Connection, current: str) -> None:
+    rows = connection.execute("select distinct tier from public.schema_migration").fetchall()
+    built = {row[0] for row in rows} - {current}
+    if built:
+        raise TierChanged(f"The schema was built on the {built.pop()} tier, the server now offers {current}")
+
+
+def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
+    rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
+    with connection.cursor() as cursor:
+        cursor.executemany(query("register_market"), rows)
+
+
+def _record(connection: Connection, script: Script, current: str) -> None:
+    name, market = script.key
+    connection.execute(query("record_migration"), (name, market, script.sha256, __version__, current))
+
+
+def _name_search_path(connection: Connection) -> None:
+    """Let every later session of this database resolve the shim's names, through PgBouncer too."""
+    connection.execute(
+        sql.SQL("alter database {} set search_path = public, shim, bars").format(
+            sql.Identifier(connection.info.dbname)
+        )
+    )
+
+
+def _names(market: Market | None) -> dict[str, sql.Composable]:
+    """The placeholders of a market template: {bars_1d}, {public_1d}, {name_1d} for each interval, {public}, {market}."""
+    assert market is not None
+    names: dict[str, sql.Composable] = {
+        "market": sql.Literal(market.code),
+        "public": sql.Identifier("public", market.table),
+    }
+    for interval in Interval:
+        relation = market.relation(interval)
+        names[f"bars_{interval.value}"] = sql.Identifier("bars", relation)
+        names[f"public_{interval.value}"] = sql.Identifier("public", relation)
+        names[f"name_{interval.value}"] = sql.Literal(f"bars.{relation}")
+    return names

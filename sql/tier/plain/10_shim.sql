@@ -1,0 +1,165 @@
+-- The TimescaleDB names on plain PostgreSQL (15 or newer), as far as the warehouse uses them.
+create schema if not exists shim;
+
+create table if not exists shim.rollup (
+    target text primary key,
+    source text not null,
+    width interval not null
+);
+create table if not exists shim.policy (
+    relation text not null,
+    kind text not null,
+    config jsonb not null,
+    primary key (relation, kind)
+);
+comment on table shim.policy is 'Policies that TimescaleDB would run. Here they are recorded and nothing runs them.';
+
+create or replace function shim.origin(bucket_width interval) returns timestamptz
+language sql immutable parallel safe
+return case
+    when extract(year from bucket_width) * 12 + extract(month from bucket_width) > 0
+    then timestamptz '2000-01-01 00:00:00+00'
+    else timestamptz '2000-01-03 00:00:00+00'
+end;
+
+create or replace function shim.time_bucket(bucket_width interval, ts timestamptz, origin timestamptz) returns timestamptz
+language sql immutable parallel safe
+return case
+    when extract(year from bucket_width) * 12 + extract(month from bucket_width) = 0
+    then date_bin(bucket_width, ts, origin)
+    else (
+        date_trunc('month', ts at time zone 'UTC') - make_interval(
+            months => mod(
+                (
+                    (extract(year from ts at time zone 'UTC') - extract(year from origin at time zone 'UTC')) * 12
+                    + extract(month from ts at time zone 'UTC') - extract(month from origin at time zone 'UTC')
+                )::int
+                + 12 * 4000 * (extract(year from bucket_width) * 12 + extract(month from bucket_width))::int,
+                (extract(year from bucket_width) * 12 + extract(month from bucket_width))::int
+            )
+        )
+    ) at time zone 'UTC'
+end;
+
+create or replace function shim.time_bucket(bucket_width interval, ts timestamptz) returns timestamptz
+language sql immutable parallel safe
+return shim.time_bucket(bucket_width, ts, shim.origin(bucket_width));
+
+do $$
+begin
+    if to_regtype('shim.timed_value') is null then
+        create type shim.timed_value as (value float8, at timestamptz);
+    end if;
+end
+$$;
+
+create or replace function shim.keep_first(state shim.timed_value, value float8, at timestamptz) returns shim.timed_value
+language sql immutable parallel safe
+as $$ select case when state is null or (state).at > at then row(value, at)::shim.timed_value else state end $$;
+
+create or replace function shim.keep_last(state shim.timed_value, value float8, at timestamptz) returns shim.timed_value
+language sql immutable parallel safe
+as $$ select case when state is null or (state).at <= at then row(value, at)::shim.timed_value else state end $$;
+
+create or replace function shim.merge_first(a shim.timed_value, b shim.timed_value) returns shim.timed_value
+language sql immutable parallel safe
+as $$ select case when a is null or (b is not null and (b).at < (a).at) then b else a end $$;
+
+create or replace function shim.merge_last(a shim.timed_value, b shim.timed_value) returns shim.timed_value
+language sql immutable parallel safe
+as $$ select case when a is null or (b is not null and (b).at > (a).at) then b else a end $$;
+
+create or replace function shim.kept_value(state shim.timed_value) returns float8
+language sql immutable parallel safe
+as $$ select (state).value $$;
+
+create or replace aggregate shim.first(float8, timestamptz) (
+    sfunc = shim.keep_first, stype = shim.timed_value, finalfunc = shim.kept_value,
+    combinefunc = shim.merge_first, parallel = safe
+);
+create or replace aggregate shim.last(float8, timestamptz) (
+    sfunc = shim.keep_last, stype = shim.timed_value, finalfunc = shim.kept_value,
+    combinefunc = shim.merge_last, parallel = safe
+);
+
+create or replace function shim.create_hypertable(
+    relation regclass, time_column_name name, chunk_time_interval interval default null,
+    create_default_indexes boolean default true, if_not_exists boolean default false
+) returns void
+language sql as $$ select $$;
+
+create or replace function shim.record_policy(relation regclass, kind text, config jsonb) returns void
+language sql as $$
+    insert into shim.policy (relation, kind, config) values (relation::text, kind, config)
+    on conflict (relation, kind) do update set config = excluded.config
+$$;
+
+create or replace function shim.add_compression_policy(
+    hypertable regclass, compress_after interval, if_not_exists boolean default false
+) returns void
+language sql as $$ select shim.record_policy(hypertable, 'compression', jsonb_build_object('compress_after', compress_after)) $$;
+
+create or replace function shim.add_retention_policy(
+    relation regclass, drop_after interval, if_not_exists boolean default false
+) returns void
+language sql as $$ select shim.record_policy(relation, 'retention', jsonb_build_object('drop_after', drop_after)) $$;
+
+create or replace function shim.add_continuous_aggregate_policy(
+    continuous_aggregate regclass, start_offset interval, end_offset interval, schedule_interval interval,
+    if_not_exists boolean default false
+) returns void
+language sql as $$
+    select shim.record_policy(
+        continuous_aggregate, 'refresh',
+        jsonb_build_object('start_offset', start_offset, 'end_offset', end_offset, 'schedule_interval', schedule_interval)
+    )
+$$;
+
+-- Refreshes the whole buckets inside [window_start, window_end), as TimescaleDB does; null means everything. Writes
+-- only buckets that differ.
+create or replace procedure shim.refresh_continuous_aggregate(
+    continuous_aggregate regclass, window_start timestamptz, window_end timestamptz,
+    force boolean default false, options jsonb default null
+)
+language plpgsql set search_path = shim, public as $$
+declare
+    rollup shim.rollup;
+    starts timestamptz;
+    ends timestamptz;
+    part text;
+begin
+    select * into strict rollup from shim.rollup where target::regclass = continuous_aggregate;
+    starts := shim.time_bucket(rollup.width, window_start);
+    if starts < window_start then
+        starts := starts + rollup.width;
+    end if;
+    ends := shim.time_bucket(rollup.width, window_end);
+    if starts >= ends then
+        raise exception 'refresh window too small'
+            using errcode = 'invalid_parameter_value',
+            detail = 'The refresh window must cover at least one bucket of data.';
+    end if;
+    part := format(
+        '(select * from %s where time >= %L and time < %L)', rollup.source,
+        coalesce(starts, '-infinity'), coalesce(ends, 'infinity')
+    );
+    execute format(
+        $refresh$
+        with fresh as materialized (%1$s),
+        gone as (
+            delete from %2$s as kept
+            where kept.time >= %3$L and kept.time < %4$L
+                and not exists (select from fresh where fresh.ticker = kept.ticker and fresh.time = kept.time)
+        )
+        insert into %2$s as kept
+        select * from fresh
+        on conflict (ticker, time) do update
+        set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume
+        where (kept.open, kept.high, kept.low, kept.close, kept.volume)
+            is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+        $refresh$,
+        hypertape.rollup_select(part, rollup.width), rollup.target,
+        coalesce(starts, '-infinity'), coalesce(ends, 'infinity')
+    );
+end
+$$;

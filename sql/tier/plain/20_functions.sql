@@ -1,0 +1,23 @@
+-- The warehouse's own few verbs on plain PostgreSQL. The TimescaleDB tier has the same names in tier/timescaledb.
+
+create or replace function hypertape.create_bars(relation regclass, chunk interval) returns void
+language sql as $$ select shim.create_hypertable(relation, 'time', chunk, false) $$;
+
+create or replace function hypertape.compress_bars(relation regclass, after interval) returns void
+language sql as $$ select shim.add_compression_policy(relation, after) $$;
+
+create or replace function hypertape.create_rollup(target text, source text, width interval, depth interval) returns void
+language plpgsql as $$
+begin
+    execute format(
+        'create table %s (ticker text collate "C" not null, time timestamptz not null, open float8, high float8,
+         low float8, close float8, volume float8, primary key (ticker, time))', target
+    );
+    execute format('create index on %s (time)', target);
+    insert into shim.rollup (target, source, width) values (target, source, width);
+    perform shim.add_continuous_aggregate_policy(target::regclass, depth, width, greatest(width, interval '1 hour'));
+end
+$$;
+
+create or replace procedure hypertape.refresh_rollup(target text, starts timestamptz, ends timestamptz)
+language sql as $$ call shim.refresh_continuous_aggregate(target::regclass, starts, ends) $$;

@@ -19,8 +19,8 @@ from psycopg import sql
 from hypertape import __version__
 from hypertape.errors import MigrationChanged, SchemaMissing, TierChanged
 from hypertape.model import Interval, Market
+from hypertape.queries import query, sql_directory
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.queries import query, sql_directory
 
 Connection = psycopg.Connection[Any]
 

@@ -1,0 +1,155 @@
+"""Connections to the warehouse, and the one place where PostgreSQL's failures become hypertape's errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import conninfo
+
+from hypertape.errors import (
+    DatabaseBusy,
+    DatabaseRefused,
+    DatabaseUnreachable,
+    DiskFull,
+    HypertapeError,
+    SchemaMissing,
+)
+from hypertape.settings import Settings
+from hypertape.warehouse.dsn import normalise_dsn, place
+from hypertape.warehouse.embedded_state import running_dsn
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+_BY_SQLSTATE: dict[str, type[HypertapeError]] = {
+    "53100": DiskFull,
+    "28000": DatabaseRefused,  # unknown role, no pg_hba.conf entry
+    "28P01": DatabaseRefused,  # wrong password
+    "3D000": DatabaseRefused,  # no such database
+    "42501": DatabaseRefused,  # insufficient privilege
+    "25006": DatabaseRefused,  # a read-only server or transaction
+    "42P01": SchemaMissing,
+    "3F000": SchemaMissing,
+    "40001": DatabaseBusy,  # serialization failure
+    "40P01": DatabaseBusy,  # deadlock
+    "55P03": DatabaseBusy,  # lock timeout
+    "55006": DatabaseBusy,  # object in use
+    "57014": DatabaseBusy,  # statement timeout
+    "25P03": DatabaseBusy,  # idle in transaction timeout
+    "25P04": DatabaseBusy,  # transaction timeout
+    "57P01": DatabaseBusy,  # admin shutdown
+    "57P02": DatabaseBusy,  # crash shutdown
+    "57P03": DatabaseUnreachable,  # starting up or shutting down
+    "57P05": DatabaseBusy,  # idle session timeout
+}
+_BY_SQLSTATE_CLASS: dict[str, type[HypertapeError]] = {"08": DatabaseUnreachable, "53": DatabaseBusy}
+
+# libpq gives no SQLSTATE for a refused connection, only the server's (or PgBouncer's) words.
+_BY_WORDS: tuple[tuple[str, type[HypertapeError]], ...] = (
+    ("no space left on device", DiskFull),
+    ("too many clients", DatabaseBusy),
+    ("too many connections", DatabaseBusy),
+    ("remaining connection slots", DatabaseBusy),
+    ("no more connections allowed", DatabaseBusy),
+    ("query_wait_timeout", DatabaseBusy),
+    ("authentication failed", DatabaseRefused),
+    ("no password supplied", DatabaseRefused),
+    ("does not exist", DatabaseRefused),
+    ("no such database", DatabaseRefused),
+    ("no such user", DatabaseRefused),
+    ("permission denied", DatabaseRefused),
+    ("not permitted to log in", DatabaseRefused),
+    ("not currently accepting connections", DatabaseRefused),
+    ("pg_hba.conf", DatabaseRefused),
+    ("does not support ssl", DatabaseRefused),
+    ("certificate", DatabaseRefused),
+)
+
+_LIBPQ_FRAME = re.compile(
+    r"^connection failed: (connection to server (at|on socket) [^,]*(, port \d+)? failed: (FATAL: +)?)?"
+    r"| Is the server running .*\?$"
+)
+
+
+def connect(
+    dsn: str, *, autocommit: bool = False, application_name: str = "hypertape"
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection whose session time zone is UTC.
+
+    `dsn` is a URI (`postgres://` and Airflow's own parameters included) or a keyword string. Raises
+    DatabaseUnreachable, DatabaseBusy, DatabaseRefused, DiskFull or, for an unreadable DSN, BadSetting.
+    """
+    given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
+    defaults: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": application_name,
+    }
+    address = conninfo.make_conninfo(**{**defaults, **given, "client_encoding": "utf8"})
+    with translate_errors(place(dsn)):
+        connection = psycopg.connect(address, autocommit=True)
+        try:
+            if connection.info.parameter_status("TimeZone") != "UTC":
+                connection.execute("set time zone 'UTC'")
+            connection.autocommit = autocommit
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def translate_errors(where: str | psycopg.Connection[Any] | None = None) -> Iterator[None]:
+    """Turn psycopg's errors inside the block (or the decorated function) into those of `errors`.
+
+    `where` (a connection, or a text such as `host:port/database`) is named in the message. An error that is a
+    defect of the statement itself (syntax, a violated key) passes unchanged.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        kind = _kind(error)
+        if kind is None:
+            raise
+        at = f"{_name(where)}: " if where is not None else ""
+        raise kind(at + _reason(error)) from error
+
+
+def resolve_dsn(settings: Settings) -> str:
+    """Return the warehouse's DSN as a `postgresql://` URI: the environment's, else the embedded server's.
+
+    Raises DatabaseUnreachable when none is named and the embedded server is down, BadSetting when the
+    environment's cannot be read.
+    """
+    if settings.given_dsn:
+        return normalise_dsn(settings.given_dsn)
+    dsn = running_dsn(settings.state_dir)
+    if dsn is None:
+        raise DatabaseUnreachable(
+            f"No warehouse is named and the embedded server of {settings.state_dir} is not running",
+            next_step="Start it with `hypertape db up`, or set HYPERTAPE_DATABASE_URL.",
+        )
+    return dsn
+
+
+def _kind(error: psycopg.Error) -> type[HypertapeError] | None:
+    words = str(error).lower()
+    if "no space left on device" in words:
+        return DiskFull
+    if error.sqlstate:
+        return _BY_SQLSTATE.get(error.sqlstate) or _BY_SQLSTATE_CLASS.get(error.sqlstate[:2])
+    if isinstance(error, psycopg.OperationalError):
+        return next((kind for text, kind in _BY_WORDS if text in words), DatabaseUnreachable)
+    return None
+
+
+def _reason(error: psycopg.Error) -> str:
+    """The server's sentence when it gave one, else libpq's words on a single line."""
+    words = _LIBPQ_FRAME.sub("", " ".join(str(error).split()))
+    return error.diag.message_primary or words or type(error).__name__
+
+
+def _name(where: str | psycopg.Connection[Any]) -> str:
+    return where if isinstance(where, str) else place(where.info.dsn)

@@ -1,0 +1,68 @@
+# Needs make and a Python 3.11, 3.12 or 3.13; everything else is installed into .venv. `make` lists the targets.
+
+# The first of these that runs and is new enough; PYTHON=... on the command line names another.
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+SUITABLE = $(shell for name in $(PYTHONS); do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 \
+		&& command -v $$name && break; done)
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+JOBS ?= 2
+
+# What a shell left behind must not change a run; the warehouse's own connection may come from outside.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
+unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check bench lock clean install
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: install ## run the real DAGs once on sample data, or on a CSV tree: make demo DATA=dir
+	@$(RUN) hypertape.orchestration.demo $(if $(DATA),--data "$(DATA)")
+
+up: install ## start the warehouse and Airflow on this machine
+	@$(RUN) hypertape.orchestration.standalone up
+
+down: install ## stop what `make up` started
+	@$(RUN) hypertape.orchestration.standalone down
+
+test: install ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
+	@$(RUN) pytest -n $(JOBS) --dist loadfile --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
+
+check: install ## lint, format, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: install ## measure loads, indicators and reads; prints ratios
+	@$(RUN) benchmarks $(ARGS)
+
+lock: install ## rewrite requirements.txt from requirements.in, keeping versions: make lock ARGS=--upgrade
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+		--custom-compile-command "make lock" requirements.in --output-file requirements.txt $(ARGS)
+
+clean: ## remove .venv and caches; the data in .hypertape stays
+	rm -rf .venv build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.hypertape/*' -prune -exec rm -rf {} +
+
+# The environment is built once, and again when the lock, the package's metadata or its own place changes.
+install: ## build .venv; every other target does this first
+	@{ pwd; cat requirements.txt pyproject.toml; } | cmp -s - .venv/installed || $(MAKE) --no-print-directory .venv
+
+.PHONY: .venv
+.venv: PYTHON_PATH := $(SUITABLE)
+.venv:
+	@if [ -z "$(PYTHON_PATH)" ]; then \
+		echo "hypertape needs Python 3.11, 3.12 or 3.13 with its venv module; none of these is one: $(PYTHONS)" >&2; \
+		echo "Install it (Debian: apt install python3-venv), or name it: make demo PYTHON=/path/to/python3.12" >&2; \
+		exit 1; fi
+	@echo "Building .venv with $(PYTHON_PATH) ..."
+	@rm -rf .venv
+	@$(PYTHON_PATH) -m venv .venv
+	@$(RUN) pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@{ pwd; cat requirements.txt pyproject.toml; } > .venv/installed

@@ -1,0 +1,128 @@
+"""Where bars come from. A vendor is one module here that defines `build(config) -> Source`; there is no
+second list.
+
+A source turns (tickers, interval, window) into a normalised bar frame: UTC opening instants, a daily bar at
+00:00 UTC of its session date, only bars inside the window. What cannot be read becomes a reject row, a ticker
+that cannot be served becomes a failure of that ticker; only a problem of the whole source raises. Modules
+whose name starts with an underscore are parts of a vendor, or shared by several.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from hypertape.errors import BadInput, HypertapeError, UnknownSource
+from hypertape.frame import TIME_TYPE
+from hypertape.model import Interval, Market, Window
+
+DIVIDEND_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("amount", pa.float64())])
+"""Cash per share in the market's price unit, at 00:00 UTC of the ex-date."""
+
+SPLIT_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("ratio", pa.float64())])
+"""New shares for one old share (2.0: prices halve), at 00:00 UTC of the first session on the new footing."""
+
+OnTicker = Callable[[str], None]
+"""Called with each ticker as soon as it is done, served or not: a progress bar's tick."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a source answered.
+
+    `bars` is a frame.BAR_SCHEMA table in the source's own order: duplicates and impossible values are the
+    gate's work. `rejects` (frame.REJECT_SCHEMA) are rows that are no bars at all. `failures` maps a ticker to
+    why it has no bars. `short` maps a ticker to (expected, got) where the calendar expects more finished bars
+    than were delivered.
+    """
+
+    bars: pa.Table
+    rejects: pa.Table
+    failures: Mapping[str, HypertapeError]
+    dividends: pa.Table = field(default_factory=DIVIDEND_SCHEMA.empty_table)
+    splits: pa.Table = field(default_factory=SPLIT_SCHEMA.empty_table)
+    short: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """One vendor."""
+
+    @property
+    def name(self) -> str:
+        """The vendor's name: that of its module."""
+        ...
+
+    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
+        """List the tickers this source can serve, sorted; empty when the vendor cannot be asked."""
+        ...
+
+    def fetch(
+        self,
+        market: Market,
+        tickers: Sequence[str],
+        interval: Interval,
+        window: Window,
+        *,
+        now: datetime,
+        on_ticker: OnTicker | None = None,
+    ) -> Fetched:
+        """Deliver the bars of the window.
+
+        A ticker's problem becomes its failure; a problem of the whole source raises.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Which source, and how to reach it. It travels between tasks as JSON.
+
+    `directory` and `legacy_scale` belong to csv_tree (see there); `endpoint` is the base URL that an HTTP
+    source asks instead of its vendor: a replay server.
+    """
+
+    name: str
+    directory: str | None = None
+    legacy_scale: bool = False
+    endpoint: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SourceConfig:
+        """Read what `to_json` wrote. Raises BadInput naming a key that does not belong there."""
+        strange = sorted(set(value) - {known.name for known in fields(cls)})
+        if strange or "name" not in value:
+            problem = f"has the unknown key {strange[0]!r}" if strange else "has no name"
+            known = ", ".join(known.name for known in fields(cls))
+            raise BadInput(f"The source configuration {problem}", next_step=f"Its keys: {known}.")
+        return cls(**value)
+
+
+def source_names() -> tuple[str, ...]:
+    """Return every source's name, sorted."""
+    return tuple(
+        sorted(part.name for part in pkgutil.iter_modules(__path__) if not part.name.startswith("_"))
+    )
+
+
+def open_source(config: SourceConfig) -> Source:
+    """Build the source a configuration names.
+
+    Raises UnknownSource with the valid names, and BadInput or SourceFileMissing for a configuration that
+    cannot work.
+    """
+    if config.name not in source_names():
+        raise UnknownSource(
+            f"There is no source {config.name!r}", next_step=f"Sources: {', '.join(source_names())}."
+        )
+    source: Source = importlib.import_module(f"{__name__}.{config.name}").build(config)
+    return source

@@ -1,0 +1,65 @@
+"""What every source does alike: one ticker at a time, each ticker's problem its own, nothing outside the
+window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hypertape.errors import HypertapeError
+from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
+from hypertape.model import Window
+from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker
+
+
+@dataclass(frozen=True)
+class TickerAnswer:
+    """What a vendor has for one ticker; it may reach beyond the window."""
+
+    bars: pa.Table = field(default_factory=empty_frame)
+    rejects: pa.Table = field(default_factory=empty_rejects)
+    dividends: pa.Table = field(default_factory=DIVIDEND_SCHEMA.empty_table)
+    splits: pa.Table = field(default_factory=SPLIT_SCHEMA.empty_table)
+
+
+def collect(
+    read: Callable[[str], TickerAnswer],
+    tickers: Sequence[str],
+    window: Window,
+    on_ticker: OnTicker | None = None,
+) -> Fetched:
+    """Ask `read` for each ticker and join the answers, cut to the window.
+
+    A HypertapeError is that ticker's failure. Any other exception is a defect of ours and passes through.
+    """
+    answers: list[TickerAnswer] = []
+    failures: dict[str, HypertapeError] = {}
+    for ticker in dict.fromkeys(tickers):
+        try:
+            answers.append(read(ticker))
+        except HypertapeError as error:
+            failures[ticker] = error
+        if on_ticker is not None:
+            on_ticker(ticker)
+    empty = TickerAnswer()
+    return Fetched(
+        bars=_joined([answer.bars for answer in answers], empty.bars, window),
+        rejects=_joined([answer.rejects for answer in answers], empty.rejects, window),
+        failures=failures,
+        dividends=_joined([answer.dividends for answer in answers], empty.dividends, window),
+        splits=_joined([answer.splits for answer in answers], empty.splits, window),
+    )
+
+
+def _joined(tables: list[pa.Table], empty: pa.Table, window: Window) -> pa.Table:
+    return within(pa.concat_tables([empty, *tables]), window).combine_chunks()
+
+
+def within(table: pa.Table, window: Window) -> pa.Table:
+    """Keep the rows whose time lies in the window, and those without a time: they would be lost otherwise."""
+    start, end = (pa.scalar(instant, TIME_TYPE) for instant in (window.start, window.end))
+    inside = pc.and_(pc.greater_equal(table["time"], start), pc.less(table["time"], end))
+    return table.filter(pc.fill_null(inside, True))

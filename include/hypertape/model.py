@@ -1,6 +1,7 @@
 """The words of the domain: market, interval, window, series, and the columns of a bar.
 
-All instants are timezone-aware UTC. A bar's `time` is its opening instant; intervals and windows are half-open.
+All instants are timezone-aware UTC. A bar's `time` is its opening instant; intervals and windows are
+half-open.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Interval(StrEnum):
         if known is None:
             raise UnknownInterval(
                 f"There is no interval {text!r}",
-                next_step=f"Intervals: {', '.join(i.value for i in cls)} (or {', '.join(_SPELLINGS.values())}).",
+                next_step=f"Intervals: {', '.join(cls)} (or {', '.join(_SPELLINGS.values())}).",
             )
         return known
 
@@ -129,7 +130,9 @@ class Window:
             if instant.tzinfo is None:
                 raise BadInput(f"{instant} has no time zone", next_step="Pass UTC instants.")
         if self.start > self.end:
-            raise BadInput(f"The window starts at {self.start} after its end {self.end}", next_step="Swap them.")
+            raise BadInput(
+                f"The window starts at {self.start} after its end {self.end}", next_step="Swap them."
+            )
 
     def __str__(self) -> str:
         return f"[{format_instant(self.start)}, {format_instant(self.end)})"
@@ -179,9 +182,10 @@ class Ticker:
 class Market:
     """A venue or family with one calendar. One file in `hypertape/markets` builds one of these.
 
-    `history_start` is the first session worth asking a source for; `sources` are tried in order; `daily_move_limit` is
-    the largest believable close-to-close change of a daily bar, as a fraction; `file_scale` multiplies legacy CSV
-    prices when asked (indices excepted).
+    `history_start` is the first session worth asking a source for; `sources` are tried in order;
+    `daily_move_limit` is the largest believable close-to-close change of a daily bar, as a fraction;
+    `file_scale` multiplies legacy CSV prices when asked (indices excepted); `hour_mark` is where in the hour
+    hourly bars open (00:30 where the exchange opens at half past).
     """
 
     code: str
@@ -198,6 +202,7 @@ class Market:
     file_scale: float = 1.0
     positive_prices: bool = True
     freshness_sessions: int = 2
+    hour_mark: timedelta = timedelta(0)
     retention: Mapping[Interval, timedelta] = field(default_factory=dict)
     tickers: tuple[Ticker, ...] = ()
 
@@ -241,7 +246,9 @@ def parse_instant(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(f"{text!r} is not a date", next_step="Write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.") from error
+        raise BadInput(
+            f"{text!r} is not a date", next_step="Write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS."
+        ) from error
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 

@@ -1,6 +1,6 @@
 """US stocks, indices and funds."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from hypertape.model import Interval, Market
 
@@ -20,4 +20,5 @@ MARKET = Market(
     # after the close at 16:00 New York, in summer and winter time
     schedule={Interval.D1: "30 21 * * 1-5", Interval.H1: "5 * * * *", Interval.M1: "*/15 * * * *"},
     daily_move_limit=0.50,
+    hour_mark=timedelta(minutes=30),  # the exchange opens at 09:30, and so do the hours counted from there
 )

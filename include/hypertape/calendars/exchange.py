@@ -1,0 +1,157 @@
+"""Sessions of one calendar as arrays, by the calendar's name. What `hypertape.calendars` is made of.
+
+Names: `24/7` (every UTC day), `HOSE` (rules in `hose`), and every name `exchange_calendars` knows (`XNYS`,
+`XTKS`, …), early closes and daylight saving included. Only the last kind imports pandas, on first use (1.3
+s).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from hypertape.calendars import hose
+from hypertape.errors import BadInput
+from hypertape.frame import Micros
+
+MINUTE = 60_000_000
+DAY = 24 * 60 * MINUTE
+
+
+@dataclass(frozen=True)
+class Days:
+    """Consecutive sessions of a calendar, oldest first. All arrays are int64 microseconds since 1970 UTC.
+
+    `dates` are 00:00 UTC of the sessions' dates. Without a lunch break, `break_starts` and `break_ends` equal
+    `closes`. In the first `lead` and the last `tail` microseconds of a session there is no continuous
+    trading.
+    """
+
+    dates: Micros
+    opens: Micros
+    break_starts: Micros
+    break_ends: Micros
+    closes: Micros
+    lead: int = 0
+    tail: int = 0
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def between(self, first: int, last: int) -> Days:
+        """Sessions at positions `[first, last)`."""
+        part = slice(max(first, 0), max(last, 0))
+        return Days(
+            self.dates[part],
+            self.opens[part],
+            self.break_starts[part],
+            self.break_ends[part],
+            self.closes[part],
+            self.lead,
+            self.tail,
+        )
+
+    def dated(self, start: date, end: date) -> Days:
+        """Sessions of the dates `[start, end)`."""
+        first, last = np.searchsorted(self.dates, [_midnight(start), _midnight(end)])
+        return self.between(int(first), int(last))
+
+
+_known: dict[str, tuple[date, date, Days]] = {}
+
+
+def days(calendar: str, start: date, end: date) -> Days:
+    """Sessions of the dates `[start, end)`; none before the calendar's beginning.
+
+    Whole decades are computed once per process and kept. Raises BadInput for a name nobody knows, or
+    dates beyond what the calendar is known for.
+    """
+    if calendar == "24/7":
+        return _always(start, end)
+    known = _known.get(calendar)
+    if known is None or start < known[0] or end > known[1]:
+        first = _decade(start if known is None else min(start, known[0]))
+        last = _decade(end if known is None else max(end, known[1]))
+        upto = date(last.year + 10, 1, 1)
+        known = _known[calendar] = (first, upto, _compute(calendar, first, upto))
+    return known[2].dated(start, end)
+
+
+def _decade(day: date) -> date:
+    return date(day.year // 10 * 10, 1, 1)
+
+
+def _compute(calendar: str, start: date, end: date) -> Days:
+    return _hose(start, end) if calendar == "HOSE" else _exchange(calendar, start, end)
+
+
+def _always(start: date, end: date) -> Days:
+    dates = np.arange(_midnight(start), max(_midnight(start), _midnight(end)), DAY, dtype=np.int64)
+    closes = dates + DAY
+    return Days(dates, dates, closes, closes, closes)
+
+
+def _hose(start: date, end: date) -> Days:
+    if end.year - 1 > hose.LAST_KNOWN_YEAR:
+        raise BadInput(
+            f"The HOSE calendar is not known in {end.year - 1}",
+            next_step=f"Ask up to {hose.LAST_KNOWN_YEAR}.",
+        )
+    every = np.arange(np.datetime64(max(start, hose.FIRST_SESSION)), np.datetime64(end))
+    closed = np.array(hose.closures(start.year, end.year - 1), dtype="datetime64[D]")
+    dates = every[np.is_busday(every, holidays=closed)].astype("datetime64[us]").astype(np.int64)
+    return Days(
+        dates,
+        opens=dates + _utc_offset(hose.OPENS),
+        break_starts=dates + _utc_offset(hose.BREAK_STARTS),
+        break_ends=dates + _utc_offset(hose.BREAK_ENDS),
+        closes=dates + _utc_offset(hose.CLOSES),
+        lead=hose.OPENING_MATCH_MINUTES * MINUTE,
+        tail=hose.CLOSING_MATCH_MINUTES * MINUTE,
+    )
+
+
+def _utc_offset(mark: time) -> int:
+    # Vietnam has kept UTC+7 since 1975, so that one day stands for all.
+    local = datetime.combine(hose.FIRST_SESSION, mark, ZoneInfo(hose.TIMEZONE))
+    midnight = datetime.combine(hose.FIRST_SESSION, time(), UTC)
+    return (local - midnight) // timedelta(microseconds=1)
+
+
+def _exchange(calendar: str, start: date, end: date) -> Days:
+    import exchange_calendars  # noqa: PLC0415 (1.1 s: pandas)
+
+    try:
+        kind = type(exchange_calendars.get_calendar(calendar))
+        earliest = kind.bound_min()
+        first = start if earliest is None else max(start, earliest.date())
+        schedule = kind(start=first, end=end - timedelta(days=1)).schedule
+    except (ValueError, exchange_calendars.errors.CalendarError) as error:
+        raise BadInput(
+            f"The calendar {calendar!r} cannot be used: {error}",
+            next_step="Use 24/7, HOSE or a name of exchange_calendars.get_calendar_names().",
+        ) from error
+    closes = _column(schedule["close"])
+    break_starts, break_ends = _column(schedule["break_start"]), _column(schedule["break_end"])
+    return Days(
+        np.asarray(schedule.index.to_numpy(), "datetime64[us]").astype(np.int64),
+        opens=_column(schedule["open"]),
+        break_starts=np.where(break_starts == _NOT_A_TIME, closes, break_starts),
+        break_ends=np.where(break_ends == _NOT_A_TIME, closes, break_ends),
+        closes=closes,
+    )
+
+
+_NOT_A_TIME = np.iinfo(np.int64).min
+
+
+def _column(instants: object) -> Micros:
+    naive = instants.dt.tz_localize(None).to_numpy()  # type: ignore[attr-defined]
+    return np.asarray(naive, "datetime64[us]").astype(np.int64)
+
+
+def _midnight(day: date) -> int:
+    return int(np.datetime64(day, "us").astype(np.int64))

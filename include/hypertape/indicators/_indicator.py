@@ -17,8 +17,8 @@ class Indicator:
 
     `inputs` names what `compute` takes, in order: `close`, `volume` or columns of other indicators. `compute`
     is pure: equally long float64 arrays of one series in time order in, one such array per name in `columns`
-    out, NaN where the documents say NULL. `lookback` is how many earlier bars of its inputs a value depends on;
-    a value may depend on nothing else, so that a window with lookback equals the same slice of a full run bit
+    out, NaN where the documents say NULL. `lookback` is how many earlier bars of its inputs a value depends
+    on; it may depend on nothing else, so that a window with lookback equals the same slice of a full run bit
     for bit.
     """
 

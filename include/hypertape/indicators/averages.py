@@ -27,7 +27,7 @@ SUM_TREE = (
     (100, 50, 50),
     (200, 100, 100),
 )
-"""(n, newest, oldest): a sum of n closes is that of the `newest` last ones + that of the `oldest` before them."""
+"""(n, newest, oldest): a sum of n closes is that of the `newest` last + that of the `oldest` before them."""
 
 
 def windowed_sums(values: Floats) -> dict[int, Floats]:

@@ -1,4 +1,4 @@
-"""The previous bar's close and volume, stored beside each bar: its changes are then expressions over one row."""
+"""The previous bar's close and volume, stored beside each bar: its changes are then expressions over a row."""
 
 from __future__ import annotations
 

@@ -1,0 +1,167 @@
+"""What a load changes in one series: stored bars and incoming bars become one series, and the rows to write.
+
+Pure functions on arrays; no database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hypertape.errors import SuspectScale
+from hypertape.frame import Bars, Floats
+from hypertape.indicators import LOOKBACK, enrich
+from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
+
+Mask = npt.NDArray[np.bool_]
+
+_SCALE_NEIGHBOURS = 20
+_SCALES = (1000.0, 100.0, 0.01, 0.001)
+_SCALE_TOLERANCE = 1.6
+"""A ratio within this factor of a scale is suspect; real splits of 1:60 and more are rarer than wrong units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A series after the load. Masks have its length.
+
+    `added` are new bars, `changed` stored bars with other values; `affected` every bar whose stored row may have to be
+    written: those two and the bars whose indicators see them.
+    """
+
+    bars: Bars
+    added: Mask
+    changed: Mask
+    affected: Mask
+
+    @property
+    def touches(self) -> bool:
+        """True when a price or volume differs from what is stored."""
+        return bool(self.added.any() or self.changed.any())
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """The rows of one series to write: bars with their stored indicators. `added` and `changed` as in Merged."""
+
+    bars: Bars
+    indicators: dict[str, Floats]
+    added: Mask
+    changed: Mask
+
+
+def merge(stored: Bars, incoming: Bars) -> Merged:
+    """Lay incoming bars over stored ones. Both are sorted with unique times.
+
+    An incoming bar wins; where it carries no adjusted close the stored one stays.
+    """
+    at = np.searchsorted(stored.time, incoming.time)
+    hit = np.zeros(len(incoming), bool)
+    inside = at < len(stored)
+    hit[inside] = stored.time[at[inside]] == incoming.time[inside]
+    incoming = _keep_adjusted(stored, incoming, at, hit)
+    differs = np.zeros(len(incoming), bool)
+    differs[hit] = _differs(stored.take(at[hit]), incoming.take(hit))
+    if hit.all() and len(stored) == len(incoming):
+        return _merged(incoming, ~hit, differs, stored)
+    kept = np.ones(len(stored), bool)
+    kept[at[hit]] = False
+    return _interleave(stored.take(kept), incoming, ~hit, differs, stored)
+
+
+def writes(merged: Merged) -> Writes:
+    """Compute the rows to write. The merged series must reach LOOKBACK bars before the first affected one, or start there."""
+    positions = np.flatnonzero(merged.affected)
+    if len(positions) == 0:
+        return Writes(Bars.empty(), {}, np.empty(0, bool), np.empty(0, bool))
+    first, stop = max(int(positions[0]) - LOOKBACK, 0), int(positions[-1]) + 1
+    columns = enrich(merged.bars.close[first:stop], merged.bars.volume[first:stop])
+    inside = positions - first
+    return Writes(
+        merged.bars.take(positions),
+        {name: columns[name][inside] for name in STORED_INDICATOR_COLUMNS},
+        merged.added[positions],
+        merged.changed[positions],
+    )
+
+
+def guard_scale(stored: Bars, incoming: Bars) -> None:
+    """Raise SuspectScale when the incoming closes look ×1000 or ÷100 (or the reverse) of the stored neighbours.
+
+    Bars of the same times are compared where there are any; else the nearest stored bars on each side.
+    """
+    if len(stored) == 0 or len(incoming) == 0:
+        return
+    ratio = _overlap_ratio(stored, incoming)
+    if ratio is None:
+        ratio = _edge_ratio(stored, incoming)
+    for scale in _SCALES:
+        if scale / _SCALE_TOLERANCE < ratio < scale * _SCALE_TOLERANCE:
+            raise SuspectScale(f"The prices are about ×{ratio:.4g} of the stored neighbours, close to ×{scale:g}")
+
+
+def _keep_adjusted(stored: Bars, incoming: Bars, at: npt.NDArray[np.intp], hit: Mask) -> Bars:
+    missing = hit & np.isnan(incoming.adjusted_close)
+    if not missing.any():
+        return incoming
+    adjusted = incoming.adjusted_close.copy()
+    adjusted[missing] = stored.adjusted_close[at[missing]]
+    return Bars(incoming.time, incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume, adjusted)
+
+
+def _differs(old: Bars, new: Bars) -> Mask:
+    result = np.zeros(len(old), bool)
+    for name in VALUE_COLUMNS:
+        a, b = getattr(old, name), getattr(new, name)
+        result |= (a != b) & ~(np.isnan(a) & np.isnan(b))
+    return result
+
+
+def _interleave(kept: Bars, incoming: Bars, added: Mask, differs: Mask, stored: Bars) -> Merged:
+    times = np.concatenate([kept.time, incoming.time])
+    order = np.argsort(times, kind="stable")
+    values = (np.concatenate([getattr(kept, n), getattr(incoming, n)])[order] for n in VALUE_COLUMNS)
+    untouched = np.zeros(len(kept), bool)
+    bars = Bars(times[order], *values)
+    return _merged(bars, np.concatenate([untouched, added])[order], np.concatenate([untouched, differs])[order], stored)
+
+
+def _merged(bars: Bars, added: Mask, changed: Mask, stored: Bars) -> Merged:
+    moves = added.copy()  # the bars that indicators of later bars can see
+    if changed.any():
+        was = np.searchsorted(stored.time, bars.time[changed])
+        moves[changed] = (stored.close[was] != bars.close[changed]) | (stored.volume[was] != bars.volume[changed])
+    return Merged(bars, added, changed, added | changed | _followed(moves))
+
+
+def _followed(moves: Mask) -> Mask:
+    """Bars that have a moving bar among their LOOKBACK predecessors or are one."""
+    seen = np.cumsum(moves)
+    before = np.zeros(len(moves), seen.dtype)
+    before[LOOKBACK + 1 :] = seen[: -(LOOKBACK + 1)]
+    return np.asarray(seen > before)
+
+
+def _overlap_ratio(stored: Bars, incoming: Bars) -> float | None:
+    _, old, new = np.intersect1d(stored.time, incoming.time, assume_unique=True, return_indices=True)
+    return _ratio(incoming.close[new], stored.close[old]) if len(old) else None
+
+
+def _edge_ratio(stored: Bars, incoming: Bars) -> float:
+    """The ratio at the side where the stored bars lie nearest."""
+    before = stored.take(stored.time < incoming.time[0])
+    after = stored.take(stored.time > incoming.time[-1])
+    gap_before = incoming.time[0] - before.time[-1] if len(before) else np.inf
+    gap_after = after.time[0] - incoming.time[-1] if len(after) else np.inf
+    if gap_before == gap_after == np.inf:
+        return 1.0
+    if gap_before <= gap_after:
+        return _ratio(incoming.close[:_SCALE_NEIGHBOURS], before.close[-_SCALE_NEIGHBOURS:])
+    return _ratio(incoming.close[-_SCALE_NEIGHBOURS:], after.close[:_SCALE_NEIGHBOURS])
+
+
+def _ratio(new: Floats, old: Floats) -> float:
+    denominator = float(np.median(old))
+    return float(np.median(new)) / denominator if denominator > 0 else 1.0

@@ -1,0 +1,138 @@
+"""Reading bars back: by window or newest first, and the digest that says two stores hold the same truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from hypertape.frame import Micros, instant
+from hypertape.model import INDICATOR_COLUMNS, STORED_INDICATOR_COLUMNS, Interval, Market, Window
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.stored import relation
+from hypertape.warehouse.wire import array_cursor
+
+Connection = psycopg.Connection[Any]
+
+_DIGEST_ROWS = 200_000
+"""Bars fetched at a time while a digest runs, so that memory stays bounded whatever the length of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDigest:
+    """One line of `hypertape digest`: a series' length, span (UTC) and the sha256 over its canonical bars."""
+
+    ticker: str
+    rows: int
+    first: datetime | None
+    last: datetime | None
+    sha256: str
+
+
+def digests(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    tickers: Sequence[str] | None = None,
+    *,
+    indicators: bool = False,
+) -> Iterator[SeriesDigest]:
+    """Yield the digest of every stored series (or of `tickers`), sorted by ticker.
+
+    A canonical bar is 48 bytes, little-endian: time as int64 microseconds since 1970 UTC, then open, high, low, close
+    and volume as IEEE 754 doubles. With `indicators` the adjusted close, the five averages and the previous close and
+    volume follow (NaN for null), which proves the derived columns as well.
+    """
+    with translate_errors(connection):
+        for ticker in tickers if tickers is not None else stored_tickers(connection, market, interval):
+            yield _digest(connection, market, interval, ticker, indicators)
+
+
+def stored_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
+    """Return the tickers that have bars, sorted."""
+    rows = connection.execute(query("stored_tickers"), (market.code, interval.value)).fetchall()
+    return [ticker for (ticker,) in rows]
+
+
+def read_bars(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    tickers: Sequence[str],
+    *,
+    window: Window | None = None,
+    limit: int | None = None,
+) -> pa.Table:
+    """Return the public columns of some tickers in one round trip, sorted by (ticker, time).
+
+    `limit` keeps the newest bars of each ticker. Stored intervals carry the 13 indicators, rollups prices and volume.
+    """
+    columns = ("open", "high", "low", "close", "volume")
+    if interval.is_stored:
+        columns = (*columns, "adjusted_close", *INDICATOR_COLUMNS)
+    statement = query("read_bars").format(
+        relation=sql.Identifier("public", market.relation(interval)),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+    )
+    start, end = (window.start, window.end) if window else ("-infinity", "infinity")
+    with translate_errors(connection), connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(
+            statement, {"tickers": list(tickers), "start": start, "end": end, "limit": limit}
+        ).fetchall()
+    schema = pa.schema([("ticker", pa.string()), ("time", pa.timestamp("us", tz="UTC")), *((c, pa.float64()) for c in columns)])
+    arrays = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    return pa.table([pa.array(values, kind.type) for values, kind in zip(arrays, schema, strict=True)], schema=schema)
+
+
+def _digest(connection: Connection, market: Market, interval: Interval, ticker: str, indicators: bool) -> SeriesDigest:
+    names = ("open", "high", "low", "close", "volume")
+    if indicators:
+        names = (*names, "adjusted_close", *STORED_INDICATOR_COLUMNS)
+    digest, rows, first, last = hashlib.sha256(), 0, None, None
+    for time, columns in _blocks(connection, market, interval, ticker, names):
+        digest.update(canonical(time, columns))
+        rows += len(time)
+        first = instant(int(time[0])) if first is None else first
+        last = instant(int(time[-1]))
+    return SeriesDigest(ticker, rows, first, last, digest.hexdigest())
+
+
+def canonical(time: Micros, columns: Sequence[Any]) -> bytes:
+    """Serialise bars for a digest: per bar the time as little-endian int64, then each column as a double."""
+    record = np.empty(len(time), np.dtype([("time", "<i8"), *((f"c{i}", "<f8") for i in range(len(columns)))]))
+    record["time"] = time
+    for position, column in enumerate(columns):
+        record[f"c{position}"] = np.where(np.isnan(column), np.nan, column)
+    return record.tobytes()
+
+
+def _blocks(
+    connection: Connection, market: Market, interval: Interval, ticker: str, names: Sequence[str]
+) -> Iterator[tuple[Micros, list[Any]]]:
+    statement = query("series_block").format(
+        bars=relation(market, interval),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        arrays=sql.SQL(", ").join(
+            sql.SQL("array_agg(coalesce({name}, 'NaN'))").format(name=sql.Identifier(name)) for name in names
+        ),
+    )
+    after: datetime | str = "-infinity"
+    while True:
+        with array_cursor(connection) as cursor:
+            row = cursor.execute(statement, (ticker, after, _DIGEST_ROWS)).fetchone()
+        if row is None or row[0] is None:
+            return
+        order = np.argsort(row[0], kind="stable")
+        time = row[0][order]
+        yield time, [column[order] for column in row[1:]]
+        if len(time) < _DIGEST_ROWS:
+            return
+        after = instant(int(time[-1]))

@@ -1,0 +1,145 @@
+"""Refreshing rollups over exactly what changed, and proving them equal to their bars.
+
+A load notes the ranges it changed in `rollup_pending`, in its own transaction, so a kill between the two loses nothing:
+the next refresh finds the note. Refreshing itself cannot run inside a transaction on TimescaleDB, so the notes are held
+by one connection (under an advisory lock: refreshes are serial) while another one calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from hypertape.model import Interval, Market, Window, utc
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.locks import lock_name
+from hypertape.warehouse.stored import relation
+
+Connection = psycopg.Connection[Any]
+
+_MOST_RANGES = 64
+"""More separate ranges than this are joined over their smallest gaps: each refresh has a fixed cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """One refreshed range of one rollup: whole buckets, half-open, UTC."""
+
+    interval: Interval
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class RollupCheck:
+    """The comparison of one refreshed range with its stored bars. `sample` holds (ticker, time) of differing buckets."""
+
+    interval: Interval
+    window: Window
+    buckets: int
+    differing: int
+    sample: tuple[tuple[str, datetime], ...]
+
+
+def derived(interval: Interval) -> tuple[Interval, ...]:
+    """The rollups that stand on a stored interval, each after those it is built from."""
+    return tuple(other for other in Interval if other.base is interval and not other.is_stored)
+
+
+def refresh_pending(connect: Callable[[bool], Connection], market: Market, interval: Interval) -> list[Refreshed]:
+    """Refresh every rollup of a stored interval over the ranges noted by loads; return what was refreshed.
+
+    `connect(autocommit)` opens a connection. Raises what `translate_errors` raises; notes of ranges that were not
+    refreshed stay.
+    """
+    done: list[Refreshed] = []
+    with connect(False) as holder, translate_errors(holder):
+        lock_name(holder, f"rollups/{market.relation(interval)}")
+        notes = holder.execute(query("pending_ranges"), (market.code, interval.value)).fetchall()
+        if notes:
+            with connect(True) as caller, translate_errors(caller):
+                for level in derived(interval):
+                    for window in merge_windows(buckets(level, start, last) for _, start, last in notes):
+                        _refresh(caller, market, level, window)
+                        done.append(Refreshed(level, window))
+            holder.execute(query("forget_pending"), ([load_id for load_id, _, _ in notes],))
+    return done
+
+
+def check_rollups(connection: Connection, market: Market, refreshed: Iterable[Refreshed]) -> list[RollupCheck]:
+    """Compare refreshed ranges with a recomputation from the stored bars, bucket by bucket.
+
+    Prices must be equal, volumes to 1e-12 relative (adding doubles in another order may move the last bit).
+    """
+    with translate_errors(connection):
+        return [_check(connection, market, entry) for entry in refreshed]
+
+
+def buckets(interval: Interval, first: datetime, last: datetime) -> Window:
+    """The whole buckets of a rollup that hold the bars from `first` to `last` (inclusive)."""
+    start, end = _bucket(interval, first), _bucket(interval, last)
+    return Window(start, _next_month(end) if interval.delta is None else end + interval.delta)
+
+
+def merge_windows(windows: Iterable[Window], most: int = _MOST_RANGES) -> list[Window]:
+    """Join windows that touch; when more than `most` are left, join over the smallest gaps."""
+    merged: list[Window] = []
+    for window in sorted(windows, key=lambda w: w.start):
+        if merged and window.start <= merged[-1].end:
+            merged[-1] = Window(merged[-1].start, max(merged[-1].end, window.end))
+        else:
+            merged.append(window)
+    if len(merged) <= most:
+        return merged
+    gaps = sorted(b.start - a.end for a, b in zip(merged, merged[1:], strict=False))
+    return _join_gaps(merged, gaps[len(merged) - most - 1])
+
+
+def _join_gaps(windows: Sequence[Window], widest: timedelta) -> list[Window]:
+    joined = [windows[0]]
+    for window in windows[1:]:
+        if window.start - joined[-1].end <= widest:
+            joined[-1] = Window(joined[-1].start, window.end)
+        else:
+            joined.append(window)
+    return joined
+
+
+def _refresh(connection: Connection, market: Market, level: Interval, window: Window) -> None:
+    target = f"bars.{market.relation(level)}"
+    connection.execute(query("refresh_rollup"), (target, window.start, window.end))
+
+
+def _check(connection: Connection, market: Market, entry: Refreshed) -> RollupCheck:
+    statement = query("check_rollup").format(
+        bars=relation(market, entry.interval.base), rollup=relation(market, entry.interval), bucket=_bucket_sql(entry.interval)
+    )
+    parameters = {"start": entry.window.start, "end": entry.window.end}
+    rows = connection.execute(statement, parameters).fetchall()
+    counted, differing = rows[0][0], rows[0][1]
+    sample = tuple((ticker, time) for _, _, ticker, time in rows if ticker is not None)
+    return RollupCheck(entry.interval, entry.window, counted, differing, sample)
+
+
+def _bucket_sql(interval: Interval) -> sql.Composable:
+    """The bucket of a bar by other means than the rollup's own, so that the check does not repeat its mistakes."""
+    if interval.delta is None:
+        return sql.SQL("date_trunc('month', time, 'UTC')")
+    return sql.SQL("date_bin({}, time, timestamptz '2000-01-03 00:00:00+00')").format(sql.Literal(interval.delta))
+
+
+def _bucket(interval: Interval, instant: datetime) -> datetime:
+    instant = instant.astimezone(UTC)
+    if interval.delta is None:
+        return utc(instant.year, instant.month)
+    origin = utc(2000, 1, 3)
+    return origin + (instant - origin) // interval.delta * interval.delta
+
+
+def _next_month(month: datetime) -> datetime:
+    return utc(month.year + month.month // 12, month.month % 12 + 1)

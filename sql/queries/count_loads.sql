@@ -1,0 +1,11 @@
+-- purpose: close the `load` rows of a batch with their counts
+-- parameters: arrays of load_id, inserted, updated, recomputed, unchanged, quarantined, first_changed, last_changed, seconds
+update load
+set
+    inserted = done.inserted, updated = done.updated, recomputed = done.recomputed, unchanged = done.unchanged,
+    quarantined = done.quarantined, first_changed = done.first_changed, last_changed = done.last_changed,
+    seconds = done.seconds
+from unnest(
+    %s::bigint[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::float8[]
+) as done (load_id, inserted, updated, recomputed, unchanged, quarantined, first_changed, last_changed, seconds)
+where load.load_id = done.load_id

@@ -1,0 +1,8 @@
+-- purpose: note a ticker that could not be fetched
+-- parameters: run_id, market, interval, ticker, attempt, source, window_start, window_end, status, fetched, duplicates,
+--   expected, missing, provisional_from, code_version, error
+insert into load (
+    run_id, market, interval, ticker, attempt, source, window_start, window_end, status, fetched, duplicates,
+    expected, missing, provisional_from, code_version, error
+)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from hypertape.errors import BadInput, HypertapeError, UnknownSource
 from hypertape.frame import TIME_TYPE
 from hypertape.model import Interval, Market, Window
+from hypertape.sources._completeness import completeness as completeness
 
 DIVIDEND_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("amount", pa.float64())])
 """Cash per share in the market's price unit, at 00:00 UTC of the ex-date."""

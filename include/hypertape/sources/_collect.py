@@ -4,15 +4,16 @@ window."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hypertape.errors import HypertapeError
 from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
-from hypertape.model import Window
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker
+from hypertape.model import Interval, Market, Window
+from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker, completeness
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,19 @@ def collect(
         dividends=_joined([answer.dividends for answer in answers], empty.dividends, window),
         splits=_joined([answer.splits for answer in answers], empty.splits, window),
     )
+
+
+def judge(
+    fetched: Fetched,
+    market: Market,
+    tickers: Sequence[str],
+    interval: Interval,
+    window: Window,
+    now: datetime,
+) -> Fetched:
+    """Note which of the tickers that did not fail came short of the calendar."""
+    served = [ticker for ticker in tickers if ticker not in fetched.failures]
+    return replace(fetched, short=completeness(market, interval, window, fetched.bars, now, served))
 
 
 def _joined(tables: list[pa.Table], empty: pa.Table, window: Window) -> pa.Table:

@@ -19,7 +19,7 @@ from hypertape.errors import BadInput, HypertapeError, SourceFileMissing, Unknow
 from hypertape.frame import Floats, floats_of
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
 from hypertape.sources import Fetched, OnTicker, SourceConfig
-from hypertape.sources._collect import TickerAnswer, collect
+from hypertape.sources._collect import TickerAnswer, collect, judge
 from hypertape.sources._csv_file import parse
 
 _EXACT_INTEGERS = 2.0**53
@@ -71,7 +71,7 @@ class CsvTree:
         def read(ticker: str) -> TickerAnswer:
             return self._read(market, ticker, interval, directories)
 
-        return collect(read, tickers, window, on_ticker)
+        return judge(collect(read, tickers, window, on_ticker), market, tickers, interval, window, now)
 
     def _directories(self, market: Market) -> dict[str, Path]:
         base = self.root / market.table

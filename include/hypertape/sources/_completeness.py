@@ -1,0 +1,56 @@
+"""An answer against the calendar: a vendor that delivers three of fourteen bars raises nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from hypertape.calendars import coverage, provisional_from
+from hypertape.frame import Micros, times_of
+from hypertape.model import Interval, Market, Window, midnight
+
+THIN = 0.5
+"""An intraday answer with less than this share of the openings is short: nobody trades in every minute."""
+
+
+def completeness(
+    market: Market,
+    interval: Interval,
+    window: Window,
+    bars: pa.Table,
+    now: datetime,
+    tickers: Iterable[str] | None = None,
+) -> dict[str, tuple[int, int]]:
+    """Find the tickers with fewer bars than the calendar expects: ticker → (expected, got), in bars.
+
+    Judged are final bars only, from the market's history start on. Short is a series without any bar in one of
+    its whole sessions, or (intraday) with less than half of the openings. `tickers` are those that were asked
+    for (default: those with bars).
+    """
+    start = max(window.start, midnight(market.history_start[interval]))
+    end = min(window.end, provisional_from(market, interval, now))
+    if start >= end:
+        return {}
+    times = _times_by_ticker(bars)
+    asked = times if tickers is None else dict.fromkeys(tickers)
+    none = np.empty(0, np.int64)
+    judged = Window(start, end)
+    found = {name: coverage(market, interval, judged, times.get(name, none)) for name in asked}
+    return {
+        name: (seen.expected, seen.present)
+        for name, seen in found.items()
+        if not seen.is_complete or (interval is not Interval.D1 and seen.ratio < THIN)
+    }
+
+
+def _times_by_ticker(bars: pa.Table) -> dict[str, Micros]:
+    if len(bars) == 0:
+        return {}
+    codes = bars["ticker"].combine_chunks().dictionary_encode()
+    positions = np.asarray(codes.indices)
+    order = np.argsort(positions, kind="stable")
+    edges = np.cumsum(np.bincount(positions, minlength=len(codes.dictionary)))[:-1]
+    return dict(zip(codes.dictionary.to_pylist(), np.split(times_of(bars)[order], edges), strict=True))

@@ -199,6 +199,7 @@ class Market:
     schedule: Mapping[Interval, str]
     daily_move_limit: float
     yahoo_suffix: str = ""
+    yahoo_symbols: Mapping[str, str] = field(default_factory=dict)
     file_scale: float = 1.0
     positive_prices: bool = True
     freshness_sessions: int = 2
@@ -224,6 +225,10 @@ class Market:
     def groups(self) -> tuple[str, ...]:
         """Names of the groups in the ticker file, sorted."""
         return tuple(sorted({entry.group for entry in self.tickers}))
+
+    def yahoo_symbol(self, ticker: str) -> str:
+        """What Yahoo calls the ticker: its own entry in `yahoo_symbols`, else the ticker and `yahoo_suffix`."""
+        return self.yahoo_symbols.get(ticker, ticker + self.yahoo_suffix)
 
     def is_index(self, ticker: str) -> bool:
         """True when the ticker file says the ticker is an index (quoted in points, never scaled)."""

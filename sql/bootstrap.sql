@@ -6,7 +6,8 @@ create schema if not exists bars;
 do $$
 begin
     if exists (select from pg_available_extensions where name = 'timescaledb')
-        and current_setting('shared_preload_libraries') like '%timescaledb%'
+        -- known once the library is loaded; shared_preload_libraries itself is hidden from ordinary roles
+        and current_setting('timescaledb.max_background_workers', true) is not null
         and not exists (select from pg_extension where extname = 'timescaledb')
     then
         create extension timescaledb schema public;

@@ -19,9 +19,10 @@ _SCHEMES = ("postgres", "postgresql")
 def normalise_dsn(dsn: str) -> str:
     """Return `dsn` as a `postgresql://` URI that any PostgreSQL client reads.
 
-    Accepts a URI (`postgres://`, `postgresql://`, `postgresql+driver://`), Airflow's JSON form of a connection,
-    and a `host=… dbname=…` string. Parameters libpq does not know (Airflow's own) are dropped; those it knows
-    inside Airflow's `__extra__` are kept. Raises BadSetting, which never repeats the text: it holds a password.
+    Accepts a URI (`postgres://`, `postgresql://`, `postgresql+driver://`), Airflow's JSON form of a
+    connection, and a `host=… dbname=…` string. Parameters libpq does not know (Airflow's own) are dropped;
+    those it knows inside Airflow's `__extra__` are kept. Raises BadSetting, which never repeats the text: it
+    holds a password.
     """
     text = dsn.strip()
     try:

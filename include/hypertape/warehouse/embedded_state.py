@@ -30,11 +30,12 @@ DATABASE = "hypertape"
 
 @dataclass(frozen=True)
 class Remembered:
-    """The content of `server.json`."""
+    """The content of `server.json`. `note` says why TimescaleDB was asked for and is not loaded."""
 
     port: int
     bindir: str
     extension_dir: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,9 @@ def write_private(file: Path, text: str) -> None:
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         stream.write(text)
+    if os.geteuid() == 0:  # root at work in a user's directory leaves it the user's
+        owner = file.parent.stat()
+        os.chown(draft, owner.st_uid, owner.st_gid)
     draft.replace(file)
 
 

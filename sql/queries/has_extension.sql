@@ -1,0 +1,3 @@
+-- purpose: whether the database uses an extension
+-- parameters: name
+select 1 from pg_catalog.pg_extension where extname = %s

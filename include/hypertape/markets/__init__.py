@@ -1,6 +1,6 @@
 """The registry of markets. A market is one module here that defines `MARKET`; there is no second list.
 
-The ticker file beside it, `tickers/<code>.csv`, has the columns ticker,name,group,kind.
+The ticker file beside it, `tickers/<code>.csv`, has the columns ticker,name,group,kind. A ticker has one line.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import pkgutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from hypertape.errors import UnknownMarket
 from hypertape.model import Market, Ticker
-
-_TICKER_FILES = Path(__file__).parent / "tickers"
 
 
 @cache
 def all_markets() -> dict[str, Market]:
     """Every market by code, in the order of their codes."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: _with_tickers(importlib.import_module(f"{__name__}.{name}").MARKET) for name in names}
+    modules = (importlib.import_module(f"{__name__}.{name}") for name in names)
+    return {market.code: market for market in map(_with_tickers, modules)}
 
 
 def get_market(code: str) -> Market:
@@ -33,8 +33,8 @@ def get_market(code: str) -> Market:
     return markets[code]
 
 
-def _with_tickers(market: Market) -> Market:
-    path = _TICKER_FILES / f"{market.code}.csv"
+def _with_tickers(module: ModuleType) -> Market:
+    market: Market = module.MARKET
+    path = Path(str(module.__file__)).parent / "tickers" / f"{market.code}.csv"
     with path.open(encoding="utf-8", newline="") as lines:
-        entries = tuple(Ticker(**row) for row in csv.DictReader(lines))
-    return replace(market, tickers=entries)
+        return replace(market, tickers=tuple(Ticker(**row) for row in csv.DictReader(lines)))

@@ -1,4 +1,12 @@
-"""US stocks, indices and funds."""
+"""US stocks, funds and indices, in Yahoo's spelling (`BRK-B`, `^GSPC`).
+
+Groups: DOW_30 has all thirty members as of the index's change of 2024-11-08 (NVDA and SHW for INTC and DOW). A ticker
+has one group, so SP_100 and NASDAQ_100 list the members that are in no group before them; both are selections of the
+lasting members, not the exact index of any day.
+
+A US stock has no daily limit; the market-wide halts at -7, -13 and -20 % bind indices only. Half of the price in one
+session is where a split that no source reported becomes the likelier reason.
+"""
 
 from datetime import date, timedelta
 
@@ -17,8 +25,12 @@ MARKET = Market(
         Interval.H1: date(2023, 9, 1),
         Interval.M1: date(2023, 9, 1),
     },
-    # after the close at 16:00 New York, in summer and winter time
-    schedule={Interval.D1: "30 21 * * 1-5", Interval.H1: "5 * * * *", Interval.M1: "*/15 * * * *"},
+    # UTC; New York trades 13:30–20:00 in summer and 14:30–21:00 in winter, and hourly bars end at half past.
+    schedule={
+        Interval.D1: "30 21 * * 1-5",
+        Interval.H1: "35 14-21 * * 1-5",
+        Interval.M1: "*/15 13-21 * * 1-5",
+    },
     daily_move_limit=0.50,
-    hour_mark=timedelta(minutes=30),  # the exchange opens at 09:30, and so do the hours counted from there
+    hour_mark=timedelta(minutes=30),
 )

@@ -1,4 +1,13 @@
-"""Vietnamese stocks and indices: HOSE, HNX and UPCOM."""
+"""Vietnamese stocks, funds and indices: HOSE, HNX and UPCOM.
+
+Price bands around the reference price: HOSE ±7 %, HNX ±10 %, UPCOM ±15 %; on a ticker's first session, or its first
+after 25 idle ones, ±20 %, ±30 % and ±40 % (https://hsc.com.vn/en/transaction-regulations, one page per exchange).
+The ticker file does not say where a ticker is listed, and many moved between exchanges (ACB left HNX in December
+2020), so one limit stands for all three: UPCOM's, and a little more because sources round adjusted prices. A first
+session beyond it is reported, as it should be: somebody has to look.
+
+Groups: 27 sectors of stocks (codes are Vietnamese without marks), INDEX and ETF.
+"""
 
 from datetime import date
 
@@ -17,9 +26,10 @@ MARKET = Market(
         Interval.H1: date(2023, 9, 1),
         Interval.M1: date(2023, 9, 1),
     },
-    # after the close at 15:00 local = 08:00 UTC; intraday every hour and every quarter of an hour
-    schedule={Interval.D1: "30 8 * * 1-5", Interval.H1: "5 * * * *", Interval.M1: "*/15 * * * *"},
-    daily_move_limit=0.16,  # UPCOM's band is ±15 %, HNX ±10 %, HOSE ±7 %
+    # UTC; the exchanges trade 02:00–08:00. A bar is loaded when it is final, the last one after the close.
+    schedule={Interval.D1: "30 8 * * 1-5", Interval.H1: "5 3-9 * * 1-5", Interval.M1: "*/15 2-8 * * 1-5"},
+    daily_move_limit=0.16,
     yahoo_suffix=".VN",
+    yahoo_symbols={"VNINDEX": "^VNINDEX.VN"},
     file_scale=1000.0,
 )

@@ -29,7 +29,7 @@ from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS, Interval, M
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.locks import lock_series
-from hypertape.warehouse.merge import Merged, Writes, guard_scale, merge, writes
+from hypertape.warehouse.merge import Merged, Writes, guard_scale, join_bars, merge, writes
 from hypertape.warehouse.stored import SeriesState, read_neighbours, read_stored, relation, series_states
 from hypertape.warehouse.wire import FloatArray, IntArray, TimeArray, array_cursor, copy_in, repeat_strings
 
@@ -148,7 +148,7 @@ def _compare(connection: Connection, request: LoadRequest, batch: list[_Series],
     neighbours = read_neighbours(connection, request.market, request.interval, states, spans)
     for entry in touched:
         before, after = neighbours.get(entry.ticker, (Bars.empty(), Bars.empty()))
-        whole = _join(before, stored.get(entry.ticker, Bars.empty()), after)
+        whole = join_bars(before, stored.get(entry.ticker, Bars.empty()), after)
         try:
             guard_scale(whole, entry.incoming)
         except SuspectScale as error:
@@ -173,14 +173,6 @@ def _stored_spans(connection: Connection, request: LoadRequest, known: list[_Ser
             bars, (first, last) = found[entry.ticker], entry.span
             clipped[entry.ticker] = bars.take(slice(*np.searchsorted(bars.time, [first, last + 1])))
     return clipped
-
-
-def _join(*parts: Bars) -> Bars:
-    filled = [part for part in parts if len(part)]
-    if len(filled) == 1:
-        return filled[0]
-    names = ("time", *VALUE_COLUMNS)
-    return Bars(*(np.concatenate([getattr(part, name) for part in filled]) for name in names)) if filled else Bars.empty()
 
 
 def _load_row(request: LoadRequest, entry: _Series, status: str) -> tuple[object, ...]:

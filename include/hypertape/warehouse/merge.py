@@ -52,6 +52,14 @@ class Writes:
     changed: Mask
 
 
+def join_bars(*parts: Bars) -> Bars:
+    """Lay series parts end to end; they are in time order and do not overlap."""
+    filled = [part for part in parts if len(part)]
+    if len(filled) < 2:
+        return filled[0] if filled else Bars.empty()
+    return Bars(*(np.concatenate([getattr(part, name) for part in filled]) for name in ("time", *VALUE_COLUMNS)))
+
+
 def merge(stored: Bars, incoming: Bars) -> Merged:
     """Lay incoming bars over stored ones. Both are sorted with unique times.
 

@@ -1,0 +1,94 @@
+"""Fetch one batch from its source and land it. One bad ticker never costs the batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hypertape.errors import HypertapeError, TransientError
+from hypertape.sources import Fetched, open_source
+from hypertape.steps.landing import Landing
+from hypertape.steps.plan import Batch, Head
+
+REUSE = timedelta(hours=1)
+"""A retry within this time fetches only the tickers that failed; later everything is fetched anew."""
+
+_TABLES = ("bars", "rejects", "dividends", "splits")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a ticker has no bars, in a form that travels as JSON."""
+
+    kind: str
+    transient: bool
+    message: str
+
+    @classmethod
+    def of(cls, error: HypertapeError) -> Failure:
+        """Describe an error."""
+        return cls(type(error).__name__, isinstance(error, TransientError), str(error))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {"kind": self.kind, "transient": self.transient, "message": self.message}
+
+
+def extract(
+    batch: Mapping[str, Any],
+    *,
+    plan_head: Mapping[str, Any],
+    landing: str,
+    now: datetime,
+    attempt: int = 1,
+    on_ticker: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Fetch a batch's window, land bars, rejects and actions, and return a reference to them.
+
+    The reference holds the batch, the landing root and the tickers that failed, with their errors. On a retry
+    (`attempt` > 1) soon after, only those are fetched again. Raises only for a problem of the whole source.
+    """
+    head, part = Head.from_json(plan_head), Batch.from_json(batch)
+    place = Landing(landing, head.run_id, part.index)
+    landed = place.read_json("answer") if attempt > 1 else None
+    fresh = landed is not None and now - datetime.fromisoformat(landed["at"]) < REUSE
+    wanted = [t for t in part.tickers if not fresh or (landed is not None and t in landed["failed"])]
+    failed: dict[str, Any] = {}
+    if wanted:
+        fetched = open_source(head.source).fetch(
+            head.market, wanted, head.interval, part.window, now=now, on_ticker=on_ticker
+        )
+        answer = _answer(fetched, landed if fresh else None, now)
+        _land(place, fetched, keep=fresh)
+        place.write_json("answer", answer)
+        failed = answer["failed"]
+    return {"batch": part.to_json(), "landing": landing, "failed": failed}
+
+
+def _answer(fetched: Fetched, before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    counts = Counter(fetched.bars["ticker"].to_pylist() if len(fetched.bars) else ())
+    counts.update(fetched.rejects["ticker"].to_pylist())
+    return {
+        "at": now.isoformat(),
+        "failed": {ticker: Failure.of(error).to_json() for ticker, error in sorted(fetched.failures.items())},
+        "fetched": {**(before["fetched"] if before else {}), **counts},
+        "short": {**(before["short"] if before else {}), **{t: list(pair) for t, pair in fetched.short.items()}},
+    }
+
+
+def _land(place: Landing, fetched: Fetched, *, keep: bool) -> None:
+    for name in _TABLES:
+        table: pa.Table = getattr(fetched, name)
+        if keep:
+            table = pa.concat_tables([_without(place.read(name), table), table])
+        place.write(name, table)
+
+
+def _without(landed: pa.Table, fresh: pa.Table) -> pa.Table:
+    return landed.filter(pc.invert(pc.is_in(landed["ticker"], pc.unique(fresh["ticker"]))))

@@ -1,0 +1,84 @@
+"""Where bars wait between tasks: Parquet files under the landing URL, local or on any fsspec file system.
+
+Layout: `<landing>/<run>/<batch>/{answer,bars,rejects,dividends,splits,enriched,refused}`; names are quoted, so that any
+run id is a directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypertape.errors import DiskFull, TransientError
+
+_COMPRESSION = "zstd"
+
+
+class Landing:
+    """One batch's directory."""
+
+    def __init__(self, root: str, run_id: str, batch: int | str) -> None:
+        self.url = f"{root.rstrip('/')}/{quote(run_id, safe='')}/{batch}"
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Write a table; the file appears whole or not at all on local disks."""
+        with _storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "wb", auto_mkdir=True) as file:
+            pq.write_table(table, file, compression=_COMPRESSION)
+
+    def read(self, name: str) -> pa.Table:
+        """Read a table back."""
+        with _storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "rb") as file:
+            return pq.read_table(file)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a small JSON document."""
+        with _storage_errors(), fsspec.open(f"{self.url}/{name}.json", "w", auto_mkdir=True) as file:
+            json.dump(value, file)
+
+    def read_json(self, name: str) -> Any | None:
+        """Read a JSON document, or None when it was never written."""
+        try:
+            with fsspec.open(f"{self.url}/{name}.json") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+
+
+def sweep(root: str, now: datetime, days: int) -> int:
+    """Remove the runs whose newest file is older than `days`; return how many went."""
+    files, path = fsspec.core.url_to_fs(root)
+    if not files.exists(path):
+        return 0
+    old = [run for run in files.ls(path, detail=False) if _newest(files, run) < now - timedelta(days=days)]
+    for run in old:
+        files.rm(run, recursive=True)
+    return len(old)
+
+
+def _newest(files: Any, run: str) -> datetime:
+    ages: list[datetime] = [files.modified(path) for path in files.find(run)]
+    return max(ages, default=datetime.max.replace(tzinfo=UTC))
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Turn a full disk into DiskFull and any other failure of the store into TransientError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull("The landing area is full") from error
+        raise TransientError(
+            f"The landing area failed: {error}", next_step="Check HYPERTAPE_LANDING_URL, then try again."
+        ) from error

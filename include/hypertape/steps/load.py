@@ -1,0 +1,93 @@
+"""Load a landed batch into the warehouse; fail after the work, with the list of tickers that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
+from hypertape.frame import BAR_SCHEMA
+from hypertape.steps.enrich import enrich
+from hypertape.steps.extract import Failure, extract
+from hypertape.steps.landing import Landing
+from hypertape.steps.plan import Batch, Head
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.ledger import store_actions
+from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, record_failures
+
+_COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
+
+
+def load(
+    dsn: str, reference: Mapping[str, Any], *, plan_head: Mapping[str, Any], now: datetime, attempt: int = 1
+) -> dict[str, Any]:
+    """Load what landed and return the batch's counts, changed span and failed tickers as JSON.
+
+    On a retry the failed tickers are fetched and sifted again first. When tickers failed, everything else is stored and
+    recorded first; then BatchIncomplete (a retry may help) or BatchRefused (it will not) is raised.
+    """
+    head = Head.from_json(plan_head)
+    if attempt > 1 and reference["failed"]:
+        again = extract(
+            reference["batch"], plan_head=plan_head, landing=reference["landing"], now=now, attempt=attempt
+        )
+        reference = enrich(dsn, again, plan_head=plan_head, now=now)
+    summary = store(dsn, reference, head, now=now, attempt=attempt)
+    raise_if_failed(summary["failed"], head)
+    return summary
+
+
+def store(dsn: str, reference: Mapping[str, Any], head: Head, *, now: datetime, attempt: int) -> dict[str, Any]:
+    """Load what landed, record what failed, and return the summary without raising for tickers."""
+    part = Batch.from_json(reference["batch"])
+    place = Landing(reference["landing"], head.run_id, part.index)
+    answer, sifted = place.read_json("answer") or {}, place.read_json("sifted") or {}
+    request = LoadRequest(
+        head.market,
+        head.interval,
+        head.run_id,
+        head.source.name,
+        part.window,
+        now,
+        rejects=place.read("refused"),
+        fetched=answer.get("fetched", {}),
+        duplicates=sifted.get("duplicates", {}),
+        expected={t: (expected, expected - got) for t, (expected, got) in answer.get("short", {}).items()},
+        attempt=attempt,
+    )
+    failed = dict(reference["failed"])
+    with connect(dsn) as connection:
+        results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
+        for table in ("dividends", "splits"):
+            store_actions(connection, head.market, table, place.read(table))
+        record_failures(connection, {t: failure["message"] for t, failure in failed.items()}, request)
+        connection.commit()
+    failed |= {r.ticker: Failure.of(r.refused).to_json() for r in results if r.refused}
+    return {**_summary(results), "failed": failed}
+
+
+def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head) -> None:
+    """Raise for failed tickers: BatchIncomplete when one of them may succeed later, else BatchRefused."""
+    if not failed:
+        return
+    lines = "; ".join(f"{ticker}: {failure['message']}" for ticker, failure in sorted(failed.items()))
+    kind: type[HypertapeError] = (
+        BatchIncomplete if any(failure["transient"] for failure in failed.values()) else BatchRefused
+    )
+    raise kind(
+        f"{len(failed)} of the batch's tickers failed and the others are stored: {lines}",
+        market=head.market.code,
+        interval=head.interval.value,
+    )
+
+
+def _summary(results: Sequence[LoadResult]) -> dict[str, Any]:
+    firsts = [r.first_changed for r in results if r.first_changed]
+    lasts = [r.last_changed for r in results if r.last_changed]
+    return {
+        **{name: sum(getattr(r, name) for r in results) for name in _COUNTS},
+        "tickers": len(results),
+        "first_changed": min(firsts).isoformat() if firsts else None,
+        "last_changed": max(lasts).isoformat() if lasts else None,
+    }

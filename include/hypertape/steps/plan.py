@@ -1,0 +1,193 @@
+"""Plan a run: which tickers, which window each, in which batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypertape.calendars import expected_times, sessions
+from hypertape.errors import BadInput
+from hypertape.frame import instant
+from hypertape.markets import get_market
+from hypertape.model import Interval, Market, Window, midnight
+from hypertape.settings import Settings, load_settings
+from hypertape.sources import SourceConfig, open_source
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.ledger import register_sessions, register_symbols, watermarks
+
+_OVERLAP_SEARCH = timedelta(days=60)
+"""Long enough to find the overlap's bars across the longest closure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tickers that share a window."""
+
+    index: int
+    tickers: tuple[str, ...]
+    window: Window
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {"index": self.index, "tickers": list(self.tickers), "window": self.window.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Batch:
+        """Read what `to_json` wrote."""
+        return cls(value["index"], tuple(value["tickers"]), Window.from_json(value["window"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every step of a run must know: the plan without its batches."""
+
+    run_id: str
+    market: Market
+    interval: Interval
+    source: SourceConfig
+    window: Window
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object; the market travels as its code."""
+        return {
+            "run_id": self.run_id,
+            "market": self.market.code,
+            "interval": self.interval.value,
+            "source": asdict(self.source),
+            "window": self.window.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Head:
+        """Read what `to_json` wrote; other keys are ignored."""
+        return cls(
+            value["run_id"],
+            get_market(value["market"]),
+            Interval(value["interval"]),
+            SourceConfig.from_json(value["source"]),
+            Window.from_json(value["window"]),
+        )
+
+
+def plan(
+    dsn: str,
+    market: str,
+    interval: str,
+    *,
+    run_id: str,
+    data_interval: Sequence[str],
+    exact: bool,
+    source: Mapping[str, Any] | None = None,
+    tickers: Sequence[str] | None = None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Return the run's plan as JSON: the head's keys, `batches` and `expected_bars`.
+
+    `exact`: the run owns its data interval, no more and no less (a backfill, an explicit window). Otherwise each
+    ticker's window starts where its watermark ends, less an overlap that detects restatements, and where there is no
+    watermark at the market's history start. Calendar sessions and symbols of the plan are registered in the warehouse.
+    Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect` raises.
+    """
+    settings = settings or load_settings()
+    of_market, of_interval = get_market(market), _stored(interval)
+    config = resolve_source(of_market, source, settings)
+    wanted = choose_tickers(of_market, of_interval, config, tickers)
+    owned = Window.from_json(data_interval)
+    with connect(dsn) as connection:
+        known = {} if exact else watermarks(connection, of_market, of_interval)
+        windows = {
+            ticker: owned if exact else window_for(of_market, of_interval, known.get(ticker), owned.end, settings)
+            for ticker in wanted
+        }
+        batches = make_batches(windows, settings.batch_size)
+        span = _span(batches, owned)
+        register_sessions(connection, of_market, sessions(of_market, span.start.date(), _day_after(span.end)))
+        register_symbols(connection, of_market, wanted)
+    head = Head(run_id, of_market, of_interval, config, span)
+    expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
+    return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
+
+
+def resolve_source(market: Market, given: Mapping[str, Any] | None, settings: Settings) -> SourceConfig:
+    """The source of a run: what was asked for, else HYPERTAPE_SOURCE, else the market's first."""
+    asked = {key: value for key, value in (given or {}).items() if value is not None}
+    name = asked.pop("name", None) or settings.source or market.sources[0]
+    defaults: dict[str, Any] = {}
+    if name == "csv_tree":
+        defaults = {
+            "directory": str(settings.source_dir) if settings.source_dir else None,
+            "legacy_scale": settings.legacy_scale,
+        }
+    return SourceConfig.from_json({"name": name, **defaults, **asked})
+
+
+def choose_tickers(
+    market: Market, interval: Interval, config: SourceConfig, asked: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The run's tickers: those asked for, else those the source lists, else the market's file.
+
+    Raises BadInput when there is none.
+    """
+    if asked:
+        return tuple(dict.fromkeys(asked))
+    listed = open_source(config).tickers(market, interval) or tuple(market.by_ticker)
+    if not listed:
+        raise BadInput(
+            f"Source {config.name} lists no tickers for {market.code} {interval.value}",
+            next_step="Name them with --tickers, or point --source-dir at a directory that has this interval.",
+        )
+    return listed
+
+
+def window_for(
+    market: Market, interval: Interval, watermark: datetime | None, end: datetime, settings: Settings
+) -> Window:
+    """The window a scheduled run owns for one ticker: `[watermark − overlap, end)`, empty when it is up to date."""
+    if watermark is None:
+        return Window(min(midnight(market.history_start[interval]), end), end)
+    start = min(overlap_start(market, interval, watermark, settings.overlap_bars), end)
+    return Window(start, end)
+
+
+def overlap_start(market: Market, interval: Interval, watermark: datetime, bars: int) -> datetime:
+    """The opening of the `bars`-th expected bar before a watermark."""
+    if bars == 0:
+        return watermark
+    expected = expected_times(market, interval, Window(watermark - _OVERLAP_SEARCH, watermark))
+    return instant(int(expected[-min(bars, len(expected))])) if len(expected) else watermark
+
+
+def make_batches(windows: Mapping[str, Window], size: int) -> list[Batch]:
+    """Group tickers that share a window into batches of at most `size`; empty windows need no work."""
+    groups: dict[Window, list[str]] = defaultdict(list)
+    for ticker, window in windows.items():
+        if not window.is_empty:
+            groups[window].append(ticker)
+    chunks = [
+        (tuple(tickers[first : first + size]), window)
+        for window, tickers in sorted(groups.items(), key=lambda item: item[0].start)
+        for first in range(0, len(tickers), size)
+    ]
+    return [Batch(index, tickers, window) for index, (tickers, window) in enumerate(chunks)]
+
+
+def _stored(interval: str) -> Interval:
+    parsed = Interval.parse(interval)
+    if not parsed.is_stored:
+        raise BadInput(
+            f"{parsed.value} bars are rolled up, not loaded", next_step=f"Load {parsed.base.value}, the rollup follows."
+        )
+    return parsed
+
+
+def _span(batches: Sequence[Batch], owned: Window) -> Window:
+    if not batches:
+        return owned
+    return Window(min(batch.window.start for batch in batches), max(batch.window.end for batch in batches))
+
+
+def _day_after(end: datetime) -> Any:
+    return (end + timedelta(days=1)).date()

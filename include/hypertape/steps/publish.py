@@ -1,0 +1,69 @@
+"""Finish a run: move watermarks where everything is right, write the report, and say what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
+from hypertape.quality.report import run_report
+from hypertape.quality.results import raise_if_critical, results_of
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.landing import sweep
+from hypertape.steps.plan import Head
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
+
+
+def publish(
+    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
+) -> dict[str, Any]:
+    """Advance watermarks unless a critical check failed, write the run's report, and return counts and its path.
+
+    Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken for critical checks,
+    BatchRefused when tickers failed.
+    """
+    settings = settings or load_settings()
+    head = Head.from_json(plan_head)
+    with connect(dsn) as connection:
+        verdict = _verdict(results_of(connection, head.run_id, head.market.code, head.interval.value))
+        moved = advance_watermarks(connection, head.market, head.interval, head.run_id) if verdict is None else 0
+        loads = run_loads(connection, head.market, head.interval, head.run_id)
+        connection.commit()
+        report = write_report(settings, head.run_id, run_report(connection, head.run_id))
+    sweep(settings.landing, now, settings.landing_days)
+    if verdict is not None:
+        raise verdict
+    _raise_for(loads, head, report)
+    return {"watermarks_moved": moved, "report": str(report), "tickers": len(loads)}
+
+
+def write_report(settings: Settings, name: str, html: str) -> Path:
+    """Write a report into the state directory's `reports` and return its path."""
+    path = settings.state_dir.absolute() / "reports" / f"{quote(name, safe='')}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _verdict(results: Any) -> CheckFailed | CheckBroken | None:
+    try:
+        raise_if_critical(results)
+    except (CheckFailed, CheckBroken) as error:
+        return error
+    return None
+
+
+def _raise_for(loads: list[RunLoad], head: Head, report: Path) -> None:
+    failed = {load.ticker: load.error for load in loads if load.status == "failed"}
+    if failed:
+        lines = "; ".join(f"{ticker}: {error}" for ticker, error in sorted(failed.items()))
+        raise BatchRefused(
+            f"{len(failed)} tickers of the run failed and the others are published: {lines}",
+            market=head.market.code,
+            interval=head.interval.value,
+            next_step=f"Mend the cause, then clear the run's load tasks or run it again. Report: {report}",
+        )

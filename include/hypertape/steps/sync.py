@@ -1,0 +1,103 @@
+"""The whole run without Airflow: plan, then extract, enrich and load per batch, then validate, refresh and publish."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hypertape.errors import HypertapeError
+from hypertape.model import Window, midnight
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.enrich import enrich
+from hypertape.steps.extract import extract
+from hypertape.steps.load import store
+from hypertape.steps.plan import Head, plan
+from hypertape.steps.publish import publish
+from hypertape.steps.refresh import refresh
+from hypertape.steps.validate import validate
+
+COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
+
+OnStep = Callable[[str, int, int], None]
+"""Called with the step's name, how much of it is done, and how much there is."""
+
+
+@dataclass(slots=True)
+class SyncResult:
+    """What a sync did. `error` is what the run ends with, after everything that could be done was done."""
+
+    run_id: str
+    plan: dict[str, Any]
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    failed: dict[str, str] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
+    rollups: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, Any] = field(default_factory=dict)
+    error: HypertapeError | None = None
+
+
+def sync(
+    dsn: str,
+    market: str,
+    interval: str,
+    *,
+    now: datetime,
+    tickers: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    source: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    run_id: str | None = None,
+    check: bool = True,
+    on_step: OnStep | None = None,
+) -> SyncResult:
+    """Run every step in this process and return what happened.
+
+    Without `start` each ticker continues at its watermark; with it the run owns exactly `[start, end)`. `end` defaults to
+    `now` (all UTC). `check=False` leaves the quality suite out, and with it the watermark. Raises what stops the run as a
+    whole; tickers that failed and failed checks are in the result.
+    """
+    settings = settings or load_settings()
+    tell = on_step or (lambda *_: None)
+    run_id = run_id or f"sync__{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+    stop = end or now
+    window = Window(start if start is not None else min(midnight(stop.date()), stop), stop)
+    planned = plan(
+        dsn, market, interval, run_id=run_id, data_interval=window.to_json(), exact=start is not None, source=source,
+        tickers=tickers, settings=settings,
+    )  # fmt: skip
+    result = SyncResult(run_id, planned)
+    _load_batches(dsn, result, settings, now, tell)
+    if check:
+        tell("validate", 0, 1)
+        result.quality = validate(dsn, planned, now=now)
+        tell("validate", 1, 1)
+    tell("refresh rollups", 0, 1)
+    result.rollups = refresh(dsn, planned)
+    tell("refresh rollups", 1, 1)
+    if check:
+        try:
+            result.published = publish(dsn, planned, now=now, settings=settings)
+        except HypertapeError as error:
+            result.error = error
+    return result
+
+
+def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:
+    head = Head.from_json(result.plan)
+    batches = result.plan["batches"]
+    total = sum(len(batch["tickers"]) for batch in batches)
+    done = 0
+    tell("load", done, total)
+    for batch in batches:
+        reference = extract(batch, plan_head=result.plan, landing=settings.landing, now=now)
+        reference = enrich(dsn, reference, plan_head=result.plan, now=now)
+        summary = store(dsn, reference, head, now=now, attempt=1)
+        for name in COUNTS:
+            result.counts[name] += summary[name]
+        result.failed |= {ticker: failure["message"] for ticker, failure in summary["failed"].items()}
+        done += len(batch["tickers"])
+        tell("load", done, total)

@@ -1,0 +1,29 @@
+"""Run the quality suite of a run's window and keep its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from hypertape.quality.results import record, summary
+from hypertape.quality.run import validate as run_suite
+from hypertape.steps.plan import Head
+from hypertape.warehouse.connect import connect
+
+
+def validate(
+    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Check the bars of the run's window, record every result, and return their summary as JSON.
+
+    Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
+    """
+    head = Head.from_json(plan_head)
+    with connect(dsn) as connection:
+        results = run_suite(
+            dsn, connection, head.market, head.interval, head.window, run_id=head.run_id, now=now, progress=progress
+        )
+        record(connection, results)
+        connection.commit()
+    return summary(results)

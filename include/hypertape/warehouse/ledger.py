@@ -1,0 +1,108 @@
+"""The small tables beside the bars: sessions, symbols, watermarks, and what a run loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from hypertape.calendars import Session
+from hypertape.model import Interval, Market, midnight
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLoad:
+    """The sum of a run's last attempt per ticker."""
+
+    ticker: str
+    status: str
+    source: str
+    inserted: int
+    updated: int
+    recomputed: int
+    unchanged: int
+    quarantined: int
+    error: str | None
+
+
+def register_sessions(connection: Connection, market: Market, found: Sequence[Session]) -> None:
+    """Let SQL see the calendar's sessions of a plan; changed hours are corrected."""
+    if not found:
+        return
+    with translate_errors(connection):
+        connection.execute(
+            query("register_sessions"),
+            (market.code, [s.date for s in found], [s.opens for s in found], [s.closes for s in found]),
+        )
+
+
+def register_symbols(connection: Connection, market: Market, tickers: Iterable[str]) -> None:
+    """Add the tickers of a plan to `symbols`, with what the market's file knows of them."""
+    rows = [market.by_ticker.get(ticker) for ticker in (names := sorted(tickers))]
+    with translate_errors(connection):
+        connection.execute(
+            query("register_symbols"),
+            (
+                market.code,
+                names,
+                [row.name if row else None for row in rows],
+                [row.kind if row else _default_kind(market) for row in rows],
+                [row.group if row else None for row in rows],
+            ),
+        )
+
+
+def watermarks(connection: Connection, market: Market, interval: Interval) -> dict[str, datetime]:
+    """Per ticker, the end of the last window that was loaded and validated (UTC)."""
+    with translate_errors(connection):
+        rows = connection.execute(query("watermarks"), (market.code, interval.value)).fetchall()
+    return dict(rows)
+
+
+def advance_watermarks(connection: Connection, market: Market, interval: Interval, run_id: str) -> int:
+    """Move the watermark of every ticker the run loaded to the end of its window; return how many moved.
+
+    A watermark never moves back and never jumps over a hole: a window that starts after it leaves it where it is.
+    """
+    parameters = {
+        "run_id": run_id,
+        "market": market.code,
+        "interval": interval.value,
+        "history_start": midnight(market.history_start[interval]),
+    }
+    with translate_errors(connection):
+        moved = connection.execute(query("advance_watermarks"), parameters).rowcount
+        connection.execute(query("seen_symbols"), (market.code, interval.value))
+    return moved
+
+
+def run_loads(connection: Connection, market: Market, interval: Interval, run_id: str) -> list[RunLoad]:
+    """What a run did to each ticker: the status of its last attempt and the sum of its counts."""
+    with translate_errors(connection):
+        rows = connection.execute(query("run_loads"), (run_id, market.code, interval.value)).fetchall()
+    return [RunLoad(*row) for row in rows]
+
+
+def store_actions(connection: Connection, market: Market, table: str, actions: pa.Table) -> int:
+    """Upsert dividends or splits (`table`); return how many rows were new or different."""
+    if len(actions) == 0:
+        return 0
+    value = "amount" if table == "dividends" else "ratio"
+    statement = query("store_actions").format(table=sql.Identifier(table), value=sql.Identifier(value))
+    columns = actions.to_pydict()
+    with translate_errors(connection):
+        cursor = connection.execute(statement, (market.code, columns["ticker"], columns["time"], columns[value]))
+    return cursor.rowcount
+
+
+def _default_kind(market: Market) -> str:
+    return "crypto" if market.calendar == "24/7" else "stock"

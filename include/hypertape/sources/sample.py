@@ -1,0 +1,116 @@
+"""A small synthetic set that ships with hypertape, with planted defects, so that a first run shows what the reports
+are for.
+
+Nothing in it is a real price: every ticker starts with SYN and every name says "synthetic". `PLANTED` lists each
+defect, `SPANS` where each interval has bars, `CORRECTED_AT` when the late corrections arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from hypertape.errors import UnknownTicker
+from hypertape.frame import TIME_TYPE, bar_frame, instant, micros
+from hypertape.model import VALUE_COLUMNS, Interval, Market, Ticker, Window
+from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker, SourceConfig
+from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._sample_bars import deliver
+from hypertape.sources._sample_path import walk
+from hypertape.sources._sample_plan import (
+    CORRECTED_AT,
+    INSTRUMENTS,
+    PLANTED,
+    SPANS,
+    Defect,
+    Instrument,
+    Planted,
+)
+
+__all__ = ["CORRECTED_AT", "PLANTED", "SPANS", "Defect", "Planted", "Sample", "build", "entries"]
+
+
+def build(config: SourceConfig) -> Sample:
+    """Open the sample; the configuration has nothing to say about it."""
+    return Sample()
+
+
+def entries(market: Market) -> tuple[Ticker, ...]:
+    """The market's synthetic tickers as lines of a ticker file, sorted; empty for a market without any."""
+    return tuple(instrument.entry for instrument in _instruments(market).values())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The synthetic set as a source."""
+
+    name: str = "sample"
+
+    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
+        """List the market's synthetic tickers, sorted."""
+        return tuple(_instruments(market))
+
+    def fetch(
+        self,
+        market: Market,
+        tickers: Sequence[str],
+        interval: Interval,
+        window: Window,
+        *,
+        now: datetime,
+        on_ticker: OnTicker | None = None,
+    ) -> Fetched:
+        """Deliver the bars that had opened by `now`, inside the window and the interval's span.
+
+        What lies outside the span is not missing: it does not belong to the set.
+        """
+        instruments = _instruments(market)
+
+        def read(ticker: str) -> TickerAnswer:
+            if ticker not in instruments:
+                known = ", ".join(instruments) or "none in this market"
+                raise UnknownTicker(
+                    "The sample has no such ticker",
+                    next_step=f"It has: {known}.",
+                    market=market.code,
+                    ticker=ticker,
+                )
+            return _answer(instruments[ticker], interval, now)
+
+        fetched = collect(read, tickers, window, on_ticker)
+        return judge(fetched, market, tickers, interval, _overlap(window, SPANS[interval]), now)
+
+
+def _instruments(market: Market) -> dict[str, Instrument]:
+    return {
+        instrument.ticker: instrument
+        for instrument in sorted(INSTRUMENTS, key=lambda one: one.ticker)
+        if instrument.market == market.code
+    }
+
+
+def _answer(instrument: Instrument, interval: Interval, now: datetime) -> TickerAnswer:
+    bars = deliver(instrument, interval, now)
+    frame = bar_frame(instrument.ticker, bars.time, {name: getattr(bars, name) for name in VALUE_COLUMNS})
+    return TickerAnswer(
+        bars=frame,
+        dividends=_actions(instrument, Defect.DIVIDEND, DIVIDEND_SCHEMA, now),
+        splits=_actions(instrument, Defect.SPLIT, SPLIT_SCHEMA, now),
+    )
+
+
+def _actions(instrument: Instrument, kind: Defect, schema: pa.Schema, now: datetime) -> pa.Table:
+    known = [
+        action for action in walk(instrument).actions if action.kind is kind and action.session <= micros(now)
+    ]
+    times = pa.array([instant(action.session) for action in known], TIME_TYPE)
+    amounts = pa.array([action.amount for action in known], pa.float64())
+    return pa.table([pa.array([instrument.ticker] * len(known), pa.string()), times, amounts], schema=schema)
+
+
+def _overlap(window: Window, span: Window) -> Window:
+    start = min(max(window.start, span.start), span.end)
+    return Window(start, max(start, min(window.end, span.end)))

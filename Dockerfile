@@ -15,8 +15,7 @@ RUN /opt/venv/bin/uv pip install --python /opt/venv/bin/python --no-deps --no-bu
 FROM python:3.12.12-slim-bookworm
 
 RUN useradd --create-home --uid 50000 hypertape \
-    && mkdir -p /var/lib/hypertape/airflow /var/lib/hypertape/landing \
-    && chown -R hypertape:hypertape /var/lib/hypertape
+    && install --directory --owner hypertape --group hypertape /var/lib/hypertape /var/lib/hypertape/airflow
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/hypertape/dags
 COPY plugins /opt/hypertape/plugins

@@ -1,0 +1,217 @@
+"""The production stack as far as it can be checked without a container engine: files, pins, secrets, ports, names."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import json
+import re
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import hypertape
+from hypertape.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE_TEXT = (ROOT / "docker-compose.yaml").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+LONG_RUNNING = sorted(set(SERVICES) - {"init"})
+SECRET = re.compile(r"(PASSWORD|SECRET|KEY|TOKEN)$")
+PINNED = re.compile(r"^[a-z0-9./_-]+:\d+\.\d+\.\d+(-[a-z0-9.-]+)?$")
+VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
+
+
+def validate(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def settings_of(service: str) -> dict[str, str]:
+    return {name: str(value) for name, value in SERVICES[service].get("environment", {}).items()}
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Every `${NAME…}` of the compose file with its operator and what follows it."""
+    return {
+        name: (operator, rest) for name, operator, rest in VARIABLE.findall(COMPOSE_TEXT) if name != "NAME"
+    }
+
+
+def test_compose_file_follows_the_compose_specification() -> None:
+    result = validate(ROOT / "docker-compose.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_specification_refuses_a_misspelt_key(tmp_path: Path) -> None:
+    spoiled = tmp_path / "docker-compose.yaml"
+    spoiled.write_text(COMPOSE_TEXT.replace("healthcheck:", "healthchek:"), encoding="utf-8")
+    assert validate(spoiled).returncode != 0
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_mounts_exist_and_volumes_are_declared(service: str) -> None:
+    for mount in SERVICES[service]["volumes"]:
+        source = mount.split(":")[0]
+        if source.startswith("."):
+            assert (ROOT / source).is_file(), f"{service} mounts {source}, which does not exist"
+        else:
+            assert source in COMPOSE["volumes"], f"{service} mounts the undeclared volume {source}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_image_is_pinned(service: str) -> None:
+    assert PINNED.match(SERVICES[service]["image"])
+
+
+def test_our_image_carries_the_version() -> None:
+    ours = {service["image"] for service in SERVICES.values() if "build" in service}
+    assert ours == {f"hypertape:{hypertape.__version__}"}
+
+
+@pytest.mark.parametrize(
+    ("image", "pinned"),
+    [
+        ("timescale/timescaledb:2.29.2-pg18", True),
+        ("timescale/timescaledb:latest-pg18", False),
+        ("timescale/timescaledb", False),
+        ("python:3.12-slim-bookworm", False),  # moves with every patch release
+    ],
+)
+def test_the_pin_rule_itself(image: str, pinned: bool) -> None:
+    assert bool(PINNED.match(image)) is pinned
+
+
+def test_no_secret_has_a_default() -> None:
+    secrets = {name: operator for name, (operator, _) in variables().items() if SECRET.search(name)}
+    assert secrets
+    assert set(secrets.values()) == {":?"}, secrets
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_secret_is_written_down(service: str) -> None:
+    for name, value in settings_of(service).items():
+        if SECRET.search(name):
+            assert VARIABLE.fullmatch(value), f"{service}: {name} holds a literal value"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_ports_are_bound_to_loopback(service: str) -> None:
+    for port in SERVICES[service].get("ports", []):
+        assert str(port).startswith("127.0.0.1:"), f"{service} publishes {port} on every address"
+
+
+@pytest.mark.parametrize("service", LONG_RUNNING)
+def test_service_restarts_and_reports_its_health(service: str) -> None:
+    assert SERVICES[service]["restart"] == "unless-stopped"
+    assert SERVICES[service]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_env_example_explains_every_variable_and_no_other() -> None:
+    documented = set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
+    assert documented == set(variables())
+
+
+def test_env_example_shows_the_defaults_and_no_secret() -> None:
+    for name, (operator, rest) in variables().items():
+        line = f"{name}=" if operator == ":?" else f"#{name}={rest}"
+        assert re.search(rf"^{re.escape(line)}$", ENV_EXAMPLE, re.MULTILINE), (
+            f".env.example should say {line}"
+        )
+
+
+def airflow_options() -> set[str]:
+    """AIRFLOW__SECTION__OPTION for every option of the installed Airflow, read without importing it."""
+    spec = importlib.util.find_spec("airflow")
+    assert spec is not None
+    assert spec.origin is not None
+    text = (Path(spec.origin).parent / "config_templates" / "config.yml").read_text(encoding="utf-8")
+    sections = yaml.safe_load(text).items()
+    return {
+        f"AIRFLOW__{section}__{option}".upper() for section, body in sections for option in body["options"]
+    }
+
+
+def test_airflow_settings_are_options_of_the_locked_airflow() -> None:
+    used = {name for service in SERVICES for name in settings_of(service) if name.startswith("AIRFLOW__")}
+    used |= set(re.findall(r"AIRFLOW__\w+", DOCKERFILE))
+    assert used
+    assert used <= airflow_options()
+
+
+def test_hypertape_settings_are_fields_of_settings() -> None:
+    used = {name for name in settings_of("scheduler") if name.startswith("HYPERTAPE_")}
+    used |= set(re.findall(r"HYPERTAPE_\w+", DOCKERFILE))
+    assert used
+    assert used <= {f"HYPERTAPE_{field}".upper() for field in Settings.model_fields}
+
+
+def test_dockerfile_starts_from_a_pinned_image_and_drops_root() -> None:
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert bases
+    assert all(PINNED.match(base) for base in bases)
+    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["hypertape"]
+
+
+def test_dockerfile_copies_what_exists_and_the_ignore_file_lets_it_through() -> None:
+    allowed = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line[:1] == "!"
+    }
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    sources = {source for line in copies for source in line.split()}
+    assert sources == allowed
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+@pytest.mark.parametrize("script", ["deploy/init.sh", "deploy/initdb/90_roles.sh"])
+def test_script_parses_and_is_executable(script: str) -> None:
+    assert (ROOT / script).stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", str(ROOT / script)], check=True)
+
+
+@contextmanager
+def health_endpoint(answer: dict[str, Any]) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/api/v2/monitor/health" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "healthy"),
+    [
+        ({"scheduler": {"status": "healthy"}}, True),
+        ({"scheduler": {"status": "unhealthy"}}, False),
+        ({"scheduler": {"status": None}}, False),  # never started
+        ({"scheduler": None}, False),
+        ({"triggerer": {"status": "healthy"}}, False),  # another component's health is not ours
+    ],
+)
+def test_health_probe(answer: dict[str, Any], healthy: bool) -> None:
+    is_healthy = runpy.run_path(str(ROOT / "deploy" / "healthy.py"))["is_healthy"]
+    with health_endpoint(answer) as url:
+        assert is_healthy("scheduler", url) is healthy

@@ -1,0 +1,278 @@
+"""The house rules that no linter knows: where things live, how long they are, and that the documents keep up."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import hypertape
+from hypertape import errors
+from hypertape.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "include" / "hypertape"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
+QUERIES = sorted((ROOT / "sql" / "queries").glob("*.sql"))
+SCRIPTS = sorted((ROOT / "sql").rglob("*.sql"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+
+LONG_FILES: dict[str, str] = {}
+"""Modules over the limit, each with the reason (a long, flat, clear table is fine)."""
+
+CLOCK_ROOMS = ("cli", "orchestration")
+"""Rooms that may ask what time it is; everybody else is told."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(read(path))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+# --- length
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_is_short(path: Path) -> None:
+    limit = 300 if name_of(path) not in LONG_FILES else 600
+    assert len(read(path).splitlines()) <= limit, "split it by purpose, or give the reason in LONG_FILES"
+
+
+def test_the_list_of_long_files_is_current() -> None:
+    assert [name for name in LONG_FILES if len(read(ROOT / name).splitlines()) <= 300] == []
+
+
+def test_dag_files_are_short() -> None:
+    assert {name_of(path): n for path in DAG_FILES if (n := len(read(path).splitlines())) > 120} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_function_is_short(path: Path) -> None:
+    long = [
+        f"{node.name} ({length} lines)"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > 60
+    ]
+    assert long == []
+
+
+# --- who may do what
+
+
+def reads_environment(tree: ast.Module) -> bool:
+    doors = {"environ", "environb", "getenv"}
+    return any(
+        (isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os" and node.attr in doors)
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and {a.name for a in node.names} & doors)
+        for node in ast.walk(tree)
+    )
+
+
+def imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def clock_reads(tree: ast.Module) -> Iterator[str]:
+    """Calls of the wall clock; `time.monotonic` and `time.perf_counter` measure spans and are fine."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = ast.unparse(node.func.value).split(".")[-1]
+            if (owner, node.func.attr) in {
+                ("datetime", "now"),
+                ("datetime", "utcnow"),
+                ("datetime", "today"),
+                ("date", "today"),
+                ("time", "time"),
+            }:
+                yield f"line {node.lineno}: {ast.unparse(node.func)}"
+
+
+def test_only_settings_reads_the_environment() -> None:
+    assert [name_of(p) for p in MODULES if reads_environment(tree_of(p))] == ["include/hypertape/settings.py"]
+
+
+def test_only_orchestration_imports_airflow() -> None:
+    guilty = [p for p in MODULES if room_of(p) != "orchestration" and "airflow" in imported(tree_of(p))]
+    assert [name_of(path) for path in guilty] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_library_code_is_told_the_time(path: Path) -> None:
+    if room_of(path) not in CLOCK_ROOMS:
+        assert list(clock_reads(tree_of(path))) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("import os\nos.environ['A']", True),
+        ("import os\nos.getenv('A')", True),
+        ("from os import environ", True),
+        ("import os\nos.getpid()", False),
+    ],
+)
+def test_the_environment_rule_itself(code: str, reads: bool) -> None:
+    assert reads_environment(ast.parse(code)) is reads
+
+
+# --- SQL
+
+STATEMENT = re.compile(
+    r"\bselect\b.+\bfrom\b|\binsert\s+into\b|\bupdate\s+\S+\s+set\b|\bdelete\s+from\b|\bmerge\s+into\b|\btruncate\s+table\b"
+    r"|\b(create|alter|drop)\s+(table|view|schema|index|role|database|function|extension)\b|\bcopy\b.+\b(from|to)\s+std",
+    re.IGNORECASE | re.DOTALL,
+)
+KEYWORD = re.compile(
+    r"\b(SELECT|FROM|WHERE|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|JOIN|ORDER BY|GROUP BY|VALUES|BEGIN|RETURNS)\b"
+)
+
+
+def formatted_statements(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(part.value for part in node.values if isinstance(part, ast.Constant))
+            if STATEMENT.search(text):
+                yield f"line {node.lineno}: {text[:60]}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_statement_is_built_by_an_f_string(path: Path) -> None:
+    assert list(formatted_statements(tree_of(path))) == [], "use sql/queries and psycopg.sql"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("f'select * from {table}'", True),
+        ("f'create database {name}'", True),
+        ("f'Update {name} and choose one from {names}'", False),  # a sentence
+        ("'select 1 from t'", False),  # constant text cannot be injected into
+    ],
+)
+def test_the_f_string_rule_itself(code: str, found: bool) -> None:
+    assert bool(list(formatted_statements(ast.parse(code)))) is found
+
+
+def test_every_query_says_what_it_is_for() -> None:
+    assert [name_of(path) for path in QUERIES if not read(path).startswith("-- ")] == []
+
+
+def test_every_query_is_used() -> None:
+    code = "\n".join(read(path) for path in MODULES)
+    assert [path.stem for path in QUERIES if not re.search(rf"[\"']{path.stem}[\"']", code)] == []
+
+
+def test_sql_keywords_are_lowercase() -> None:
+    without_remarks = {path: re.sub(r"--[^\n]*|'[^']*'", "", read(path)) for path in SCRIPTS}
+    assert {
+        name_of(p): found for p, text in without_remarks.items() if (found := KEYWORD.findall(text))
+    } == {}
+
+
+# --- errors
+
+ERRORS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.HypertapeError) and kind.__module__ == errors.__name__
+]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_error_has_a_message_and_a_branch(kind: type[errors.HypertapeError]) -> None:
+    assert kind.__dict__.get("__doc__"), "the docstring is the default message"
+    branches = (errors.TransientError, errors.TerminalError)
+    assert kind is errors.HypertapeError or sum(issubclass(kind, branch) for branch in branches) == 1
+
+
+def test_the_tree_of_errors_is_current() -> None:
+    drawn = re.findall(
+        r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", (errors.__doc__ or "").split("The class docstring")[0]
+    )
+    assert sorted(drawn) == sorted(kind.__name__ for kind in ERRORS)
+
+
+# --- documents
+
+
+def make_targets() -> list[str]:
+    return re.findall(r"^([a-z]+):.*## ", read(ROOT / "Makefile"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", make_targets())
+def test_readme_knows_the_make_target(target: str) -> None:
+    wanted = "`make` alone" if target == "help" else f"make {target}"
+    assert wanted in read(ROOT / "README.md")
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_readme_and_settings_explain_the_variable(field: str) -> None:
+    variable = f"HYPERTAPE_{field}".upper()
+    assert f"| `{variable}` |" in read(ROOT / "README.md")
+    assert f"| {variable} |" in read(PACKAGE / "settings.py")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["version"]
+    assert hypertape.__version__ == version
+    assert f"## [{version}] - " in read(ROOT / "CHANGELOG.md")
+
+
+def requirements() -> list[str]:
+    lines = read(ROOT / "requirements.in").splitlines()
+    return sorted({match[0] for line in lines if (match := re.match(r"[a-z0-9-]+", line))})
+
+
+@pytest.mark.parametrize("package", requirements())
+def test_requirement_is_locked_and_has_its_reason(package: str) -> None:
+    assert re.search(rf"^{package}==", read(ROOT / "requirements.txt"), re.MULTILINE), "run `make lock`"
+    assert f"`{package}`" in read(ROOT / "docs" / "decisions" / "0007-dependencies.md")
+
+
+def test_the_lock_names_no_index() -> None:
+    assert not re.search(r"https?://|--(extra-)?index|--find-links|file:", read(ROOT / "requirements.txt"))
+
+
+def test_decisions_are_numbered_without_a_hole() -> None:
+    numbers = [int(path.name[:4]) for path in DECISIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=name_of)
+def test_decision_is_one_page_with_the_three_parts(path: Path) -> None:
+    text = read(path)
+    assert re.findall(r"^## (\w+)", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert len(text.split()) <= 700, "a decision is one page at most"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)]+)\)", read(path)) if "://" not in t]
+    assert [target for target in targets if target and not (path.parent / target).exists()] == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -60,7 +61,8 @@ class Days:
         return self.between(int(first), int(last))
 
 
-_known: dict[str, tuple[date, date, Days]] = {}
+_Known = tuple[date, date, Days]
+_known: dict[str, _Known] = {}
 
 
 def days(calendar: str, start: date, end: date) -> Days:
@@ -73,19 +75,22 @@ def days(calendar: str, start: date, end: date) -> Days:
         return _always(start, end)
     known = _known.get(calendar)
     if known is None or start < known[0] or end > known[1]:
-        first = _decade(start if known is None else min(start, known[0]))
-        last = _decade(end if known is None else max(end, known[1]))
-        upto = date(last.year + 10, 1, 1)
-        known = _known[calendar] = (first, upto, _compute(calendar, first, upto))
+        known = _known[calendar] = _decades(calendar, start, end, known)
+    if end > known[1]:
+        raise BadInput(f"The calendar {calendar} is not known on {end}", next_step=f"Ask up to {known[1]}.")
     return known[2].dated(start, end)
 
 
-def _decade(day: date) -> date:
-    return date(day.year // 10 * 10, 1, 1)
-
-
-def _compute(calendar: str, start: date, end: date) -> Days:
-    return _hose(start, end) if calendar == "HOSE" else _exchange(calendar, start, end)
+def _decades(calendar: str, start: date, end: date, known: _Known | None) -> _Known:
+    """Compute the decades around `[start, end)` and what was known before, as far as the calendar goes."""
+    if known is not None:
+        start, end = min(start, known[0]), max(end, known[1])
+    first = date(start.year // 10 * 10, 1, 1)
+    upto = date((end - timedelta(days=1)).year // 10 * 10 + 10, 1, 1)
+    if calendar == "HOSE":
+        upto = min(upto, hose.UNKNOWN_FROM)
+        return first, upto, _hose(first, upto)
+    return _exchange(calendar, first, upto)
 
 
 def _always(start: date, end: date) -> Days:
@@ -95,11 +100,6 @@ def _always(start: date, end: date) -> Days:
 
 
 def _hose(start: date, end: date) -> Days:
-    if end.year - 1 > hose.LAST_KNOWN_YEAR:
-        raise BadInput(
-            f"The HOSE calendar is not known in {end.year - 1}",
-            next_step=f"Ask up to {hose.LAST_KNOWN_YEAR}.",
-        )
     every = np.arange(np.datetime64(max(start, hose.FIRST_SESSION)), np.datetime64(end))
     closed = np.array(hose.closures(start.year, end.year - 1), dtype="datetime64[D]")
     dates = every[np.is_busday(every, holidays=closed)].astype("datetime64[us]").astype(np.int64)
@@ -121,19 +121,26 @@ def _utc_offset(mark: time) -> int:
     return (local - midnight) // timedelta(microseconds=1)
 
 
-def _exchange(calendar: str, start: date, end: date) -> Days:
+def _exchange(calendar: str, start: date, end: date) -> _Known:
     import exchange_calendars  # noqa: PLC0415 (1.1 s: pandas)
 
     try:
-        kind = type(exchange_calendars.get_calendar(calendar))
-        earliest = kind.bound_min()
-        first = start if earliest is None else max(start, earliest.date())
-        schedule = kind(start=first, end=end - timedelta(days=1)).schedule
-    except (ValueError, exchange_calendars.errors.CalendarError) as error:
+        found = exchange_calendars.get_calendar(calendar, start=start, end=end - timedelta(days=1))
+    except exchange_calendars.errors.CalendarError as error:
         raise BadInput(
-            f"The calendar {calendar!r} cannot be used: {error}",
+            f"There is no calendar {calendar!r}",
             next_step="Use 24/7, HOSE or a name of exchange_calendars.get_calendar_names().",
         ) from error
+    except ValueError:  # beyond the calendar's bounds: take what it knows
+        kind = type(exchange_calendars.get_calendar(calendar))
+        earliest, latest = kind.bound_min(), kind.bound_max()
+        end = end if latest is None else min(end, latest.date() + timedelta(days=1))
+        first = start if earliest is None else max(start, earliest.date())
+        found = kind(start=first, end=max(end, first + timedelta(days=30)) - timedelta(days=1))
+    return start, end, _from_schedule(found.schedule)
+
+
+def _from_schedule(schedule: Any) -> Days:
     closes = _column(schedule["close"])
     break_starts, break_ends = _column(schedule["break_start"]), _column(schedule["break_end"])
     return Days(
@@ -148,8 +155,8 @@ def _exchange(calendar: str, start: date, end: date) -> Days:
 _NOT_A_TIME = np.iinfo(np.int64).min
 
 
-def _column(instants: object) -> Micros:
-    naive = instants.dt.tz_localize(None).to_numpy()  # type: ignore[attr-defined]
+def _column(instants: Any) -> Micros:
+    naive = instants.dt.tz_localize(None).to_numpy()
     return np.asarray(naive, "datetime64[us]").astype(np.int64)
 
 

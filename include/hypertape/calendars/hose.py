@@ -43,8 +43,8 @@ CLOSING_MATCH_MINUTES = 30
 """Minutes before the close without continuous trading on HOSE."""
 
 FIRST_SESSION = date(2000, 7, 28)
-LAST_KNOWN_YEAR = 2099
-"""The lunar calendar of the `holidays` package ends here."""
+UNKNOWN_FROM = date(2100, 1, 1)
+"""The lunar calendar of the `holidays` package ends before this day."""
 
 
 def closures(first_year: int, last_year: int) -> list[date]:

@@ -32,9 +32,11 @@ class HOSEExchangeCalendar(ExchangeCalendar):  # type: ignore[misc]
     @classmethod
     def bound_max(cls) -> pd.Timestamp:
         """The last day the lunar calendar is known for."""
-        return pd.Timestamp(year=hose.LAST_KNOWN_YEAR, month=12, day=31)
+        return pd.Timestamp(hose.UNKNOWN_FROM) - pd.Timedelta(days=1)
 
     @property
     def adhoc_holidays(self) -> list[pd.Timestamp]:
         """Every closure: the swapped days and the lunar feasts have no yearly rule pandas could state."""
-        return [pd.Timestamp(day) for day in hose.closures(hose.FIRST_SESSION.year, hose.LAST_KNOWN_YEAR)]
+        return [
+            pd.Timestamp(day) for day in hose.closures(hose.FIRST_SESSION.year, hose.UNKNOWN_FROM.year - 1)
+        ]

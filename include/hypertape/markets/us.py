@@ -4,8 +4,8 @@ Groups: DOW_30 has all thirty members as of the index's change of 2024-11-08 (NV
 has one group, so SP_100 and NASDAQ_100 list the members that are in no group before them; both are selections of the
 lasting members, not the exact index of any day.
 
-A US stock has no daily limit; the market-wide halts at -7, -13 and -20 % bind indices only. Half of the price in one
-session is where a split that no source reported becomes the likelier reason.
+A US stock has no daily limit; the halts at -7, -13 and -20 % are the market's. At 40 % a two-for-one split that no
+source reported (-50 %) is still seen, and a large company rarely moves as far.
 """
 
 from datetime import date, timedelta
@@ -31,6 +31,6 @@ MARKET = Market(
         Interval.H1: "35 14-21 * * 1-5",
         Interval.M1: "*/15 13-21 * * 1-5",
     },
-    daily_move_limit=0.50,
+    daily_move_limit=0.40,
     hour_mark=timedelta(minutes=30),
 )

@@ -1,0 +1,59 @@
+"""`hypertape …`: the same steps as the DAGs, from any shell.
+
+Exit codes: 0 done; 1 failed for good; 2 bad input; 3 a critical quality check failed; 75 failed in a way that may pass
+when tried again.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from hypertape import __version__
+from hypertape.cli import bars, db, doctor, quality, schema
+from hypertape.errors import HypertapeError
+
+app = typer.Typer(
+    name="hypertape",
+    help="Keep a market-data warehouse true: is every bar there, is every bar right, and how would I know?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(db.app, name="db")
+app.add_typer(schema.app, name="schema")
+app.command()(bars.sync)
+app.command()(quality.validate)
+app.command()(quality.report)
+app.command()(bars.digest)
+app.command()(doctor.doctor)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hypertape {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    """Options before the verb."""
+
+
+def main() -> None:
+    """Run the command line; a HypertapeError becomes its message on stderr and its exit code."""
+    try:
+        app()
+    except HypertapeError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False)
+        sys.exit(error.exit_code)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,56 @@
+"""`hypertape validate` and `hypertape report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypertape.cli.common import IntervalOption, MarketOption, console, now, of, table, warehouse, warehouse_dsn
+from hypertape.errors import BadInput
+from hypertape.model import Window, midnight, parse_instant
+
+
+def validate(
+    market: MarketOption,
+    interval: IntervalOption,
+    start: Annotated[str | None, typer.Option(help="First instant (UTC); default: the market's history start.")] = None,
+    end: Annotated[str | None, typer.Option(help="End (UTC, not included); default: now.")] = None,
+) -> None:
+    """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
+    from hypertape.quality.results import raise_if_critical, record
+    from hypertape.quality.run import validate as run
+
+    of_market, of_interval = of(market, interval)
+    if not of_interval.is_stored:
+        raise BadInput(f"{of_interval.value} is rolled up", next_step=f"Validate {of_interval.base.value}.")
+    at = now()
+    window = Window(
+        parse_instant(start) if start else midnight(of_market.history_start[of_interval]),
+        parse_instant(end) if end else at,
+    )
+    run_id = f"validate__{at:%Y%m%dT%H%M%S}"
+    with warehouse() as connection, console().status("running the suite"):
+        results = run(warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at)
+        record(connection, results)
+        connection.commit()
+    rows = [(r.expectation, r.severity, r.status, r.evaluated, r.unexpected) for r in results]
+    console().print(table(run_id, ("check", "severity", "status", "evaluated", "unexpected"), rows))
+    raise_if_critical(results)
+
+
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
+    run: Annotated[str | None, typer.Option(help="A run id; default: the cumulative report over all runs.")] = None,
+) -> None:
+    """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days."""
+    from hypertape.quality.report import cumulative_report, run_report
+
+    with warehouse() as connection:
+        html = run_report(connection, run) if run else cumulative_report(connection, now=now())
+    try:
+        output.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{output} cannot be written: {error.strerror}", next_step="Name another file.") from error
+    console().print(f"wrote {output} ({output.stat().st_size / 1024:.0f} kB)", highlight=False)

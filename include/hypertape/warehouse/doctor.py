@@ -1,0 +1,176 @@
+"""The warehouse compared with what is declared: each finding says what is there and, when it is wrong, its mend."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from hypertape.errors import HypertapeError
+from hypertape.model import Interval, Market
+from hypertape.queries import query
+from hypertape.settings import Settings
+from hypertape.warehouse import migrate
+from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.stored import relation
+
+Connection = psycopg.Connection[Any]
+
+_LEAST_VERSION = 150_000
+_CLOCK_TOLERANCE = timedelta(seconds=5)
+_LEAST_FREE = 0.10
+_OLD_PENDING = timedelta(hours=1)
+_LACKING = {
+    "plain": "chunks, compression and background policies; rollups are tables that the pipeline refreshes",
+    "timescaledb": "nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report. `level` is ok, note (worth knowing) or bad (needs the mend)."""
+
+    level: str
+    subject: str
+    finding: str
+    mend: str = ""
+
+
+def examine(
+    connection: Connection, markets: Sequence[Market], settings: Settings, *, now: datetime
+) -> list[Finding]:
+    """Run every check. A schema that is missing or behind ends the examination with that finding."""
+    findings = [_server(connection), _clock(connection, now), _disk(settings)]
+    schema = _schema(connection, markets)
+    findings.append(schema)
+    if schema.level == "bad":
+        return findings
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        lambda: iter([_tier(connection), _permissions(connection)]),
+        lambda: _relations(connection, markets),
+        lambda: iter([_policies(connection, markets), _pending(connection, now)]),
+        lambda: _spans(connection, markets),
+        lambda: iter([_quarantine(connection), _failures(connection, now)]),
+    )
+    with translate_errors(connection):
+        for check in checks:
+            findings += check()
+    return findings
+
+
+def _one(connection: Connection, name: str, *parameters: object) -> tuple[Any, ...]:
+    row = connection.execute(query(name), parameters or None).fetchone()
+    assert row is not None
+    return row
+
+
+def _server(connection: Connection) -> Finding:
+    version = connection.info.server_version
+    text = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+    if version < _LEAST_VERSION:
+        return Finding("bad", "server", text, "Use PostgreSQL 15 or newer.")
+    return Finding("ok", "server", text)
+
+
+def _clock(connection: Connection, now: datetime) -> Finding:
+    (there,) = _one(connection, "doctor_clock")
+    off = abs(there - now)
+    if off > _CLOCK_TOLERANCE:
+        return Finding("bad", "clock", f"server and this host differ by {off}", "Synchronise both clocks (NTP).")
+    return Finding("ok", "clock", f"server and this host agree within {_CLOCK_TOLERANCE.seconds} s")
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.state_dir.absolute()
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    text = f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.1f} GB free at {place}"
+    if usage.free < _LEAST_FREE * usage.total:
+        return Finding("note", "disk", text, "Free room before the next backfill.")
+    return Finding("ok", "disk", text)
+
+
+def _schema(connection: Connection, markets: Sequence[Market]) -> Finding:
+    try:
+        migrate.verify(connection, markets)
+    except HypertapeError as error:
+        return Finding("bad", "schema", error.what, error.advice)
+    return Finding("ok", "schema", "every script is applied with the text it has now")
+
+
+def _tier(connection: Connection) -> Finding:
+    tier = migrate.tier(connection)
+    (version,) = _one(connection, "doctor_timescaledb")
+    name = f"TimescaleDB Community {version}" if tier == "timescaledb" else "plain PostgreSQL"
+    return Finding("ok" if tier == "timescaledb" else "note", "tier", f"{name}; lacks {_LACKING[tier]}")
+
+
+def _permissions(connection: Connection) -> Finding:
+    (missing,) = _one(connection, "doctor_permissions")
+    if missing:
+        return Finding("bad", "permissions", f"may not write {', '.join(missing)}", "Grant insert, update and delete.")
+    return Finding("ok", "permissions", f"{connection.info.user} may write every table")
+
+
+def _relations(connection: Connection, markets: Sequence[Market]) -> Iterator[Finding]:
+    for market in markets:
+        names = [market.relation(interval) for interval in Interval]
+        (missing,) = _one(connection, "doctor_relations", names)
+        if missing:
+            yield Finding("bad", f"{market.code} relations", f"missing {', '.join(missing)}", "Run `hypertape schema apply`.")
+        else:
+            yield Finding("ok", f"{market.code} relations", f"{len(names)} stored and derived intervals, public views too")
+
+
+def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
+    if migrate.tier(connection) != "timescaledb":
+        return Finding("ok", "policies", "recorded only on this tier")
+    expected = len(markets) * len(Interval)
+    (found,) = _one(connection, "doctor_policies")
+    if found < expected:
+        return Finding("bad", "policies", f"{found} of {expected} jobs scheduled", "Re-create the missing policies.")
+    return Finding("ok", "policies", f"{found} compression and refresh jobs scheduled")
+
+
+def _pending(connection: Connection, now: datetime) -> Finding:
+    count, oldest = _one(connection, "doctor_pending")
+    if count and oldest is not None and now - oldest > _OLD_PENDING:
+        mend = "Run the DAG's refresh_rollups task or `hypertape sync` for the relation."
+        return Finding("bad", "rollups", f"{count} changed ranges wait for their refresh since {oldest:%Y-%m-%d %H:%M}", mend)
+    return Finding("ok", "rollups", f"{count} changed ranges wait for their refresh")
+
+
+def _spans(connection: Connection, markets: Sequence[Market]) -> Iterator[Finding]:
+    """Does `series` say what the bars say? A drift would hide bars from the loader."""
+    for market in markets:
+        for interval in market.intervals:
+            statement = query("doctor_spans").format(bars=relation(market, interval))
+            rows = connection.execute(statement, (market.code, interval.value)).fetchall()
+            subject = f"{market.code} {interval.value} series"
+            drifted = [ticker for ticker, same in rows if not same]
+            if drifted:
+                mend = "Bars were written past hypertape. Load the tickers again with --start before their first bar."
+                yield Finding("bad", subject, f"span differs from the bars for {', '.join(drifted[:10])}", mend)
+            elif rows:
+                yield Finding("ok", subject, f"{len(rows)} series, spans agree with their bars")
+
+
+def _quarantine(connection: Connection) -> Finding:
+    (count,) = _one(connection, "doctor_quarantine")
+    if count:
+        return Finding("note", "quarantine", f"{count} refused rows are kept", "Read them in the report.")
+    return Finding("ok", "quarantine", "no refused rows")
+
+
+def _failures(connection: Connection, now: datetime) -> Finding:
+    (failed,) = _one(connection, "doctor_failed_loads", now - timedelta(days=1))
+    if failed:
+        return Finding("note", "loads", f"{failed} tickers failed in the last 24 hours", "See `load` or the run's report.")
+    return Finding("ok", "loads", "no ticker failed in the last 24 hours")
+
+

@@ -1,0 +1,2 @@
+-- purpose: the server's clock
+select clock_timestamp()

@@ -1,0 +1,4 @@
+-- purpose: how many ranges wait for a rollup refresh, and since when
+select count(*), min(load.loaded_at)
+from rollup_pending
+left join load on load.load_id = rollup_pending.load_id

@@ -1,0 +1,4 @@
+-- purpose: count the scheduled compression and refresh jobs of the bars (TimescaleDB only)
+select count(*)
+from timescaledb_information.jobs
+where proc_name in ('policy_compression', 'policy_refresh_continuous_aggregate') and scheduled

@@ -1,0 +1,67 @@
+"""What is said when a task fails for good or a run is late: one line with what to do next.
+
+The lines go to the task's log and the triggerer's log. This is where notifiers (mail, chat) attach.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from hypertape.errors import HypertapeError
+from hypertape.model import Interval
+
+_LOG = logging.getLogger(__name__)
+
+LATE_AFTER = {
+    Interval.D1: timedelta(hours=3),
+    Interval.H1: timedelta(minutes=50),
+    Interval.M1: timedelta(minutes=14),
+}
+"""How long after it was queued a run must be done: before the next one begins, for intraday."""
+
+
+def report_failure(context: Context) -> None:
+    """Log one line about a task that failed for good. A task's `on_failure_callback`."""
+    _LOG.error("%s", failure_line(context))
+
+
+def failure_line(context: Context) -> str:
+    """Say what failed, why, and what to do next."""
+    ti, error = context["ti"], context.get("exception")
+    which = f" [{ti.rendered_map_index}]" if getattr(ti, "rendered_map_index", None) else ""
+    line = f"{ti.dag_id}: {ti.task_id}{which} of run {ti.run_id} failed at try {ti.try_number}: {error}"
+    if isinstance(error, HypertapeError):
+        return line
+    return f"{line} Read the traceback above; when its cause is gone, clear this task to run it again."
+
+
+def deadline(interval: Interval) -> DeadlineAlert:
+    """Build the alert for runs that are not done in time. Its line appears in the triggerer's log."""
+    return DeadlineAlert(
+        name="late",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=LATE_AFTER[interval],
+        callback=AsyncCallback(report_lateness),
+    )
+
+
+async def report_lateness(context: dict[str, Any]) -> None:
+    """Log one line about a late run. Runs of a backfill wait for each other by design and are left out."""
+    run = context["dag_run"]
+    if run["run_type"] != "backfill":
+        _LOG.error("%s", lateness_line(run, context["deadline"]["deadline_time"]))
+
+
+def lateness_line(run: dict[str, Any], due: object) -> str:
+    """Say which run is late, since when, and what to do next."""
+    return (
+        f"{run['dag_id']}: run {run['dag_run_id']} was due at {due} and is {run['state']}. "
+        "Open it in the Airflow UI: a task that waits needs a free pool slot or a running scheduler, "
+        "a task in retry shows its error in its log."
+    )

@@ -1,0 +1,36 @@
+"""What every DAG and every task of ours shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import TriggerRule
+
+from hypertape.orchestration.alerts import report_failure
+from hypertape.orchestration.labels import batch_label
+from hypertape.orchestration.pools import WAREHOUSE
+from hypertape.orchestration.retry import RETRY_ARGUMENTS
+
+OWNER = "hypertape"
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": OWNER,
+    "pool": WAREHOUSE.name,
+    "on_failure_callback": report_failure,
+    **RETRY_ARGUMENTS,
+}
+
+DAG_DEFAULTS: dict[str, Any] = {
+    # A run continues at the watermark, so the latest one makes up for those that were missed.
+    "catchup": False,
+    "max_active_runs": 1,
+    # Installing hypertape asks no vendor anything until someone says so.
+    "is_paused_upon_creation": True,
+    "user_defined_macros": {"batch_label": batch_label},
+    "default_args": TASK_DEFAULTS,
+}
+"""Keyword arguments of every `@dag`."""
+
+EVEN_IF_LOADS_FAILED = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+"""For what follows the batches: loads fail after their work. `plan` is upstream of it as well, and its success is the
+one that is asked for."""

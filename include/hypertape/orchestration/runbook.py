@@ -1,0 +1,51 @@
+"""The runbook every DAG shows in the Airflow UI, written from `runbook_bars.md`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from string import Template
+
+from hypertape.model import Interval, Market
+from hypertape.orchestration.alerts import LATE_AFTER
+from hypertape.orchestration.pools import ROLLUPS, WAREHOUSE, asking_pool, default_source
+from hypertape.orchestration.retry import RETRIES
+from hypertape.orchestration.timetable import data_span
+from hypertape.settings import Settings
+
+
+def runbook(market: Market, interval: Interval, settings: Settings) -> str:
+    """Return the Markdown of a market's and interval's DAG."""
+    source = default_source(market, settings)
+    return _template().substitute(
+        dag_id=f"bars_{market.code}_{interval}",
+        title=market.title,
+        market=market.code,
+        interval=interval.value,
+        relation=market.relation(interval),
+        rollups=", ".join(f"`{market.relation(each)}`" for each in Interval if _rolls_up(each, interval))
+        or "none",
+        source=source,
+        tickers=len(market.tickers),
+        schedule=market.schedule[interval],
+        span=_hours(data_span(market, interval).total_seconds()),
+        late=_hours(LATE_AFTER[interval].total_seconds()),
+        retries=RETRIES,
+        batch_size=settings.batch_size,
+        overlap=settings.overlap_bars,
+        pools=", ".join(f"`{pool.name}`" for pool in (asking_pool(market, settings), WAREHOUSE, ROLLUPS)),
+    )
+
+
+@cache
+def _template() -> Template:
+    return Template(Path(__file__).with_name("runbook_bars.md").read_text(encoding="utf-8"))
+
+
+def _rolls_up(derived: Interval, base: Interval) -> bool:
+    return derived.base is base and not derived.is_stored
+
+
+def _hours(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return " ".join(part for part in (f"{hours} h" * bool(hours), f"{minutes} min" * bool(minutes)) if part)

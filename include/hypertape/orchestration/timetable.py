@@ -1,0 +1,48 @@
+"""When the bar DAGs run, and which span of time a run is about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import CronTriggerTimetable
+from croniter import croniter  # type: ignore[import-untyped]
+
+from hypertape.model import Interval, Market
+
+_ALWAYS_OPEN = "24/7"
+_SOME_MONDAY = datetime(2024, 1, 8, tzinfo=UTC)
+
+
+def timetable(market: Market, interval: Interval) -> CronTriggerTimetable:
+    """Build the timetable of a market's DAG: its cron, each run with the data interval `[tick − span, tick)`.
+
+    A first unpausing waits for the next tick; after a pause the missed tick runs at once.
+    """
+    return CronTriggerTimetable(
+        market.schedule[interval],
+        timezone="UTC",
+        interval=data_span(market, interval),
+        run_immediately=timedelta(0),
+    )
+
+
+def data_span(market: Market, interval: Interval) -> timedelta:
+    """How far a run's data interval reaches back from its tick: to the opening of the first bar that was not
+    finished at the tick before.
+
+    So a daily run of an exchange is about `[00:00 UTC of the session, tick)`, and its logical date is the
+    session's date. (A `CronDataIntervalTimetable` would say `[previous tick, tick)`: the run for Friday's bar
+    would carry Thursday's date, and a backfill from Tuesday to Thursday would load Wednesday to Friday.)
+    """
+    ticks = croniter(market.schedule[interval], _SOME_MONDAY)
+    before, tick = ticks.get_next(datetime), ticks.get_next(datetime)
+    finished_on_its_day = interval is Interval.D1 and market.calendar != _ALWAYS_OPEN
+    width = interval.delta
+    assert width is not None  # stored intervals have a fixed width
+    start = _floor(tick if finished_on_its_day else before, width)
+    span: timedelta = tick - start
+    return span
+
+
+def _floor(instant: datetime, width: timedelta) -> datetime:
+    return instant - (instant - _SOME_MONDAY) % width

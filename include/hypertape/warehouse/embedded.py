@@ -51,6 +51,11 @@ class EmbeddedServer:
         self._options = {**process.CONFIGURATION, **(options or {})}
         self._home = Home(settings.state_dir)
 
+    @property
+    def data_directory(self) -> Path:
+        """The database cluster's real directory."""
+        return self._home.data
+
     def up(self) -> str:
         """Start the server unless it runs, make the database `hypertape`, and return its DSN.
 

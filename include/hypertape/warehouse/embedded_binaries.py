@@ -37,7 +37,12 @@ class Binaries:
     @property
     def major(self) -> int:
         """The major version."""
-        return int(self.version.partition(".")[0])
+        return self.numbers[0]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version as numbers, to sort by: `(18, 6)`; a beta's `(19, 1)`."""
+        return tuple(int(part) for part in re.findall(r"\d+", self.version))
 
 
 def choose_binaries(settings: Settings, data_major: int | None) -> Binaries:
@@ -66,7 +71,7 @@ def system_binaries() -> list[Binaries]:
     """List the system's PostgreSQL servers that are new enough, newest first."""
     found = {one.bindir: one for one in map(inspect, _system_directories()) if one is not None}
     fit = [one for one in found.values() if one.major >= OLDEST_MAJOR]
-    return sorted(fit, key=lambda one: [int(part) for part in re.findall(r"\d+", one.version)], reverse=True)
+    return sorted(fit, key=lambda one: one.numbers, reverse=True)
 
 
 def packaged_binaries() -> list[Binaries]:
@@ -92,12 +97,13 @@ def inspect(bindir: Path) -> Binaries | None:
 
 def runnable(binaries: Binaries, account: Account, home: Home) -> Binaries:
     """Return the programs at a place where the account can run them, copying the packaged ones if it must."""
-    if not account.other or account.run([binaries.bindir / "postgres", "--version"]).returncode == 0:
+    program = binaries.bindir / "postgres"
+    if account.can("x", program) and account.run([program, "--version"]).returncode == 0:
         return binaries
     package = _package_directory()
     if package is None or package.resolve() not in binaries.bindir.parents:
         raise BadSetting(
-            f"User {account.uid}, which root's PostgreSQL runs as, cannot run {binaries.bindir}/postgres",
+            f"User {account.uid}, which root's PostgreSQL runs as, cannot run {program}",
             next_step="Set HYPERTAPE_PG_BINDIR to a directory every user can read.",
         )
     return _copied(package, home)

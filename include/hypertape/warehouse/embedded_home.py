@@ -54,7 +54,7 @@ def file_errors(home: Home) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise DiskFull(f"There is no room left for {home.link}") from error
-        if home.path.exists() and isinstance(error, PermissionError) and not os.access(home.path, os.W_OK):
+        if isinstance(error, PermissionError) and _is_anothers(home.path):
             raise not_ours(home) from error
         raise BadSetting(
             f"The state directory {home.state_dir} cannot be used: {error.strerror} ({error.filename})",
@@ -77,6 +77,13 @@ def _relocate(home: Home, account: Account) -> None:
     home.link.symlink_to(target)
     if not account.can("x", home.path):
         raise _unreachable(home, account)
+
+
+def _is_anothers(path: Path) -> bool:
+    try:
+        return path.stat().st_uid != os.geteuid()
+    except OSError:
+        return False
 
 
 def _unreachable(home: Home, account: Account) -> BadSetting:

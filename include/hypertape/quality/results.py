@@ -1,0 +1,155 @@
+"""What a check found, kept in `quality_result`: every room that checks something records it here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from hypertape.errors import CheckBroken, CheckFailed
+from hypertape.model import Window
+from hypertape.queries import query
+
+Connection = psycopg.Connection[Any]
+
+CRITICAL, WARNING = "critical", "warning"
+PASSED, FAILED, BROKEN = "passed", "failed", "broken"
+
+SAMPLE_KEYS = 10
+"""Offending keys kept with a result; `unexpected` counts them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityResult:
+    """The outcome of one check over one window.
+
+    `severity` is critical (blocks the watermark) or warning; `status` is passed, failed, or broken (the check itself
+    did not run, `error` says why, and nothing is known about the data). `evaluated` counts what was looked at, in the
+    check's own unit (bars, sessions, tickers, days, buckets); `unexpected` counts offenders. `sample` holds at most
+    `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones are cut when recorded.
+    """
+
+    run_id: str
+    market: str
+    interval: str
+    suite: str
+    expectation: str
+    description: str
+    severity: str
+    status: str
+    window: Window
+    target: str = ""
+    evaluated: int | None = None
+    unexpected: int | None = None
+    sample: tuple[Mapping[str, Any], ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    seconds: float = 0.0
+    checked_at: datetime | None = None
+
+    @property
+    def unexpected_percent(self) -> float | None:
+        """Share of offenders among what was evaluated, 0 to 100; None when either is unknown."""
+        if self.unexpected is None or not self.evaluated:
+            return None
+        return 100.0 * self.unexpected / self.evaluated
+
+
+def record(connection: Connection, results: Iterable[QualityResult]) -> int:
+    """Keep results in `quality_result` and return how many; the caller commits."""
+    rows = [_row(result) for result in results]
+    with connection.cursor() as cursor:
+        cursor.executemany(query("quality_record"), rows)
+    return len(rows)
+
+
+def results_of(
+    connection: Connection, run_id: str, market: str | None = None, interval: str | None = None
+) -> list[QualityResult]:
+    """Read the newest result of every check of a run, critical ones first.
+
+    A run that was validated again keeps its older results in the table; they are not returned.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        parameters = {"run_id": run_id, "market": market, "interval": interval}
+        return [_result(row) for row in cursor.execute(query("quality_of_run"), parameters)]
+
+
+def summary(results: Sequence[QualityResult]) -> dict[str, Any]:
+    """Count results as JSON: checks, passed, failed by severity, broken, and the failed and broken checks' names."""
+    failed = [result for result in results if result.status == FAILED]
+    return {
+        "checks": len(results),
+        "passed": sum(result.status == PASSED for result in results),
+        "critical": [_label(result) for result in failed if result.severity == CRITICAL],
+        "warnings": [_label(result) for result in failed if result.severity == WARNING],
+        "broken": [result.expectation for result in results if result.status == BROKEN],
+        "seconds": round(sum(result.seconds for result in results), 3),
+    }
+
+
+def raise_if_critical(results: Sequence[QualityResult]) -> None:
+    """Raise CheckFailed when a critical check found bad data, else CheckBroken when a critical rule did not run.
+
+    A warning never raises, broken or not: it shows in the report.
+    """
+    critical = [result for result in results if result.severity == CRITICAL]
+    failed = [result for result in critical if result.status == FAILED]
+    broken = [result for result in critical if result.status == BROKEN]
+    if failed:
+        found = ", ".join(_label(result) for result in failed)
+        also = f"; rules that did not run: {_names(broken)}" if broken else ""
+        raise CheckFailed(f"{len(failed)} critical checks failed: {found}{also}", **_place(failed[0]))
+    if broken:
+        raise CheckBroken(
+            f"{len(broken)} critical rules did not run: {_names(broken)}; the first says: {broken[0].error}",
+            **_place(broken[0]),
+        )
+
+
+def _names(results: Iterable[QualityResult]) -> str:
+    return ", ".join(result.expectation for result in results)
+
+
+def _label(result: QualityResult) -> str:
+    """`ohlc_order (3)`, and for the first offender its key: `ohlc_order (3, first VIC 2024-01-05)`."""
+    first = result.sample[0] if result.sample else {}
+    key = " ".join(str(first[name]) for name in ("ticker", "time") if first.get(name))
+    return f"{result.expectation} ({result.unexpected}{f', first {key}' if key else ''})"
+
+
+def _place(result: QualityResult) -> dict[str, Any]:
+    return {"market": result.market, "interval": result.interval, "window": result.window}
+
+
+def _row(result: QualityResult) -> dict[str, Any]:
+    return {
+        "run_id": result.run_id,
+        "market": result.market,
+        "interval": result.interval,
+        "suite": result.suite,
+        "expectation": result.expectation,
+        "target": result.target,
+        "description": result.description,
+        "severity": result.severity,
+        "status": result.status,
+        "evaluated": result.evaluated,
+        "unexpected": result.unexpected,
+        "unexpected_percent": result.unexpected_percent,
+        "sample": Jsonb([dict(key) for key in result.sample[:SAMPLE_KEYS]]),
+        "details": Jsonb(dict(result.details)),
+        "error": result.error,
+        "window_start": result.window.start,
+        "window_end": result.window.end,
+        "seconds": result.seconds,
+    }
+
+
+def _result(row: dict[str, Any]) -> QualityResult:
+    window = Window(row.pop("window_start"), row.pop("window_end"))
+    return QualityResult(**{**row, "sample": tuple(row["sample"])}, window=window)

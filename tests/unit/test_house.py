@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import hypertape
 from hypertape import errors
+from hypertape.cli import app
 from hypertape.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,6 +234,46 @@ def make_targets() -> list[str]:
 def test_readme_knows_the_make_target(target: str) -> None:
     wanted = "`make` alone" if target == "help" else f"make {target}"
     assert wanted in read(ROOT / "README.md")
+
+
+COMMANDS = typer.main.get_command(app)
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every command of the tree by its words, groups left out."""
+    children = getattr(command, "commands", {})
+    if not children:
+        return {path: command}
+    return {leaf: it for name, child in children.items() for leaf, it in leaves(child, (*path, name)).items()}
+
+
+def written_commands() -> list[str]:
+    """Every `hypertape …` in a code span or a console line of the documents and the errors' advice."""
+    texts = [read(path) for path in DOCUMENTS] + [read(PACKAGE / "errors.py")]
+    found = [
+        it
+        for text in texts
+        for it in re.findall(r"`hypertape ([a-z][^`#]*)`|^\$ hypertape ([^#\n]*)", text, re.M)
+    ]
+    return sorted({" ".join((span or line).replace("…", " ").split()) for span, line in found})
+
+
+@pytest.mark.parametrize("line", written_commands())
+def test_written_command_exists(line: str) -> None:
+    words = line.split()
+    path = tuple(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    meant = [command for leaf, command in leaves(COMMANDS).items() if leaf[: len(path)] == path]
+    assert meant, f"there is no `hypertape {' '.join(path)}`"
+    known = {option for command in meant for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("words", leaves(COMMANDS), ids=" ".join)
+def test_readme_shows_the_command(words: tuple[str, ...]) -> None:
+    lines = read(ROOT / "README.md").splitlines()
+    assert any(
+        line.startswith(f"$ hypertape {words[0]}") and re.search(rf"\b{words[-1]}\b", line) for line in lines
+    )
 
 
 @pytest.mark.parametrize("field", Settings.model_fields)

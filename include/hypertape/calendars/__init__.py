@@ -197,19 +197,16 @@ def bar_ends(market: Market, interval: Interval, times: Micros) -> Micros:
 
     1d: the close of the session (a date without one: 24 hours later). Else: where the next bar opens.
     """
-    if len(times) == 0:
-        return np.empty(0, np.int64)
     if interval is Interval.MO1:
-        return (
-            (times.astype("datetime64[us]").astype("datetime64[M]") + 1)
-            .astype("datetime64[us]")
-            .astype(np.int64)
-        )
+        months = times.astype("datetime64[us]").astype("datetime64[M]")
+        return (months + 1).astype("datetime64[us]").astype(np.int64)
     ends = times + _width(interval)
-    if interval is Interval.D1:
-        found = _overlapping(market, Window(instant(times.min()), instant(times.max() + 1)))
-        _, of_times, of_days = np.intersect1d(times, found.dates, return_indices=True)
-        ends[of_times] = found.closes[of_days]
+    if interval is not Interval.D1 or len(times) == 0:
+        return ends
+    found = _overlapping(market, Window(instant(times.min()), instant(times.max() + 1)))
+    if len(found):
+        at = np.minimum(np.searchsorted(found.dates, times), len(found) - 1)
+        ends = np.where(found.dates[at] == times, found.closes[at], ends)
     return ends
 
 

@@ -88,7 +88,6 @@ def test_a_session_has_the_exchanges_hours() -> None:
     assert (session.break_starts, session.break_ends) == (utc(2025, 8, 25, 4, 30), utc(2025, 8, 25, 6))
 
 
-@pytest.mark.filterwarnings("default::DeprecationWarning")
 def test_the_exchange_calendars_class_has_the_same_schedule() -> None:
     from hypertape.calendars.hose_calendar import HOSEExchangeCalendar
 
@@ -104,7 +103,6 @@ def test_the_exchange_calendars_class_has_the_same_schedule() -> None:
         np.testing.assert_array_equal(column, theirs)
 
 
-@pytest.mark.filterwarnings("default::DeprecationWarning")
 def test_the_exchange_calendars_class_answers_as_any_other() -> None:
     from hypertape.calendars.hose_calendar import HOSEExchangeCalendar
 

@@ -11,6 +11,8 @@ of N, and a close that is not finite touches no window but those that hold it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hypertape.indicators._indicator import Floats, Indicator
@@ -35,27 +37,22 @@ def windowed_sums(values: Floats) -> dict[int, Floats]:
     sums = {1: values}
     for n, newest, oldest in SUM_TREE:
         windows = max(len(values) - n + 1, 0)
-        sums[n] = sums[newest][n - newest :] + sums[oldest][:windows]
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums[n] = sums[newest][n - newest :] + sums[oldest][:windows]
     return sums
 
 
-def averages(close: Floats) -> tuple[Floats, ...]:
-    """Mean of the last N closes for each N of `AVERAGES`, in price units; NaN for the first N − 1 bars."""
+def averages(close: Floats, out: Sequence[Floats]) -> None:
+    """Mean of the last N closes for each N of `AVERAGES`, in price units."""
     sums = windowed_sums(close)
-    return tuple(_mean(sums[n], n, len(close)) for n in AVERAGES)
-
-
-def _mean(sums: Floats, n: int, length: int) -> Floats:
-    mean = np.empty(length)
-    mean[: n - 1] = np.nan
-    np.divide(sums, n, out=mean[n - 1 :])
-    return mean
+    for n, mean in zip(AVERAGES, out, strict=True):
+        full = min(len(sums[n]), len(mean))
+        np.divide(sums[n][len(sums[n]) - full :], n, out=mean[len(mean) - full :])
 
 
 INDICATOR = Indicator(
     name="averages",
     inputs=("close",),
-    columns=AVERAGE_COLUMNS,
-    lookback=max(AVERAGES) - 1,
+    columns={name: n - 1 for name, n in zip(AVERAGE_COLUMNS, AVERAGES, strict=True)},
     compute=averages,
 )

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
 from hypertape.indicators._indicator import Floats, Indicator
 from hypertape.model import PREVIOUS_COLUMNS
 
 
-def previous(close: Floats, volume: Floats) -> tuple[Floats, ...]:
-    """Close and volume of the bar before in the series, whatever the calendar says; NaN on the first bar."""
-    return _one_back(close), _one_back(volume)
-
-
-def _one_back(values: Floats) -> Floats:
-    shifted = np.empty(len(values))
-    shifted[:1] = np.nan
-    shifted[1:] = values[:-1]
-    return shifted
+def previous(close: Floats, volume: Floats, out: Sequence[Floats]) -> None:
+    """Close and volume of the bar before in the series, whatever the calendar says."""
+    for values, shifted in zip((close, volume), out, strict=True):
+        known = min(len(values) - 1, len(shifted))
+        shifted[len(shifted) - known :] = values[len(values) - 1 - known : -1]
 
 
 INDICATOR = Indicator(
     name="previous",
     inputs=("close", "volume"),
-    columns=PREVIOUS_COLUMNS,
-    lookback=1,
+    columns=dict.fromkeys(PREVIOUS_COLUMNS, 1),
     compute=previous,
 )

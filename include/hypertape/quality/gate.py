@@ -139,7 +139,8 @@ def _rejects(frame: pa.Table, rules: Sequence[Rule]) -> pa.Table:
 def _time_texts(frame: pa.Table) -> list[str | None]:
     """ISO 8601 UTC, also of times that no datetime can hold."""
     naive = frame["time"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
-    return [None if np.isnat(time) else f"{np.datetime_as_string(time)}+00:00" for time in naive]
+    texts = (str(time).removesuffix(".000000") for time in naive)
+    return [None if text == "NaT" else f"{text}+00:00" for text in texts]
 
 
 def _json(row: Row) -> str:

@@ -1,0 +1,63 @@
+"""What a benchmark reports, how it takes time, and how its table is printed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One measured piece of work.
+
+    `ratio` compares with a peer measured in the same run, so that it holds on any machine; `bar` is the ratio SPEC 14
+    asks for. A figure without a bar is for information and always passes.
+    """
+
+    work: str
+    value: float
+    unit: str
+    ratio: float | None = None
+    bar: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.bar is None or (self.ratio is not None and self.ratio >= self.bar)
+
+
+def median_seconds(*works: Callable[[], object], repeat: int = 3) -> list[float]:
+    """Median wall time of each work after one round that does not count.
+
+    They take turns, so that a noisy moment hits all of them alike.
+    """
+    for work in works:
+        work()
+    taken: list[list[float]] = [[] for _ in works]
+    for _ in range(repeat):
+        for times, work in zip(taken, works, strict=True):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+    return [statistics.median(times) for times in taken]
+
+
+def table(results: Iterable[Result]) -> str:
+    """The results as aligned text, a ratio next to its bar."""
+    rows = [("work", "value", "ratio", "bar", "")]
+    rows += [
+        (r.work, f"{r.value:,.6g} {r.unit}", _times(r.ratio), _times(r.bar), _verdict(r)) for r in results
+    ]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f} x"
+
+
+def _verdict(result: Result) -> str:
+    return "" if result.bar is None else "ok" if result.passed else "BELOW"

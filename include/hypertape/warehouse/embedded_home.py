@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hypertape.errors import BadSetting, DiskFull
@@ -64,8 +64,12 @@ def file_errors(home: Home) -> Iterator[None]:
 
 def erase(home: Home) -> None:
     """Delete the server's directory wherever it is. The server must be down."""
-    shutil.rmtree(home.path, ignore_errors=True)
-    home.link.unlink(missing_ok=True)
+    if home.path.exists():
+        shutil.rmtree(home.path)
+    if home.link.is_symlink():
+        home.link.unlink()
+        with suppress(OSError):  # other servers of root may live there
+            SHARED_HOMES.rmdir()
 
 
 def _relocate(home: Home, account: Account) -> None:

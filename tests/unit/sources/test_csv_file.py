@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypertape.errors import BadInput, SourceFileEmpty, SourceSchemaChanged
@@ -175,6 +175,7 @@ BAD = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), BAD), max_size=12))
 def test_bad_lines_anywhere_leave_the_good_ones_as_they_are(bad: list[tuple[int, str]]) -> None:
     lines = list(GOOD)

@@ -164,7 +164,7 @@ def test_scaling_leaves_what_is_no_number() -> None:
     assert scaled[1:].tolist() == [np.inf, -np.inf, 1e303, 1 / 3 * 1000]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, 30), max_size=5))
 def test_any_cut_of_windows_gives_the_same_rows(tmp_path: Path, vn: Market, cuts: list[int]) -> None:
     write(

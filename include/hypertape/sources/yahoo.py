@@ -1,0 +1,186 @@
+"""Yahoo Finance, through yfinance's `Ticker.history`.
+
+Prices are as Yahoo states them today: adjusted for splits, not for dividends; adjusted_close is adjusted for both. A
+split therefore shows as a restatement of the whole history. Volume is whole shares (Yahoo's own unit).
+
+Limits, as of yfinance 1.7.0: 1m reaches 30 days back in requests of at most 7 days, 1h 730 days back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import tenacity
+
+from hypertape.calendars import expected_times
+from hypertape.errors import HypertapeError, NoData, TransientError
+from hypertape.model import Interval, Market, Window
+from hypertape.settings import load_settings
+from hypertape.sources import Fetched, OnTicker, SourceConfig
+from hypertape.sources._collect import TickerAnswer, collect, judge
+
+if TYPE_CHECKING:
+    from hypertape.sources._yahoo_client import YahooClient, YahooSession
+
+REACH = {Interval.H1: timedelta(days=730), Interval.M1: timedelta(days=30)}
+"""How far back of `now` Yahoo has bars; daily bars have no limit."""
+
+LONGEST_REQUEST = {Interval.M1: timedelta(days=7)}
+"""The most one request may ask for."""
+
+_CLOCKS_DIFFER_BY = timedelta(minutes=5)
+"""Kept from the edge of the reach: Yahoo counts from its own clock."""
+
+
+def build(config: SourceConfig) -> Yahoo:
+    """Open Yahoo, or the server at the configuration's endpoint that answers in its place."""
+    return Yahoo(endpoint=config.endpoint, cache_directory=load_settings().state_dir / "yfinance")
+
+
+@dataclass(frozen=True)
+class Yahoo:
+    """Yahoo as a source.
+
+    `session` replaces the HTTP session (tests). `cache_directory` keeps what yfinance knows of time zones and cookies.
+    A request is tried `attempts` times in all while the error may pass, with exponential backoff and jitter, waited
+    for by `sleep`. After `patience` tickers in a row that failed so, the rest of the batch is not asked.
+    """
+
+    endpoint: str | None = None
+    cache_directory: Path | None = None
+    session: YahooSession | None = None
+    attempts: int = 4
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    timeout: float = 30.0
+    patience: int = 3
+    name: str = "yahoo"
+
+    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
+        """List the tickers of the market's file: Yahoo has no list of its own."""
+        return tuple(sorted(market.by_ticker))
+
+    def fetch(
+        self,
+        market: Market,
+        tickers: Sequence[str],
+        interval: Interval,
+        window: Window,
+        *,
+        now: datetime,
+        on_ticker: OnTicker | None = None,
+    ) -> Fetched:
+        """Ask for one ticker after the other.
+
+        Failures: RateLimited and SourceUnavailable (after all attempts), UnknownTicker, NoData (nothing in a window
+        with sessions, or older than Yahoo's reach), SourceSchemaChanged. Reject rule: empty_bar (all prices missing).
+        """
+        from hypertape.sources._yahoo_client import YahooClient  # noqa: PLC0415 (yfinance takes 3 s to import)
+
+        with YahooClient(self.session, self.endpoint, self.cache_directory, self.timeout) as client:
+            read = _Reader(self, client, market, interval, window, now)
+            fetched = collect(_Breaker(read, self.patience), tickers, window, on_ticker)
+        return judge(fetched, market, tickers, interval, window, now)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one ticker: its requests, each with its attempts, joined."""
+
+    yahoo: Yahoo
+    client: YahooClient
+    market: Market
+    interval: Interval
+    window: Window
+    now: datetime
+
+    def __call__(self, ticker: str) -> TickerAnswer:
+        try:
+            return self._read(ticker)
+        except NoData:
+            if len(expected_times(self.market, self.interval, self.window)) == 0:
+                return TickerAnswer()
+            raise
+
+    def _read(self, ticker: str) -> TickerAnswer:
+        answers: list[TickerAnswer] = []
+        nothing: NoData | None = None
+        for part in requests(self.interval, self.window, self.now):
+            try:
+                answers.append(self._ask(ticker, part))
+            except NoData as error:
+                nothing = error
+        if not answers and nothing is not None:
+            raise nothing
+        return _joined(answers)
+
+    def _ask(self, ticker: str, part: Window) -> TickerAnswer:
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            stop=tenacity.stop_after_attempt(self.yahoo.attempts),
+            wait=tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1),
+            sleep=self.yahoo.sleep,
+            reraise=True,
+        )
+        return attempts(self.client.history, self.market, ticker, self.interval, part)
+
+
+class _Breaker:
+    """Stops asking a vendor that is down: after so many passing failures in a row the rest fails unasked."""
+
+    def __init__(self, read: Callable[[str], TickerAnswer], patience: int) -> None:
+        self.read = read
+        self.patience = patience
+        self.in_a_row = 0
+        self.last: TransientError | None = None
+
+    def __call__(self, ticker: str) -> TickerAnswer:
+        if self.last is not None and self.in_a_row >= self.patience:
+            what = f"Not asked, because {self.in_a_row} tickers in a row failed: {self.last.what}"
+            raise type(self.last)(what, market=self.last.market, ticker=ticker, interval=self.last.interval)
+        try:
+            answer = self.read(ticker)
+        except TransientError as error:
+            self.in_a_row, self.last = self.in_a_row + 1, error
+            raise
+        except HypertapeError:
+            self.in_a_row = 0
+            raise
+        self.in_a_row = 0
+        return answer
+
+
+def requests(interval: Interval, window: Window, now: datetime) -> Iterator[Window]:
+    """Cut a window into what Yahoo answers in one request each, oldest first; what has not begun is not asked.
+
+    Raises NoData when all of it is older than Yahoo keeps. When a part is, that part is left out.
+    """
+    start, end = window.start, window.end
+    if interval in REACH:
+        oldest = now - REACH[interval] + _CLOCKS_DIFFER_BY
+        start, end = max(start, oldest), min(end, now)
+        if window.end <= oldest:
+            raise NoData(
+                f"Yahoo keeps {interval.value} bars for {REACH[interval].days} days: none before {oldest:%Y-%m-%d}",
+                next_step="Ask for a newer window, or name another source with --source.",
+            )
+    longest = LONGEST_REQUEST.get(interval, end - start)
+    while start < end:
+        yield Window(start, min(end, start + longest))
+        start += longest
+
+
+def _joined(answers: list[TickerAnswer]) -> TickerAnswer:
+    if not answers:
+        return TickerAnswer()
+    return TickerAnswer(
+        *(
+            pa.concat_tables([getattr(answer, name) for answer in answers])
+            for name in ("bars", "rejects", "dividends", "splits")
+        )
+    )

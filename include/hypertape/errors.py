@@ -23,7 +23,8 @@ HypertapeError
     ├── SchemaMissing         the warehouse has no (or an older) schema
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
-    └── ServerFailed          the embedded server does not start
+    ├── ServerFailed          the embedded server does not start
+    └── AirflowFailed         Airflow does not start, or refuses a request
 
 The class docstring is the default message. An error carries where it happened, and its message ends with what to
 do next.
@@ -51,7 +52,7 @@ class HypertapeError(Exception):
         interval: str | None = None,
         window: object | None = None,
     ) -> None:
-        self.what = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.what = message or (type(self).__doc__ or type(self).__name__).strip().splitlines()[0]
         self.advice = type(self).next_step if next_step is None else next_step
         self.market = market
         self.ticker = ticker
@@ -236,3 +237,7 @@ class TierChanged(TerminalError):
 
 class ServerFailed(TerminalError):
     """The embedded PostgreSQL server does not start."""
+
+
+class AirflowFailed(TerminalError):
+    """Airflow does not start, or refuses a request."""

@@ -133,7 +133,9 @@ def split_series(frame: pa.Table) -> Iterator[tuple[str, Bars]]:
 
 def times_of(frame: pa.Table) -> Micros:
     """The time column as int64 microseconds since 1970 UTC."""
-    return np.asarray(frame["time"].cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False), np.int64)
+    return np.asarray(
+        frame["time"].cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False), np.int64
+    )
 
 
 def floats_of(frame: pa.Table, name: str) -> Floats:
@@ -153,9 +155,8 @@ def instant(value: int) -> datetime:
 
 
 def _time_array(times: Any) -> Any:
+    if len(times) == 0:
+        return pa.array([], TIME_TYPE)
     if isinstance(times, np.ndarray) and times.dtype.kind in "iu":
         return pa.array(times.astype(np.int64)).cast(pa.timestamp("us")).cast(TIME_TYPE)
     return pa.array(times).cast(TIME_TYPE)
-
-
-

@@ -1,9 +1,10 @@
 """Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`.
+An empty variable counts as not set.
 
 | variable | meaning |
 |---|---|
-| HYPERTAPE_DATABASE_URL | the warehouse; wins over everything. AIRFLOW_CONN_HYPERTAPE_DB comes next, then the embedded server |
-| HYPERTAPE_STATE_DIR | everything this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
+| HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
+| HYPERTAPE_STATE_DIR | what this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
 | HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
@@ -29,7 +30,9 @@ from hypertape.errors import BadSetting
 class Settings(BaseSettings):
     """One snapshot of the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="HYPERTAPE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     database_url: str | None = None
     state_dir: Path = Path(".hypertape")
@@ -52,6 +55,11 @@ class Settings(BaseSettings):
     def given_dsn(self) -> str | None:
         """The DSN the environment names, or None when the embedded server is meant."""
         return self.database_url or os.environ.get("AIRFLOW_CONN_HYPERTAPE_DB")
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return a copy of the environment, for the processes we start."""
+    return dict(os.environ)
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -35,9 +35,9 @@ SUM_TREE = (
 def windowed_sums(values: Floats) -> dict[int, Floats]:
     """Sums over every full window by length n: element i sums `values[i : i + n]`; empty when too short."""
     sums = {1: values}
-    for n, newest, oldest in SUM_TREE:
-        windows = max(len(values) - n + 1, 0)
-        with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        for n, newest, oldest in SUM_TREE:
+            windows = max(len(values) - n + 1, 0)
             sums[n] = sums[newest][n - newest :] + sums[oldest][:windows]
     return sums
 

@@ -84,13 +84,15 @@ def test_a_series_of_many_blocks_equals_any_of_its_windows():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(bars, max_size=4))
-def test_series_beside_each_other_do_not_see_each_other(several):
+@given(st.lists(bars | st.just([]), max_size=5), st.integers(50, 1_000))
+def test_series_beside_each_other_do_not_see_each_other(several, block):
     series = [columns_of(pairs) for pairs in several]
     bounds = [0, *itertools.accumulate(len(close) for close, _ in series)]
     close = np.concatenate([np.empty(0), *(close for close, _ in series)])
     volume = np.concatenate([np.empty(0), *(volume for _, volume in series)])
-    together = enrich_many(close, volume, bounds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hypertape.indicators, "_BLOCK", block)
+        together = enrich_many(close, volume, bounds)
     for one, (start, end) in zip(series, itertools.pairwise(bounds), strict=True):
         assert_same_bits({name: values[start:end] for name, values in together.items()}, enrich(*one))
 

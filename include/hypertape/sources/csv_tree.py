@@ -78,7 +78,7 @@ class CsvTree:
         base = base if base.is_dir() else self.root
         if not base.is_dir():
             raise SourceFileMissing(f"There is no directory {base}", market=market.code)
-        return {entry.name: entry for entry in base.iterdir() if entry.is_dir()}
+        return {entry.name: entry for entry in listed(base) if entry.is_dir()}
 
     def _read(
         self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
@@ -120,16 +120,28 @@ def _file_names(interval: Interval) -> tuple[str, ...]:
 def _files(directory: Path, interval: Interval) -> list[Path]:
     # Compared here and not by the file system: where case does not count, 1M.csv would pass for 1m.csv.
     names = _file_names(interval)
-    return sorted(entry for entry in directory.iterdir() if entry.name in names)
+    return sorted(entry for entry in listed(directory) if entry.name in names)
+
+
+def listed(directory: Path) -> list[Path]:
+    """List a directory. Raises BadInput where the system refuses."""
+    try:
+        return list(directory.iterdir())
+    except OSError as error:
+        raise _unreadable(directory, error) from error
 
 
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadInput(
-            f"{path} cannot be read: {error.strerror}", next_step="Check that it is a file and readable."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BadInput:
+    return BadInput(
+        f"{path} cannot be read: {error.strerror}", next_step="Check what it is and its permissions."
+    )
 
 
 def _some(directories: dict[str, Path]) -> str:

@@ -27,7 +27,7 @@ from hypertape.model import (
 )
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources._csv_file import CELLS
-from hypertape.sources.csv_tree import CsvTree, exact_product
+from hypertape.sources.csv_tree import CsvTree, exact_product, listed
 
 ALWAYS = Window(utc(1990), utc(2050))
 NOW = utc(2026)
@@ -134,6 +134,13 @@ def test_a_missing_root_fails_the_whole_source(tmp_path: Path, vn: Market) -> No
         tree.fetch(vn, ["VIC"], Interval.D1, ALWAYS, now=NOW)
     with pytest.raises(SourceFileMissing, match="nowhere"):
         tree.tickers(vn, Interval.D1)
+
+
+def test_a_directory_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "VIC").touch()
+
+    with pytest.raises(BadInput, match=r"VIC cannot be read: Not a directory\. Check"):
+        listed(tmp_path / "VIC")
 
 
 def test_the_legacy_scale_multiplies_stocks_and_not_indices(tmp_path: Path, vn: Market) -> None:

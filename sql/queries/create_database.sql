@@ -1,3 +1,3 @@
 -- purpose: make an empty database (outside a transaction)
--- parameters: {database} name
+-- parameters: database name
 create database {database}

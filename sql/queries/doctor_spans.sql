@@ -1,5 +1,5 @@
 -- purpose: does each series' recorded span equal that of its bars
--- parameters: {bars} relation; market, interval
+-- parameters: bars relation; market, interval
 select
     series.ticker,
     exists (select from {bars} as bar where bar.ticker = series.ticker and bar.time = series.first_time)

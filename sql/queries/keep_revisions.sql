@@ -1,5 +1,5 @@
 -- purpose: keep the former values of the final bars a load is about to change
--- parameters: {bars} relation; tickers, times, load_ids (arrays), first, last, market, interval
+-- parameters: bars relation; tickers, times, load_ids (arrays), first, last, market, interval
 insert into bar_revision (
     market, interval, ticker, time, open, high, low, close, volume, adjusted_close, load_id, replaced_by, valid_from, valid_to
 )

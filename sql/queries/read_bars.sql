@@ -1,5 +1,5 @@
 -- purpose: the newest bars of each of several tickers inside a window, in one round trip
--- parameters: {relation}, {columns}; tickers, start, end, limit (null: all)
+-- parameters: relation, columns; tickers, start, end, limit (null: all)
 select bar.*
 from unnest(%(tickers)s::text[]) as wanted (ticker)
 cross join lateral (

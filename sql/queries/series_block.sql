@@ -1,5 +1,5 @@
 -- purpose: the next bars of one series as arrays
--- parameters: {bars} relation, {names} columns, {arrays} aggregates of them; ticker, after, rows
+-- parameters: bars relation, names columns, arrays aggregates of them; ticker, after, rows
 select array_agg(time), {arrays}
 from (
     select time, {names}

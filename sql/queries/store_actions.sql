@@ -1,5 +1,5 @@
 -- purpose: keep dividends or splits as the source reports them
--- parameters: {table}, {value} column; market; arrays of ticker, time, value
+-- parameters: table, value column; market; arrays of ticker, time, value
 insert into {table} as kept (market, ticker, time, {value})
 select distinct on (ticker, time) %s, ticker, time, value
 from unnest(%s::text[], %s::timestamptz[], %s::float8[]) as given (ticker, time, value)

@@ -1,6 +1,6 @@
 -- purpose: write the rows that differ from what is stored, and count them per ticker. A row whose prices did not change
 --   (only its indicators) keeps the load it came from
--- parameters: {bars} relation, {incoming} rows
+-- parameters: bars relation, incoming rows
 with written as (
     insert into {bars} as kept (
         ticker, time, open, high, low, close, volume, adjusted_close, ma10, ma20, ma50, ma100, ma200, previous_close,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from psycopg import sql
 from hypertape.frame import Bars, instant, micros
 from hypertape.model import LONGEST_LOOKBACK, VALUE_COLUMNS, Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.wire import array_cursor
+from hypertape.warehouse.wire import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 
@@ -65,62 +65,60 @@ def read_neighbours(
     states: Mapping[str, SeriesState],
     spans: Mapping[str, tuple[int, int]],
 ) -> dict[str, tuple[Bars, Bars]]:
-    """Return, per ticker, at least LONGEST_LOOKBACK stored bars before and after its span [first, last] (µs).
+    """Return, per ticker, the LONGEST_LOOKBACK stored bars before and after its span [first, last] (µs).
 
     Fewer come back only where the series has no more. Tickers without a state are left out.
     """
-    found = {ticker: (Bars.empty(), Bars.empty()) for ticker in spans if ticker in states}
+    known = [ticker for ticker in spans if ticker in states]
+    before = {t: spans[t][0] for t in known if states[t].first < spans[t][0]}
+    after = {t: spans[t][1] for t in known if states[t].last > spans[t][1]}
+    early = _nearest(connection, market, interval, before, {t: states[t].first for t in before}, -1)
+    late = _nearest(connection, market, interval, after, {t: states[t].last for t in after}, +1)
+    return {ticker: (early.get(ticker, Bars.empty()), late.get(ticker, Bars.empty())) for ticker in known}
+
+
+def _nearest(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    edges: Mapping[str, int],
+    ends: Mapping[str, int],
+    side: int,
+) -> dict[str, Bars]:
+    """The LONGEST_LOOKBACK bars nearest to each edge on one side, looking as far as the series' end if need be.
+
+    Every read is bounded in time, because an unbounded one plans and opens every chunk; a ticker that comes back short
+    is read again over a span four times as wide.
+    """
+    found: dict[str, Bars] = {}
     reach = int(_GUESS[interval] / timedelta(microseconds=1))
-    lacking = _lacking(found, states, spans)
+    lacking = dict(edges)
+    statement = query("nearest_before" if side < 0 else "nearest_after").format(bars=relation(market, interval))
     while lacking:
-        lowest = min(spans[ticker][0] for ticker in lacking)
-        highest = max(spans[ticker][1] for ticker in lacking)
-        inside_low, inside_high = max(spans[t][0] for t in lacking), min(spans[t][1] for t in lacking)
-        before = read_stored(connection, market, interval, lacking, lowest - reach, inside_low)
-        after = read_stored(connection, market, interval, lacking, inside_high + 1, highest + reach + 1)
-        for ticker in lacking:
-            first, last = spans[ticker]
-            early, late = before.get(ticker, Bars.empty()), after.get(ticker, Bars.empty())
-            found[ticker] = (early.take(early.time < first), late.take(late.time > last))
+        limits = {ticker: edge + side * reach for ticker, edge in lacking.items()}
+        low, high = (limits, lacking) if side < 0 else (lacking, limits)
+        parameters = {
+            "tickers": list(lacking),
+            "lows": TimeArray(np.fromiter(low.values(), np.int64)),
+            "highs": TimeArray(np.fromiter(high.values(), np.int64)),
+            "low": instant(min(low.values())),
+            "high": instant(max(high.values())),
+            "bars": LONGEST_LOOKBACK,
+        }
+        with array_cursor(connection) as cursor:
+            rows = cursor.execute(statement, parameters).fetchall()
+        found |= {ticker: _sorted(Bars(*columns)) for ticker, *columns in rows}
+        lacking = {
+            ticker: edge
+            for ticker, edge in lacking.items()
+            if len(found.get(ticker, Bars.empty())) < LONGEST_LOOKBACK and side * (ends[ticker] - limits[ticker]) > 0
+        }
         reach *= 4
-        lacking = [t for t in _lacking(found, states, spans) if not _exhausted(states[t], spans[t], reach // 4)]
     return found
-
-
-def _lacking(
-    found: Mapping[str, tuple[Bars, Bars]],
-    states: Mapping[str, SeriesState],
-    spans: Mapping[str, tuple[int, int]],
-) -> list[str]:
-    """Tickers with too few neighbours although the series reaches further."""
-    return [
-        ticker
-        for ticker, (before, after) in found.items()
-        if (len(before) < LONGEST_LOOKBACK and _reaches_before(states[ticker], before, spans[ticker]))
-        or (len(after) < LONGEST_LOOKBACK and _reaches_after(states[ticker], after, spans[ticker]))
-    ]
-
-
-def _reaches_before(state: SeriesState, before: Bars, span: tuple[int, int]) -> bool:
-    return state.first < (int(before.time[0]) if len(before) else span[0])
-
-
-def _reaches_after(state: SeriesState, after: Bars, span: tuple[int, int]) -> bool:
-    return state.last > (int(after.time[-1]) if len(after) else span[1])
-
-
-def _exhausted(state: SeriesState, span: tuple[int, int], reach: int) -> bool:
-    """True once a read of `reach` on both sides has covered the whole series."""
-    return span[0] - reach <= state.first and span[1] + reach >= state.last
 
 
 def _sorted(bars: Bars) -> Bars:
     return bars if np.all(bars.time[1:] > bars.time[:-1]) else bars.take(np.argsort(bars.time, kind="stable"))
-
-
-def span_instants(first: int, last: int) -> tuple[datetime, datetime]:
-    """Both ends as instants."""
-    return instant(first), instant(last)
 
 
 assert VALUE_COLUMNS == Bars.__match_args__[1:], "the arrays query returns the columns in this order"

@@ -47,7 +47,8 @@ def register_sessions(connection: Connection, market: Market, found: Sequence[Se
 
 def register_symbols(connection: Connection, market: Market, tickers: Iterable[str]) -> None:
     """Add the tickers of a plan to `symbols`, with what the market's file knows of them."""
-    rows = [market.by_ticker.get(ticker) for ticker in (names := sorted(tickers))]
+    names = sorted(tickers)
+    rows = [market.by_ticker.get(ticker) for ticker in names]
     with translate_errors(connection):
         connection.execute(
             query("register_symbols"),

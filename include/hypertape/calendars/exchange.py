@@ -122,7 +122,7 @@ def _utc_offset(mark: time) -> int:
 
 
 def _exchange(calendar: str, start: date, end: date) -> _Known:
-    import exchange_calendars  # noqa: PLC0415 (1.1 s: pandas)
+    import exchange_calendars  # 1.1 s: it imports pandas
 
     try:
         found = exchange_calendars.get_calendar(calendar, start=start, end=end - timedelta(days=1))

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from hypertape.errors import DatabaseRefused, DatabaseUnreachable, ServerFailed
@@ -100,6 +101,17 @@ def test_a_killed_server_comes_back_with_its_data(server: EmbeddedServer) -> Non
     kill(server)
     assert (server.data_directory / "postmaster.pid").exists()
     assert server.status().state == "stopped"
+    assert scalar(server.up(), "select n from kept") == 1
+
+
+def test_a_killed_server_waits_for_the_sessions_it_left_working(server: EmbeddedServer) -> None:
+    dsn = server.up()
+    connection = psycopg.connect(dsn, autocommit=True)
+    connection.execute("create table kept as select 1 as n")
+    connection.pgconn.send_query(b"select count(md5(n::text)) from generate_series(1, 4000000) n")
+    time.sleep(0.2)  # the session is at work when its server dies
+    kill(server)
+    connection.close()
     assert scalar(server.up(), "select n from kept") == 1
 
 

@@ -22,7 +22,8 @@ from hypertape.warehouse.embedded_state import HOST, ROLE, Home, write_private
 STARTUP_SECONDS = 300
 """How long a start may take: a crash recovery replays up to max_wal_size of log."""
 STOP_SECONDS = 120
-ATTEMPTS = 10
+ATTEMPTS = 60
+"""Starts tried while ports are taken under our hands, or (a second apart) a killed server's sessions still work."""
 _LOG_BYTES = 10_000_000
 _ROOM_BYTES = 4_000_000
 
@@ -85,7 +86,7 @@ def start(home: Home, account: Account, binaries: Binaries, settings: Mapping[st
         if "Address already in use" in said:
             port = 0
         elif "pre-existing shared memory block" in said:
-            time.sleep(1)  # processes of a killed server are still leaving
+            time.sleep(1)  # a killed server's sessions still work
         else:
             raise failure(home, "PostgreSQL does not start", said or answer.stdout)
     raise failure(home, f"PostgreSQL does not start after {ATTEMPTS} attempts", said)

@@ -6,9 +6,11 @@ import ast
 import inspect
 import itertools
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +300,23 @@ def requirements() -> list[str]:
 def test_requirement_is_locked_and_has_its_reason(package: str) -> None:
     assert re.search(rf"^{package}==", read(ROOT / "requirements.txt"), re.MULTILINE), "run `make lock`"
     assert f"`{package}`" in read(ROOT / "docs" / "decisions" / "0007-dependencies.md")
+
+
+def test_every_import_is_required() -> None:
+    ours = {"hypertape", "benchmarks"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    folders = ("include", "dags", "plugins", "tests", "benchmarks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    used = set().union(*(imported(tree_of(path)) for path in files)) - ours - sys.stdlib_module_names
+    providers = metadata.packages_distributions()
+    required = {re.sub(r"[-_.]+", "-", name) for name in requirements()}
+    missing = {
+        name
+        for name in used
+        if not {re.sub(r"[-_.]+", "-", d.lower()) for d in providers.get(name, [])} & required
+    }
+    assert missing - {"airflow"} == set(), (
+        "name it in requirements.in: what is imported is not left to chance"
+    )
 
 
 def test_the_lock_names_no_index() -> None:

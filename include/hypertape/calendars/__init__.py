@@ -150,15 +150,15 @@ def coverage(market: Market, interval: Interval, window: Window, times: Micros) 
     is not judged. Times outside the window or the sessions are not counted.
     """
     expected = expected_times(market, interval, window)
-    times = _inside(np.unique(times), window)
-    found = _overlapping(market, window)
+    times = _inside(np.sort(times), window)
     if interval is Interval.D1:
-        judged = expected
+        judged, visited = expected, times
     else:
+        found = _overlapping(market, window)
         whole = (found.opens >= micros(window.start)) & (found.closes <= micros(window.end))
-        judged = found.dates[whole]
-    missing = np.setdiff1d(judged, sessions_of(market, interval, times))
-    return Coverage(len(judged), missing, len(expected), int(np.isin(expected, times).sum()))
+        judged, visited = found.dates[whole], np.sort(sessions_of(market, interval, times))
+    missing = judged[~_among(judged, visited)]
+    return Coverage(len(judged), missing, len(expected), int(_among(expected, times).sum()))
 
 
 def on_grid(market: Market, interval: Interval, times: Micros) -> Mask:
@@ -185,7 +185,7 @@ def sessions_of(market: Market, interval: Interval, times: Micros) -> Micros:
     if len(found) == 0:
         return np.full(len(times), NO_SESSION, np.int64)
     if interval is Interval.D1:
-        return np.where(np.isin(times, found.dates), times, NO_SESSION)
+        return np.where(_among(times, found.dates), times, NO_SESSION)
     last_moment = times + _intraday_step(interval) - 1
     position = np.searchsorted(found.opens, last_moment, side="right") - 1
     belongs = (position >= 0) & (times <= found.closes[position])
@@ -248,6 +248,15 @@ def _overlapping(market: Market, window: Window) -> Days:
 
 def _inside(times: Micros, window: Window) -> Micros:
     return times[(times >= micros(window.start)) & (times < micros(window.end))]
+
+
+def _among(wanted: Micros, ascending: Micros) -> Mask:
+    """Which of `wanted` are in `ascending`. Many times faster than np.isin, which cannot know the order."""
+    if len(ascending) == 0:
+        return np.zeros(len(wanted), np.bool_)
+    position = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    mask: Mask = ascending[position] == wanted
+    return mask
 
 
 def _marks(starts: Micros, ends: Micros, step: int, offset: int) -> Micros:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-BATCH_LABEL = "{{ batch_label(task.op_kwargs) }}"
-"""The `map_index_template` of a task whose argument is a batch or a reference to one."""
+BATCH_LABEL = "{{ batch_label(task.op_args[0]) }}"
+"""The `map_index_template` of a task whose first argument is a batch or a reference to one."""
 
 _SHOWN = 3
 
 
-def batch_label(arguments: Mapping[str, Any]) -> str:
-    """Name a batch by its tickers, from the arguments of one of its tasks."""
-    batch = arguments["batch"] if "batch" in arguments else arguments["reference"]["batch"]
-    return tickers_label(batch["tickers"])
+def batch_label(value: Mapping[str, Any]) -> str:
+    """Name a batch, or the reference to one, by its tickers."""
+    return tickers_label(value.get("batch", value)["tickers"])
 
 
 def tickers_label(tickers: Sequence[str]) -> str:

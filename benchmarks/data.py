@@ -25,4 +25,6 @@ def _walk(ticker: str, bars: int, start: datetime, step: timedelta, seed: int) -
     high = np.round(np.maximum(open_, close) + random.integers(0, 4, bars) / 100, 2)
     low = np.round(np.minimum(open_, close) - random.integers(0, 4, bars) / 100, 2)
     volume = np.round(random.lognormal(8, 1, bars), -1)
-    return bar_frame(ticker, time, {"open": open_, "high": high, "low": low, "close": close, "volume": volume})
+    return bar_frame(
+        ticker, time, {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
+    )

@@ -10,15 +10,15 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg import sql
-
 from benchmarks.data import walks
 from benchmarks.result import Result
+from psycopg import sql
+
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.quality.gate import gate
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars
+from hypertape.warehouse.load import LoadRequest, load_bars
 from hypertape.warehouse.lookback import enrich_bars
 from hypertape.warehouse.migrate import tier
 from hypertape.warehouse.wire import copy_in
@@ -65,11 +65,25 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         label = f"[{tier(connection)}, {rows:,} bars]"
         results = [
             Result(f"direct binary COPY of stored rows {label}", floor, "rows/s"),
-            Result("first load, gate and indicators included (vs direct COPY)", first, "rows/s", first / floor, 0.6),
-            Result(f"same load again, {tuples} tuples written (vs first)", again, "rows/s", again / first, 1.5),
+            Result(
+                "first load, gate and indicators included (vs direct COPY)",
+                first,
+                "rows/s",
+                first / floor,
+                0.6,
+            ),
+            Result(
+                f"same load again, {tuples} tuples written (vs first)", again, "rows/s", again / first, 1.5
+            ),
             Result("same load, newest 1 % restated (vs first)", tail, "rows/s", tail / first),
             Result("same load, scattered 1 % restated (vs first)", scattered, "rows/s", scattered / first),
-            Result("documents' 1000-row UNNEST upsert (first load vs it)", document, "rows/s", first / document, 6.0),
+            Result(
+                "documents' 1000-row UNNEST upsert (first load vs it)",
+                document,
+                "rows/s",
+                first / document,
+                6.0,
+            ),
             Result("one new bar for each of 50 tickers", small * 1000, "ms"),
         ]
         results += _compression(connection) if tier(connection) == "timescaledb" else []
@@ -169,7 +183,9 @@ def _document_upsert(connection: psycopg.Connection, bars: pa.Table) -> float:
     enriched["interval"] = ["1m"] * len(bars)
     started = time.perf_counter()
     for first in range(0, len(bars), 1000):
-        connection.execute(statement, {name: column[first : first + 1000] for name, column in enriched.items()})
+        connection.execute(
+            statement, {name: column[first : first + 1000] for name, column in enriched.items()}
+        )
         connection.commit()
     return len(bars) / (time.perf_counter() - started)
 
@@ -194,4 +210,6 @@ def _compression(connection: psycopg.Connection) -> list[Result]:
     connection.commit()
     after = connection.execute("select hypertable_size('bars.market_data_1m')").fetchone()[0]
     connection.commit()
-    return [Result("compressed 1m bar (uncompressed vs it)", after / 1_000_000, "bytes", before / after, 10.0)]
+    return [
+        Result("compressed 1m bar (uncompressed vs it)", after / 1_000_000, "bytes", before / after, 10.0)
+    ]

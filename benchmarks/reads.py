@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import numpy as np
 import psycopg
-from psycopg import sql
-
 from benchmarks.data import walks
 from benchmarks.result import Result
+from psycopg import sql
+
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.queries import query
@@ -36,8 +36,22 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         ("last 100 minutes of one ticker", Interval.M1, ten[:1], None, 100, 2.0),
         ("last 100 minutes of ten tickers, one round trip", Interval.M1, ten, None, 100, 5.0),
         ("one year of days", Interval.D1, ten[:1], Window(last_day - year, last_day), None, 5.0),
-        ("a day of the 5m rollup", Interval.M5, ten[:1], Window(MINUTES + 5 * day, MINUTES + 6 * day), None, 5.0),
-        ("five years of the 1w rollup", Interval.W1, ten[:1], Window(last_day - 260 * week, last_day), None, 5.0),
+        (
+            "a day of the 5m rollup",
+            Interval.M5,
+            ten[:1],
+            Window(MINUTES + 5 * day, MINUTES + 6 * day),
+            None,
+            5.0,
+        ),
+        (
+            "five years of the 1w rollup",
+            Interval.W1,
+            ten[:1],
+            Window(last_day - 260 * week, last_day),
+            None,
+            5.0,
+        ),
     ]
     with connect(dsn) as connection:
         return [result for case in cases for result in _measure(connection, *case)]
@@ -45,12 +59,18 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
 
 def _fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: int) -> None:
     with connect(dsn) as connection:
-        connection.execute("truncate bars.market_data_1m, bars.market_data_1d, series, load, rollup_pending, bar_revision")
+        connection.execute(
+            "truncate bars.market_data_1m, bars.market_data_1d, series, load, rollup_pending, bar_revision"
+        )
         for interval, bars in (
             (Interval.M1, walks(minute_tickers, minutes, MINUTES, timedelta(minutes=1))),
             (Interval.D1, walks(day_tickers, days, DAYS, timedelta(days=1))),
         ):
-            load_bars(connection, bars, LoadRequest(MARKET, interval, "benchmark", "benchmark", Window(DAYS, NOW), NOW))
+            load_bars(
+                connection,
+                bars,
+                LoadRequest(MARKET, interval, "benchmark", "benchmark", Window(DAYS, NOW), NOW),
+            )
         connection.commit()
     for interval in (Interval.M1, Interval.D1):
         refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), MARKET, interval)
@@ -67,8 +87,12 @@ def _measure(
     limit: int | None,
     most: float,
 ) -> list[Result]:
-    server = float(np.median([_database_time(connection, interval, tickers, window, limit) for _ in range(_REPEAT)]))
-    client = float(np.median([_client_time(connection, interval, tickers, window, limit) for _ in range(_REPEAT)]))
+    server = float(
+        np.median([_database_time(connection, interval, tickers, window, limit) for _ in range(_REPEAT)])
+    )
+    client = float(
+        np.median([_client_time(connection, interval, tickers, window, limit) for _ in range(_REPEAT)])
+    )
     return [
         Result(f"{work}, database time (limit {most:g} ms vs it)", server, "ms", most / server, 1.0),
         Result(f"{work}, client time", client, "ms"),
@@ -85,7 +109,9 @@ def _client_time(connection, interval, tickers, window, limit) -> float:
 def _database_time(connection, interval, tickers, window, limit) -> float:
     columns = sql.SQL("open, high, low, close, volume")
     if interval.is_stored:
-        columns = sql.SQL("open, high, low, close, volume, adjusted_close, ma10, ma200, ma10_score, close_changed")
+        columns = sql.SQL(
+            "open, high, low, close, volume, adjusted_close, ma10, ma200, ma10_score, close_changed"
+        )
     statement = query("read_bars").format(
         relation=sql.Identifier("public", MARKET.relation(interval)), columns=columns
     )

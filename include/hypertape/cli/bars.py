@@ -28,12 +28,25 @@ def sync(
     market: MarketOption,
     interval: IntervalOption,
     tickers: TickersOption = None,
-    start: Annotated[str | None, typer.Option(help="First instant (UTC); without it each ticker continues at its watermark.")] = None,
-    end: Annotated[str | None, typer.Option(help="End of the window (UTC, not included); default: now.")] = None,
-    source: Annotated[str | None, typer.Option(help="csv_tree, sample, yahoo; default: the market's own.")] = None,
-    source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")] = None,
-    legacy_scale: Annotated[bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")] = False,
-    check: Annotated[bool, typer.Option(help="Run the quality suite, move watermarks and write the report.")] = True,
+    start: Annotated[
+        str | None,
+        typer.Option(help="First instant (UTC); without it each ticker continues at its watermark."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="End of the window (UTC, not included); default: now.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="csv_tree, sample, yahoo; default: the market's own.")
+    ] = None,
+    source_dir: Annotated[
+        Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
+    ] = None,
+    legacy_scale: Annotated[
+        bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option(help="Run the quality suite, move watermarks and write the report.")
+    ] = True,
 ) -> None:
     """Fetch, compute, load, validate and refresh one market and interval: a DAG run without Airflow."""
     from hypertape.steps.sync import sync as run
@@ -58,14 +71,18 @@ def digest(
     market: MarketOption,
     interval: IntervalOption,
     tickers: TickersOption = None,
-    indicators: Annotated[bool, typer.Option("--indicators", help="Cover adjusted close and stored indicators too.")] = False,
+    indicators: Annotated[
+        bool, typer.Option("--indicators", help="Cover adjusted close and stored indicators too.")
+    ] = False,
 ) -> None:
     """Print one line per series: ticker, rows, first, last, sha256 over its canonical bars."""
     from hypertape.warehouse.read import digests
 
     of_market, of_interval = of(market, interval)
     if not of_interval.is_stored:
-        raise BadInput(f"{of_interval.value} is rolled up from {of_interval.base.value}", next_step="Digest that one.")
+        raise BadInput(
+            f"{of_interval.value} is rolled up from {of_interval.base.value}", next_step="Digest that one."
+        )
     with warehouse() as connection:
         for line in digests(connection, of_market, of_interval, split(tickers), indicators=indicators):
             first = format_instant(line.first) if line.first else "-"
@@ -86,7 +103,10 @@ def _source(name: str | None, directory: Path | None, legacy_scale: bool) -> dic
 def _show(result: Any) -> None:
     window = result.plan["window"]
     rows = [(name, count) for name, count in result.counts.items()]
-    rows += [("tickers failed", len(result.failed)), ("rollup buckets refreshed", result.rollups.get("buckets", 0))]
+    rows += [
+        ("tickers failed", len(result.failed)),
+        ("rollup buckets refreshed", result.rollups.get("buckets", 0)),
+    ]
     rows += [(f"checks {status}", count) for status, count in result.quality.get("status", {}).items()]
     screen = console()
     screen.print(table(f"{result.run_id}  {window[0]} – {window[1]}", ("what", "count"), rows))

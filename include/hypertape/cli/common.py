@@ -11,7 +11,14 @@ from typing import Annotated, Any
 import psycopg
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from hypertape.markets import all_markets, get_market
@@ -71,7 +78,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress display on stderr; yields `on_step(name, done, total)`. Silent when stderr is not a terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, disable=not sys.stderr.isatty()) as display:
         tasks: dict[str, Any] = {}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from hypertape.cli.common import console
+from hypertape.cli.common import console, table
 from hypertape.settings import load_settings
+from hypertape.warehouse.embedded import EmbeddedServer
 
 app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL server in the state directory.")
 
@@ -13,19 +14,15 @@ app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL server in 
 @app.command()
 def up() -> None:
     """Start the server (and create it the first time); print the warehouse's address without its password."""
-    from hypertape.warehouse.embedded import EmbeddedServer
-
     server = EmbeddedServer(load_settings())
     with console().status("starting PostgreSQL"):
         server.up()
-    _print(server)
+    _show(server)
 
 
 @app.command()
 def down() -> None:
     """Stop the server; the data stays."""
-    from hypertape.warehouse.embedded import EmbeddedServer
-
     EmbeddedServer(load_settings()).down()
     console().print("The server is down.")
 
@@ -33,21 +30,26 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Say whether the server runs, where, and on which version. Exits 1 when it is down."""
-    from hypertape.warehouse.embedded import EmbeddedServer
-
-    server = EmbeddedServer(load_settings())
-    _print(server)
-    if not server.status().running:
+    if not _show(EmbeddedServer(load_settings())):
         raise typer.Exit(1)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context) -> None:
     """Open psql on the warehouse; further arguments are psql's own."""
-    from hypertape.warehouse.embedded import EmbeddedServer
-
     raise typer.Exit(EmbeddedServer(load_settings()).psql(context.args))
 
 
-def _print(server: object) -> None:
-    console().print(str(server.status()), highlight=False)  # type: ignore[attr-defined]
+def _show(server: EmbeddedServer) -> bool:
+    """Print what is known of the server, never its password; True when it runs."""
+    found = server.status()
+    rows = [
+        ("state", found.state),
+        ("server", f"PostgreSQL {found.major} from {found.bindir}" if found.major else None),
+        ("address", f"127.0.0.1:{found.port}" if found.port else None),
+        ("directory", found.directory),
+        ("log", found.log),
+        ("TimescaleDB", found.extension_dir or found.note or "not loaded (plain tier)"),
+    ]
+    console().print(table("embedded server", ("what", "value"), [row for row in rows if row[1] is not None]))
+    return found.state == "running"

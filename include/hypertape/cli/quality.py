@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from hypertape.cli.common import IntervalOption, MarketOption, console, now, of, table, warehouse, warehouse_dsn
+from hypertape.cli.common import (
+    IntervalOption,
+    MarketOption,
+    console,
+    now,
+    of,
+    table,
+    warehouse,
+    warehouse_dsn,
+)
 from hypertape.errors import BadInput
 from hypertape.model import Window, midnight, parse_instant
 
@@ -15,7 +24,9 @@ from hypertape.model import Window, midnight, parse_instant
 def validate(
     market: MarketOption,
     interval: IntervalOption,
-    start: Annotated[str | None, typer.Option(help="First instant (UTC); default: the market's history start.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="First instant (UTC); default: the market's history start.")
+    ] = None,
     end: Annotated[str | None, typer.Option(help="End (UTC, not included); default: now.")] = None,
 ) -> None:
     """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
@@ -42,7 +53,9 @@ def validate(
 
 def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
-    run: Annotated[str | None, typer.Option(help="A run id; default: the cumulative report over all runs.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="A run id; default: the cumulative report over all runs.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days."""
     from hypertape.quality.report import cumulative_report, run_report
@@ -52,5 +65,7 @@ def report(
     try:
         output.write_text(html, encoding="utf-8")
     except OSError as error:
-        raise BadInput(f"{output} cannot be written: {error.strerror}", next_step="Name another file.") from error
+        raise BadInput(
+            f"{output} cannot be written: {error.strerror}", next_step="Name another file."
+        ) from error
     console().print(f"wrote {output} ({output.stat().st_size / 1024:.0f} kB)", highlight=False)

@@ -20,7 +20,9 @@ def apply() -> None:
         connection.commit()
         for label in ran:
             console().print(f"ran {label}", highlight=False)
-        console().print(f"{len(ran)} scripts ran; the schema is current on the {migrate.tier(connection)} tier.")
+        console().print(
+            f"{len(ran)} scripts ran; the schema is current on the {migrate.tier(connection)} tier."
+        )
 
 
 @app.command()
@@ -29,7 +31,9 @@ def status() -> None:
     with connect(warehouse_dsn()) as connection:
         entries = migrate.status(connection, all_markets().values())
         rows = [(entry.script.label, entry.script.kind, entry.state) for entry in entries]
-        console().print(table(f"schema on the {migrate.tier(connection)} tier", ("script", "kind", "state"), rows))
+        console().print(
+            table(f"schema on the {migrate.tier(connection)} tier", ("script", "kind", "state"), rows)
+        )
 
 
 @app.command()

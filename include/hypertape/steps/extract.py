@@ -78,7 +78,10 @@ def _answer(fetched: Fetched, before: Mapping[str, Any] | None, now: datetime) -
         "at": now.isoformat(),
         "failed": {ticker: Failure.of(error).to_json() for ticker, error in sorted(fetched.failures.items())},
         "fetched": {**(before["fetched"] if before else {}), **counts},
-        "short": {**(before["short"] if before else {}), **{t: list(pair) for t, pair in fetched.short.items()}},
+        "short": {
+            **(before["short"] if before else {}),
+            **{t: list(pair) for t, pair in fetched.short.items()},
+        },
     }
 
 

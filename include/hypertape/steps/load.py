@@ -38,7 +38,9 @@ def load(
     return summary
 
 
-def store(dsn: str, reference: Mapping[str, Any], head: Head, *, now: datetime, attempt: int) -> dict[str, Any]:
+def store(
+    dsn: str, reference: Mapping[str, Any], head: Head, *, now: datetime, attempt: int
+) -> dict[str, Any]:
     """Load what landed, record what failed, and return the summary without raising for tickers."""
     part = Batch.from_json(reference["batch"])
     place = Landing(reference["landing"], head.run_id, part.index)

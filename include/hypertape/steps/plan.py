@@ -99,7 +99,9 @@ def plan(
     with connect(dsn) as connection:
         known = {} if exact else watermarks(connection, of_market, of_interval)
         windows = {
-            ticker: owned if exact else window_for(of_market, of_interval, known.get(ticker), owned.end, settings)
+            ticker: owned
+            if exact
+            else window_for(of_market, of_interval, known.get(ticker), owned.end, settings)
             for ticker in wanted
         }
         batches = make_batches(windows, settings.batch_size)
@@ -178,7 +180,8 @@ def _stored(interval: str) -> Interval:
     parsed = Interval.parse(interval)
     if not parsed.is_stored:
         raise BadInput(
-            f"{parsed.value} bars are rolled up, not loaded", next_step=f"Load {parsed.base.value}, the rollup follows."
+            f"{parsed.value} bars are rolled up, not loaded",
+            next_step=f"Load {parsed.base.value}, the rollup follows.",
         )
     return parsed
 

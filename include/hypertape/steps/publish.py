@@ -30,7 +30,9 @@ def publish(
     head = Head.from_json(plan_head)
     with connect(dsn) as connection:
         verdict = _verdict(results_of(connection, head.run_id, head.market.code, head.interval.value))
-        moved = advance_watermarks(connection, head.market, head.interval, head.run_id) if verdict is None else 0
+        moved = (
+            advance_watermarks(connection, head.market, head.interval, head.run_id) if verdict is None else 0
+        )
         loads = run_loads(connection, head.market, head.interval, head.run_id)
         connection.commit()
         report = write_report(settings, head.run_id, run_report(connection, head.run_id))

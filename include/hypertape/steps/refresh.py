@@ -20,7 +20,9 @@ def refresh(dsn: str, plan_head: Mapping[str, Any]) -> dict[str, Any]:
     """
     head = Head.from_json(plan_head)
     started = clock.perf_counter()
-    refreshed = refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), head.market, head.interval)
+    refreshed = refresh_pending(
+        lambda autocommit: connect(dsn, autocommit=autocommit), head.market, head.interval
+    )
     seconds = clock.perf_counter() - started
     with connect(dsn) as connection:
         checks = check_rollups(connection, head.market, refreshed)
@@ -47,7 +49,7 @@ def _result(head: Head, check: RollupCheck) -> QualityResult:
         suite="rollups",
         expectation="rollup_equals_bars",
         target=head.market.relation(check.interval),
-        description=f"Every {check.interval.value} bucket equals a recomputation from the stored {head.interval.value} bars",
+        description=f"Every {check.interval.value} bucket equals a recomputation from the {head.interval.value} bars",
         severity="critical",
         status="failed" if check.differing else "passed",
         evaluated=check.buckets,

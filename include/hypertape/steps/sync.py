@@ -56,8 +56,10 @@ def sync(
 ) -> SyncResult:
     """Run every step in this process and return what happened.
 
-    Without `start` each ticker continues at its watermark; with it the run owns exactly `[start, end)`. `end` defaults to
-    `now` (all UTC). `check=False` leaves the quality suite out, and with it the watermark. Raises what stops the run as a
+    Without `start` each ticker continues at its watermark; with it the run owns exactly `[start, end)`. `end`
+    defaults to
+    `now` (all UTC). `check=False` leaves the quality suite out, and with it the watermark. Raises what stops the run
+    as a
     whole; tickers that failed and failed checks are in the result.
     """
     settings = settings or load_settings()

@@ -22,7 +22,14 @@ def validate(
     head = Head.from_json(plan_head)
     with connect(dsn) as connection:
         results = run_suite(
-            dsn, connection, head.market, head.interval, head.window, run_id=head.run_id, now=now, progress=progress
+            dsn,
+            connection,
+            head.market,
+            head.interval,
+            head.window,
+            run_id=head.run_id,
+            now=now,
+            progress=progress,
         )
         record(connection, results)
         connection.commit()

@@ -63,7 +63,7 @@ def examine(
 
 
 def _one(connection: Connection, name: str, *parameters: object) -> tuple[Any, ...]:
-    row = connection.execute(query(name), parameters or None).fetchone()
+    row: tuple[Any, ...] | None = connection.execute(query(name), parameters or None).fetchone()
     assert row is not None
     return row
 
@@ -80,7 +80,9 @@ def _clock(connection: Connection, now: datetime) -> Finding:
     (there,) = _one(connection, "doctor_clock")
     off = abs(there - now)
     if off > _CLOCK_TOLERANCE:
-        return Finding("bad", "clock", f"server and this host differ by {off}", "Synchronise both clocks (NTP).")
+        return Finding(
+            "bad", "clock", f"server and this host differ by {off}", "Synchronise both clocks (NTP)."
+        )
     return Finding("ok", "clock", f"server and this host agree within {_CLOCK_TOLERANCE.seconds} s")
 
 
@@ -113,7 +115,9 @@ def _tier(connection: Connection) -> Finding:
 def _permissions(connection: Connection) -> Finding:
     (missing,) = _one(connection, "doctor_permissions")
     if missing:
-        return Finding("bad", "permissions", f"may not write {', '.join(missing)}", "Grant insert, update and delete.")
+        return Finding(
+            "bad", "permissions", f"may not write {', '.join(missing)}", "Grant insert, update and delete."
+        )
     return Finding("ok", "permissions", f"{connection.info.user} may write every table")
 
 
@@ -122,9 +126,18 @@ def _relations(connection: Connection, markets: Sequence[Market]) -> Iterator[Fi
         names = [market.relation(interval) for interval in Interval]
         (missing,) = _one(connection, "doctor_relations", names)
         if missing:
-            yield Finding("bad", f"{market.code} relations", f"missing {', '.join(missing)}", "Run `hypertape schema apply`.")
+            yield Finding(
+                "bad",
+                f"{market.code} relations",
+                f"missing {', '.join(missing)}",
+                "Run `hypertape schema apply`.",
+            )
         else:
-            yield Finding("ok", f"{market.code} relations", f"{len(names)} stored and derived intervals, public views too")
+            yield Finding(
+                "ok",
+                f"{market.code} relations",
+                f"{len(names)} stored and derived intervals, public views too",
+            )
 
 
 def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
@@ -133,7 +146,9 @@ def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
     expected = len(markets) * len(Interval)
     (found,) = _one(connection, "doctor_policies")
     if found < expected:
-        return Finding("bad", "policies", f"{found} of {expected} jobs scheduled", "Re-create the missing policies.")
+        return Finding(
+            "bad", "policies", f"{found} of {expected} jobs scheduled", "Re-create the missing policies."
+        )
     return Finding("ok", "policies", f"{found} compression and refresh jobs scheduled")
 
 
@@ -141,7 +156,12 @@ def _pending(connection: Connection, now: datetime) -> Finding:
     count, oldest = _one(connection, "doctor_pending")
     if count and oldest is not None and now - oldest > _OLD_PENDING:
         mend = "Run the DAG's refresh_rollups task or `hypertape sync` for the relation."
-        return Finding("bad", "rollups", f"{count} changed ranges wait for their refresh since {oldest:%Y-%m-%d %H:%M}", mend)
+        return Finding(
+            "bad",
+            "rollups",
+            f"{count} changed ranges wait for their refresh since {oldest:%Y-%m-%d %H:%M}",
+            mend,
+        )
     return Finding("ok", "rollups", f"{count} changed ranges wait for their refresh")
 
 
@@ -155,7 +175,9 @@ def _spans(connection: Connection, markets: Sequence[Market]) -> Iterator[Findin
             drifted = [ticker for ticker, same in rows if not same]
             if drifted:
                 mend = "Bars were written past hypertape. Load the tickers again with --start before their first bar."
-                yield Finding("bad", subject, f"span differs from the bars for {', '.join(drifted[:10])}", mend)
+                yield Finding(
+                    "bad", subject, f"span differs from the bars for {', '.join(drifted[:10])}", mend
+                )
             elif rows:
                 yield Finding("ok", subject, f"{len(rows)} series, spans agree with their bars")
 
@@ -170,7 +192,10 @@ def _quarantine(connection: Connection) -> Finding:
 def _failures(connection: Connection, now: datetime) -> Finding:
     (failed,) = _one(connection, "doctor_failed_loads", now - timedelta(days=1))
     if failed:
-        return Finding("note", "loads", f"{failed} tickers failed in the last 24 hours", "See `load` or the run's report.")
+        return Finding(
+            "note",
+            "loads",
+            f"{failed} tickers failed in the last 24 hours",
+            "See `load` or the run's report.",
+        )
     return Finding("ok", "loads", "no ticker failed in the last 24 hours")
-
-

@@ -101,7 +101,9 @@ def store_actions(connection: Connection, market: Market, table: str, actions: p
     statement = query("store_actions").format(table=sql.Identifier(table), value=sql.Identifier(value))
     columns = actions.to_pydict()
     with translate_errors(connection):
-        cursor = connection.execute(statement, (market.code, columns["ticker"], columns["time"], columns[value]))
+        cursor = connection.execute(
+            statement, (market.code, columns["ticker"], columns["time"], columns[value])
+        )
     return cursor.rowcount
 
 

@@ -3,7 +3,8 @@
 Under an advisory lock per series the stored bars of the frame's span are read as arrays and compared. Where nothing
 differs nothing is written. Where something does, the neighbours are read too, the indicators are computed over the
 merged series, and the affected rows go in by one of three ways: COPY straight into the relation (many new bars), arrays
-in one INSERT (few rows), or COPY into a staging table and the same INSERT (many rows that exist). Former values of final
+in one INSERT (few rows), or COPY into a staging table and the same INSERT (many rows that exist). Former values of
+final
 bars go to `bar_revision`, changed ranges to `rollup_pending`, refused rows to `quarantine`, and each ticker's counts to
 `load`.
 """
@@ -45,7 +46,8 @@ _WRITE_COLUMNS = ("ticker", "time", *VALUE_COLUMNS, *STORED_INDICATOR_COLUMNS, "
 class LoadRequest:
     """What is loaded beside the bars: where it comes from and what its source said.
 
-    `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now` (UTC)
+    `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
+    (UTC)
     decides which bars are still open.
     """
 
@@ -97,15 +99,20 @@ class _Series:
 def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
     """Load a normalised, gated bar frame and return one result per ticker of the frame and of the rejects.
 
-    One transaction: an error or a kill leaves the warehouse as it was. A ticker whose prices look scaled is refused whole
+    One transaction: an error or a kill leaves the warehouse as it was. A ticker whose prices look scaled is refused
+    whole
     (its result carries SuspectScale) and the others load. Raises what `translate_errors` raises.
     """
     started = clock.perf_counter()
     with translate_errors(connection), connection.transaction():
         connection.execute("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
         batch = _open(bars, request)
-        lock_series(connection, request.market.code, request.interval.value, [entry.ticker for entry in batch])
-        states = series_states(connection, request.market, request.interval, [entry.ticker for entry in batch])
+        lock_series(
+            connection, request.market.code, request.interval.value, [entry.ticker for entry in batch]
+        )
+        states = series_states(
+            connection, request.market, request.interval, [entry.ticker for entry in batch]
+        )
         _compare(connection, request, batch, states)
         _record_loads(connection, request, batch, started)
         _revise(connection, request, batch, states)
@@ -113,12 +120,16 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
         _keep_series(connection, request, batch, states)
         _note_pending(connection, request, batch)
         quarantined = _quarantine(connection, request, batch)
-        results = [_result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch]
+        results = [
+            _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
+        ]
         _count_loads(connection, results, clock.perf_counter() - started)
     return results
 
 
-def record_failures(connection: Connection, failures: Mapping[str, HypertapeError | str], request: LoadRequest) -> None:
+def record_failures(
+    connection: Connection, failures: Mapping[str, HypertapeError | str], request: LoadRequest
+) -> None:
     """Write a `failed` row to `load` for each ticker that could not be fetched, with its error."""
     if not failures:
         return
@@ -136,7 +147,9 @@ def _open(bars: pa.Table, request: LoadRequest) -> list[_Series]:
     return [_Series(ticker, found.get(ticker, Bars.empty())) for ticker in sorted(found.keys() | rejected)]
 
 
-def _compare(connection: Connection, request: LoadRequest, batch: list[_Series], states: Mapping[str, SeriesState]) -> None:
+def _compare(
+    connection: Connection, request: LoadRequest, batch: list[_Series], states: Mapping[str, SeriesState]
+) -> None:
     """Find what differs; for the series where something does, read the neighbours and compute the rows to write."""
     known = [entry for entry in batch if len(entry.incoming) and entry.ticker in states]
     stored = _stored_spans(connection, request, known)
@@ -191,7 +204,11 @@ def _open_bar(request: LoadRequest, entry: _Series) -> int | None:
     if len(entry.incoming) == 0:
         return None
     newest = entry.incoming.time[-1:]
-    return int(newest[0]) if bar_ends(request.market, request.interval, newest)[0] > micros(request.now) else None
+    return (
+        int(newest[0])
+        if bar_ends(request.market, request.interval, newest)[0] > micros(request.now)
+        else None
+    )
 
 
 def _record_loads(connection: Connection, request: LoadRequest, batch: list[_Series], started: float) -> None:
@@ -321,8 +338,8 @@ def _keep_series(
         first, last = entry.span
         state = states.get(entry.ticker)
         open_bar = _open_bar(request, entry)
-        if open_bar is None and state is not None and state.provisional is not None and state.provisional > last:
-            open_bar = state.provisional  # this load did not reach it
+        if open_bar is None and state is not None and state.provisional not in entry.incoming.time:
+            open_bar = state.provisional  # this load did not bring it again
         if state is None or (min(first, state.first), max(last, state.last), open_bar) != (
             state.first, state.last, state.provisional,
         ):  # fmt: skip
@@ -405,7 +422,17 @@ def _count_loads(connection: Connection, results: list[LoadResult], seconds: flo
         return
     share = seconds / len(results)
     rows = [
-        (r.load_id, r.inserted, r.updated, r.recomputed, r.unchanged, r.quarantined, r.first_changed, r.last_changed, share)
+        (
+            r.load_id,
+            r.inserted,
+            r.updated,
+            r.recomputed,
+            r.unchanged,
+            r.quarantined,
+            r.first_changed,
+            r.last_changed,
+            share,
+        )
         for r in results
     ]
     connection.execute(query("count_loads"), [list(column) for column in zip(*rows, strict=True)])

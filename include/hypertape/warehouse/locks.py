@@ -10,7 +10,9 @@ import psycopg
 from hypertape.queries import query
 
 
-def lock_series(connection: psycopg.Connection[Any], market: str, interval: str, tickers: Iterable[str]) -> None:
+def lock_series(
+    connection: psycopg.Connection[Any], market: str, interval: str, tickers: Iterable[str]
+) -> None:
     """Wait for and take the lock of each series, in sorted order so that two workers never wait for each other."""
     names = [f"{market}/{interval}/{ticker}" for ticker in sorted(tickers)]
     connection.execute(query("lock_names"), (names,))

@@ -21,7 +21,8 @@ def enrich_bars(
 ) -> pa.Table:
     """Return a normalised bar frame with its 13 indicators (ENRICHED_SCHEMA; null where there is no value).
 
-    The lookback is what the warehouse holds: stored bars before the frame's, and stored bars between them that the frame
+    The lookback is what the warehouse holds: stored bars before the frame's, and stored bars between them that the
+    frame
     does not have.
     """
     series = dict(split_series(bars))
@@ -29,7 +30,10 @@ def enrich_bars(
         states = series_states(connection, market, interval, sorted(series))
         spans = {t: (int(b.time[0]), int(b.time[-1])) for t, b in series.items() if t in states}
         neighbours = read_neighbours(connection, market, interval, states, spans)
-        low, high = min((s[0] for s in spans.values()), default=0), max((s[1] for s in spans.values()), default=-1)
+        low, high = (
+            min((s[0] for s in spans.values()), default=0),
+            max((s[1] for s in spans.values()), default=-1),
+        )
         stored = read_stored(connection, market, interval, sorted(spans), low, high + 1)
     parts = []
     for ticker, incoming in series.items():
@@ -38,9 +42,13 @@ def enrich_bars(
         before = neighbours[ticker][0] if ticker in neighbours else Bars.empty()
         parts.append(_columns(merge(join_bars(before, inside), incoming).bars, incoming))
     columns = {
-        name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0) for name in INDICATOR_COLUMNS
+        name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0)
+        for name in INDICATOR_COLUMNS
     }
-    arrays = [*bars.columns, *(pa.array(column, pa.float64(), from_pandas=True) for column in columns.values())]
+    arrays = [
+        *bars.columns,
+        *(pa.array(column, pa.float64(), from_pandas=True) for column in columns.values()),
+    ]
     return pa.table(arrays, schema=ENRICHED_SCHEMA)
 
 

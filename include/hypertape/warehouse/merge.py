@@ -18,6 +18,8 @@ from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
 Mask = npt.NDArray[np.bool_]
 
 _SCALE_NEIGHBOURS = 20
+_SCALE_REACH = 90 * 86_400_000_000
+"""Bars further apart (µs) are no neighbours: Bitcoin rose eightyfold within half a year."""
 _SCALES = (1000.0, 100.0, 0.01, 0.001)
 _SCALE_TOLERANCE = 1.6
 """A ratio within this factor of a scale is suspect; real splits of 1:60 and more are rarer than wrong units."""
@@ -57,7 +59,9 @@ def join_bars(*parts: Bars) -> Bars:
     filled = [part for part in parts if len(part)]
     if len(filled) < 2:
         return filled[0] if filled else Bars.empty()
-    return Bars(*(np.concatenate([getattr(part, name) for part in filled]) for name in ("time", *VALUE_COLUMNS)))
+    return Bars(
+        *(np.concatenate([getattr(part, name) for part in filled]) for name in ("time", *VALUE_COLUMNS))
+    )
 
 
 def merge(stored: Bars, incoming: Bars) -> Merged:
@@ -80,7 +84,10 @@ def merge(stored: Bars, incoming: Bars) -> Merged:
 
 
 def writes(merged: Merged) -> Writes:
-    """Compute the rows to write. The merged series must reach LOOKBACK bars before the first affected one, or start there."""
+    """Compute the rows to write.
+
+    The merged series must reach LOOKBACK bars before the first affected one, or start later than that.
+    """
     positions = np.flatnonzero(merged.affected)
     if len(positions) == 0:
         return Writes(Bars.empty(), {}, np.empty(0, bool), np.empty(0, bool))
@@ -107,7 +114,9 @@ def guard_scale(stored: Bars, incoming: Bars) -> None:
         ratio = _edge_ratio(stored, incoming)
     for scale in _SCALES:
         if scale / _SCALE_TOLERANCE < ratio < scale * _SCALE_TOLERANCE:
-            raise SuspectScale(f"The prices are about ×{ratio:.4g} of the stored neighbours, close to ×{scale:g}")
+            raise SuspectScale(
+                f"The prices are about ×{ratio:.4g} of the stored neighbours, close to ×{scale:g}"
+            )
 
 
 def _keep_adjusted(stored: Bars, incoming: Bars, at: npt.NDArray[np.intp], hit: Mask) -> Bars:
@@ -116,7 +125,9 @@ def _keep_adjusted(stored: Bars, incoming: Bars, at: npt.NDArray[np.intp], hit: 
         return incoming
     adjusted = incoming.adjusted_close.copy()
     adjusted[missing] = stored.adjusted_close[at[missing]]
-    return Bars(incoming.time, incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume, adjusted)
+    return Bars(
+        incoming.time, incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume, adjusted
+    )
 
 
 def _differs(old: Bars, new: Bars) -> Mask:
@@ -133,14 +144,18 @@ def _interleave(kept: Bars, incoming: Bars, added: Mask, differs: Mask, stored: 
     values = (np.concatenate([getattr(kept, n), getattr(incoming, n)])[order] for n in VALUE_COLUMNS)
     untouched = np.zeros(len(kept), bool)
     bars = Bars(times[order], *values)
-    return _merged(bars, np.concatenate([untouched, added])[order], np.concatenate([untouched, differs])[order], stored)
+    return _merged(
+        bars, np.concatenate([untouched, added])[order], np.concatenate([untouched, differs])[order], stored
+    )
 
 
 def _merged(bars: Bars, added: Mask, changed: Mask, stored: Bars) -> Merged:
     moves = added.copy()  # the bars that indicators of later bars can see
     if changed.any():
         was = np.searchsorted(stored.time, bars.time[changed])
-        moves[changed] = (stored.close[was] != bars.close[changed]) | (stored.volume[was] != bars.volume[changed])
+        moves[changed] = (stored.close[was] != bars.close[changed]) | (
+            stored.volume[was] != bars.volume[changed]
+        )
     return Merged(bars, added, changed, added | changed | _followed(moves))
 
 
@@ -163,7 +178,7 @@ def _edge_ratio(stored: Bars, incoming: Bars) -> float:
     after = stored.take(stored.time > incoming.time[-1])
     gap_before = incoming.time[0] - before.time[-1] if len(before) else np.inf
     gap_after = after.time[0] - incoming.time[-1] if len(after) else np.inf
-    if gap_before == gap_after == np.inf:
+    if min(gap_before, gap_after) > _SCALE_REACH:
         return 1.0
     if gap_before <= gap_after:
         return _ratio(incoming.close[:_SCALE_NEIGHBOURS], before.close[-_SCALE_NEIGHBOURS:])

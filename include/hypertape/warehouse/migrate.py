@@ -1,7 +1,8 @@
 """The schema runner: one transaction, an advisory lock, frozen hashes.
 
 `sql/bootstrap.sql` runs first, then `tier/both` and the tier's own functions, then `migrations/NNNN_*.sql` once each,
-then `repeatable/*.sql` whenever one of their texts changed. A script named `*.market.sql` runs once per market, with the
+then `repeatable/*.sql` whenever one of their texts changed. A script named `*.market.sql` runs once per market, with
+the
 market's names filled in for its placeholders, so a new market needs no new script.
 """
 
@@ -11,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -51,9 +52,9 @@ class Script:
         """Hash of the text as it lies in the file."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def statement(self) -> sql.Composable:
+    def statement(self) -> sql.SQL | sql.Composed:
         """The text with the market's names filled in."""
-        template = sql.SQL(cast(LiteralString, self.text))
+        template = sql.SQL(self.text)
         return template.format(**_names(self.market)) if self.market else template
 
 
@@ -84,7 +85,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
         connection.execute("set local client_min_messages = warning")
         connection.execute("set local search_path = public, shim, bars")
-        connection.execute(cast(LiteralString, (sql_directory() / "bootstrap.sql").read_text(encoding="utf-8")))
+        connection.execute((sql_directory() / "bootstrap.sql").read_text(encoding="utf-8"))
         ledger = _ledger(connection)
         current = tier(connection)
         _refuse_other_tier(connection, current)
@@ -104,19 +105,22 @@ def status(connection: Connection, markets: Iterable[Market]) -> list[ScriptStat
             raise SchemaMissing("The warehouse has no schema yet")
         ledger = _ledger(connection)
         known = scripts(tier(connection), tuple(markets))
-    states = {None: "pending"}
-    return [
-        ScriptStatus(script, states.get(found) or ("applied" if found == script.sha256 else "changed"))
-        for script in known
-        for found in [ledger.get(script.key)]
-    ]
+    return [ScriptStatus(script, _state(script, ledger.get(script.key))) for script in known]
+
+
+def _state(script: Script, recorded: str | None) -> str:
+    if recorded is None:
+        return "pending"
+    return "applied" if recorded == script.sha256 else "changed"
 
 
 def verify(connection: Connection, markets: Iterable[Market]) -> None:
     """Raise unless every script is applied with the text it has now: SchemaMissing, MigrationChanged, TierChanged."""
     behind = [entry for entry in status(connection, markets) if entry.state != "applied"]
     _refuse_other_tier(connection, tier(connection))
-    changed = [entry.script for entry in behind if entry.state == "changed" and entry.script.kind == "migration"]
+    changed = [
+        entry.script for entry in behind if entry.state == "changed" and entry.script.kind == "migration"
+    ]
     if changed:
         raise _changed(changed)
     if behind:
@@ -193,7 +197,7 @@ def _name_search_path(connection: Connection) -> None:
 
 
 def _names(market: Market | None) -> dict[str, sql.Composable]:
-    """The placeholders of a market template: {bars_1d}, {public_1d}, {name_1d} for each interval, {public}, {market}."""
+    """The placeholders of a market template: {bars_1d} {public_1d} {name_1d} per interval, {public} {market}."""
     assert market is not None
     names: dict[str, sql.Composable] = {
         "market": sql.Literal(market.code),

@@ -75,7 +75,7 @@ def read_bars(
 
     `limit` keeps the newest bars of each ticker. Stored intervals carry the 13 indicators, rollups prices and volume.
     """
-    columns = ("open", "high", "low", "close", "volume")
+    columns: tuple[str, ...] = ("open", "high", "low", "close", "volume")
     if interval.is_stored:
         columns = (*columns, "adjusted_close", *INDICATOR_COLUMNS)
     statement = query("read_bars").format(
@@ -87,13 +87,23 @@ def read_bars(
         rows = cursor.execute(
             statement, {"tickers": list(tickers), "start": start, "end": end, "limit": limit}
         ).fetchall()
-    schema = pa.schema([("ticker", pa.string()), ("time", pa.timestamp("us", tz="UTC")), *((c, pa.float64()) for c in columns)])
+    schema = pa.schema(
+        [
+            ("ticker", pa.string()),
+            ("time", pa.timestamp("us", tz="UTC")),
+            *((c, pa.float64()) for c in columns),
+        ]
+    )
     arrays = zip(*rows, strict=True) if rows else ([] for _ in schema)
-    return pa.table([pa.array(values, kind.type) for values, kind in zip(arrays, schema, strict=True)], schema=schema)
+    return pa.table(
+        [pa.array(values, kind.type) for values, kind in zip(arrays, schema, strict=True)], schema=schema
+    )
 
 
-def _digest(connection: Connection, market: Market, interval: Interval, ticker: str, indicators: bool) -> SeriesDigest:
-    names = ("open", "high", "low", "close", "volume")
+def _digest(
+    connection: Connection, market: Market, interval: Interval, ticker: str, indicators: bool
+) -> SeriesDigest:
+    names: tuple[str, ...] = ("open", "high", "low", "close", "volume")
     if indicators:
         names = (*names, "adjusted_close", *STORED_INDICATOR_COLUMNS)
     digest, rows, first, last = hashlib.sha256(), 0, None, None
@@ -106,11 +116,16 @@ def _digest(connection: Connection, market: Market, interval: Interval, ticker: 
 
 
 def canonical(time: Micros, columns: Sequence[Any]) -> bytes:
-    """Serialise bars for a digest: per bar the time as little-endian int64, then each column as a double."""
-    record = np.empty(len(time), np.dtype([("time", "<i8"), *((f"c{i}", "<f8") for i in range(len(columns)))]))
+    """Serialise bars for a digest: per bar the time as little-endian int64, then each column as a double.
+
+    Equal bars give equal bytes: every NaN is the same one, and a negative zero is a zero.
+    """
+    record = np.empty(
+        len(time), np.dtype([("time", "<i8"), *((f"c{i}", "<f8") for i in range(len(columns)))])
+    )
     record["time"] = time
     for position, column in enumerate(columns):
-        record[f"c{position}"] = np.where(np.isnan(column), np.nan, column)
+        record[f"c{position}"] = np.where(np.isnan(column), np.nan, column + 0.0)
     return record.tobytes()
 
 

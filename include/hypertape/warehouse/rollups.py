@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -37,7 +38,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class RollupCheck:
-    """The comparison of one refreshed range with its stored bars. `sample` holds (ticker, time) of differing buckets."""
+    """One refreshed range compared with its stored bars. `sample` holds (ticker, time) of differing buckets."""
 
     interval: Interval
     window: Window
@@ -51,7 +52,9 @@ def derived(interval: Interval) -> tuple[Interval, ...]:
     return tuple(other for other in Interval if other.base is interval and not other.is_stored)
 
 
-def refresh_pending(connect: Callable[[bool], Connection], market: Market, interval: Interval) -> list[Refreshed]:
+def refresh_pending(
+    connect: Callable[[bool], Connection], market: Market, interval: Interval
+) -> list[Refreshed]:
     """Refresh every rollup of a stored interval over the ranges noted by loads; return what was refreshed.
 
     `connect(autocommit)` opens a connection. Raises what `translate_errors` raises; notes of ranges that were not
@@ -71,7 +74,9 @@ def refresh_pending(connect: Callable[[bool], Connection], market: Market, inter
     return done
 
 
-def check_rollups(connection: Connection, market: Market, refreshed: Iterable[Refreshed]) -> list[RollupCheck]:
+def check_rollups(
+    connection: Connection, market: Market, refreshed: Iterable[Refreshed]
+) -> list[RollupCheck]:
     """Compare refreshed ranges with a recomputation from the stored bars, bucket by bucket.
 
     Prices must be equal, volumes to 1e-12 relative (adding doubles in another order may move the last bit).
@@ -96,7 +101,7 @@ def merge_windows(windows: Iterable[Window], most: int = _MOST_RANGES) -> list[W
             merged.append(window)
     if len(merged) <= most:
         return merged
-    gaps = sorted(b.start - a.end for a, b in zip(merged, merged[1:], strict=False))
+    gaps = sorted(b.start - a.end for a, b in pairwise(merged))
     return _join_gaps(merged, gaps[len(merged) - most - 1])
 
 
@@ -117,7 +122,9 @@ def _refresh(connection: Connection, market: Market, level: Interval, window: Wi
 
 def _check(connection: Connection, market: Market, entry: Refreshed) -> RollupCheck:
     statement = query("check_rollup").format(
-        bars=relation(market, entry.interval.base), rollup=relation(market, entry.interval), bucket=_bucket_sql(entry.interval)
+        bars=relation(market, entry.interval.base),
+        rollup=relation(market, entry.interval),
+        bucket=_bucket_sql(entry.interval),
     )
     parameters = {"start": entry.window.start, "end": entry.window.end}
     rows = connection.execute(statement, parameters).fetchall()
@@ -130,7 +137,9 @@ def _bucket_sql(interval: Interval) -> sql.Composable:
     """The bucket of a bar by other means than the rollup's own, so that the check does not repeat its mistakes."""
     if interval.delta is None:
         return sql.SQL("date_trunc('month', time, 'UTC')")
-    return sql.SQL("date_bin({}, time, timestamptz '2000-01-03 00:00:00+00')").format(sql.Literal(interval.delta))
+    return sql.SQL("date_bin({}, time, timestamptz '2000-01-03 00:00:00+00')").format(
+        sql.Literal(interval.delta)
+    )
 
 
 def _bucket(interval: Interval, instant: datetime) -> datetime:

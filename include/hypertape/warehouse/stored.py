@@ -36,7 +36,9 @@ def relation(market: Market, interval: Interval) -> sql.Identifier:
     return sql.Identifier("bars", market.relation(interval))
 
 
-def series_states(connection: Connection, market: Market, interval: Interval, tickers: Sequence[str]) -> dict[str, SeriesState]:
+def series_states(
+    connection: Connection, market: Market, interval: Interval, tickers: Sequence[str]
+) -> dict[str, SeriesState]:
     """Return the state of every ticker that has bars."""
     rows = connection.execute(query("series_states"), (market.code, interval.value, list(tickers))).fetchall()
     return {
@@ -93,7 +95,9 @@ def _nearest(
     found: dict[str, Bars] = {}
     reach = int(_GUESS[interval] / timedelta(microseconds=1))
     lacking = dict(edges)
-    statement = query("nearest_before" if side < 0 else "nearest_after").format(bars=relation(market, interval))
+    statement = query("nearest_before" if side < 0 else "nearest_after").format(
+        bars=relation(market, interval)
+    )
     while lacking:
         limits = {ticker: edge + side * reach for ticker, edge in lacking.items()}
         low, high = (limits, lacking) if side < 0 else (lacking, limits)
@@ -111,7 +115,8 @@ def _nearest(
         lacking = {
             ticker: edge
             for ticker, edge in lacking.items()
-            if len(found.get(ticker, Bars.empty())) < LONGEST_LOOKBACK and side * (ends[ticker] - limits[ticker]) > 0
+            if len(found.get(ticker, Bars.empty())) < LONGEST_LOOKBACK
+            and side * (ends[ticker] - limits[ticker]) > 0
         }
         reach *= 4
     return found
@@ -121,4 +126,4 @@ def _sorted(bars: Bars) -> Bars:
     return bars if np.all(bars.time[1:] > bars.time[:-1]) else bars.take(np.argsort(bars.time, kind="stable"))
 
 
-assert VALUE_COLUMNS == Bars.__match_args__[1:], "the arrays query returns the columns in this order"
+assert Bars.__match_args__[1:] == VALUE_COLUMNS, "the arrays query returns the columns in this order"

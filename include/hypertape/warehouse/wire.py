@@ -130,7 +130,5 @@ def copy_in(connection: psycopg.Connection[Any], relation: sql.Composable, table
 
 def repeat_strings(values: Iterable[str], counts: Iterable[int]) -> pa.Array:
     """An Arrow string array with each value repeated its count of times."""
-    index = np.repeat(np.arange(len(list(counts := list(counts)))), counts)
-    return pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(list(values), pa.string())).cast(
-        pa.string()
-    )
+    names = pa.array(list(values), pa.string())
+    return names.take(pa.array(np.repeat(np.arange(len(names)), list(counts))))

@@ -1,0 +1,152 @@
+"""Run a suite in the database and say what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psycopg
+from psycopg.rows import dict_row
+
+from hypertape import calendars
+from hypertape.errors import BadInput
+from hypertape.frame import micros
+from hypertape.model import Interval, Market, Window, format_instant
+from hypertape.quality.results import BROKEN, FAILED, PASSED, QualityResult
+from hypertape.quality.rules import SAMPLED_BARS, Scope, names_for
+from hypertape.queries import query
+
+if TYPE_CHECKING:
+    from hypertape.quality.checkpoint import Outcome
+
+Connection = psycopg.Connection[Any]
+
+
+def validate(
+    dsn: str,
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    window: Window,
+    *,
+    run_id: str,
+    now: datetime,
+    tickers: Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[QualityResult]:
+    """Run the suite of (market, interval) over the window's stored bars and return one result per rule.
+
+    `dsn` (a libpq URI or keyword string) is where Great Expectations connects; `connection` is an open one of the same
+    database. What is due is judged as of min(window.end, now). `tickers` None means all. `progress` is called with
+    the name of each rule before it runs. The sessions of the window are registered in `trading_session` and committed
+    first; nothing else is written (see `results.record`).
+
+    Bad data never raises. A rule that does not run becomes a result with status `broken` and its error, unless the
+    database itself went away: then psycopg.OperationalError. Raises BadInput for a derived interval.
+    """
+    if not interval.is_stored:
+        raise BadInput(
+            f"{interval.value} is rolled up, not stored", next_step=f"Validate {interval.base.value}."
+        )
+    from hypertape.quality.checkpoint import outcomes  # noqa: PLC0415 - great_expectations takes 6 s to import
+
+    scope = Scope(market, interval, window, run_id, now, None if tickers is None else tuple(tickers))
+    _register_sessions(connection, scope)
+    counts = _counts(connection, scope)
+    found = [
+        _result(scope, counts, outcome) for outcome in outcomes(dsn, scope, progress or (lambda _: None))
+    ]
+    if any(result.status == BROKEN for result in found):
+        connection.execute("select 1")
+    found = [_with_coverage(connection, scope, result) for result in found]
+    connection.commit()
+    return found
+
+
+def _register_sessions(connection: Connection, scope: Scope) -> None:
+    """Let SQL see the calendar from a day before the window to a day after what can be due."""
+    last = _date(scope.judged) + timedelta(days=2)
+    first = min(_date(scope.window.start) - timedelta(days=1), last)
+    found = calendars.sessions(scope.market, first, last)
+    hours = ([s.date for s in found], [s.opens for s in found], [s.closes for s in found])
+    connection.execute(query("register_sessions"), (scope.market.code, *hours))
+    connection.commit()
+
+
+def _date(instant: datetime) -> date:
+    return instant.astimezone(UTC).date()
+
+
+def _counts(connection: Connection, scope: Scope) -> dict[str, int]:
+    """What each rule's unit amounts to in this scope."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(query("quality_scope").format(**names_for(scope))).fetchone()
+    assert row is not None
+    return {
+        "bars": row["bars"],
+        "tickers": row["series"],
+        "sessions": row["sessions"],
+        "sample": min(row["bars"], row["tickers"] + SAMPLED_BARS),
+    }
+
+
+def _result(scope: Scope, counts: Mapping[str, int], outcome: Outcome) -> QualityResult:
+    unexpected = _unexpected(outcome)
+    status = BROKEN if outcome.error is not None else PASSED if outcome.success else FAILED
+    return QualityResult(
+        run_id=scope.run_id,
+        market=scope.market.code,
+        interval=scope.interval.value,
+        suite=scope.relation,
+        expectation=outcome.rule["name"],
+        target=outcome.rule["target"],
+        description=outcome.rule["description"],
+        severity=outcome.severity,
+        status=status,
+        evaluated=None if status == BROKEN else counts[outcome.rule["unit"]],
+        unexpected=None if status == BROKEN else unexpected,
+        sample=() if status == BROKEN else _sample(outcome.result),
+        details={"unit": outcome.rule["unit"]},
+        error=outcome.error,
+        window=scope.window,
+        seconds=outcome.seconds,
+    )
+
+
+def _unexpected(outcome: Outcome) -> int:
+    return int(outcome.result.get("unexpected_count", outcome.result.get("observed_value", 0)) or 0)
+
+
+def _sample(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    rows = (
+        result.get("partial_unexpected_index_list") or result.get("details", {}).get("unexpected_rows") or []
+    )
+    return tuple({name: _plain(value) for name, value in row.items()} for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    """Instants in the form people read everywhere else; other values as Great Expectations gave them."""
+    if isinstance(value, str):
+        try:
+            return format_instant(datetime.fromisoformat(value)) if len(value) > 18 else value
+        except ValueError:
+            return value
+    return value
+
+
+def _with_coverage(connection: Connection, scope: Scope, result: QualityResult) -> QualityResult:
+    """Add to the intraday completeness rule how many of a full grid's bars are there: thin tickers have few."""
+    if result.expectation != "sessions_covered":
+        return result
+    expected = calendars.expected_times(
+        scope.market, scope.interval, Window(scope.window.start, scope.judged)
+    )
+    rows = connection.execute(query("quality_spans").format(**names_for(scope))).fetchall()
+    spans = np.array([[micros(first), micros(last)] for _, first, last, _ in rows], np.int64).reshape(-1, 2)
+    due = np.searchsorted(expected, spans[:, 1], "right") - np.searchsorted(expected, spans[:, 0], "left")
+    bars = sum(row[3] for row in rows)
+    grid = int(np.maximum(due, 0).sum())
+    return replace(result, details={**result.details, "bars": bars, "grid": grid})

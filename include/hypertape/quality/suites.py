@@ -1,0 +1,89 @@
+"""Suites as Great Expectations runs them. Importing this costs seconds: only `run.validate` does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from psycopg import sql
+
+from hypertape.quality.results import SAMPLE_KEYS
+from hypertape.quality.rules import Rule, Scope, names_for, rules_for
+from hypertape.queries import query
+
+_BIND_NAME = re.compile(r"(?<![:\w\\]):(?=\w)")
+_COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
+
+
+class Offenders(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
+    """Rows that a rule's statement returns, each carrying the count of all in `offenders`.
+
+    The class it comes from runs the statement twice (rows and count) and returns no rows unless all are asked for.
+    """
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
+
+    def _validate(
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        rows = metrics["unexpected_rows_query.table"]
+        count = rows[0]["offenders"] if rows else 0
+        sample = [{name: value for name, value in row.items() if name != "offenders"} for row in rows]
+        return {
+            "success": not rows,
+            "result": {"observed_value": count, "details": {"unexpected_rows": sample}},
+        }
+
+
+def build_suite(scope: Scope) -> gx.ExpectationSuite:
+    """The suite of one (market, interval) over a window, named after the relation.
+
+    Each expectation carries severity and, as meta, the rule's name, description and target columns.
+    """
+    rules = rules_for(scope.market, scope.interval)
+    return gx.ExpectationSuite(
+        name=scope.relation, expectations=[_expectation(scope, rule) for rule in rules]
+    )
+
+
+def rows_statement(scope: Scope) -> str:
+    """The window's rows, as the text of a query asset."""
+    return _for_sqlalchemy(_text(query("quality_rows").format(**names_for(scope))))
+
+
+def _expectation(scope: Scope, rule: Rule) -> gxe.Expectation:
+    common = {
+        "severity": rule.severity,
+        "meta": {
+            "name": rule.name,
+            "description": rule.description,
+            "target": rule.target,
+            "unit": rule.unit,
+        },
+    }
+    if rule.expectation:
+        return getattr(gxe, rule.expectation)(**rule.arguments, **common)
+    return Offenders(unexpected_rows_query=_offenders(scope, rule), **common)
+
+
+def _offenders(scope: Scope, rule: Rule) -> str:
+    """The rule's statement inside quality_offenders, with braces and colons escaped for the two layers below."""
+    found = (
+        _text(query(rule.query_name).format(**names_for(scope, rule))).replace("{", "{{").replace("}", "}}")
+    )
+    body = sql.SQL(found)
+    return _for_sqlalchemy(
+        _text(query("quality_offenders").format(rule=body, sample_keys=sql.Literal(SAMPLE_KEYS)))
+    )
+
+
+def _text(statement: sql.Composable) -> str:
+    """Without comments: an apostrophe in one would look like an open string to Great Expectations."""
+    return _COMMENT.sub("", statement.as_string(None)).strip()
+
+
+def _for_sqlalchemy(text: str) -> str:
+    """A colon before a name would be a bind parameter."""
+    return _BIND_NAME.sub(r"\\:", text)

@@ -173,16 +173,17 @@ def _overlap_ratio(stored: Bars, incoming: Bars) -> float | None:
 
 
 def _edge_ratio(stored: Bars, incoming: Bars) -> float:
-    """The ratio at the side where the stored bars lie nearest."""
-    before = stored.take(stored.time < incoming.time[0])
-    after = stored.take(stored.time > incoming.time[-1])
-    gap_before = incoming.time[0] - before.time[-1] if len(before) else np.inf
-    gap_after = after.time[0] - incoming.time[-1] if len(after) else np.inf
-    if min(gap_before, gap_after) > _SCALE_REACH:
+    """The ratio at the side where the stored bars lie nearest; 1 when none lies near."""
+    first, last = incoming.time[0], incoming.time[-1]
+    before = stored.take((stored.time < first) & (stored.time >= first - _SCALE_REACH))
+    after = stored.take((stored.time > last) & (stored.time <= last + _SCALE_REACH))
+    if not len(before) and not len(after):
         return 1.0
-    if gap_before <= gap_after:
-        return _ratio(incoming.close[:_SCALE_NEIGHBOURS], before.close[-_SCALE_NEIGHBOURS:])
-    return _ratio(incoming.close[-_SCALE_NEIGHBOURS:], after.close[:_SCALE_NEIGHBOURS])
+    if not len(after) or (len(before) and first - before.time[-1] <= after.time[0] - last):
+        opening = incoming.close[incoming.time <= first + _SCALE_REACH]
+        return _ratio(opening[:_SCALE_NEIGHBOURS], before.close[-_SCALE_NEIGHBOURS:])
+    closing = incoming.close[incoming.time >= last - _SCALE_REACH]
+    return _ratio(closing[-_SCALE_NEIGHBOURS:], after.close[:_SCALE_NEIGHBOURS])
 
 
 def _ratio(new: Floats, old: Floats) -> float:

@@ -15,7 +15,7 @@ from hypertape.markets import all_markets
 from hypertape.settings import load_settings
 from hypertape.warehouse import migrate
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.embedded import EmbeddedServer
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 
 @contextmanager

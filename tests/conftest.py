@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from hypertape.settings import Settings, load_settings
-from hypertape.warehouse.embedded import EmbeddedServer
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

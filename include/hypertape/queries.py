@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
 
 from psycopg import sql
 
@@ -20,4 +19,4 @@ def sql_directory() -> Path:
 def query(name: str) -> sql.SQL:
     """Return the statement of `sql/queries/<name>.sql`; its header says which parameters it takes."""
     text = (sql_directory() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
-    return sql.SQL(cast(LiteralString, text))
+    return sql.SQL(text)

@@ -17,8 +17,8 @@ import pytest
 from hypertape.errors import DatabaseRefused, DatabaseUnreachable, ServerFailed
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect, resolve_dsn
-from hypertape.warehouse.embedded import EmbeddedServer
-from hypertape.warehouse.embedded_binaries import Binaries, packaged_binaries, system_binaries
+from hypertape.warehouse.embedded.binaries import Binaries, packaged_binaries, system_binaries
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 pytestmark = pytest.mark.database
 SMALL = {"fsync": "off", "shared_buffers": "16MB"}
@@ -149,7 +149,7 @@ def test_a_port_taken_meanwhile_is_replaced_and_the_new_one_kept(server: Embedde
 def test_two_starts_at_once_make_one_server(settings: Settings) -> None:
     program = (
         "import sys; from hypertape.settings import Settings; "
-        "from hypertape.warehouse.embedded import EmbeddedServer; "
+        "from hypertape.warehouse.embedded.server import EmbeddedServer; "
         "print(EmbeddedServer(Settings(state_dir=sys.argv[1], extension_dir=None)).up())"
     )
     command = [sys.executable, "-c", program, str(settings.state_dir)]

@@ -11,8 +11,8 @@ import pytest
 from hypertape.errors import ServerFailed
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.embedded import EmbeddedServer
-from hypertape.warehouse.embedded_binaries import Binaries, packaged_binaries, system_binaries
+from hypertape.warehouse.embedded.binaries import Binaries, packaged_binaries, system_binaries
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 pytestmark = pytest.mark.database
 SMALL = {"fsync": "off", "shared_buffers": "16MB"}

@@ -16,8 +16,8 @@ import pytest
 from hypertape.errors import BadSetting
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect, resolve_dsn
-from hypertape.warehouse.embedded import EmbeddedServer
-from hypertape.warehouse.embedded_binaries import packaged_binaries
+from hypertape.warehouse.embedded.binaries import packaged_binaries
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 pytestmark = pytest.mark.database
 ROOT = os.geteuid() == 0
@@ -29,7 +29,7 @@ import sys
 from hypertape.errors import HypertapeError
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.embedded import EmbeddedServer
+from hypertape.warehouse.embedded.server import EmbeddedServer
 server = EmbeddedServer(Settings(state_dir=sys.argv[1], extension_dir=None), options={"shared_buffers": "16MB"})
 """
 

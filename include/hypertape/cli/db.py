@@ -6,7 +6,7 @@ import typer
 
 from hypertape.cli.common import console, table
 from hypertape.settings import load_settings
-from hypertape.warehouse.embedded import EmbeddedServer
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL server in the state directory.")
 

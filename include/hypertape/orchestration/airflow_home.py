@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 import hypertape
 from hypertape.errors import AirflowFailed
 from hypertape.settings import Settings, inherited_environment
-from hypertape.warehouse.embedded_process import free_port
-from hypertape.warehouse.embedded_state import HOST, write_private
+from hypertape.warehouse.embedded.process import free_port
+from hypertape.warehouse.embedded.state import HOST, write_private
 
 USER = "admin"
 _USUAL_PORT = 8080

@@ -34,7 +34,7 @@ from hypertape.steps.publish import write_report
 from hypertape.steps.sync import sync
 from hypertape.warehouse import migrate
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.embedded import EmbeddedServer
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 Pair = tuple[str, Interval]
 

@@ -1,4 +1,4 @@
-"""Airflow and the embedded warehouse on this machine: `python -m hypertape.orchestration.standalone up|down|status|run`.
+"""Airflow and the embedded warehouse: `python -m hypertape.orchestration.standalone up|down|status|run`.
 
 `up` starts the database server, brings both schemas up to date, and starts a supervisor that runs Airflow's four
 components. The supervisor leads a session of its own; stopping ends every process of that session.
@@ -31,7 +31,7 @@ from hypertape.orchestration.supervisor import COMPONENTS, tail
 from hypertape.settings import Settings, load_settings
 from hypertape.warehouse import migrate
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.embedded import EmbeddedServer
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 METADATA_DATABASE = "airflow"
 START_SECONDS = 180

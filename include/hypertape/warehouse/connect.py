@@ -20,7 +20,7 @@ from hypertape.errors import (
 )
 from hypertape.settings import Settings
 from hypertape.warehouse.dsn import normalise_dsn, place
-from hypertape.warehouse.embedded_state import running_dsn
+from hypertape.warehouse.embedded.state import running_dsn
 
 CONNECT_TIMEOUT_SECONDS = 10
 

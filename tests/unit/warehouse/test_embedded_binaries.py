@@ -6,7 +6,7 @@ import pytest
 
 from hypertape.errors import BadSetting, ServerFailed
 from hypertape.settings import Settings
-from hypertape.warehouse.embedded_binaries import choose_binaries, inspect, packaged_binaries, system_binaries
+from hypertape.warehouse.embedded.binaries import choose_binaries, inspect, packaged_binaries, system_binaries
 
 
 def programs(directory: Path, version: str) -> Path:

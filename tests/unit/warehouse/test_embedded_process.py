@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hypertape.errors import DiskFull, HypertapeError, ServerFailed
-from hypertape.warehouse.embedded_process import failure, free_port
-from hypertape.warehouse.embedded_state import Home
+from hypertape.warehouse.embedded.process import failure, free_port
+from hypertape.warehouse.embedded.state import Home
 
 
 @pytest.fixture

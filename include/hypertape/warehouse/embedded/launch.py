@@ -11,13 +11,13 @@ from pathlib import Path
 from hypertape.errors import DatabaseBusy, DatabaseRefused, DatabaseUnreachable, ServerFailed
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.warehouse import embedded_process as process
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.embedded_account import Account, server_account
-from hypertape.warehouse.embedded_binaries import Binaries, choose_binaries, runnable
-from hypertape.warehouse.embedded_extension import EXTENSION, find_extension, readable
-from hypertape.warehouse.embedded_home import prepare
-from hypertape.warehouse.embedded_state import DATABASE, Home, Remembered
+from hypertape.warehouse.embedded import process
+from hypertape.warehouse.embedded.account import Account, server_account
+from hypertape.warehouse.embedded.binaries import Binaries, choose_binaries, runnable
+from hypertape.warehouse.embedded.extension import EXTENSION, find_extension, readable
+from hypertape.warehouse.embedded.home import prepare
+from hypertape.warehouse.embedded.state import DATABASE, Home, Remembered
 
 MAINTENANCE_DATABASE = "postgres"
 _LOG = logging.getLogger(__name__)

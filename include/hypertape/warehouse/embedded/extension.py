@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypertape.warehouse.embedded_account import Account, copy_readable
-from hypertape.warehouse.embedded_state import Home
+from hypertape.warehouse.embedded.account import Account, copy_readable
+from hypertape.warehouse.embedded.state import Home
 
 EXTENSION = "timescaledb"
 FIRST_MAJOR = 18

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hypertape.errors import BadSetting, DiskFull
-from hypertape.warehouse.embedded_account import Account
-from hypertape.warehouse.embedded_state import Home, not_ours
+from hypertape.warehouse.embedded.account import Account
+from hypertape.warehouse.embedded.state import Home, not_ours
 
 SHARED_HOMES = Path("/var/lib/hypertape")
 """Where root's server lives when the state directory lies where only root can go (below /root)."""

@@ -15,12 +15,12 @@ from psycopg import conninfo, errors, sql
 from hypertape.errors import DatabaseUnreachable, ServerFailed
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.warehouse import embedded_process as process
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.embedded_binaries import choose_binaries
-from hypertape.warehouse.embedded_home import erase, file_errors, locked
-from hypertape.warehouse.embedded_launch import MAINTENANCE_DATABASE, answers, launch, settle
-from hypertape.warehouse.embedded_state import DATABASE, HOST, ROLE, Home, write_private
+from hypertape.warehouse.embedded import process
+from hypertape.warehouse.embedded.binaries import choose_binaries
+from hypertape.warehouse.embedded.home import erase, file_errors, locked
+from hypertape.warehouse.embedded.launch import MAINTENANCE_DATABASE, answers, launch, settle
+from hypertape.warehouse.embedded.state import DATABASE, HOST, ROLE, Home, write_private
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypertape.errors import DiskFull, HypertapeError, ServerFailed
-from hypertape.warehouse.embedded_account import Account
-from hypertape.warehouse.embedded_binaries import Binaries
-from hypertape.warehouse.embedded_state import HOST, ROLE, Home, write_private
+from hypertape.warehouse.embedded.account import Account
+from hypertape.warehouse.embedded.binaries import Binaries
+from hypertape.warehouse.embedded.state import HOST, ROLE, Home, write_private
 
 STARTUP_SECONDS = 300
 """How long a start may take: a crash recovery replays up to max_wal_size of log."""

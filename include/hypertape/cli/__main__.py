@@ -1,0 +1,5 @@
+"""`python -m hypertape.cli`."""
+
+from hypertape.cli import main
+
+main()

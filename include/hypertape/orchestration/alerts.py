@@ -44,7 +44,7 @@ def failure_line(context: Context) -> str:
 def deadline(interval: Interval) -> DeadlineAlert:
     """Build the alert for runs that are not done in time. Its line appears in the triggerer's log."""
     return DeadlineAlert(
-        name="late",
+        name=f"done in {LATE_AFTER[interval]}",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=LATE_AFTER[interval],
         callback=AsyncCallback(report_lateness),

@@ -18,6 +18,7 @@ _TEXT_OR_NOTHING = ["null", "string"]
 def form(market: Market, interval: Interval, settings: Settings) -> dict[str, Param]:
     """Build the trigger form. Every field is optional: an empty form is what a scheduled run does."""
     day = "date" if interval is Interval.D1 else "date-time"
+    usual = f"the usual one, {default_source(market, settings)}"
     return {
         "tickers": Param(
             None,
@@ -44,8 +45,9 @@ def form(market: Market, interval: Interval, settings: Settings) -> dict[str, Pa
             None,
             type=_TEXT_OR_NOTHING,
             enum=[None, *source_names()],
+            values_display={"null": usual},
             title="Source",
-            description=f"Empty: {default_source(market, settings)}.",
+            description=f"Empty: {usual}.",
         ),
         "source_dir": Param(
             None,

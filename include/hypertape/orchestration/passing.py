@@ -1,0 +1,55 @@
+"""What the tasks of a run pass to each other, and what the last one demands of those before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import get_current_context
+
+from hypertape.errors import BatchRefused
+
+Json = dict[str, Any]
+"""What travels between tasks."""
+
+_PLAN = "plan"
+_HEAD = "head"
+
+
+def share_head(planned: Json) -> list[Json]:
+    """Leave the plan without its batches for every task of the run (`head`), and return the batches."""
+    batches: list[Json] = planned.pop("batches")
+    get_current_context()["ti"].xcom_push(_HEAD, planned)
+    return batches
+
+
+def head() -> Json:
+    """Return the run's plan without its batches.
+
+    It is pulled, not wired: eight more edges would hide the chain in the graph.
+    """
+    planned: Json = _pull(_HEAD)
+    return planned
+
+
+def this_try() -> Json:
+    """Return the arguments `attempt` (1 for the first try) and `now` of the running task's step."""
+    return {"attempt": get_current_context()["ti"].try_number, "now": datetime.now(UTC)}
+
+
+def demand_all_loaded(published: Json) -> Json:
+    """Return what `publish` says unless a batch never reached its load: its extract or indicators failed.
+
+    A run's colour is that of its last task, so this is what turns it red. Raises BatchRefused.
+    """
+    planned = sum(len(batch["tickers"]) for batch in _pull("return_value"))
+    if published["tickers"] < planned:
+        raise BatchRefused(
+            f"{planned - published['tickers']} tickers of the run were never loaded, the others are published",
+            next_step="See the red extract and indicators tasks; mend the cause and clear them.",
+        )
+    return published
+
+
+def _pull(key: str) -> Any:
+    return get_current_context()["ti"].xcom_pull(_PLAN, key=key, map_indexes=-1)

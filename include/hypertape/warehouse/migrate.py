@@ -1,9 +1,9 @@
 """The schema runner: one transaction, an advisory lock, frozen hashes.
 
 `sql/bootstrap.sql` runs first, then `tier/both` and the tier's own functions, then `migrations/NNNN_*.sql` once each,
-then `repeatable/*.sql` whenever one of their texts changed. A script named `*.market.sql` runs once per market, with
-the
-market's names filled in for its placeholders, so a new market needs no new script.
+then `repeatable/*.sql` whenever one of their texts changed. A script named `*.market.sql` runs once per market, one
+named `*.relation.sql` once per stored relation, with the names filled in for its placeholders, so a new market needs
+no new script.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ _LOCK = "hypertape/schema"
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script of `sql/`, for one market when its text is a template."""
+    """One script of `sql/`, for one market or one stored relation of it when its text is a template."""
 
     kind: str
     name: str
     text: str
     market: Market | None = None
+    interval: Interval | None = None
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its key in `schema_migration`."""
-        return (self.name, self.market.code if self.market else "")
+        """Its key in `schema_migration`: its name, and `vn` or `vn 1d` where it is a template."""
+        return (self.name, " ".join(part for part in (self.market and self.market.code, self.interval) if part))
 
     @property
     def label(self) -> str:
         """Its name for people: `0003_bars.market.sql (vn)`."""
-        return f"{self.name} ({self.market.code})" if self.market else self.name
+        name, scope = self.key
+        return f"{name} ({scope})" if scope else name
 
     @property
     def sha256(self) -> str:
@@ -53,9 +55,12 @@ class Script:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def statement(self) -> sql.SQL | sql.Composed:
-        """The text with the market's names filled in."""
+        """The text with the names of its market or relation filled in."""
         template = sql.SQL(self.text)
-        return template.format(**_names(self.market)) if self.market else template
+        if self.market is None:
+            return template
+        names = _names(self.market) if self.interval is None else _relation_names(self.market, self.interval)
+        return template.format(**names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,8 @@ def _read(kind: str, folder: Path, markets: tuple[Market, ...]) -> Iterator[Scri
         text = path.read_text(encoding="utf-8")
         if path.name.endswith(".market.sql"):
             yield from (Script(kind, name, text, market) for market in markets)
+        elif path.name.endswith(".relation.sql"):
+            yield from (Script(kind, name, text, market, i) for market in markets for i in market.intervals)
         else:
             yield Script(kind, name, text)
 
@@ -196,16 +203,24 @@ def _name_search_path(connection: Connection) -> None:
     )
 
 
-def _names(market: Market | None) -> dict[str, sql.Composable]:
-    """The placeholders of a market template: {bars_1d} {public_1d} {name_1d} per interval, {public} {market}."""
-    assert market is not None
+def _names(market: Market) -> dict[str, sql.Composable]:
+    """The placeholders of a market template: {bars_1d} {public_1d} {with_load_1d} {name_1d} …, {public} {market}."""
     names: dict[str, sql.Composable] = {
         "market": sql.Literal(market.code),
         "public": sql.Identifier("public", market.table),
     }
     for interval in Interval:
-        relation = market.relation(interval)
-        names[f"bars_{interval.value}"] = sql.Identifier("bars", relation)
-        names[f"public_{interval.value}"] = sql.Identifier("public", relation)
-        names[f"name_{interval.value}"] = sql.Literal(f"bars.{relation}")
+        of_relation = _relation_names(market, interval)
+        names |= {f"{name}_{interval.value}": value for name, value in of_relation.items()}
     return names
+
+
+def _relation_names(market: Market, interval: Interval) -> dict[str, sql.Composable]:
+    """The placeholders of a relation template: {bars} (stored), {with_load}, {public} (views) and {name} (as text)."""
+    relation = market.relation(interval)
+    return {
+        "bars": sql.Identifier("bars", relation),
+        "with_load": sql.Identifier("bars", f"{relation}_with_load"),
+        "public": sql.Identifier("public", relation),
+        "name": sql.Literal(f"bars.{relation}"),
+    }

@@ -1,13 +1,10 @@
 -- The relations the Stockula documents query, over the US daily bars.
-drop view if exists ohlc_daily cascade;
-drop view if exists price_history cascade;
-
-create view price_history as
+create or replace view price_history as
 select
     ticker as symbol, time,
     open::numeric(20, 6) as open, high::numeric(20, 6) as high, low::numeric(20, 6) as low, close::numeric(20, 6) as close,
     adjusted_close::numeric(20, 6) as adjusted_close, volume
 from us_data_1d;
 
-create view ohlc_daily as
+create or replace view ohlc_daily as
 select ticker as symbol, time as date, open, high, low, close, volume from us_data_1d;

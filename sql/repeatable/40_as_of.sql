@@ -1,7 +1,6 @@
 -- The bars of one relation as they were known at an instant: rows loaded by then, and the former values of those that
 -- were restated later. Bars that were still open carry the values of their last fetch.
-drop function if exists bars_as_of(text, text, timestamptz);
-create function bars_as_of(of_market text, of_interval text, instant timestamptz)
+create or replace function bars_as_of(of_market text, of_interval text, instant timestamptz)
 returns table (
     ticker text, "time" timestamptz, open float8, high float8, low float8, close float8, volume float8,
     adjusted_close float8, load_id bigint

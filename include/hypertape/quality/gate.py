@@ -12,6 +12,7 @@ A row is judged by the rules below in this order, and the first one it breaks is
 | not_finite | a price or the volume is missing, NaN or infinite, or the adjusted close is infinite |
 | non_positive_price | a price is ≤ 0 in a market where prices are positive |
 | negative_volume | the volume is < 0 |
+| out_of_range | a price or the volume is so large or so near zero that a percentage of it would overflow a double |
 | ohlc_order | not low ≤ open, close ≤ high |
 
 Between `missing_time` and `too_early` the frame is sorted and of rows with the same key the last one wins, so
@@ -56,6 +57,9 @@ Row = dict[str, Any]
 TICKER_LENGTH = 32
 _TICKER = re.compile(rf"(?!.*\.\.)(?!\.$)[A-Za-z0-9._^=-]{{1,{TICKER_LENGTH}}}")
 _EARLIEST = micros(utc(1900))
+_LARGEST, _SMALLEST = 1e18, 1e-18
+"""Sizes of prices and volumes that can be meant. PostgreSQL raises where a double overflows or underflows, so one bar
+beyond them would make its relation's view unreadable."""
 _EARLIEST_WRITTEN, _LATEST_WRITTEN = micros(utc(1)), micros(utc(9999))
 
 
@@ -231,6 +235,18 @@ def _negative_volume(frame: pa.Table, _: Context) -> Mask:
     return floats_of(frame, "volume") < 0.0
 
 
+def _out_of_range(frame: pa.Table, _: Context) -> Mask:
+    mask = np.zeros(len(frame), np.bool_)
+    for name in (*PRICE_COLUMNS, "volume"):
+        size = np.abs(floats_of(frame, name))
+        mask |= (size > _LARGEST) | ((size < _SMALLEST) & (size > 0.0))
+    return mask
+
+
+def _is_out_of_range(value: float) -> bool:
+    return abs(value) > _LARGEST or 0.0 < abs(value) < _SMALLEST
+
+
 def _ohlc_order(frame: pa.Table, _: Context) -> Mask:
     opened, high, low, close = (floats_of(frame, name) for name in PRICE_COLUMNS)
     return (np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)
@@ -269,5 +285,6 @@ BAR_RULES = (
     Rule("not_finite", _not_finite, _value_text(VALUE_COLUMNS, lambda v: v is None or not math.isfinite(v))),
     Rule("non_positive_price", _non_positive_price, _value_text(PRICE_COLUMNS, lambda v: v <= 0)),
     Rule("negative_volume", _negative_volume, _value_text(("volume",), lambda v: v < 0)),
+    Rule("out_of_range", _out_of_range, _value_text((*PRICE_COLUMNS, "volume"), _is_out_of_range)),
     Rule("ohlc_order", _ohlc_order, _order_text),
 )

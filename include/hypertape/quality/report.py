@@ -67,18 +67,20 @@ def _count(value: int | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    """A price or volume as short as it is exact."""
+    """A price or volume with twelve digits at most, thousands apart."""
     if value is None:
         return "–"
     if not math.isfinite(value):
         return str(value)
-    return f"{value:,.0f}".replace(",", " ") if value == int(value) and abs(value) < 1e15 else repr(value)
+    return f"{value:,.12g}".replace(",", " ")
 
 
 def _instant(value: datetime | date | None) -> str:
     if value is None:
         return "–"
-    return format_instant(value).replace("T", " ") if isinstance(value, datetime) else value.isoformat()
+    if isinstance(value, datetime):
+        return format_instant(value).replace("T", " ").removesuffix(":00")
+    return value.isoformat()
 
 
 def _percent(value: float | None) -> str:

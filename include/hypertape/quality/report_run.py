@@ -125,10 +125,13 @@ def _revisions(connection: Connection, run_id: str) -> Row:
             [r for r in former if (r["market"], r["interval"]) == (market, interval)],
         )
     keys = [(row["market"], row["interval"], row["ticker"], row["time"]) for row in former]
-    return {
-        "rows": [_before_and_after(row, stored.get(key, {})) for key, row in zip(keys, former, strict=True)],
-        "total": former[0]["total"] if former else 0,
-    }
+    shown = [_before_and_after(row, stored.get(key, {})) for key, row in zip(keys, former, strict=True)]
+    tickers = rows(connection, "report_restated", run_id=run_id)
+    for row in tickers:
+        place = (row["market"], row["interval"], row["ticker"])
+        ours = [bar for bar in shown if (bar["market"], bar["interval"], bar["ticker"]) == place]
+        row["columns"] = list(dict.fromkeys(name for bar in ours for name, _, _ in bar["changes"]))
+    return {"rows": shown, "tickers": tickers[:MOST], "total": former[0]["total"] if former else 0}
 
 
 def _stored(

@@ -39,7 +39,7 @@ from lab import (
 from hypertape.errors import RateLimited, SuspectScale
 from hypertape.frame import Bars, empty_frame, instant, reject_frame
 from hypertape.model import utc
-from hypertape.warehouse import load
+from hypertape.warehouse import write
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.load import load_bars, record_failures
 
@@ -457,7 +457,7 @@ def test_every_way_in_writes_the_same(common, monkeypatch, limit, way, compresse
     one, two = new_ticker("A"), new_ticker("B")
     bars = walk(700, start=LONG_AGO if compressed else START)
     bars.adjusted_close[::7] = np.nan
-    monkeypatch.setattr(load, "ARRAY_LIMIT", limit)
+    monkeypatch.setattr(write, "ARRAY_LIMIT", limit)
     first = put(common, {one: bars.take(slice(100, 600)), two: bars.take(slice(100, 110))})
     if compressed:
         compress_long_ago(common, "bars.crypto_data_1d")
@@ -489,7 +489,7 @@ def _arrays(bars, start, stop):
 
 
 def test_many_rows_take_the_copy_path_by_themselves(common, ticker):
-    bars = walk(load.ARRAY_LIMIT + 5, interval=M1)
+    bars = walk(write.ARRAY_LIMIT + 5, interval=M1)
     assert put(common, {ticker: bars}, interval=M1)[ticker].inserted == len(bars)
     after = scaled(bars, 2.0)
     assert put(common, {ticker: after}, interval=M1)[ticker].updated == len(bars)
@@ -628,7 +628,7 @@ def test_a_row_written_behind_the_loaders_back(common, ticker, monkeypatch, limi
         "values (%s, %s, 1, 1, 1, 1, 1, 0)",
         (ticker, stranger),
     )
-    monkeypatch.setattr(load, "ARRAY_LIMIT", limit)
+    monkeypatch.setattr(write, "ARRAY_LIMIT", limit)
     if limit == 0:
         with pytest.raises(psycopg.errors.UniqueViolation):
             put(common, {ticker: bars})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from hypertape.errors import BadSetting
 from hypertape.settings import Settings, load_settings
 
 CONNECTION = "hypertape_db"
@@ -24,9 +25,13 @@ def warehouse_dsn(settings: Settings | None = None) -> str:
     if settings.database_url:
         return normalise_dsn(settings.database_url)
     try:
-        Connection.get(CONNECTION)
+        kind = Connection.get(CONNECTION).conn_type
     except AirflowNotFoundException:
         return resolve_dsn(settings)
+    if kind != "postgres":
+        raise BadSetting(
+            f"The Airflow connection {CONNECTION} is of type {kind}", next_step="Make it one of type postgres."
+        )
     return _from_hook()
 
 

@@ -1,0 +1,96 @@
+"""What holds for every DAG in dags/, this version's and later ones'."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_environment import DAGS
+from hypertape.orchestration.defaults import OWNER
+from hypertape.orchestration.pools import pools
+from hypertape.orchestration.retry import POLICY, RETRIES
+
+FILES = sorted(DAGS.glob("*.py"))
+SECTIONS = ("Purpose", "Inputs", "Outputs", "Safe to rerun", "Backfill", "Triage")
+
+
+def every_task(dag_bag: Any) -> list[Any]:
+    return [task for dag in dag_bag.dags.values() for task in dag.tasks]
+
+
+def test_no_file_fails_and_none_is_without_a_dag(dag_bag: Any) -> None:
+    assert dag_bag.import_errors == {}
+    assert {Path(dag.fileloc).name for dag in dag_bag.dags.values()} == {file.name for file in FILES}
+
+
+def test_every_task_retries_by_the_one_policy(dag_bag: Any) -> None:
+    for task in every_task(dag_bag):
+        assert task.retry_policy is POLICY, task
+        assert task.retries == RETRIES, task
+        assert task.retry_exponential_backoff > 1, task
+
+
+def test_every_task_ends_in_time_and_has_an_owner_a_pool_and_a_failure_callback(dag_bag: Any) -> None:
+    known = {pool.name for pool in pools()}
+    for task in every_task(dag_bag):
+        assert task.execution_timeout, task
+        assert task.owner == OWNER, task
+        assert task.pool in known, task
+        assert task.on_failure_callback, task
+        assert task.doc_md, task
+
+
+def test_every_dag_has_tags_a_deadline_and_no_catchup(dag_bag: Any) -> None:
+    for dag in dag_bag.dags.values():
+        assert dag.tags, dag
+        assert dag.description, dag
+        assert dag.deadline, dag
+        assert dag.catchup is False, dag
+        assert dag.max_active_runs == 1, dag
+        assert dag.is_paused_upon_creation is True, dag
+
+
+def test_every_dag_has_a_runbook_without_holes(dag_bag: Any) -> None:
+    for dag in dag_bag.dags.values():
+        missing = [section for section in SECTIONS if section not in dag.doc_md]
+        assert not missing, dag
+        assert "$" not in dag.doc_md, dag
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_dag_file_is_wiring(file: Path) -> None:
+    text = file.read_text()
+    assert len(text.splitlines()) < 120
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_parsing_loads_nothing_heavy_and_takes_less_than_a_second() -> None:
+    """Airflow parses every file again and again: only what Airflow itself needs may be imported for it."""
+    script = f"""
+import json, sys, time
+import airflow.sdk, airflow.listeners, airflow.dag_processing.dagbag
+before, began = set(sys.modules), time.perf_counter()
+bag = airflow.dag_processing.dagbag.DagBag({str(DAGS)!r}, bundle_path={str(DAGS)!r})
+print(json.dumps([bag.import_errors, time.perf_counter() - began, sorted(set(sys.modules) - before)]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    errors, seconds, modules = json.loads(done.stdout.splitlines()[-1])
+    assert errors == {}
+    heavy = (
+        "pandas",
+        "numpy",
+        "pyarrow",
+        "yfinance",
+        "great_expectations",
+        "exchange_calendars",
+        "psycopg",
+        "fsspec",
+    )
+    assert [name for name in modules if name.split(".")[0] in heavy] == []
+    assert seconds < 1

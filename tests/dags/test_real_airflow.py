@@ -1,0 +1,201 @@
+"""The DAGs in a real Airflow: scheduler, API server, DAG processor, triggerer and tasks as processes of their own.
+
+One Airflow serves the whole module, with a warehouse of its own and the source `sample`, asked through the form.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from hypertape.markets import get_market
+from hypertape.model import Interval
+from hypertape.orchestration import processes
+from hypertape.orchestration.pools import pools
+from hypertape.orchestration.rest import Airflow, RunState
+from hypertape.orchestration.standalone import Standalone
+from hypertape.settings import Settings
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.embedded.server import EmbeddedServer
+from hypertape.warehouse.read import digests
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+DAG = "bars_vn_1d"
+SAMPLE = {"source": "sample"}
+WEEK = {"start": "2024-03-04", "end": "2024-03-09"}
+CHAIN = (
+    "plan",
+    "per_batch.extract",
+    "per_batch.indicators",
+    "per_batch.load",
+    "validate",
+    "refresh_rollups",
+    "publish",
+)
+
+
+@pytest.fixture(scope="module")
+def standalone() -> Iterator[Standalone]:
+    directory = Path(tempfile.mkdtemp(prefix="hypertape-test-airflow-"))
+    directory.chmod(0o755)
+    settings = Settings(state_dir=directory)
+    # Another warehouse's address in the environment is not the embedded one's: this Airflow gets none.
+    made = Standalone(
+        settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1", "AIRFLOW__CORE__PARALLELISM": "2"}
+    )
+    try:
+        running = made.up()
+        yield made
+        made.down()
+        assert processes.session_members(running.pid) == []
+    finally:
+        made.down()
+        EmbeddedServer(settings).remove()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def airflow(standalone: Standalone) -> Airflow:
+    client = standalone.client()
+    client.wait_for_dags([DAG])
+    client.pause(DAG, paused=False)
+    return client
+
+
+@pytest.fixture(scope="module")
+def dsn(standalone: Standalone) -> str:
+    return EmbeddedServer(standalone.settings).up()
+
+
+@pytest.fixture(scope="module")
+def first(airflow: Airflow) -> RunState:
+    """A run over one week of the sample, which the tests of this module start from."""
+    return airflow.wait(DAG, airflow.trigger(DAG, {**SAMPLE, **WEEK}), seconds=300)
+
+
+def test_everything_is_healthy_and_known(standalone: Standalone, airflow: Airflow) -> None:
+    assert standalone.status().is_healthy
+    assert airflow.import_errors() == []
+    assert {pool.name: pool.slots for pool in pools()}.items() <= airflow.pools().items()
+
+
+def test_an_unpaused_dag_waits_for_its_schedule(airflow: Airflow) -> None:
+    assert [run for run in airflow.runs(DAG) if run["run_type"] == "scheduled"] == []
+    upcoming = airflow.get(f"/dags/{DAG}")
+    assert upcoming["next_dagrun_data_interval_start"].endswith("T00:00:00Z")
+    assert upcoming["next_dagrun_run_after"].endswith("T08:30:00Z")
+
+
+def test_a_run_goes_through_every_task(airflow: Airflow, first: RunState) -> None:
+    assert first.state == "success", told(airflow, first)
+    assert {task: first.states(task) for task in CHAIN} == {task: ["success"] for task in CHAIN}
+
+
+def test_mapped_tasks_are_named_by_their_tickers(first: RunState) -> None:
+    assert [task.name for task in first.tasks if task.task_id == "per_batch.load"] == [
+        "per_batch.load [SYNBANK, SYNFOOD … SYNTECH (6)]"
+    ]
+
+
+def test_the_bars_are_there_with_their_rollups_and_a_report(
+    airflow: Airflow, first: RunState, dsn: str
+) -> None:
+    daily, weekly = counts(dsn, "market_data_1d"), counts(dsn, "market_data_1w")
+    assert set(daily) == set(weekly)
+    assert daily["SYNBANK"] == 5
+    assert weekly["SYNBANK"] == 1
+    report = Path(airflow.xcom(DAG, first.run_id, "publish")["report"])
+    assert "SYNBANK" in report.read_text() or report.stat().st_size > 1000
+
+
+def test_every_stage_tells_its_asset_what_it_did(airflow: Airflow, first: RunState) -> None:
+    events = airflow.get("/assets/events", limit=100)["asset_events"]
+    mine = {event["name"]: event["extra"] for event in events if event["source_run_id"] == first.run_id}
+    assert set(mine) == {"vn_1d_bars_loaded", "vn_1d_bars_validated", "vn_1d_rollups_refreshed"}
+    assert mine["vn_1d_bars_loaded"]["inserted"] > 0
+    assert mine["vn_1d_rollups_refreshed"]["buckets"] > 0
+
+
+def test_a_backfill_repeats_dates_that_ran_and_changes_nothing(
+    airflow: Airflow, first: RunState, dsn: str
+) -> None:
+    before = fingerprints(dsn)
+    runs = backfill(airflow)
+    assert [run.state for run in runs] == ["success"] * 3, told(airflow, *runs)
+    assert [head(airflow, run)["window"] for run in runs] == [
+        [f"2024-03-0{day}T00:00:00+00:00", f"2024-03-0{day}T08:30:00+00:00"] for day in (5, 6, 7)
+    ]
+    assert fingerprints(dsn) == before
+
+    again = backfill(airflow)  # the same dates have backfill runs now: they are cleared and run anew
+    assert [run.run_id for run in again] == [run.run_id for run in runs]
+    assert [run.state for run in again] == ["success"] * 3, told(airflow, *again)
+    assert [head(airflow, run)["run_id"] for run in again] == [f"{DAG}__{run.run_id}__2" for run in again]
+    assert [head(airflow, run)["source"]["name"] for run in again] == ["sample"] * 3
+    assert fingerprints(dsn) == before
+
+
+def test_one_bad_ticker_costs_itself_and_turns_the_run_red(
+    airflow: Airflow, first: RunState, dsn: str
+) -> None:
+    window = {"start": "2024-03-11", "end": "2024-03-16"}
+    run_id = airflow.trigger(DAG, {**SAMPLE, **window, "tickers": ["SYNBANK", "NOSUCH"]})
+    ended = airflow.wait(DAG, run_id, seconds=300)
+    assert ended.state == "failed"
+    assert {task: ended.states(task) for task in CHAIN} == {
+        **{task: ["success"] for task in CHAIN},
+        "per_batch.load": ["failed"],
+        "publish": ["failed"],
+    }, told(airflow, ended)
+    assert [task.tries for task in ended.tasks if task.task_id == "per_batch.load"] == [
+        1
+    ]  # nothing to retry for
+    assert counts(dsn, "market_data_1d")["SYNBANK"] == 10
+    log = airflow.log(DAG, run_id, "per_batch.load", map_index=0)
+    assert "BatchRefused: 1 of the batch's tickers failed and the others are stored: NOSUCH" in log
+    assert "per_batch.load [SYNBANK, NOSUCH] of run" in log  # the failure callback's line
+
+
+def test_a_source_that_fails_as_a_whole_turns_the_run_red(airflow: Airflow, first: RunState) -> None:
+    nowhere = {"source": "csv_tree", "source_dir": "/nowhere", "tickers": ["VIC"], **WEEK}
+    ended = airflow.wait(DAG, airflow.trigger(DAG, nowhere), seconds=300)
+    assert ended.state == "failed"
+    assert ended.states("per_batch.load") == ["upstream_failed"] or ended.states("plan") == ["failed"]
+
+
+def backfill(airflow: Airflow) -> list[RunState]:
+    made = airflow.backfill(DAG, "2024-03-05T00:00:00Z", "2024-03-08T00:00:00Z", conf=SAMPLE)
+    return airflow.wait_for_backfill(DAG, made, seconds=500)
+
+
+def head(airflow: Airflow, run: RunState) -> Any:
+    return airflow.xcom(DAG, run.run_id, "plan", key="head")
+
+
+def counts(dsn: str, relation: str) -> dict[str, int]:
+    with connect(dsn) as connection:
+        rows = connection.execute(
+            sql.SQL("select ticker, count(*) from {} group by ticker").format(sql.Identifier(relation))
+        )
+        return dict(rows.fetchall())
+
+
+def fingerprints(dsn: str) -> dict[str, str]:
+    with connect(dsn) as connection:
+        return {each.ticker: each.sha256 for each in digests(connection, get_market("vn"), Interval.D1)}
+
+
+def told(airflow: Airflow, *runs: RunState) -> str:
+    """The logs of what failed, for the assertion's message."""
+    failed = [(run, task) for run in runs for task in run.tasks if task.state == "failed"]
+    return "\n".join(
+        f"--- {task.name}\n{airflow.log(run.dag_id, run.run_id, task.task_id, map_index=task.map_index, attempt=task.tries)[-2000:]}"
+        for run, task in failed
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from hypertape.cli.common import (
 )
 from hypertape.errors import BadInput, BatchRefused
 from hypertape.model import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from hypertape.steps.sync import SyncResult
 
 
 def sync(
@@ -100,17 +103,21 @@ def _source(name: str | None, directory: Path | None, legacy_scale: bool) -> dic
     }
 
 
-def _show(result: Any) -> None:
+def _show(result: SyncResult) -> None:
     window = result.plan["window"]
-    rows = [(name, count) for name, count in result.counts.items()]
+    rows: list[tuple[str, object]] = list(result.counts.items())
     rows += [
         ("tickers failed", len(result.failed)),
         ("rollup buckets refreshed", result.rollups.get("buckets", 0)),
     ]
-    rows += [(f"checks {status}", count) for status, count in result.quality.get("status", {}).items()]
+    if result.quality:
+        rows.append(("checks passed", f"{result.quality['passed']} of {result.quality['checks']}"))
     screen = console()
     screen.print(table(f"{result.run_id}  {window[0]} – {window[1]}", ("what", "count"), rows))
+    for kind in ("critical", "broken", "warnings"):
+        for line in result.quality.get(kind, ()):
+            screen.print(f"{kind.removesuffix('s')}: {line}", markup=False, highlight=False)
     for ticker, error in sorted(result.failed.items()):
-        screen.print(f"{ticker}: {error}", markup=False, highlight=False)
+        screen.print(f"failed: {ticker}: {error}", markup=False, highlight=False)
     if "report" in result.published:
         screen.print(f"report: {result.published['report']}", highlight=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
 Pair = tuple[str, Interval]
+
+_LOG_WIDTH = 140
+"""Columns of the tables when nobody's terminal says otherwise."""
 
 SAMPLE_PAIRS: tuple[Pair, ...] = (
     ("vn", Interval.H1),
@@ -105,6 +109,7 @@ def _demo(asked: argparse.Namespace, say: Callable[..., None]) -> int:
                 _yesterday(dsn, settings, step)
             starting.result()
         runs = _run_all(standalone, jobs, step)
+        again = _again(dsn, jobs[0], settings, step)
         summary = summarise(dsn, [(job.market, job.interval) for job in jobs], sample=not asked.data)
         with connect(dsn) as connection:
             html = cumulative_report(connection, now=datetime.now(UTC))
@@ -114,7 +119,7 @@ def _demo(asked: argparse.Namespace, say: Callable[..., None]) -> int:
             step("stopping Airflow and the database")
             standalone.down()
             EmbeddedServer(settings).down()
-    return _conclude(runs, summary, reports, time.monotonic() - began)
+    return _conclude(runs, summary, again, reports, time.monotonic() - began)
 
 
 def sample_jobs() -> list[Job]:
@@ -196,8 +201,18 @@ def _yesterday(dsn: str, settings: Settings, step: Callable[[str], None]) -> Non
     The DAG then continues at the watermark, reads an overlap again, and finds what the vendor restated.
     """
     before = CORRECTED_AT - timedelta(days=1)
-    step(f"sync of vn 1d as of {format_instant(before)}, before the vendor's late corrections")
-    sync(dsn, "vn", "1d", now=before, end=before, source={"name": "sample"}, settings=settings)
+    for market, interval in SAMPLE_PAIRS:
+        if interval is Interval.D1:
+            step(f"sync of {market} 1d as of {format_instant(before)}, before the vendor's late corrections")
+            sync(
+                dsn,
+                market,
+                interval.value,
+                now=before,
+                end=before,
+                source={"name": "sample"},
+                settings=settings,
+            )
 
 
 def _run_all(standalone: Standalone, jobs: Sequence[Job], step: Callable[[str], None]) -> list[RunState]:
@@ -207,7 +222,9 @@ def _run_all(standalone: Standalone, jobs: Sequence[Job], step: Callable[[str], 
     for job in jobs:
         airflow.pause(job.dag_id, paused=False)
         interval = [(job.end - timedelta(days=1)).isoformat(), job.end.isoformat()]
-        run_id = airflow.trigger(job.dag_id, job.conf, logical_date=interval[0], data_interval=interval)
+        run_id = airflow.trigger(
+            job.dag_id, job.conf, logical_date=interval[0], data_interval=interval, run_id="demo"
+        )
         started.append((job.dag_id, run_id))
         step(f"{job.dag_id}: run {run_id} started")
     runs = []
@@ -217,27 +234,52 @@ def _run_all(standalone: Standalone, jobs: Sequence[Job], step: Callable[[str], 
     return runs
 
 
-def _conclude(runs: Sequence[RunState], summary: Summary, reports: Path, seconds: float) -> int:
-    screen = Console(highlight=False, soft_wrap=True)
+def _again(dsn: str, job: Job, settings: Settings, step: Callable[[str], None]) -> dict[str, int]:
+    """Load a job's whole history a second time and return the counts: nothing may be written."""
+    step(f"the same load of {job.market} {job.interval} once more")
+    begins = midnight(get_market(job.market).history_start[job.interval])
+    result = sync(
+        dsn, job.market, job.interval.value, now=datetime.now(UTC), start=begins, end=job.end,
+        source=job.source.to_json(), settings=settings, check=False,
+    )  # fmt: skip
+    return result.counts
+
+
+def _conclude(
+    runs: Sequence[RunState], summary: Summary, again: dict[str, int], reports: Path, seconds: float
+) -> int:
+    screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _LOG_WIDTH)
     drawn = Table(title="DAG runs", title_justify="left")
-    for column in ("run", "state", "tasks"):
+    for column in ("DAG", "run", "tasks"):
         drawn.add_column(column, overflow="fold")
     for run in runs:
-        drawn.add_row(
-            run.dag_id,
-            run.state,
-            ", ".join(f"{task.name} {task.state}" for task in run.tasks).replace("[", r"\["),
-        )
+        drawn.add_row(run.dag_id, run.state, _tasks(run))
     screen.print(drawn)
     for table in summary.tables():
         screen.print(table)
+    written = sum(again[name] for name in ("inserted", "updated", "recomputed"))
+    screen.print(
+        f"The first load again: {again['unchanged']:,} bars unchanged, {written} written.", markup=False
+    )
     red = [run.dag_id for run in runs if run.state != "success"]
     screen.print(f"reports: {reports}/*.html", markup=False)
     screen.print(
         f"{summary.verdict()} {len(runs) - len(red)} of {len(runs)} runs green, in {seconds:.0f} s.",
         markup=False,
     )
-    return 1 if red or summary.missed else 0
+    return 1 if red or summary.missed or written else 0
+
+
+def _tasks(run: RunState) -> str:
+    """`plan success, load 2 success 1 failed, …` in the order the tasks started."""
+    states: dict[str, Counter[str]] = {}
+    for task in run.tasks:
+        states.setdefault(task.task_id.rpartition(".")[2], Counter())[task.state or "none"] += 1
+    return ", ".join(
+        f"{name} "
+        + " ".join(f"{count} {state}" if sum(of.values()) > 1 else state for state, count in of.items())
+        for name, of in states.items()
+    )
 
 
 if __name__ == "__main__":

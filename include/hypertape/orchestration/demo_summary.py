@@ -20,6 +20,9 @@ from hypertape.warehouse.rollups import derived
 Connection = psycopg.Connection[Any]
 Row = tuple[Any, ...]
 
+_WHOLE = ("relation", "check", "first", "last", "bars", "found by")
+"""Columns that are never broken over two lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -105,7 +108,7 @@ def _bars(connection: Connection, code: str, interval: Interval) -> list[Row]:
 def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
     drawn = Table(title=title, title_justify="left")
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
         drawn.add_row(
             *("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)

@@ -13,7 +13,7 @@ from hypertape.steps.extract import Failure, extract
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import store_actions
+from hypertape.warehouse.ledger import register_symbols, store_actions
 from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, record_failures
 
 _COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
@@ -57,10 +57,12 @@ def store(
         duplicates=sifted.get("duplicates", {}),
         expected={t: (expected, expected - got) for t, (expected, got) in answer.get("short", {}).items()},
         attempt=attempt,
+        tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
     )
     failed = dict(reference["failed"])
     with connect(dsn) as connection:
         results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
+        register_symbols(connection, head.market, [r.ticker for r in results if r.inserted])
         for table in ("dividends", "splits"):
             store_actions(connection, head.market, table, place.read(table))
         record_failures(connection, {t: failure["message"] for t, failure in failed.items()}, request)

@@ -16,7 +16,7 @@ from hypertape.model import Interval, Market, Window, midnight
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_sessions, register_symbols, watermarks
+from hypertape.warehouse.ledger import register_sessions, watermarks
 
 _OVERLAP_SEARCH = timedelta(days=60)
 """Long enough to find the overlap's bars across the longest closure."""
@@ -88,7 +88,7 @@ def plan(
 
     `exact`: the run owns its data interval, no more and no less (a backfill, an explicit window). Otherwise each
     ticker's window starts where its watermark ends, less an overlap that detects restatements, and where there is no
-    watermark at the market's history start. Calendar sessions and symbols of the plan are registered in the warehouse.
+    watermark at the market's history start. The calendar sessions of the plan are registered in the warehouse.
     Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect` raises.
     """
     settings = settings or load_settings()
@@ -107,7 +107,6 @@ def plan(
         batches = make_batches(windows, settings.batch_size)
         span = _span(batches, owned)
         register_sessions(connection, of_market, sessions(of_market, span.start.date(), _day_after(span.end)))
-        register_symbols(connection, of_market, wanted)
     head = Head(run_id, of_market, of_interval, config, span)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
     return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
@@ -156,8 +155,6 @@ def window_for(
 
 def overlap_start(market: Market, interval: Interval, watermark: datetime, bars: int) -> datetime:
     """The opening of the `bars`-th expected bar before a watermark."""
-    if bars == 0:
-        return watermark
     expected = expected_times(market, interval, Window(watermark - _OVERLAP_SEARCH, watermark))
     return instant(int(expected[-min(bars, len(expected))])) if len(expected) else watermark
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
-from hypertape.model import Interval, format_instant
+from hypertape.model import Interval
 from hypertape.queries import query
 from hypertape.sources.sample import PLANTED, Defect, Planted
 from hypertape.warehouse.connect import translate_errors
@@ -27,7 +27,6 @@ _CHECKS: dict[Defect, tuple[str, ...]] = {
     Defect.MISMATCH: ("day_holds_1h", "day_holds_1m"),
 }
 _REFUSED = (Defect.BAD_ROW, Defect.NEGATIVE_VOLUME, Defect.OFF_GRID)
-_ACTIONS = {Defect.SPLIT: "splits", Defect.DIVIDEND: "dividends"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,15 @@ def _visible(planted: Planted, pairs: set[tuple[str, Interval]]) -> bool:
 
 def _evidence(connection: Connection, planted: Planted) -> str:
     if planted.kind in _REFUSED:
-        return _first(connection, "planted_refused", planted, "quarantine: {0} {1}")
+        return _first(connection, "planted_refused", planted, "quarantine: {0} {1:%Y-%m-%d %H:%M:%S}")
     if planted.kind is Defect.DUPLICATE:
         return _first(connection, "planted_duplicates", planted, "load: {0} duplicates dropped")
     if planted.kind is Defect.CORRECTION:
         return _first(connection, "planted_revisions", planted, "bar_revision: {0} former values kept")
-    if planted.kind in _ACTIONS:
-        return _first(
-            connection, f"planted_{_ACTIONS[planted.kind]}", planted, f"{_ACTIONS[planted.kind]}: {{0:.4g}}"
-        )
+    if planted.kind is Defect.SPLIT:
+        return _first(connection, "planted_splits", planted, "splits: {0:g} for 1")
+    if planted.kind is Defect.DIVIDEND:
+        return _first(connection, "planted_dividends", planted, "dividends: {0:.4g} a share")
     return _checked(connection, planted)
 
 
@@ -85,21 +84,29 @@ def _first(connection: Connection, name: str, planted: Planted, words: str) -> s
 
 def _checked(connection: Connection, planted: Planted) -> str:
     """The failed check whose sample names a bar of the defect."""
+    across = planted.kind is Defect.MISMATCH  # the daily suite may be the one that shows it
+    parameters = {**_parameters(planted), "checks": list(_CHECKS[planted.kind]), "any": across}
     rows = connection.execute(
-        query("planted_checks"), {**_parameters(planted), "checks": list(_CHECKS[planted.kind])}
+        query("planted_checks"),
+        {
+            **_parameters(planted),
+            "checks": list(_CHECKS[planted.kind]),
+            "any": planted.kind is Defect.MISMATCH,
+        },
     ).fetchall()
     for expectation, sample in rows:
         for key in sample:
-            if key.get("ticker") == planted.ticker and _inside(planted, key.get("time")):
+            if key.get("ticker") == planted.ticker and _same_day(planted, key.get("time")):
                 return f"check {expectation}: {planted.ticker} {key['time']}"
     return ""
 
 
-def _inside(planted: Planted, text: object) -> bool:
+def _same_day(planted: Planted, text: object) -> bool:
+    """True when a check's key lies on a day of the defect: a suite may name the day of an hour."""
     if not isinstance(text, str):
         return False
-    instant = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return instant in planted.window or format_instant(planted.window.start) == text
+    last = planted.window.end - timedelta(microseconds=1)
+    return planted.window.start.date() <= datetime.fromisoformat(text).date() <= last.date()
 
 
 def _parameters(planted: Planted) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
 from hypertape.quality.report import run_report
@@ -16,6 +16,9 @@ from hypertape.steps.landing import sweep
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+"""What a file name should not contain."""
 
 
 def publish(
@@ -45,7 +48,7 @@ def publish(
 
 def write_report(settings: Settings, name: str, html: str) -> Path:
     """Write a report into the state directory's `reports` and return its path."""
-    path = settings.state_dir.absolute() / "reports" / f"{quote(name, safe='')}.html"
+    path = settings.state_dir.absolute() / "reports" / f"{_UNFIT.sub('-', name)}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
     return path

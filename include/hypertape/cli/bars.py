@@ -117,6 +117,10 @@ def _show(result: SyncResult) -> None:
     for kind in ("critical", "broken", "warnings"):
         for line in result.quality.get(kind, ()):
             screen.print(f"{kind.removesuffix('s')}: {line}", markup=False, highlight=False)
+    if result.short:
+        screen.print(
+            f"fewer bars than the calendar expects: {', '.join(result.short)}", markup=False, highlight=False
+        )
     for ticker, error in sorted(result.failed.items()):
         screen.print(f"failed: {ticker}: {error}", markup=False, highlight=False)
     if "report" in result.published:

@@ -39,8 +39,8 @@ class Fetched:
 
     `bars` is a frame.BAR_SCHEMA table in the source's own order: duplicates and impossible values are the
     gate's work. `rejects` (frame.REJECT_SCHEMA) are rows that are no bars at all. `failures` maps a ticker to
-    why it has no bars. `short` maps a ticker to (expected, got) where the calendar expects more finished bars
-    than were delivered.
+    why it has no bars. `counted` maps a ticker to (expected, got): the finished bars the calendar expects and those
+    that were delivered; `short` is the part of it where too many are missing.
     """
 
     bars: pa.Table
@@ -48,6 +48,7 @@ class Fetched:
     failures: Mapping[str, HypertapeError]
     dividends: pa.Table = field(default_factory=DIVIDEND_SCHEMA.empty_table)
     splits: pa.Table = field(default_factory=SPLIT_SCHEMA.empty_table)
+    counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     short: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 

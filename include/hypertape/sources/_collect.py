@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from hypertape.errors import HypertapeError
 from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker, completeness
+from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker
+from hypertape.sources._completeness import answered, short_of
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,11 @@ def judge(
     window: Window,
     now: datetime,
 ) -> Fetched:
-    """Note which of the tickers that did not fail came short of the calendar."""
+    """Count what the calendar expects of the tickers that did not fail, and note which came short of it."""
     served = [ticker for ticker in tickers if ticker not in fetched.failures]
-    return replace(fetched, short=completeness(market, interval, window, fetched.bars, now, served))
+    found = answered(market, interval, window, fetched.bars, now, served)
+    counted = {ticker: (seen.expected, seen.present) for ticker, seen in found.items()}
+    return replace(fetched, counted=counted, short=short_of(found, interval))
 
 
 def _joined(tables: list[pa.Table], empty: pa.Table, window: Window) -> pa.Table:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
-from hypertape.calendars import coverage, provisional_from
+from hypertape.calendars import Coverage, coverage, provisional_from
 from hypertape.frame import Micros, times_of
 from hypertape.model import Interval, Market, Window, midnight
 
@@ -30,6 +30,18 @@ def completeness(
     its whole sessions, or (intraday) with less than half of the openings. `tickers` are those that were asked
     for (default: those with bars).
     """
+    return short_of(answered(market, interval, window, bars, now, tickers), interval)
+
+
+def answered(
+    market: Market,
+    interval: Interval,
+    window: Window,
+    bars: pa.Table,
+    now: datetime,
+    tickers: Iterable[str] | None = None,
+) -> dict[str, Coverage]:
+    """Hold every ticker's final bars against the calendar; the arguments are those of `completeness`."""
     start = max(window.start, midnight(market.history_start[interval]))
     end = min(window.end, provisional_from(market, interval, now))
     if start >= end:
@@ -38,7 +50,11 @@ def completeness(
     asked = times if tickers is None else dict.fromkeys(tickers)
     none = np.empty(0, np.int64)
     judged = Window(start, end)
-    found = {name: coverage(market, interval, judged, times.get(name, none)) for name in asked}
+    return {name: coverage(market, interval, judged, times.get(name, none)) for name in asked}
+
+
+def short_of(found: Mapping[str, Coverage], interval: Interval) -> dict[str, tuple[int, int]]:
+    """Of what was answered, the tickers that came short: ticker → (expected, got)."""
     return {
         name: (seen.expected, seen.present)
         for name, seen in found.items()

@@ -78,10 +78,11 @@ def _answer(fetched: Fetched, before: Mapping[str, Any] | None, now: datetime) -
         "at": now.isoformat(),
         "failed": {ticker: Failure.of(error).to_json() for ticker, error in sorted(fetched.failures.items())},
         "fetched": {**(before["fetched"] if before else {}), **counts},
-        "short": {
-            **(before["short"] if before else {}),
-            **{t: list(pair) for t, pair in fetched.short.items()},
+        "counted": {
+            **(before["counted"] if before else {}),
+            **{t: list(p) for t, p in fetched.counted.items()},
         },
+        "short": sorted({*(before["short"] if before else ()), *fetched.short}),
     }
 
 

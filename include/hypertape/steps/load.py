@@ -22,7 +22,7 @@ _COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
 def load(
     dsn: str, reference: Mapping[str, Any], *, plan_head: Mapping[str, Any], now: datetime, attempt: int = 1
 ) -> dict[str, Any]:
-    """Load what landed and return the batch's counts, changed span and failed tickers as JSON.
+    """Load what landed and return the batch's counts, changed span, short and failed tickers as JSON.
 
     On a retry the failed tickers are fetched and sifted again first. When tickers failed, everything else is stored and
     recorded first; then BatchIncomplete (a retry may help) or BatchRefused (it will not) is raised.
@@ -55,7 +55,7 @@ def store(
         rejects=place.read("refused"),
         fetched=answer.get("fetched", {}),
         duplicates=sifted.get("duplicates", {}),
-        expected={t: (expected, expected - got) for t, (expected, got) in answer.get("short", {}).items()},
+        expected={t: (expected, expected - got) for t, (expected, got) in answer.get("counted", {}).items()},
         attempt=attempt,
         tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
     )
@@ -68,7 +68,7 @@ def store(
         record_failures(connection, {t: failure["message"] for t, failure in failed.items()}, request)
         connection.commit()
     failed |= {r.ticker: Failure.of(r.refused).to_json() for r in results if r.refused}
-    return {**_summary(results), "failed": failed}
+    return {**_summary(results), "short": answer.get("short", []), "failed": failed}
 
 
 def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head) -> None:

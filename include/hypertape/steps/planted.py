@@ -86,15 +86,7 @@ def _checked(connection: Connection, planted: Planted) -> str:
     """The failed check whose sample names a bar of the defect."""
     across = planted.kind is Defect.MISMATCH  # the daily suite may be the one that shows it
     parameters = {**_parameters(planted), "checks": list(_CHECKS[planted.kind]), "any": across}
-    rows = connection.execute(
-        query("planted_checks"),
-        {
-            **_parameters(planted),
-            "checks": list(_CHECKS[planted.kind]),
-            "any": planted.kind is Defect.MISMATCH,
-        },
-    ).fetchall()
-    for expectation, sample in rows:
+    for expectation, sample in connection.execute(query("planted_checks"), parameters).fetchall():
         for key in sample:
             if key.get("ticker") == planted.ticker and _same_day(planted, key.get("time")):
                 return f"check {expectation}: {planted.ticker} {key['time']}"

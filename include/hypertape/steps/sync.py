@@ -33,6 +33,7 @@ class SyncResult:
     plan: dict[str, Any]
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     failed: dict[str, str] = field(default_factory=dict)
+    short: list[str] = field(default_factory=list)
     quality: dict[str, Any] = field(default_factory=dict)
     rollups: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +101,7 @@ def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetim
         summary = store(dsn, reference, head, now=now, attempt=1)
         for name in COUNTS:
             result.counts[name] += summary[name]
+        result.short += summary["short"]
         result.failed |= {ticker: failure["message"] for ticker, failure in summary["failed"].items()}
         done += len(batch["tickers"])
         tell("load", done, total)

@@ -1,8 +1,10 @@
 -- purpose: move watermarks to the end of what a run loaded: never back, and never over a hole (a backfill of an island
---   leaves the watermark where it is, so that the next scheduled run still loads what lies before it)
+--   leaves the watermark where it is, so that the next scheduled run still loads what lies before it; an answer without
+--   a single one of the bars the calendar expects is a hole, too)
 -- parameters: run_id, market, interval, history_start
 with last_attempt as (
-    select distinct on (ticker, window_start) ticker, window_start, window_end, status
+    select distinct on (ticker, window_start)
+        ticker, window_start, window_end, status = 'loaded' and (fetched > 0 or coalesce(missing, 0) = 0) as complete
     from load
     where run_id = %(run_id)s and market = %(market)s and interval = %(interval)s
     order by ticker, window_start, load_id desc
@@ -11,7 +13,7 @@ reached as (
     select ticker, min(window_start) as window_start, max(window_end) as window_end
     from last_attempt
     group by ticker
-    having bool_and(status = 'loaded')
+    having bool_and(complete)
 )
 update series
 set watermark = reached.window_end

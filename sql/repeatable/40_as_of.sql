@@ -1,5 +1,5 @@
 -- The bars of one relation as they were known at an instant: rows loaded by then, and the former values of those that
--- were restated later. Bars that were still open carry the values of their last fetch.
+-- were restated later. Of a bar that was still open only its last fetch is known.
 create or replace function bars_as_of(of_market text, of_interval text, instant timestamptz)
 returns table (
     ticker text, "time" timestamptz, open float8, high float8, low float8, close float8, volume float8,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypertape.calendars import expected_times, sessions
+from hypertape.calendars import expected_times, provisional_from, sessions
 from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.markets import get_market
@@ -154,9 +154,10 @@ def window_for(
 
 
 def overlap_start(market: Market, interval: Interval, watermark: datetime, bars: int) -> datetime:
-    """The opening of the `bars`-th expected bar before a watermark."""
-    expected = expected_times(market, interval, Window(watermark - _OVERLAP_SEARCH, watermark))
-    return instant(int(expected[-min(bars, len(expected))])) if len(expected) else watermark
+    """The opening of the `bars`-th final bar before a watermark. A bar that was open at it is always read again."""
+    final_until = min(watermark, provisional_from(market, interval, watermark))
+    expected = expected_times(market, interval, Window(final_until - _OVERLAP_SEARCH, final_until))
+    return instant(int(expected[-min(bars, len(expected))])) if bars and len(expected) else final_until
 
 
 def make_batches(windows: Mapping[str, Window], size: int) -> list[Batch]:

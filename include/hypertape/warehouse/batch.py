@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +20,8 @@ class LoadRequest:
     """What is loaded beside the bars: where it comes from and what its source said.
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
-    (UTC) decides which bars are still open.
+    (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
+    `load` too.
     """
 
     market: Market
@@ -34,6 +35,7 @@ class LoadRequest:
     duplicates: Mapping[str, int] = field(default_factory=dict)
     expected: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bars expected, missing
     attempt: int = 1
+    tickers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

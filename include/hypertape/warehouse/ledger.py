@@ -46,7 +46,7 @@ def register_sessions(connection: Connection, market: Market, found: Sequence[Se
 
 
 def register_symbols(connection: Connection, market: Market, tickers: Iterable[str]) -> None:
-    """Add the tickers of a plan to `symbols`, with what the market's file knows of them."""
+    """Add tickers to `symbols`, with what the market's file knows of them."""
     names = sorted(tickers)
     rows = [market.by_ticker.get(ticker) for ticker in names]
     with translate_errors(connection):

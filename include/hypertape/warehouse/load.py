@@ -42,7 +42,7 @@ Connection = psycopg.Connection[Any]
 
 
 def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
-    """Load a normalised, gated bar frame and return one result per ticker of the frame and of the rejects.
+    """Load a normalised, gated bar frame and return one result per ticker of the frame, the rejects and the request.
 
     One transaction: an error or a kill leaves the warehouse as it was. A ticker whose prices look scaled is refused
     whole (its result carries SuspectScale) and the others load. Raises what `translate_errors` raises.
@@ -82,10 +82,11 @@ def record_failures(
 
 
 def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:
-    """Return the tickers of the frame and of the rejects, sorted: locks are always taken in this order."""
+    """Return every ticker of the load, sorted: locks are always taken in this order."""
     found = dict(split_series(bars if len(bars) else empty_frame()))
     rejected = set(request.rejects["ticker"].to_pylist()) if request.rejects is not None else set()
-    return [SeriesLoad(ticker, found.get(ticker, Bars.empty())) for ticker in sorted(found.keys() | rejected)]
+    tickers = sorted(found.keys() | rejected | set(request.tickers))
+    return [SeriesLoad(ticker, found.get(ticker, Bars.empty())) for ticker in tickers]
 
 
 def _compare(

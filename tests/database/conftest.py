@@ -82,6 +82,26 @@ def common(common_warehouse: str) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.fixture(scope="session")
+def quality_warehouse(new_warehouse: Callable[[], Any]) -> Iterator[str]:
+    """The DSN of a warehouse that the quality tests share, one after the other."""
+    with new_warehouse() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def shared(quality_warehouse: str) -> Iterator[Connection]:
+    """An autocommit connection to that warehouse, emptied of what suites look at."""
+    with connect(quality_warehouse, autocommit=True) as connection:
+        for table in ("splits", "dividends", "gap", "series", "trading_session", "quality_result"):
+            connection.execute(sql.SQL("delete from {}").format(_name(table)))
+        for market in all_markets().values():
+            for interval in market.intervals:
+                relation = sql.Identifier("bars", market.relation(interval))
+                connection.execute(sql.SQL("delete from {}").format(relation))
+        yield connection
+
+
 @contextmanager
 def _database(server_dsn: str, name: str, template: str = "template0") -> Iterator[str]:
     with psycopg.connect(server_dsn, autocommit=True) as server:

@@ -10,6 +10,7 @@ and someone should look.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,9 @@ DAY_TOLERANCE = 0.005
 
 ADJUSTMENT_TOLERANCE = 0.002
 """Relative change of adjusted/raw from bar to bar that vendors' rounding explains."""
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9 _./-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class Scope:
 
 _INTRADAY = (Interval.H1, Interval.M1)
 _DAY = (Interval.D1,)
-_NOT_NULL = ("ticker", "time", "open", "high", "low", "close", "volume")
+_NOT_NULL = ("ticker", "open", "high", "low", "close", "volume")  # a bar without time lies in no window
 
 RULES: tuple[Rule, ...] = (
     *(
@@ -196,7 +200,6 @@ RULES: tuple[Rule, ...] = (
         "A daily bar's date is a session of the calendar",
         WARNING,
         "time",
-        statement="date_is_session",
         intervals=_DAY,
     ),
     Rule(
@@ -287,7 +290,10 @@ def names_for(scope: Scope, rule: Rule | None = None) -> dict[str, sql.Composabl
         "adjustment_tolerance": ADJUSTMENT_TOLERANCE,
     }
     return {
-        **{name: sql.Literal(value) for name, value in literals.items()},
+        **{
+            name: _quoted(value) if isinstance(value, str) else sql.Literal(value)
+            for name, value in literals.items()
+        },
         "tickers": _text_array(scope.tickers),
         "indices": _text_array([entry.ticker for entry in market.tickers if entry.kind == "index"]),
         "relation": sql.Identifier("bars", scope.relation),
@@ -297,8 +303,18 @@ def names_for(scope: Scope, rule: Rule | None = None) -> dict[str, sql.Composabl
 
 
 def _text_array(values: Sequence[str] | None) -> sql.Composable:
-    literal = sql.Literal(None if values is None else list(values))
-    return sql.SQL("{}::text[]").format(literal)
+    if values is None:
+        return sql.SQL("null::text[]")
+    return sql.SQL("array[{}]::text[]").format(sql.SQL(", ").join(map(_quoted, values)))
+
+
+def _quoted(text: str) -> sql.Composable:
+    """A string literal without any character that a layer on the way to the server might take for its own.
+
+    Great Expectations formats the statement (braces) and SQLAlchemy reads it, more than once (colons, percent signs).
+    """
+    body = "".join(character if _PLAIN.match(character) else f"\\U{ord(character):08x}" for character in text)
+    return sql.SQL(f"E'{body}'")
 
 
 def _grid_origin(market: Market, interval: Interval) -> datetime:

@@ -13,7 +13,6 @@ from hypertape.quality.results import SAMPLE_KEYS
 from hypertape.quality.rules import Rule, Scope, names_for, rules_for
 from hypertape.queries import query
 
-_BIND_NAME = re.compile(r"(?<![:\w\\]):(?=\w)")
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
@@ -50,7 +49,7 @@ def build_suite(scope: Scope) -> gx.ExpectationSuite:
 
 def rows_statement(scope: Scope) -> str:
     """The window's rows, as the text of a query asset."""
-    return _for_sqlalchemy(_text(query("quality_rows").format(**names_for(scope))))
+    return _text(query("quality_rows").format(**names_for(scope)))
 
 
 def _expectation(scope: Scope, rule: Rule) -> gxe.Expectation:
@@ -69,21 +68,11 @@ def _expectation(scope: Scope, rule: Rule) -> gxe.Expectation:
 
 
 def _offenders(scope: Scope, rule: Rule) -> str:
-    """The rule's statement inside quality_offenders, with braces and colons escaped for the two layers below."""
-    found = (
-        _text(query(rule.query_name).format(**names_for(scope, rule))).replace("{", "{{").replace("}", "}}")
-    )
-    body = sql.SQL(found)
-    return _for_sqlalchemy(
-        _text(query("quality_offenders").format(rule=body, sample_keys=sql.Literal(SAMPLE_KEYS)))
-    )
+    """The rule's statement inside quality_offenders."""
+    found = query(rule.query_name).format(**names_for(scope, rule))
+    return _text(query("quality_offenders").format(rule=found, sample_keys=sql.Literal(SAMPLE_KEYS)))
 
 
 def _text(statement: sql.Composable) -> str:
     """Without comments: an apostrophe in one would look like an open string to Great Expectations."""
     return _COMMENT.sub("", statement.as_string(None)).strip()
-
-
-def _for_sqlalchemy(text: str) -> str:
-    """A colon before a name would be a bind parameter."""
-    return _BIND_NAME.sub(r"\\:", text)

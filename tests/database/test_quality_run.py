@@ -20,7 +20,7 @@ from quality_lab import (
 
 from hypertape.errors import BadInput, CheckBroken, CheckFailed
 from hypertape.model import Interval, Window, utc
-from hypertape.quality import rules
+from hypertape.quality import scope
 from hypertape.quality.results import BROKEN, raise_if_critical
 from hypertape.quality.run import validate
 
@@ -33,7 +33,7 @@ Plant = Callable[[Connection, Series], None]
 def test_the_newest_bar_of_every_ticker_is_always_recomputed(
     quality_warehouse: str, shared: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "SAMPLED_BARS", 0)
+    monkeypatch.setattr(scope, "SAMPLED_BARS", 0)
     lab.store(shared, VN, D1, lab.clean(VN, D1))
     shared.execute(
         "update bars.market_data_1d set ma20 = ma20 + 1 where ticker = 'BBB' and time = '2024-02-07 00:00:00+00'"
@@ -45,7 +45,7 @@ def test_the_newest_bar_of_every_ticker_is_always_recomputed(
 def test_the_rest_of_the_sample_changes_from_run_to_run(
     quality_warehouse: str, shared: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "SAMPLED_BARS", 8)
+    monkeypatch.setattr(scope, "SAMPLED_BARS", 8)
     lab.store(shared, VN, D1, lab.clean(VN, D1, ("AAA",)))
     shared.execute("update bars.market_data_1d set ma20 = ma20 + 1")
 

@@ -22,7 +22,7 @@ from psycopg import conninfo
 from sqlalchemy import URL, event
 
 from hypertape.quality.results import SAMPLE_KEYS
-from hypertape.quality.rules import Scope
+from hypertape.quality.scope import Scope
 from hypertape.quality.suites import Offenders, build_suite, rows_statement
 from hypertape.queries import query
 

@@ -46,7 +46,11 @@ def gather_all(
         "verdict": _verdict(holdings),
         "holdings": holdings,
         "trends": _trends(rows(connection, "report_trend", since=since, **chosen), since, now),
-        "coverage": [_coverage(connection, row) for row in holdings if row["interval"] == Interval.D1],
+        "coverage": [
+            _coverage(connection, row)
+            for row in holdings
+            if row["interval"] == Interval.D1 and row["market"] in all_markets()
+        ],
         "offenders": offenders,
         "offenders_total": offenders[0]["total"] if offenders else 0,
         "quarantine": rows(connection, "report_open_quarantine", **chosen)[:MOST],

@@ -13,7 +13,8 @@ from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import Interval
 from hypertape.quality.results import BROKEN, CRITICAL, FAILED, WARNING, QualityResult, results_of
-from hypertape.quality.rules import RULES, Rule, Scope, names_for
+from hypertape.quality.rules import RULES, Rule
+from hypertape.quality.scope import Scope, names_for
 from hypertape.quality.verdict import answers, run_verdict
 from hypertape.queries import query
 

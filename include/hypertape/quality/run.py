@@ -16,7 +16,7 @@ from hypertape.errors import BadInput
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, format_instant
 from hypertape.quality.results import BROKEN, FAILED, PASSED, QualityResult
-from hypertape.quality.rules import SAMPLED_BARS, Scope, names_for
+from hypertape.quality.scope import SAMPLED_BARS, Scope, names_for
 from hypertape.queries import query
 
 if TYPE_CHECKING:

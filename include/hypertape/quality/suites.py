@@ -10,7 +10,8 @@ import great_expectations.expectations as gxe
 from psycopg import sql
 
 from hypertape.quality.results import SAMPLE_KEYS
-from hypertape.quality.rules import Rule, Scope, names_for, rules_for
+from hypertape.quality.rules import Rule, rules_for
+from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query
 
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)

@@ -1,0 +1,96 @@
+"""Results in memory: shares, summaries, and what stops a watermark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hypertape.errors import CheckBroken, CheckFailed
+from hypertape.model import Window, utc
+from hypertape.quality.results import QualityResult, raise_if_critical, summary
+
+WINDOW = Window(utc(2024), utc(2024, 2))
+
+
+def result(name: str, severity: str = "critical", status: str = "passed", **values: Any) -> QualityResult:
+    return QualityResult(
+        run_id="run",
+        market="vn",
+        interval="1d",
+        suite="market_data_1d",
+        expectation=name,
+        description="",
+        severity=severity,
+        status=status,
+        window=WINDOW,
+        **values,
+    )
+
+
+@pytest.mark.parametrize(
+    ("unexpected", "evaluated", "percent"),
+    [(1, 200, 0.5), (0, 10, 0.0), (3, 3, 100.0), (5, 0, None), (5, None, None), (None, 10, None)],
+)
+def test_the_share_is_unknown_when_either_count_is(
+    unexpected: int | None, evaluated: int | None, percent: float | None
+) -> None:
+    assert result("rule", unexpected=unexpected, evaluated=evaluated).unexpected_percent == percent
+
+
+def test_only_critical_results_raise() -> None:
+    raise_if_critical([])
+    raise_if_critical(
+        [result("a"), result("b", "warning", "failed"), result("c", "warning", "broken", error="x")]
+    )
+
+
+def test_a_failure_names_rules_counts_and_first_keys() -> None:
+    sample = ({"ticker": "VIC", "time": "2024-01-05"}, {"ticker": "VNM", "time": "2024-01-05"})
+    results = [
+        result("ohlc_order", status="failed", unexpected=2, sample=sample),
+        result("fresh", "warning", "failed", unexpected=9),
+        result("key_unique", status="failed", unexpected=4),
+    ]
+
+    with pytest.raises(CheckFailed) as caught:
+        raise_if_critical(results)
+
+    text = str(caught.value)
+    assert "2 critical checks failed: ohlc_order (2, first VIC 2024-01-05), key_unique (4)" in text
+    assert "vn 1d [2024-01-01, 2024-02-01)" in text
+    assert "fresh" not in text
+    assert text.endswith("for the offending keys.")
+
+
+def test_bad_data_comes_before_a_broken_rule_and_both_are_named() -> None:
+    results = [
+        result("averages", status="broken", error="no such column"),
+        result("ohlc_order", status="failed", unexpected=1),
+    ]
+
+    with pytest.raises(CheckFailed, match=r"ohlc_order \(1\); rules that did not run: averages"):
+        raise_if_critical(results)
+
+
+def test_a_broken_critical_rule_says_why() -> None:
+    with pytest.raises(CheckBroken, match=r"averages; the first says: no such column .*defect of the rule"):
+        raise_if_critical([result("averages", status="broken", error="no such column")])
+
+
+def test_the_summary_tells_failures_from_broken_rules() -> None:
+    results = [
+        result("a", seconds=0.25),
+        result("b", status="failed", unexpected=1),
+        result("c", "warning", "failed", unexpected=2, seconds=0.5),
+        result("d", "warning", "broken"),
+    ]
+
+    assert summary(results) == {
+        "checks": 4,
+        "passed": 1,
+        "critical": ["b (1)"],
+        "warnings": ["c (2)"],
+        "broken": ["d"],
+        "seconds": 0.75,
+    }

@@ -91,10 +91,13 @@ def _outcome(result: Mapping[str, Any], seconds: float) -> Outcome:
 
 
 def _error(info: Mapping[str, Any]) -> str | None:
-    """The message of a rule that did not run: it lies in `exception_info` itself or one level down, by metric."""
+    """The message of a rule that did not run: it lies in `exception_info` itself or one level down, by metric.
+
+    The statement that SQLAlchemy appends is left out: it is the rule's, known by name.
+    """
     entries = [info] if "raised_exception" in info else list(info.values())
     messages = [str(entry.get("exception_message")) for entry in entries if entry.get("raised_exception")]
-    return " ".join(messages[0].split()) if messages else None
+    return " ".join(messages[0].split("[SQL:")[0].split()) if messages else None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 BAR_HEIGHT = 34
-BAR_STEP = 6
+BAR_STEP = 3
 SMALLEST = 3.0
 """A bar this high (in pixels) is still seen beside a huge one."""
 
@@ -46,7 +46,7 @@ def bars_by_day(counts: Mapping[date, int], start: date, end: date, *, label: st
 
 def _bar(place: int, value: int, peak: int, day: date) -> Bar:
     height = round(max(SMALLEST, BAR_HEIGHT * value / peak), 1)
-    return Bar(place * BAR_STEP + 1, round(BAR_HEIGHT - height, 1), BAR_STEP - 2, height, f"{day}: {value}")
+    return Bar(place * BAR_STEP, round(BAR_HEIGHT - height, 1), BAR_STEP - 1, height, f"{day}: {value}")
 
 
 def months_between(first: date, last: date) -> list[date]:

@@ -109,7 +109,7 @@ def _result(scope: Scope, counts: Mapping[str, int], outcome: Outcome) -> Qualit
         evaluated=None if status == BROKEN else counts[outcome.rule["unit"]],
         unexpected=None if status == BROKEN else unexpected,
         sample=() if status == BROKEN else _sample(outcome.result),
-        details={"unit": outcome.rule["unit"]},
+        details={name: outcome.rule[name] for name in ("unit", "statement")},
         error=outcome.error,
         window=scope.window,
         seconds=outcome.seconds,

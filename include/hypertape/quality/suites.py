@@ -61,6 +61,7 @@ def _expectation(scope: Scope, rule: Rule) -> gxe.Expectation:
             "description": rule.description,
             "target": rule.target,
             "unit": rule.unit,
+            "statement": "" if rule.expectation else rule.query_name,
         },
     }
     if rule.expectation:

@@ -33,6 +33,10 @@ def test_a_dsn_survives_the_way_to_sqlalchemy(dsn: str, expected: tuple[object, 
     [
         ({"raised_exception": False, "exception_message": None}, None),
         ({"raised_exception": True, "exception_message": "no  such\n column"}, "no such column"),
+        (
+            {"raised_exception": True, "exception_message": "no such column [SQL: select x] (see)"},
+            "no such column",
+        ),
         ({"metric": {"raised_exception": True, "exception_message": "nested"}}, "nested"),
         ({}, None),
     ],

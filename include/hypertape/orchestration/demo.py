@@ -25,7 +25,7 @@ from hypertape.frame import instant, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Window, format_instant, midnight, utc
 from hypertape.orchestration.demo_summary import Summary, summarise
-from hypertape.orchestration.rest import RunState
+from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
 from hypertape.quality.report import cumulative_report
 from hypertape.settings import Settings, load_settings
@@ -38,6 +38,8 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
 Pair = tuple[str, Interval]
+
+_RUN_ID = "demo"
 
 _LOG_WIDTH = 140
 """Columns of the tables when nobody's terminal says otherwise."""
@@ -216,22 +218,22 @@ def _yesterday(dsn: str, settings: Settings, step: Callable[[str], None]) -> Non
 
 
 def _run_all(standalone: Standalone, jobs: Sequence[Job], step: Callable[[str], None]) -> list[RunState]:
-    airflow = standalone.client()
-    airflow.wait_for_dags([job.dag_id for job in jobs])
-    started = []
-    for job in jobs:
-        airflow.pause(job.dag_id, paused=False)
-        interval = [(job.end - timedelta(days=1)).isoformat(), job.end.isoformat()]
-        run_id = airflow.trigger(
-            job.dag_id, job.conf, logical_date=interval[0], data_interval=interval, run_id="demo"
-        )
-        started.append((job.dag_id, run_id))
-        step(f"{job.dag_id}: run {run_id} started")
-    runs = []
-    for dag_id, run_id in started:
-        runs.append(airflow.wait(dag_id, run_id))
-        step(f"{dag_id}: {runs[-1].state}")
-    return runs
+    with standalone.client() as airflow:
+        airflow.wait_for_dags([job.dag_id for job in jobs])
+        for job in jobs:
+            airflow.pause(job.dag_id, paused=False)
+            interval = [(job.end - timedelta(days=1)).isoformat(), job.end.isoformat()]
+            airflow.trigger(
+                job.dag_id, job.conf, logical_date=interval[0], data_interval=interval, run_id=_RUN_ID
+            )
+            step(f"{job.dag_id}: run {_RUN_ID} started")
+        return [_ended(airflow, job.dag_id, step) for job in jobs]
+
+
+def _ended(airflow: Airflow, dag_id: str, step: Callable[[str], None]) -> RunState:
+    run = airflow.wait(dag_id, _RUN_ID)
+    step(f"{dag_id}: {run.state}")
+    return run
 
 
 def _again(dsn: str, job: Job, settings: Settings, step: Callable[[str], None]) -> dict[str, int]:

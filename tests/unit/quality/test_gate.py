@@ -284,6 +284,7 @@ def is_bar(row):
         and not (adjusted is not None and math.isinf(adjusted))
         and min(prices) > 0
         and row["volume"] >= 0
+        and max(*prices, row["volume"]) <= 1e18
         and row["low"] == min(prices)
         and row["high"] == max(prices)
     )

@@ -9,9 +9,10 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m
 JOBS ?= 2
 
-# What a shell left behind must not change a run; the warehouse's own connection may come from outside.
 # uv brings its own list of authorities unless told to trust the machine's, as pip does.
 export UV_SYSTEM_CERTS := 1
+
+# What a shell left behind must not change a run; the warehouse's own connection may come from outside.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 

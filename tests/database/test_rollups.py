@@ -11,6 +11,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lab import CRYPTO, D1, M1, VN, changed, new_ticker, put, query, scaled, value, walk
 
 from hypertape.errors import DatabaseUnreachable
@@ -121,6 +123,61 @@ def test_rollups_follow_bars_older_than_all_others(common, common_warehouse):
     refresh(common_warehouse)
     for level in FROM_DAYS:
         assert_equal(stored(common, ticker, level), recomputed(bars, level))
+
+
+@pytest.fixture(scope="module")
+def years(new_warehouse):
+    """A warehouse whose rollups already cover two years, so that what follows are changes inside them."""
+    with new_warehouse() as dsn, connect(dsn, autocommit=True) as connection:
+        put(connection, {"A": walk(731)})
+        put(connection, {"A": walk(700, interval=M1)}, interval=M1)
+        refresh(dsn)
+        refresh(dsn, interval=M1)
+        yield dsn, connection
+
+
+@pytest.mark.parametrize(
+    ("interval", "first", "last"),
+    [
+        pytest.param(D1, 19, 60, id="into the first of a month"),
+        pytest.param(D1, 31, 60, id="from the first of a month to the first of the next"),
+        pytest.param(D1, 60, 60, id="the first of a month alone"),
+        pytest.param(D1, 19, 59, id="to the end of a month"),
+        pytest.param(D1, 3, 19, id="into a Monday"),
+        pytest.param(D1, 5, 19, id="from a Monday to a Monday"),
+        pytest.param(D1, 350, 366, id="into the first of a year"),
+        pytest.param(M1, 7, 30, id="into a half hour"),
+        pytest.param(M1, 0, 60, id="from an hour to the next"),
+        pytest.param(M1, 61, 65, id="into a five minutes"),
+    ],
+)
+def test_changes_that_end_with_a_buckets_first_instant_reach_that_bucket(years, interval, first, last):
+    """TimescaleDB 2.29 forgets the last of several months when the change ends with its first instant."""
+    dsn, connection = years
+    ticker, bars = new_ticker(), walk(731 if interval is D1 else 700, seed=5, interval=interval)
+    part = bars.take(slice(first, last + 1))
+    put(connection, {ticker: part}, interval=interval)
+    refresh(dsn, interval=interval)
+    for level in derived(interval):
+        assert_equal(stored(connection, ticker, level), recomputed(part, level))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 730), st.integers(1, 120), st.booleans()), min_size=1, max_size=4))
+def test_rollups_equal_a_recomputation_after_any_loads(years, parts):
+    """Slices loaded in any order, some of them restated, with a refresh now and then."""
+    dsn, connection = years
+    ticker, bars, seen = new_ticker(), walk(850, seed=9), np.zeros(850, bool)
+    for first, length, refreshed in parts:
+        at = slice(first, first + length)
+        bars = changed(bars, at, volume=lambda volume: volume + 1.0)
+        seen[at] = True
+        put(connection, {ticker: bars.take(at)})
+        if refreshed:
+            refresh(dsn)
+    refresh(dsn)
+    for level in FROM_DAYS:
+        assert_equal(stored(connection, ticker, level), recomputed(bars.take(seen), level))
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,19 @@ begin
 end
 $$;
 
--- 2016 buckets a batch (a week of 5m) is six times faster than the default over long ranges.
+-- 2016 buckets a batch (a week of 5m) is six times faster than the default over long ranges. Months are refreshed by
+-- force: of changes that reach into several of them and end with the first instant of one, TimescaleDB 2.29 forgets
+-- that last month.
 create or replace procedure hypertape.refresh_rollup(target text, starts timestamptz, ends timestamptz)
 language plpgsql as $$
+declare
+    by_month boolean := (
+        select view_definition like '%time_bucket(''1 mon''%' from timescaledb_information.continuous_aggregates
+        where format('%I.%I', view_schema, view_name) = target
+    );
 begin
-    call refresh_continuous_aggregate(target::regclass, starts, ends, options => '{"buckets_per_batch": 2016}');
+    call refresh_continuous_aggregate(
+        target::regclass, starts, ends, force => by_month, options => '{"buckets_per_batch": 2016}'
+    );
 end
 $$;

@@ -70,14 +70,14 @@ def test_a_dag_file_is_wiring(file: Path) -> None:
     assert ast.get_docstring(ast.parse(text))
 
 
-def test_parsing_loads_nothing_heavy_and_takes_less_than_a_second() -> None:
+def test_parsing_loads_nothing_heavy_and_takes_less_than_a_second_of_work() -> None:
     """Airflow parses every file again and again: only what Airflow itself needs may be imported for it."""
     script = f"""
 import json, sys, time
 import airflow.sdk, airflow.listeners, airflow.dag_processing.dagbag
-before, began = set(sys.modules), time.perf_counter()
+before, began = set(sys.modules), time.process_time()
 bag = airflow.dag_processing.dagbag.DagBag({str(DAGS)!r}, bundle_path={str(DAGS)!r})
-print(json.dumps([bag.import_errors, time.perf_counter() - began, sorted(set(sys.modules) - before)]))
+print(json.dumps([bag.import_errors, time.process_time() - began, sorted(set(sys.modules) - before)]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     errors, seconds, modules = json.loads(done.stdout.splitlines()[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -71,7 +72,7 @@ def test_daily_and_intraday_suites_differ_where_completeness_does() -> None:
 
 
 def test_a_market_with_negative_prices_is_not_asked_for_positive_ones() -> None:
-    futures = VN.__class__(**{**VN.__dict__, "positive_prices": False})
+    futures = replace(VN, positive_prices=False)
 
     assert "prices_positive" not in {rule.name for rule in rules_for(futures, Interval.D1)}
 

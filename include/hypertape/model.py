@@ -185,7 +185,8 @@ class Market:
     `history_start` is the first session worth asking a source for; `sources` are tried in order;
     `daily_move_limit` is the largest believable close-to-close change of a daily bar, as a fraction;
     `file_scale` multiplies legacy CSV prices when asked (indices excepted); `hour_mark` is where in the hour
-    hourly bars open (00:30 where the exchange opens at half past).
+    hourly bars open (00:30 where the exchange opens at half past). `retention` says how long bars of an interval are
+    kept; empty, the default, keeps them all.
     """
 
     code: str

@@ -99,6 +99,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
             connection.execute(script.statement())
             _record(connection, script, current)
         _register(connection, markets)
+        _keep_retention(connection, markets)
         _name_search_path(connection)
     return [script.label for script in pending]
 
@@ -187,6 +188,13 @@ def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
+
+
+def _keep_retention(connection: Connection, markets: tuple[Market, ...]) -> None:
+    for market in markets:
+        for interval in market.intervals:
+            relation = f"bars.{market.relation(interval)}"
+            connection.execute(query("keep_for"), (relation, market.retention.get(interval)))
 
 
 def _record(connection: Connection, script: Script, current: str) -> None:

@@ -21,3 +21,17 @@ $$;
 
 create or replace procedure hypertape.refresh_rollup(target text, starts timestamptz, ends timestamptz)
 language sql as $$ call shim.refresh_continuous_aggregate(target::regclass, starts, ends) $$;
+
+create or replace function hypertape.keep_for(relation text, span interval) returns void
+language plpgsql as $$
+begin
+    if span is null then
+        delete from shim.policy where policy.relation = keep_for.relation and kind = 'retention';
+    elsif not exists (
+        select from shim.policy
+        where policy.relation = keep_for.relation and kind = 'retention' and (config ->> 'drop_after')::interval = span
+    ) then
+        perform shim.add_retention_policy(relation::regclass, span);
+    end if;
+end
+$$;

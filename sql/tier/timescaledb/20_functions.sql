@@ -49,3 +49,21 @@ begin
     );
 end
 $$;
+
+-- Drops bars older than `span`, or keeps all where it is null. Nothing happens where that is so already.
+create or replace function hypertape.keep_for(relation text, span interval) returns void
+language plpgsql as $$
+declare
+    kept interval := (
+        select (config ->> 'drop_after')::interval from timescaledb_information.jobs
+        where proc_name = 'policy_retention' and format('%I.%I', hypertable_schema, hypertable_name) = relation
+    );
+begin
+    if kept is distinct from span then
+        perform remove_retention_policy(relation::regclass, if_exists => true);
+        if span is not null then
+            perform add_retention_policy(relation::regclass, span);
+        end if;
+    end if;
+end
+$$;

@@ -128,13 +128,15 @@ def resolve_source(market: Market, given: Mapping[str, Any] | None, settings: Se
 def choose_tickers(
     market: Market, interval: Interval, config: SourceConfig, asked: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """The run's tickers: those asked for, else those the source lists, else the market's file.
+    """The run's tickers: those asked for, else those the source lists, else (no directory of files) the market's file.
 
     Raises BadInput when there is none.
     """
     if asked:
         return tuple(dict.fromkeys(asked))
-    listed = open_source(config).tickers(market, interval) or tuple(market.by_ticker)
+    listed = open_source(config).tickers(market, interval)
+    if not listed and config.directory is None:
+        listed = tuple(market.by_ticker)
     if not listed:
         raise BadInput(
             f"Source {config.name} lists no tickers for {market.code} {interval.value}",

@@ -446,17 +446,19 @@ def test_tickers_that_could_not_be_fetched_are_recorded_with_their_error(common,
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain rows", "compressed chunks"])
 @pytest.mark.parametrize(
-    ("limit", "way"),
+    ("copied", "limit", "way"),
     [
-        pytest.param(0, "COPY for new rows, staging for the rest", id="COPY and staging"),
-        pytest.param(150, "staging for new and recomputed rows together", id="staging"),
-        pytest.param(10**9, "arrays", id="arrays"),
+        pytest.param(0, 0, "COPY for new rows, staging for the rest", id="COPY and staging"),
+        pytest.param(0, 10**9, "COPY for new rows, arrays for the rest", id="COPY and arrays"),
+        pytest.param(10**9, 0, "staging for new and recomputed rows together", id="staging"),
+        pytest.param(10**9, 10**9, "arrays", id="arrays"),
     ],
 )
-def test_every_way_in_writes_the_same(common, monkeypatch, limit, way, compressed):
+def test_every_way_in_writes_the_same(common, monkeypatch, copied, limit, way, compressed):
     one, two = new_ticker("A"), new_ticker("B")
     bars = walk(700, start=LONG_AGO if compressed else START)
     bars.adjusted_close[::7] = np.nan
+    monkeypatch.setattr(write, "COPY_FROM", copied)
     monkeypatch.setattr(write, "ARRAY_LIMIT", limit)
     first = put(common, {one: bars.take(slice(100, 600)), two: bars.take(slice(100, 110))})
     if compressed:
@@ -618,8 +620,8 @@ def test_a_second_loader_of_the_same_series_waits_and_sees_the_first(common_ware
         assert (results[0].inserted, results[0].unchanged) == (0, 50)
 
 
-@pytest.mark.parametrize("limit", [0, 10**9], ids=["COPY", "arrays"])
-def test_a_row_written_behind_the_loaders_back(common, ticker, monkeypatch, limit):
+@pytest.mark.parametrize("copied", [0, 10**9], ids=["COPY", "arrays"])
+def test_a_row_written_behind_the_loaders_back(common, ticker, monkeypatch, copied):
     """A bar whose series the ledger does not know: never a half load, never a silent loss."""
     bars = walk(20)
     (stranger,) = times(bars, [7])
@@ -628,8 +630,8 @@ def test_a_row_written_behind_the_loaders_back(common, ticker, monkeypatch, limi
         "values (%s, %s, 1, 1, 1, 1, 1, 0)",
         (ticker, stranger),
     )
-    monkeypatch.setattr(write, "ARRAY_LIMIT", limit)
-    if limit == 0:
+    monkeypatch.setattr(write, "COPY_FROM", copied)
+    if copied == 0:
         with pytest.raises(psycopg.errors.UniqueViolation):
             put(common, {ticker: bars})
         assert query(common, "select close from bars.crypto_data_1d where ticker = %s", ticker) == [(1.0,)]

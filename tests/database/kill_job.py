@@ -1,4 +1,4 @@
-"""What the kill test's child does: two syncs, the second one with restated and new bars."""
+"""What the kill test's child does: a sync, one with restated and new bars, and one of another interval."""
 
 from __future__ import annotations
 
@@ -45,18 +45,17 @@ def _write_bars(directory: Path, interval: str, bars: int, seed: int, *, later: 
 
 
 def work(dsn: str, root: str, tell: Any = None) -> None:
-    """Load both trees, days and minutes, and refresh their rollups; `tell` is sent the name of each step."""
+    """Load the days of both trees and the minutes of one, with their rollups; `tell` is sent each step as it begins."""
     settings = Settings(state_dir=Path(root) / "state", batch_size=2)
-    for tree in ("before", "after"):
-        for interval in ("1d", "1m"):
-            sync(
-                dsn,
-                "crypto",
-                interval,
-                now=NOW,
-                start=utc(2022),
-                source={"name": "csv_tree", "directory": f"{root}/{tree}"},
-                settings=settings,
-                check=False,
-                on_step=lambda step, done, total: tell and tell.send((step, done)),
-            )
+    for tree, interval in (("before", "1d"), ("after", "1d"), ("after", "1m")):
+        sync(
+            dsn,
+            "crypto",
+            interval,
+            now=NOW,
+            start=utc(2022),
+            source={"name": "csv_tree", "directory": f"{root}/{tree}"},
+            settings=settings,
+            check=False,
+            on_step=lambda step, done, total: tell and tell.send((step, done)),
+        )

@@ -387,6 +387,7 @@ def rollup_table(connection, level):
 )
 def test_the_check_finds_a_corrupted_row(common, common_warehouse, level, harm, differing):
     ticker, bars = new_ticker(), walk(90, start=utc(2010, 1, 4))
+    refresh(common_warehouse)  # what other tests left pending
     put(common, {ticker: bars})
     done = [entry for entry in refresh(common_warehouse) if entry.interval is level]
     time = sorted(recomputed(bars, level))[1]

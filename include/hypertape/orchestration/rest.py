@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -57,8 +57,17 @@ class RunState:
         return [state for _, state in mine]
 
 
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """An Airflow backfill and its runs, oldest first."""
+
+    id: int
+    dag_id: str
+    run_ids: tuple[str, ...]
+
+
 class Airflow:
-    """A logged-in client. Raises AirflowFailed when Airflow does not answer, or refuses."""
+    """A logged-in client, closed by `with`. Raises AirflowFailed when Airflow does not answer, or refuses."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         # trust_env: a proxy of the environment must not see requests to this machine.
@@ -67,6 +76,16 @@ class Airflow:
             "access_token"
         ]
         self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. The client cannot be used afterwards."""
+        self._http.close()
 
     def get(self, path: str, **params: Any) -> Any:
         """GET below `/api/v2`; returns the JSON."""
@@ -123,11 +142,10 @@ class Airflow:
         started = sorted(tasks, key=lambda task: (task["start_date"] is None, task["start_date"] or ""))
         return RunState(dag_id, run_id, self.get(where)["state"], tuple(map(_task, started)))
 
-    def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Every run of a DAG as Airflow describes it, oldest first."""
-        found: list[dict[str, Any]] = self.get(f"/dags/{dag_id}/dagRuns", limit=_PAGE, order_by="id")[
-            "dag_runs"
-        ]
+    def runs(self, dag_id: str, **filters: Any) -> list[dict[str, Any]]:
+        """The runs of a DAG as Airflow describes them, oldest first; `filters` are the API's (`run_type`, …)."""
+        answer = self.get(f"/dags/{dag_id}/dagRuns", limit=_PAGE, order_by="id", **filters)
+        found: list[dict[str, Any]] = answer["dag_runs"]
         return found
 
     def wait(
@@ -163,8 +181,12 @@ class Airflow:
         reprocess: str = "completed",
         conf: Mapping[str, Any] | None = None,
         max_active_runs: int = 1,
-    ) -> int:
-        """Create an Airflow backfill and return its id. `reprocess`: none, failed or completed."""
+    ) -> Backfill:
+        """Create an Airflow backfill; a DAG has one at a time.
+
+        It makes a run for every tick of the DAG's schedule in `[start, end]`. `reprocess` says which dates that ran
+        before run again: none, failed or completed.
+        """
         body = {
             "dag_id": dag_id,
             "from_date": start,
@@ -173,17 +195,23 @@ class Airflow:
             "dag_run_conf": dict(conf or {}),
             "max_active_runs": max_active_runs,
         }
-        return int(self._ask("POST", "/api/v2/backfills", json=body)["id"])
+        planned = self._ask("POST", "/api/v2/backfills/dry_run", json=body)["backfills"]
+        dates = sorted(each["logical_date"] for each in planned)
+        made = self._ask("POST", "/api/v2/backfills", json=body)
+        runs = self.runs(dag_id, run_type="backfill", logical_date_gte=dates[0], logical_date_lte=dates[-1])
+        return Backfill(made["id"], dag_id, tuple(run["dag_run_id"] for run in runs))
 
-    def wait_for_backfill(self, dag_id: str, backfill: int, *, seconds: float = 900) -> list[RunState]:
-        """Wait until every run of a backfill ended and return them in order."""
+    def wait_for_backfill(self, backfill: Backfill, *, seconds: float = 900) -> list[RunState]:
+        """Wait until Airflow calls a backfill complete, some time after its last run, and return its runs."""
         deadline = time.monotonic() + seconds
-        while self.get(f"/backfills/{backfill}")["completed_at"] is None:
+        while self.get(f"/backfills/{backfill.id}")["completed_at"] is None:
             if time.monotonic() > deadline:
-                raise AirflowFailed(f"Backfill {backfill} of {dag_id} has not ended after {seconds:.0f} s")
+                raise AirflowFailed(
+                    f"Backfill {backfill.id} of {backfill.dag_id} has not ended after {seconds:.0f} s",
+                    next_step="Open its runs in the Airflow UI, or raise the time given to it.",
+                )
             time.sleep(_POLL_SECONDS)
-        ran = [run["dag_run_id"] for run in self.runs(dag_id) if run.get("backfill_id") == backfill]
-        return [self.run(dag_id, run_id) for run_id in ran]
+        return [self.run(backfill.dag_id, run_id) for run_id in backfill.run_ids]
 
     def log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, attempt: int = 1) -> str:
         """Return the log of a task's try as text."""

@@ -63,6 +63,7 @@ class Standalone:
         self.home = AirflowHome(settings)
         self._server = EmbeddedServer(settings)
         self._overrides = overrides or {}
+        self._supervisor: subprocess.Popen[bytes] | None = None
 
     def up(self, progress: Progress = lambda _: None, *, stop_with: int | None = None) -> Running:
         """Start everything that is not running, wait until it is healthy, and return its address.
@@ -82,6 +83,8 @@ class Standalone:
             if running is None:
                 return False
             self._end(running)
+            if self._supervisor is not None:
+                self._supervisor.wait()
             if running.started_database:
                 self._server.down()
             self.home.forget()
@@ -145,14 +148,15 @@ class Standalone:
     def _supervise(self, environment: Mapping[str, str], stop_with: int | None) -> int:
         command = [sys.executable, "-m", "hypertape.orchestration.supervisor", str(self.home.path)]
         with self.home.log("supervisor").open("w") as output:
-            return subprocess.Popen(
+            self._supervisor = subprocess.Popen(
                 [*command, *([str(stop_with)] if stop_with else [])],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-            ).pid
+            )
+        return self._supervisor.pid
 
     def _wait(self, progress: Progress) -> None:
         deadline, said = time.monotonic() + START_SECONDS, ""
@@ -261,12 +265,12 @@ def _status(standalone: Standalone, asked: argparse.Namespace, say: Say) -> int:
 
 
 def _run(standalone: Standalone, asked: argparse.Namespace, say: Say) -> int:
-    airflow = standalone.client()
-    airflow.wait_for_dags([asked.dag])
-    airflow.pause(asked.dag, paused=False)
-    run_id = airflow.trigger(asked.dag, asked.conf)
-    say(f"{asked.dag}: {run_id}")
-    ended = airflow.wait(asked.dag, run_id, seconds=asked.seconds)
+    with standalone.client() as airflow:
+        airflow.wait_for_dags([asked.dag])
+        airflow.pause(asked.dag, paused=False)
+        run_id = airflow.trigger(asked.dag, asked.conf)
+        say(f"{asked.dag}: {run_id}")
+        ended = airflow.wait(asked.dag, run_id, seconds=asked.seconds)
     for task in ended.tasks:
         say(f"  {task.state or '-':16} {task.seconds or 0:6.1f} s  {task.name}", markup=False)
     say(f"{ended.state}")
@@ -283,9 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--detach", action="store_true", help="return when it is healthy")
     up.set_defaults(verb=_up)
     verbs.add_parser("down", help="stop everything").set_defaults(verb=_down)
-    verbs.add_parser("status", help="say what runs; exit code 1 unless all is healthy").set_defaults(
-        verb=_status
-    )
+    verbs.add_parser("status", help="say what runs; exits 1 unless healthy").set_defaults(verb=_status)
     run = verbs.add_parser("run", help="unpause and trigger a DAG, wait for the run, print its tasks")
     run.add_argument("dag", help="bars_vn_1d")
     run.add_argument("--conf", type=json.loads, default={}, help='the form as JSON: {"source": "sample"}')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypertape.errors import SuspectScale
@@ -108,6 +108,7 @@ def test_which_rows_may_have_to_be_written(column, affected):
     assert np.flatnonzero(merged.affected).tolist() == list(affected)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3 * LOOKBACK), st.sets(st.integers(0, 3 * LOOKBACK - 1), max_size=8))
 def test_affected_is_every_bar_within_the_lookback_of_a_new_one(length, new):
     new = {position for position in new if position < length}
@@ -117,6 +118,7 @@ def test_affected_is_every_bar_within_the_lookback_of_a_new_one(length, new):
     assert np.flatnonzero(merged.affected).tolist() == expected
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.data())
 def test_merging_is_a_dictionary_update(stored_days, incoming_days, data):
     prices = st.sampled_from([1.0, 2.0])

@@ -6,7 +6,7 @@ import itertools
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypertape.model import Interval, Window, utc
@@ -52,6 +52,7 @@ def test_an_instant_in_another_zone_is_the_same_instant():
     )
 
 
+@settings(deadline=None)
 @given(levels, instants, instants)
 def test_buckets_hold_the_span_in_whole_buckets(level, one, other):
     first, last = sorted((one, other))
@@ -70,6 +71,7 @@ windows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(windows)
 def test_joined_windows_cover_the_same_hours(given_windows):
     joined = merge_windows(given_windows)
@@ -77,6 +79,7 @@ def test_joined_windows_cover_the_same_hours(given_windows):
     assert all(a.end < b.start for a, b in itertools.pairwise(joined)), "apart and in order"
 
 
+@settings(deadline=None)
 @given(windows, st.integers(1, 5))
 def test_no_more_windows_than_asked_for_and_none_lost(given_windows, most):
     joined = merge_windows(given_windows, most)

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -62,6 +62,7 @@ def test_times_count_from_2000(instant, since_2000):
 any_floats = arrays.arrays(np.float64, st.integers(0, 40), elements=st.floats(width=64))
 
 
+@settings(deadline=None)
 @given(any_floats)
 def test_floats_come_back_bit_for_bit(values):
     back = load_floats(dump(FloatArray(values)))
@@ -70,6 +71,7 @@ def test_floats_come_back_bit_for_bit(values):
     assert back.flags.writeable
 
 
+@settings(deadline=None)
 @given(arrays.arrays(np.int64, st.integers(0, 40), elements=st.integers(-(2**60), 2**60)))
 def test_times_come_back(values):
     assert load_times(dump(TimeArray(values))).tolist() == values.tolist()

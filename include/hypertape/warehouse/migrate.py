@@ -41,7 +41,10 @@ class Script:
     @property
     def key(self) -> tuple[str, str]:
         """Its key in `schema_migration`: its name, and `vn` or `vn 1d` where it is a template."""
-        return (self.name, " ".join(part for part in (self.market and self.market.code, self.interval) if part))
+        return (
+            self.name,
+            " ".join(part for part in (self.market and self.market.code, self.interval) if part),
+        )
 
     @property
     def label(self) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +11,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import Micros, instant
 from hypertape.model import INDICATOR_COLUMNS, STORED_INDICATOR_COLUMNS, Interval, Market, Window
 from hypertape.queries import query
@@ -24,17 +23,6 @@ Connection = psycopg.Connection[Any]
 
 _DIGEST_ROWS = 200_000
 """Bars fetched at a time while a digest runs, so that memory stays bounded whatever the length of a series."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesDigest:
-    """One line of `hypertape digest`: a series' length, span (UTC) and the sha256 over its canonical bars."""
-
-    ticker: str
-    rows: int
-    first: datetime | None
-    last: datetime | None
-    sha256: str
 
 
 def digests(
@@ -103,30 +91,10 @@ def read_bars(
 def _digest(
     connection: Connection, market: Market, interval: Interval, ticker: str, indicators: bool
 ) -> SeriesDigest:
-    names: tuple[str, ...] = ("open", "high", "low", "close", "volume")
+    names: tuple[str, ...] = CANONICAL_COLUMNS
     if indicators:
         names = (*names, "adjusted_close", *STORED_INDICATOR_COLUMNS)
-    digest, rows, first, last = hashlib.sha256(), 0, None, None
-    for time, columns in _blocks(connection, market, interval, ticker, names):
-        digest.update(canonical(time, columns))
-        rows += len(time)
-        first = instant(int(time[0])) if first is None else first
-        last = instant(int(time[-1]))
-    return SeriesDigest(ticker, rows, first, last, digest.hexdigest())
-
-
-def canonical(time: Micros, columns: Sequence[Any]) -> bytes:
-    """Serialise bars for a digest: per bar the time as little-endian int64, then each column as a double.
-
-    Equal bars give equal bytes: every NaN is the same one, and a negative zero is a zero.
-    """
-    record = np.empty(
-        len(time), np.dtype([("time", "<i8"), *((f"c{i}", "<f8") for i in range(len(columns)))])
-    )
-    record["time"] = time
-    for position, column in enumerate(columns):
-        record[f"c{position}"] = np.where(np.isnan(column), np.nan, column + 0.0)
-    return record.tobytes()
+    return digest_blocks(ticker, _blocks(connection, market, interval, ticker, names))
 
 
 def _blocks(

@@ -21,3 +21,9 @@ def lock_series(
 def lock_name(connection: psycopg.Connection[Any], name: str) -> None:
     """Wait for and take one named lock, such as the rollups of a relation."""
     connection.execute(query("lock_names"), ([name],))
+
+
+def try_lock_name(connection: psycopg.Connection[Any], name: str) -> bool:
+    """Take one named lock unless somebody holds it; False then."""
+    row = connection.execute(query("try_lock_name"), (name,)).fetchone()
+    return row is not None and bool(row[0])

@@ -6,6 +6,7 @@ HypertapeError
 │   ├── RateLimited           the vendor asked us to slow down
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
 └── TerminalError             trying again changes nothing: the retry policy fails at once
     ├── BadInput              an argument, file or cell that cannot be used
@@ -115,6 +116,12 @@ class DatabaseUnreachable(TransientError):
 
 class DatabaseBusy(TransientError):
     """The database could not serve the statement now."""
+
+
+class StoreAway(TransientError):
+    """The store is not there."""
+
+    next_step = "Mount it or free it; what it missed is kept and delivered then."
 
 
 class BatchIncomplete(TransientError):

@@ -20,7 +20,7 @@ import typer
 import hypertape
 from hypertape import errors
 from hypertape.cli import app
-from hypertape.settings import Settings
+from hypertape.settings import Settings, variable_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "include" / "hypertape"
@@ -281,7 +281,7 @@ def test_readme_shows_the_command(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_readme_and_settings_explain_the_variable(field: str) -> None:
-    variable = f"HYPERTAPE_{field}".upper()
+    variable = variable_of(field)
     assert f"| `{variable}` |" in read(ROOT / "README.md")
     assert f"| {variable} |" in read(PACKAGE / "settings.py")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -94,12 +94,20 @@ def _digest(
     names: tuple[str, ...] = CANONICAL_COLUMNS
     if indicators:
         names = (*names, "adjusted_close", *STORED_INDICATOR_COLUMNS)
-    return digest_blocks(ticker, _blocks(connection, market, interval, ticker, names))
+    return digest_blocks(ticker, series_blocks(connection, market, interval, ticker, names))
 
 
-def _blocks(
-    connection: Connection, market: Market, interval: Interval, ticker: str, names: Sequence[str]
+def series_blocks(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    ticker: str,
+    names: Sequence[str],
+    *,
+    start: datetime | None = None,
+    rows: int = _DIGEST_ROWS,
 ) -> Iterator[tuple[Micros, list[Any]]]:
+    """Yield columns of a stored series from `start` on, in time order, at most `rows` bars at a time (NaN for null)."""
     statement = query("series_block").format(
         bars=relation(market, interval),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
@@ -107,15 +115,15 @@ def _blocks(
             sql.SQL("array_agg(coalesce({name}, 'NaN'))").format(name=sql.Identifier(name)) for name in names
         ),
     )
-    after: datetime | str = "-infinity"
+    after: datetime | str = "-infinity" if start is None else start - timedelta(microseconds=1)
     while True:
         with array_cursor(connection) as cursor:
-            row = cursor.execute(statement, (ticker, after, _DIGEST_ROWS)).fetchone()
+            row = cursor.execute(statement, (ticker, after, rows)).fetchone()
         if row is None or row[0] is None:
             return
         order = np.argsort(row[0], kind="stable")
         time = row[0][order]
         yield time, [column[order] for column in row[1:]]
-        if len(time) < _DIGEST_ROWS:
+        if len(time) < rows:
             return
         after = instant(int(time[-1]))

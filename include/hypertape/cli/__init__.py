@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, quality, schema
+from hypertape.cli import bars, db, doctor, mirror, quality, schema
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(mirror.app, name="mirror")
 app.command()(bars.sync)
 app.command()(quality.validate)
 app.command()(quality.report)

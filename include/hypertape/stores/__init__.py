@@ -51,10 +51,14 @@ class SeriesInfo:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some bars of one series in time order (frame.BAR_SCHEMA), and the rows of that stretch that are no bars."""
+    """Some bars of one series in time order (frame.BAR_SCHEMA), and the rows of that stretch that are no bars.
+
+    `duplicates` counts rows that gave way to a later row of the same key.
+    """
 
     bars: pa.Table
     rejects: pa.Table = field(default_factory=empty_rejects)
+    duplicates: int = 0
 
 
 @dataclass(frozen=True, slots=True)

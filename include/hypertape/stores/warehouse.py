@@ -104,9 +104,7 @@ class WarehouseStore:
 
     def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
         """Refresh the rollups over what loads changed, whoever ran them."""
-        return refresh_pending(
-            lambda autocommit: connect(self.dsn, autocommit=autocommit), market, interval
-        )
+        return refresh_pending(lambda autocommit: connect(self.dsn, autocommit=autocommit), market, interval)
 
     def close(self) -> None:
         """Close the connection, if one was opened."""
@@ -152,6 +150,4 @@ def _rows_by_ticker(block: Block) -> dict[str, int]:
 
 
 def _written(results: Iterable[LoadResult]) -> Written:
-    return sum(
-        (Written(r.inserted, r.updated, r.unchanged, r.quarantined) for r in results), start=Written()
-    )
+    return sum((Written(r.inserted, r.updated, r.unchanged, r.quarantined) for r in results), start=Written())

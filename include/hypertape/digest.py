@@ -41,14 +41,31 @@ def canonical(time: Micros, columns: Sequence[Any]) -> bytes:
     return record.tobytes()
 
 
+class RunningDigest:
+    """The digest of a series that comes in blocks, in time order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._rows = 0
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+
+    def add(self, time: Micros, columns: Sequence[Any]) -> None:
+        """Take the next block: a time array (int64 µs) and its columns."""
+        if len(time):
+            self._digest.update(canonical(time, columns))
+            self._rows += len(time)
+            self._first = instant(int(time[0])) if self._first is None else self._first
+            self._last = instant(int(time[-1]))
+
+    def result(self, ticker: str) -> SeriesDigest:
+        """The digest of what was taken so far."""
+        return SeriesDigest(ticker, self._rows, self._first, self._last, self._digest.hexdigest())
+
+
 def digest_blocks(ticker: str, blocks: Iterable[tuple[Micros, Sequence[Any]]]) -> SeriesDigest:
     """Digest a series that comes in blocks, in time order, each a time array (int64 µs) and its columns."""
-    digest, rows, first, last = hashlib.sha256(), 0, None, None
+    running = RunningDigest()
     for time, columns in blocks:
-        if len(time) == 0:
-            continue
-        digest.update(canonical(time, columns))
-        rows += len(time)
-        first = instant(int(time[0])) if first is None else first
-        last = instant(int(time[-1]))
-    return SeriesDigest(ticker, rows, first, last, digest.hexdigest())
+        running.add(time, columns)
+    return running.result(ticker)

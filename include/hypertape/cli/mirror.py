@@ -50,7 +50,7 @@ def add(
         )
         connection.commit()
     console().print(
-        f"{mirror.name} receives {mirror.address}; {mirror.waiting} series to copy.", highlight=False
+        f"{mirror.address} is the mirror {mirror.name}; {mirror.waiting} series to copy.", highlight=False
     )
     if copy:
         _deliver([mirror])

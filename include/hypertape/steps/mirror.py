@@ -9,6 +9,7 @@ from typing import Any
 
 from hypertape.settings import Settings, load_settings
 from hypertape.stores.addresses import Opening
+from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.delivery import Delivered, deliver
 from hypertape.stores.mirrors import Mirror, mirrors
 from hypertape.stores.parity import Parity, parity
@@ -64,4 +65,5 @@ def summary(done: Delivered) -> dict[str, Any]:
 
 
 def _opening(mirror: Mirror, *, now: datetime, settings: Settings) -> Opening:
-    return Opening(mirror.address, settings, now, f"mirror__{mirror.name}")
+    only = mirror.markets[0] if len(mirror.markets) == 1 else None
+    return Opening(mirror.address, settings, now, f"mirror__{mirror.name}", csv=CsvOptions(market=only))

@@ -1,12 +1,15 @@
 """Reading from several stores in order: per ticker, from the first one that has it complete.
 
 A store that lacks a ticker, whose series starts later or ends earlier than another store's, or that knows of fewer bars
-in the same span, gives a *partial* answer; the ticker is then served by the next store. Every answer names its store.
+in the same span, gives a *partial* answer; the ticker is then served by the next store. What a store does not say of a
+series (a CSV file would have to be read for it) shows while it is read: one that starts later is passed over, and where
+it ends too early the next store goes on. Every answer names its store.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,16 +47,28 @@ class Served:
 
 @dataclass(slots=True)
 class Choice:
-    """Who may serve what: per series the stores in the order to try them, and how many of them have it complete.
+    """Who may serve what: per series the stores in the order to try them, and which of them have it complete.
 
-    `failures` holds the errors of the stores that did not answer, by address; `resting` are those that were not asked
-    because their breaker is open. A series in neither is in no store.
+    `reach` is the first and last opening that any store says there is. `failures` holds the errors of the stores that
+    did not answer, by address; `resting` are those that were not asked because their breaker is open. A series that is
+    not a candidate's is in no store that answered.
     """
 
     candidates: dict[Series, list[str]] = field(default_factory=dict)
-    complete: dict[Series, int] = field(default_factory=dict)
+    complete: dict[Series, set[str]] = field(default_factory=dict)
+    reach: dict[Series, tuple[datetime, datetime]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     resting: list[str] = field(default_factory=list)
+
+    def starts_late(self, series: Series, first: datetime, start: datetime | None) -> bool:
+        """True when bars from `start` on that begin at `first` lack some that another store says it has."""
+        reach = self.reach.get(series)
+        return reach is not None and first > reach[0] and (start is None or reach[0] > start)
+
+    def ends(self, series: Series, following: datetime | None) -> bool:
+        """True when no store says that it has bars at or after `following`."""
+        reach = self.reach.get(series)
+        return reach is None or (following is not None and following > reach[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +86,22 @@ class FallbackReader:
     """Reads through several stores in order of preference, each behind a circuit breaker.
 
     `stores` maps each address to a function that opens it; a store is opened when it is first needed and again after
-    it failed. For one thread at a time; breakers may be shared between readers.
+    it failed. For one thread at a time; `breakers` may be shared between readers, and gets those that it lacks.
     """
 
     def __init__(
         self,
         stores: Mapping[str, Callable[[], Store]],
         *,
-        breakers: Mapping[str, Breaker] | None = None,
+        breakers: dict[str, Breaker] | None = None,
         failures: int = 3,
         pause: timedelta = timedelta(seconds=30),
     ) -> None:
         self._openers = dict(stores)
         self._open: dict[str, Store] = {}
-        self.breakers = dict(breakers or {address: Breaker(failures, pause) for address in stores})
+        self.breakers = {} if breakers is None else breakers
+        for address in stores:
+            self.breakers.setdefault(address, Breaker(failures, pause))
 
     def choose(self, selection: Selection, *, now: datetime) -> Choice:
         """Ask every store what it has of the selection and decide who serves each series.
@@ -139,20 +156,42 @@ class FallbackReader:
     def _serve(
         self, series: Series, choice: Choice, start: datetime | None, now: datetime
     ) -> Iterator[Served]:
-        for place, address in enumerate(choice.candidates[series]):
+        """Serve one series from its candidates; `start` moves on with what was served."""
+        answered = False
+        queue = deque(choice.candidates[series])
+        complete = choice.complete[series]
+        while queue:
+            address = queue.popleft()
+            partial = address not in complete
             if not self.breakers[address].allows(now):
                 continue
             try:
-                for block in self._store(address).read(series, start=start):
-                    yield Served(series, address, block, place >= choice.complete[series])
-                    if len(block.bars):
-                        start = instant(int(times_of(block.bars)[-1])) + _NEXT
-                self.breakers[address].succeeded()
-                return
+                for block in self._bars(address, series, start):
+                    times = times_of(block.bars)
+                    if (
+                        not partial
+                        and not answered
+                        and choice.starts_late(series, instant(int(times[0])), start)
+                    ):
+                        complete.discard(address)
+                        queue.append(address)
+                        break
+                    yield Served(series, address, block, partial)
+                    start, answered = instant(int(times[-1])) + _NEXT, True
+                else:
+                    self.breakers[address].succeeded()
+                    answered = True
+                    if partial or choice.ends(series, start):
+                        return
             except _FAILURES as error:
                 self._failed(address, now)
                 choice.failures[address] = str(error)
-        raise _nobody(choice, series)
+        if not answered:
+            raise _nobody(choice, series)
+
+    def _bars(self, address: str, series: Series, start: datetime | None) -> Iterator[Block]:
+        blocks = self._store(address).read(series, start=start)
+        return (block for block in blocks if len(block.bars))
 
     def _store(self, address: str) -> Store:
         if address not in self._open:
@@ -175,7 +214,7 @@ def reader_of(
     now: datetime,
     run_id: str,
     dsn: str | None = None,
-    breakers: Mapping[str, Breaker] | None = None,
+    breakers: dict[str, Breaker] | None = None,
 ) -> FallbackReader:
     """The reader over the stores that the environment names, in its order. `breakers` outlive a reader; share them."""
     openings = [Opening(address, settings, now, run_id, dsn) for address in settings.read_order]
@@ -202,16 +241,18 @@ def _span(info: SeriesInfo, start: datetime | None) -> Span | None:
 def _rank(choice: Choice, series: Series, spans: Mapping[str, Span | None]) -> None:
     """Order the stores of one series: the complete ones as configured, then the others by how much they have.
 
-    A store that does not say what it has is believed to be complete: asking would mean reading it.
+    A store that does not say what it has is believed to be complete until it is read.
     """
     said = [span for span in spans.values() if span is not None]
-    reach = (min((s[0] for s in said), default=None), max((s[1] for s in said), default=None))
+    if said:
+        choice.reach[series] = (min(s[0] for s in said), max(s[1] for s in said))
+    reach = choice.reach.get(series)
     most = max((s[2] for s in said if s[:2] == reach), default=0)
     whole = [a for a, s in spans.items() if s is None or (s[:2] == reach and s[2] in (0, most))]
     rest = [address for address in spans if address not in whole]
     rest.sort(key=lambda address: _reach(spans[address]), reverse=True)
     choice.candidates[series] = whole + rest
-    choice.complete[series] = len(whole)
+    choice.complete[series] = set(whole)
 
 
 def _reach(span: Span | None) -> tuple[datetime, float]:

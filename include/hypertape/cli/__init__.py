@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, mirror, quality, schema
+from hypertape.cli import bars, db, doctor, exchange, mirror, quality, schema
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -30,6 +30,10 @@ app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)
 app.command()(doctor.doctor)
+app.command()(exchange.copy)
+app.command()(exchange.verify)
+app.command()(exchange.export)
+app.command("import")(exchange.import_)
 
 
 def _version(asked: bool) -> None:

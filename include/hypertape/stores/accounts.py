@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hypertape.digest import CANONICAL_COLUMNS, RunningDigest, SeriesDigest
 from hypertape.frame import floats_of, times_of
@@ -17,8 +18,8 @@ from hypertape.model import Series
 from hypertape.quality.gate import gate
 from hypertape.stores import Block, Store
 
-SAMPLES = 5
-"""Refused rows an account shows."""
+SAMPLES = 3
+"""Refused rows of each rule that an account shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,12 @@ class Tally:
     def _take(self, block: Block) -> None:
         columns = [floats_of(block.bars, name) for name in CANONICAL_COLUMNS]
         self._digest.add(times_of(block.bars), columns)
-        self._refused.update(block.rejects["rule"].to_pylist())
-        wanted = SAMPLES - len(self._samples)
-        self._samples += block.rejects.slice(0, wanted).to_pylist() if wanted else []
         self._duplicates += block.duplicates
+        for entry in block.rejects["rule"].value_counts().to_pylist():
+            rule, wanted = entry["values"], max(SAMPLES - self._refused[entry["values"]], 0)
+            some = block.rejects.filter(pc.equal(block.rejects["rule"], rule)).slice(0, wanted)
+            self._samples += some.to_pylist()
+            self._refused[rule] += entry["counts"]
 
 
 def account(store: Store, series: Series, *, start: datetime | None, now: datetime) -> Account:

@@ -219,7 +219,7 @@ def _by_processes(source: Place, target: Place, tasks: list[_Task], workers: int
                 next_step="Run it again: what is copied stays copied.",
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 _stores: tuple[Store, Store] | None = None
@@ -233,7 +233,8 @@ def _open_both(source: Opening, target: Opening) -> None:
 
 def _handle_in_worker(task: _Task) -> SeriesCopy:
     assert _stores is not None
-    return _handle(*_stores, *task)
+    source, target = _stores
+    return _handle(source, target, *task)
 
 
 def _handle(source: Store, target: Store, series: Series, held: bool, job: _Job) -> SeriesCopy:

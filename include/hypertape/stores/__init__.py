@@ -88,7 +88,10 @@ class Store(Protocol):
         ...
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
-        """List the selected series that have bars, sorted by market, interval and ticker."""
+        """List the selected series that have bars, sorted by market, interval and ticker.
+
+        Raises SourceFileMissing when there is nothing at the store's place (a write makes it).
+        """
         ...
 
     def read(

@@ -21,7 +21,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from hypertape.digest import SeriesDigest
-from hypertape.errors import BadInput
+from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.frame import Micros, instant, micros
 from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS, VALUE_COLUMNS, Interval, Market, Series
@@ -80,10 +80,10 @@ class SqliteStore:
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the series, sorted; `rows` counts rows that may turn out to be no bars.
 
-        Raises BadInput when there is no file.
+        Raises SourceFileMissing when there is none of the files.
         """
         if not any(self.path(market).is_file() for market in all_markets()):
-            raise BadInput(
+            raise SourceFileMissing(
                 f"There is no dual-write file at {self.root}",
                 next_step="Name a file, or a directory with vn_data.db, crypto_data.db or us_data.db.",
             )

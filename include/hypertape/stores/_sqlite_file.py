@@ -9,7 +9,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from hypertape.errors import BadInput, DatabaseBusy, DatabaseRefused, DiskFull
+from hypertape.errors import BadInput, DatabaseBusy, DatabaseRefused, DiskFull, SourceFileMissing
 from hypertape.queries import query
 
 BUSY_SECONDS = 10.0
@@ -46,10 +46,10 @@ def read_uri(path: Path) -> str:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write. Text that is no UTF-8 is read with replacement characters.
 
-    Raises BadInput when the file is missing or no SQLite database, and what `translate` raises.
+    Raises SourceFileMissing, BadInput when the file is no SQLite database, and what `translate` raises.
     """
     if not path.is_file():
-        raise BadInput(f"There is no file {path}", next_step="Check the path of the SQLite file.")
+        raise SourceFileMissing(f"There is no file {path}", next_step="Check the path of the SQLite file.")
     with translate(path), closing(_connect(read_uri(path))) as connection:
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute("pragma schema_version").fetchone()

@@ -244,10 +244,16 @@ def _sample(entry: SeriesCopy, rule: str) -> str:
 
 
 def _show_discrepancies(report: CopyReport) -> None:
-    rows = [(found.series, found.what, found.source, found.target) for found in report.discrepancies]
+    rows = [
+        (d.series, d.what, _short(d.what, d.source), _short(d.what, d.target)) for d in report.discrepancies
+    ]
     if rows:
         console().print(table("discrepancies", ("series", "what", "source", "target"), rows[:_SHOWN]))
         _count_rest(rows)
+
+
+def _short(what: str, value: str) -> str:
+    return f"{value[:12]}…" if what == "sha256" else value
 
 
 def _count_rest(rows: Sequence[object]) -> None:
@@ -261,9 +267,11 @@ def _raise_if_failed(failed: Sequence[SeriesCopy]) -> None:
     errors = [entry.error for entry in failed if entry.error]
     if len({error.what for error in errors}) == 1:
         raise errors[0]
-    kind: type[HypertapeError] = (
-        BatchIncomplete if any(isinstance(error, TransientError) for error in errors) else BatchRefused
-    )
+    kind: type[HypertapeError] = BatchRefused
+    if any(isinstance(error, TransientError) for error in errors):
+        kind = BatchIncomplete
+    elif all(isinstance(error, BadInput) for error in errors):
+        kind = BadInput
     raise kind(
         f"{len(failed)} series failed, the first with: {errors[0]}", next_step="Mend them and copy again."
     )

@@ -20,13 +20,13 @@ import pyarrow as pa
 from psycopg import sql
 
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
-from hypertape.errors import BadInput
+from hypertape.errors import BadInput, DatabaseBusy
 from hypertape.frame import Floats, Micros, bar_frame, floats_of, instant, reject_frame, times_of
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
 from hypertape.stores import Block
 from hypertape.stores._sqlite_cells import Fault, number, row_text, shown
-from hypertape.stores._sqlite_file import name, read_uri, reading, text
+from hypertape.stores._sqlite_file import BUSY_SECONDS, name, read_uri, reading, text
 
 Mask = npt.NDArray[np.bool_]
 
@@ -127,6 +127,10 @@ def digest_of(ticker: str, blocks: Iterable[Block]) -> SeriesDigest:
     )
 
 
+_WAIT = sql.SQL("pragma busy_timeout = {}").format(sql.Literal(round(BUSY_SECONDS * 1000)))
+"""ADBC's reader waits for another process like everybody else."""
+
+
 def _batches(series: SeriesQuery, rows: int) -> Iterator[pa.RecordBatch]:
     import adbc_driver_sqlite.dbapi as adbc  # noqa: PLC0415  (10 ms that only a read pays)
 
@@ -136,12 +140,16 @@ def _batches(series: SeriesQuery, rows: int) -> Iterator[pa.RecordBatch]:
             adbc.connect(read_uri(series.path)) as connection,
             connection.cursor(adbc_stmt_kwargs=options) as cursor,
         ):
+            cursor.execute(text(_WAIT))
             cursor.execute(series.statement(), series.parameters)
             with cursor.fetch_record_batch() as reader:
                 yield from (batch for batch in reader if len(batch))
     except adbc.Error as error:
+        reason = str(error).partition("\n")[0]
+        if "database is locked" in reason:
+            raise DatabaseBusy(f"Another process holds {series.path}") from error
         raise BadInput(
-            f"{series.path} cannot be read: {error}",
+            f"{series.path} cannot be read: {reason}",
             next_step="Check that it is an undamaged SQLite file (`pragma integrity_check`).",
         ) from error
 

@@ -26,6 +26,7 @@ from hypertape.frame import instant
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market, Series
 from hypertape.settings import Settings
 from hypertape.steps.mirror import check_parity, deliver_mirrors, deliver_to
+from hypertape.steps.sync import sync
 from hypertape.stores import Block, Written
 from hypertape.stores.delivery import deliver
 from hypertape.stores.mirrors import (
@@ -551,6 +552,17 @@ def test_a_directory_that_is_another_mirrors_is_not_written(warehouse, connectio
     assert "missing or another mirror's" in (hand_over(warehouse, connection).error or "")
     with pytest.raises(StoreAway):
         check_parity(warehouse, mirror, now=NOW, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["with checks", "without checks"])
+def test_a_run_delivers_at_its_end_even_when_a_check_fails(warehouse, connection, place, check) -> None:
+    add(connection, place)
+    settings = Settings(state_dir=place / "state", source="sample")
+    result = sync(warehouse, "us", "1d", now=NOW, settings=settings, check=check)
+    assert result.counts["inserted"] > 0
+    assert notes(connection) == []
+    assert_parity(warehouse, connection, value(connection, "select count(*) from series"))
+    assert not check or result.error is not None, "the sample has a planted bad row"
 
 
 # --- the command line

@@ -27,8 +27,9 @@ def publish(
 ) -> dict[str, Any]:
     """Advance watermarks unless a critical check failed, write the run's report, and return counts and its path.
 
-    Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken for critical checks,
-    BatchRefused when tickers failed.
+    Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. Raises at the
+    very end, when everything that can be done is done: CheckFailed or CheckBroken for critical checks, BatchRefused
+    when tickers failed.
     """
     settings = settings or load_settings()
     head = Head.from_json(plan_head)

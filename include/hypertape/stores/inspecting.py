@@ -210,6 +210,4 @@ def _rejected(store: Store, schema: str) -> list[Problem]:
                 counts[key] += 1
                 if len(samples[key]) < SAMPLES:
                     samples[key].append(f"{reject['ticker']} {series.interval} {reject['value']}")
-    return [
-        Problem(rule, table, n, tuple(samples[rule, table])) for (rule, table), n in sorted(counts.items())
-    ]
+    return [_problem(rule, table, n, samples[rule, table]) for (rule, table), n in sorted(counts.items())]

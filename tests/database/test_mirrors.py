@@ -21,7 +21,7 @@ from lab import CRYPTO, D1, H1, NOW, VN, changed, put, query, tuples_written, va
 from typer.testing import CliRunner
 
 from hypertape.cli import app
-from hypertape.errors import BadInput, HypertapeError, StoreAway
+from hypertape.errors import BadInput, CheckFailed, HypertapeError, StoreAway
 from hypertape.frame import instant
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market, Series
 from hypertape.settings import Settings
@@ -555,14 +555,26 @@ def test_a_directory_that_is_another_mirrors_is_not_written(warehouse, connectio
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["with checks", "without checks"])
-def test_a_run_delivers_at_its_end_even_when_a_check_fails(warehouse, connection, place, check) -> None:
+@pytest.mark.parametrize("fails", [False, True], ids=["all is right", "a critical check failed"])
+def test_a_run_delivers_at_its_end_whatever_its_checks_say(
+    warehouse, connection, place, check, fails
+) -> None:
     add(connection, place)
+    if fails:
+        connection.execute(FAILED_CHECK)
     settings = Settings(state_dir=place / "state", source="sample")
-    result = sync(warehouse, "us", "1d", now=NOW, settings=settings, check=check)
-    assert result.counts["inserted"] > 0
-    assert notes(connection) == []
+    result = sync(warehouse, "us", "1d", now=NOW, settings=settings, check=check, run_id="r")
+    assert isinstance(result.error, CheckFailed) is (check and fails)
+    assert (result.counts["inserted"] > 0, notes(connection)) == (True, [])
     assert_parity(warehouse, connection, value(connection, "select count(*) from series"))
-    assert not check or result.error is not None, "the sample has a planted bad row"
+
+
+FAILED_CHECK = """
+insert into quality_result (
+    run_id, market, interval, suite, expectation, description, severity, status, window_start, window_end, seconds
+)
+values ('r', 'us', '1d', 'by hand', 'by hand', 'by hand', 'critical', 'failed', '2025-01-01', '2025-02-01', 0)
+"""
 
 
 # --- the command line

@@ -21,6 +21,7 @@ HypertapeError
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── DatabaseRefused       wrong password, missing role, missing permission
     ├── DiskFull              the server or the state directory has no room
+    ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
     ├── SchemaMissing         the warehouse has no (or an older) schema
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
@@ -222,6 +223,12 @@ class DiskFull(TerminalError):
     """There is no room left on the disk."""
 
     next_step = "Free room (nothing of the interrupted load was stored), then run it again."
+
+
+class RolledBack(TerminalError):
+    """SQLite is the truth; the warehouse only follows it."""
+
+    next_step = "Cut over again with `hypertape rollback to-warehouse`, or write to SQLite."
 
 
 class SchemaMissing(TerminalError):

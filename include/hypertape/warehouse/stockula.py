@@ -1,4 +1,4 @@
-"""The tables of a Stockula file beside its prices, kept in the warehouse: new and different rows are written, others not."""
+"""The tables of a Stockula file beside its prices, kept in the warehouse: only what is new or differs is written."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def keep_rows(connection: Connection, name: str, rows: Sequence[Mapping[str, Any
     return Kept(inserted, len(written) - inserted, len(rows) - len(written))
 
 
-def _statement(name: str, table: Table) -> sql.Composable:
+def _statement(name: str, table: Table) -> sql.Composed:
     names: dict[str, sql.Composable] = {"table": sql.Identifier(name)}
     if table.value:
         names["value"] = sql.Identifier(table.value)

@@ -1,7 +1,7 @@
 """The ledger of migrations: which files, which units of work, how far each is.
 
-Progress is committed at once and on its own, strictly after the bars it tells of, so a kill at any moment leaves a ledger
-that knows at most too little: what it does not know is copied again, and copying again changes nothing.
+Progress is committed at once and on its own, strictly after the bars it tells of, so a kill at any moment leaves a
+ledger that knows at most too little: what it does not know is copied again, and copying again changes nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A unit's two sides. Digests are over the source's bars that pass the gate, and what the warehouse has for them."""
+    """A unit's two sides. Digests are over the source's bars that pass the gate, and the warehouse's of those times."""
 
     source_rows: int
     target_rows: int
@@ -183,9 +183,7 @@ def advance(connection: Connection, migration_id: int, unit: str, progress: Prog
         )
 
 
-def end(
-    connection: Connection, migration_id: int, unit: str, state: str, error: str | None = None
-) -> None:
+def end(connection: Connection, migration_id: int, unit: str, state: str, error: str | None = None) -> None:
     """End a unit as `done` or `failed`."""
     values = {"migration_id": migration_id, "unit": unit, "state": state, "error": error}
     with translate_errors(connection):

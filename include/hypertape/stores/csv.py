@@ -131,7 +131,8 @@ class CsvStore:
         return base if base.is_dir() or self._has_market_directories() else self.root
 
     def _file(self, market: Market, series: Series) -> CsvFile:
-        found = bar_files(self._base(market) / series.ticker, series.interval)
+        directory = self._base(market) / series.ticker
+        found = bar_files(directory, series.interval) if directory.is_dir() else []
         if not found:
             raise SourceFileMissing(
                 f"{self.address} has no file of {series}", next_step="Check the address and the selection."
@@ -140,7 +141,7 @@ class CsvStore:
 
     def _target(self, market: Market, series: Series) -> Path:
         """The file to write: the existing one of any accepted name, else a new one."""
-        if Path(series.ticker).name != series.ticker:
+        if Path(series.ticker).name != series.ticker or series.ticker == "..":
             raise BadInput(f"{series.ticker!r} is no name of a directory", next_step="Correct the ticker.")
         base = self.root / market.table
         if not self._has_market_directories():

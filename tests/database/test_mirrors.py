@@ -359,7 +359,7 @@ from hypertape.stores.delivery import deliver
 from hypertape.stores.mirrors import find_mirror
 from hypertape.warehouse.connect import connect
 
-dsn, series_before_the_kill = sys.argv[1], int(sys.argv[2])
+dsn, writes_before_the_kill = sys.argv[1], int(sys.argv[2])
 now = datetime.fromisoformat(sys.argv[3])
 
 class Killer:
@@ -368,7 +368,7 @@ class Killer:
     def write(self, *arguments):
         result = self.store.write(*arguments)
         self.written += 1
-        if self.written > series_before_the_kill:
+        if self.written > writes_before_the_kill:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     def close(self):
@@ -382,25 +382,26 @@ with connect(dsn, autocommit=True) as connection:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("series_before_the_kill", [0, 1])
+@pytest.mark.parametrize("writes_before_the_kill", [0, 1])
 def test_a_kill_between_load_and_delivery_or_in_it_loses_nothing(
-    warehouse, connection, place, kind, series_before_the_kill
+    warehouse, connection, place, kind, writes_before_the_kill
 ) -> None:
-    put(connection, {"A": BARS, "B": walk(30, seed=2)})
+    put(connection, {"A": BARS})
+    put(connection, {"B": walk(30, seed=2)}, VN)
     add(connection, place, kind)
     words = [
         sys.executable,
         "-c",
         textwrap.dedent(KILLED_WHILE_DELIVERING),
         warehouse,
-        str(series_before_the_kill),
+        str(writes_before_the_kill),
         NOW.isoformat(),
     ]
     ended = subprocess.run(
         words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    assert len(notes(connection)) == 2 - series_before_the_kill, (
+    assert len(notes(connection)) == 2 - writes_before_the_kill, (
         "what was written and not removed is still noted"
     )
     assert hand_over(warehouse, connection).left == 0

@@ -261,11 +261,19 @@ def written_commands() -> list[str]:
     return sorted({" ".join((span or line).replace("…", " ").split()) for span, line in found})
 
 
+def takes_arguments(command: Any) -> bool:
+    return any(parameter.param_type_name == "argument" for parameter in command.params)
+
+
 @pytest.mark.parametrize("line", written_commands())
 def test_written_command_exists(line: str) -> None:
     words = line.split()
     path = tuple(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    meant = [command for leaf, command in leaves(COMMANDS).items() if leaf[: len(path)] == path]
+    meant = [
+        command
+        for leaf, command in leaves(COMMANDS).items()
+        if leaf[: len(path)] == path or (path[: len(leaf)] == leaf and takes_arguments(command))
+    ]
     assert meant, f"there is no `hypertape {' '.join(path)}`"
     known = {option for command in meant for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= known

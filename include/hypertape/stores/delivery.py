@@ -1,9 +1,9 @@
 """Delivering to mirrors what loads changed, and proving that a mirror holds what the warehouse holds.
 
 What is delivered is the warehouse's present state of the noted range, so order between loads does not matter and
-delivering again changes nothing. One series is one transaction: it holds the lock of mirror and series, reads, writes
-the mirror, and removes the note it has read. A kill at any moment leaves the note; a load that comes in between renews
-it, and it stays.
+delivering again changes nothing. Some series of one relation are one transaction: it holds the lock of mirror and
+series, reads, writes the mirror, and removes the notes it has read. A kill at any moment leaves the notes; a load that
+comes in between renews its note, and that stays.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from hypertape.queries import query
 from hypertape.stores import Block, Store, Written
 from hypertape.stores.mirrors import Mirror, demand_present
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.locks import try_lock_name
+from hypertape.warehouse.locks import try_lock_names
 from hypertape.warehouse.wire import array_cursor
 
 Connection = psycopg.Connection[Any]
 
 _BLOCK_ROWS = 50_000
+_BATCH_SERIES = 25
+"""Series per transaction: opening a SQLite file costs more than writing a few bars."""
+
 _COLUMNS = (*VALUE_COLUMNS, *INDICATOR_COLUMNS)
 _AWAY = (TransientError, OSError, sqlite3.OperationalError)
 """What says that the mirror as a whole cannot be written now, rather than one series."""
@@ -75,8 +78,8 @@ def deliver(
         demand_present(mirror)
         store = open_target()
         try:
-            for series in waiting:
-                _deliver_one(connection, store, mirror, series, done)
+            for batch in _batches(waiting):
+                _deliver_batch(connection, store, mirror, batch, done)
         finally:
             store.close()
     except (HypertapeError, *_AWAY) as error:
@@ -86,41 +89,62 @@ def deliver(
     return done
 
 
-def _deliver_one(
-    connection: Connection, store: Store, mirror: Mirror, series: Series, done: Delivered
+def _batches(waiting: list[Series]) -> Iterator[list[Series]]:
+    """Series of one relation, a few at a time, in the order in which they wait."""
+    relations: dict[tuple[str, Interval], list[Series]] = {}
+    for series in waiting:
+        relations.setdefault((series.market, series.interval), []).append(series)
+    for found in relations.values():
+        yield from (found[at : at + _BATCH_SERIES] for at in range(0, len(found), _BATCH_SERIES))
+
+
+def _deliver_batch(
+    connection: Connection, store: Store, mirror: Mirror, batch: list[Series], done: Delivered
 ) -> None:
+    """Deliver a batch; when one of its series cannot be written, each by itself."""
     try:
-        written = _deliver_series(connection, store, mirror, series)
+        _deliver(connection, store, mirror, batch, done)
     except _AWAY:
         raise
     except (HypertapeError, sqlite3.Error, pa.ArrowException) as error:
-        done.failed[str(series)] = str(error)
-        return
-    if written is None:
-        done.busy += 1
-    else:
-        done.series += 1
-        done.written += written
+        if len(batch) == 1:
+            done.failed[str(batch[0])] = str(error)
+        else:
+            for series in batch:
+                _deliver_batch(connection, store, mirror, [series], done)
 
 
-def _deliver_series(connection: Connection, store: Store, mirror: Mirror, series: Series) -> Written | None:
-    """Bring one series up to date; None when another worker has it in hand."""
-    key = (mirror.name, series.market, series.interval.value, series.ticker)
+def _deliver(
+    connection: Connection, store: Store, mirror: Mirror, batch: list[Series], done: Delivered
+) -> None:
+    market, interval = batch[0].market, batch[0].interval
     with translate_errors(connection), connection.transaction():
-        if not try_lock_name(connection, f"mirror/{mirror.name}/{series}"):
-            return None
-        note = connection.execute(query("mirror_note"), key).fetchone()
-        if note is None:
-            return None
-        note_id, first, last = note
-        blocks = _changed(connection, series, first, last)
-        written = store.write(get_market(series.market), series.interval, blocks)
+        locks = {f"mirror/{mirror.name}/{series}": series.ticker for series in batch}
+        held = [locks[name] for name in try_lock_names(connection, locks)]
+        found = (mirror.name, market, interval.value, held)
+        notes = connection.execute(query("mirror_notes"), found).fetchall()
+        blocks = (
+            block
+            for ticker, _, first, last in notes
+            for block in _changed(connection, Series(market, ticker, interval), first, last)
+        )
+        written = store.write(get_market(market), interval, blocks)
         if written.refused:
             raise BadInput(
-                f"{mirror.address} refused {written.refused} bars of {series}", next_step="See its log."
+                f"{mirror.address} cannot hold {written.refused} bars",
+                next_step="Give it other markets or intervals.",
             )
-        connection.execute(query("mirror_delivered"), (*key, note_id))
-    return written
+        delivered = {
+            "mirror": mirror.name,
+            "market": market,
+            "interval": interval.value,
+            "tickers": [ticker for ticker, *_ in notes],
+            "note_ids": [note_id for _, note_id, *_ in notes],
+        }
+        connection.execute(query("mirror_delivered"), delivered)
+    done.series += len(notes)
+    done.busy += len(batch) - len(held)
+    done.written += written
 
 
 def _changed(connection: Connection, series: Series, first: datetime, last: datetime) -> Iterator[Block]:

@@ -23,7 +23,7 @@ def lock_name(connection: psycopg.Connection[Any], name: str) -> None:
     connection.execute(query("lock_names"), ([name],))
 
 
-def try_lock_name(connection: psycopg.Connection[Any], name: str) -> bool:
-    """Take one named lock unless somebody holds it; False then."""
-    row = connection.execute(query("try_lock_name"), (name,)).fetchone()
-    return row is not None and bool(row[0])
+def try_lock_names(connection: psycopg.Connection[Any], names: Iterable[str]) -> set[str]:
+    """Take the lock of each name that nobody holds, and return those names."""
+    rows = connection.execute(query("try_lock_names"), (list(names),)).fetchall()
+    return {name for (name,) in rows}

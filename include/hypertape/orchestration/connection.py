@@ -30,7 +30,8 @@ def warehouse_dsn(settings: Settings | None = None) -> str:
         return resolve_dsn(settings)
     if kind != "postgres":
         raise BadSetting(
-            f"The Airflow connection {CONNECTION} is of type {kind}", next_step="Make it one of type postgres."
+            f"The Airflow connection {CONNECTION} is of type {kind}",
+            next_step="Make it one of type postgres.",
         )
     return _from_hook()
 

@@ -23,6 +23,13 @@ def share_head(planned: Json) -> list[Json]:
     return batches
 
 
+def share_parts(planned: Json) -> list[Json]:
+    """Leave a plan without its parts for every task of the run (`head`), and return the parts."""
+    parts: list[Json] = planned.pop("parts")
+    get_current_context()["ti"].xcom_push(_HEAD, planned)
+    return parts
+
+
 def head() -> Json:
     """Return the run's plan without its batches.
 
@@ -49,6 +56,17 @@ def demand_all_loaded(published: Json) -> Json:
             next_step="See the red extract and indicators tasks; mend the cause and clear them.",
         )
     return published
+
+
+def demand_all_copied(copied: int) -> int:
+    """Return how many parts were copied, unless it is fewer than were planned. Raises BatchRefused."""
+    planned = len(_pull("return_value"))
+    if copied < planned:
+        raise BatchRefused(
+            f"{planned - copied} of {planned} parts failed and the others are copied",
+            next_step="See the red copy tasks; mend the cause and clear them: what is equal is not written again.",
+        )
+    return copied
 
 
 def _pull(key: str) -> Any:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BadInput, SourceFileMissing
+from hypertape.steps.migration_schemas import DUAL_WRITE, SCHEMAS, STOCKULA
 from hypertape.stores.inspecting import inspect as look
 
-SCHEMAS = ("auto", "dual_write", "stockula")
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _HEADER_BYTES = 100
-_ADDRESS = {"dual_write": "sqlite", "stockula": "stockula"}
+_ADDRESS = {DUAL_WRITE: "sqlite", STOCKULA: "stockula"}
 
 
 def inspect(files: Sequence[str], *, schema: str = "auto") -> dict[str, Any]:

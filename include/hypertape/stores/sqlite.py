@@ -11,6 +11,7 @@ all but the newest of rows with one ticker and time (a table without the documen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -126,7 +127,9 @@ class SqliteStore:
         with reading(self.path(market)) as connection:
             if table not in tables(connection):
                 return
-            rows = connection.execute(text(query("sqlite_dual_series").format(table=name(table)))).fetchall()
+            some = (json.dumps(selection.tickers),) if selection.tickers else ()
+            statement = query("sqlite_dual_some_series" if some else "sqlite_dual_series")
+            rows = connection.execute(text(statement.format(table=name(table))), some).fetchall()
         for ticker, count, first, last in rows:
             series = Series(market, ticker, interval)
             if selection.covers(series):

@@ -38,6 +38,10 @@ def copy(part: Json) -> Json:
     return copy(warehouse_dsn(), part, plan_head=head())
 
 
+documented_copy = copy.override(doc_md=copy.function.__doc__)
+"""A mapped task does not take its function's docstring by itself."""
+
+
 @task(execution_timeout=timedelta(hours=2), pool=ROLLUPS.name, trigger_rule=EVEN_IF_LOADS_FAILED)
 def refresh_rollups(copied: list[Json]) -> Json:
     """Refresh the rollups over exactly what changed; turn the run red if a part failed."""
@@ -60,7 +64,7 @@ def refresh_rollups(copied: list[Json]) -> Json:
 def import_csv() -> None:
     """Wire the import."""
     parts = plan("import")
-    refreshed = refresh_rollups(copy.expand(part=parts))
+    refreshed = refresh_rollups(documented_copy.expand(part=parts))
     parts >> refreshed
 
 
@@ -75,7 +79,7 @@ def import_csv() -> None:
 )
 def export_csv() -> None:
     """Wire the export."""
-    copy.expand(part=plan("export"))
+    documented_copy.expand(part=plan("export"))
 
 
 import_csv()

@@ -85,7 +85,7 @@ def report() -> Json:
 def migrate_sqlite() -> None:
     """Wire the migration."""
     parts = plan(inspect())
-    copied = copy.expand(part=parts)
+    copied = copy.override(doc_md=copy.function.__doc__).expand(part=parts)
     [parts, copied] >> verify() >> refresh_rollups() >> report()
 
 

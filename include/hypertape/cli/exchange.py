@@ -190,10 +190,10 @@ def _transfer(
 
 
 def _refresh(target: Opening, report: CopyReport) -> None:
-    """Bring the rollups up to what was loaded."""
+    """Bring the rollups up to what was loaded, also by a copy that was killed before it came to this."""
     from hypertape.stores.warehouse import WarehouseStore
 
-    touched = sorted({(e.series.market, e.series.interval) for e in report.series if e.status != "equal"})
+    touched = sorted({(entry.series.market, entry.series.interval) for entry in report.series})
     store = target.open()
     assert isinstance(store, WarehouseStore)
     try:

@@ -18,7 +18,7 @@ from hypertape.sources._csv_file import ParsedFile, parse_stream
 from hypertape.sources.csv_tree import scaled
 from hypertape.stores import Block
 
-AT_ONCE = 8 * 2**20
+AT_ONCE = 16 * 2**20
 """Bytes of a file parsed at a time."""
 
 SORTED_AT_ONCE = 500_000

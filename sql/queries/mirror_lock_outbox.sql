@@ -1,2 +1,3 @@
--- purpose: wait until every load that noted nothing for a mirror about to be added is stored, and keep others waiting
+-- purpose: wait until every load that has noted what it changed is stored, and keep others waiting, while notes of a
+--   mirror are written or removed as a whole
 lock table mirror_outbox in share row exclusive mode

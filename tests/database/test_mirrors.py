@@ -317,6 +317,17 @@ def test_a_load_between_reading_and_removing_leaves_its_note(warehouse, connecti
     assert len(double.rows) == 320
 
 
+def test_a_delivery_never_waits_for_a_load(warehouse, connection, place) -> None:
+    put(connection, {"A": BARS, "B": BARS})
+    mirror, double = add(connection, place), Double()
+    with connect(warehouse, autocommit=True) as loading, loading.transaction():
+        put(loading, {"B": changed(BARS, 3, volume=1.0)})
+        done = deliver(connection, mirror, lambda: double, now=NOW)
+        assert (done.series, done.left, done.error) == (2, 1, None)
+        assert notes(connection, "ticker") == [("B",)], "it is being renewed"
+    assert deliver(connection, mirror, lambda: double, now=NOW).left == 0
+
+
 def test_a_series_in_another_workers_hands_is_left_to_it(warehouse, connection, place) -> None:
     put(connection, {"A": BARS, "B": BARS})
     mirror, double = add(connection, place), Double()
@@ -469,6 +480,14 @@ def test_parity_finds_what_is_missing_changed_or_astray(warehouse, connection, p
     }
     assert sides == {"A": (None, 320), "B": (320, 320), "D": (320, None)}
     assert (found.waiting, found.holds) == (1, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parity_of_a_mirror_without_a_file(warehouse, connection, place, kind) -> None:
+    add(connection, place, kind)
+    assert_parity(warehouse, connection, 0)
+    put(connection, {"A": BARS})
+    assert different(warehouse, connection) == [Series("crypto", "A", D1)]
 
 
 # --- switches

@@ -19,7 +19,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from hypertape.errors import BadInput, HypertapeError, TransientError
+from hypertape.errors import BadInput, DatabaseRefused, DiskFull, HypertapeError, TransientError
 from hypertape.frame import ENRICHED_SCHEMA, TIME_TYPE, instant
 from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS, VALUE_COLUMNS, Interval, Series
@@ -37,7 +37,7 @@ _BATCH_SERIES = 25
 """Series per transaction: opening a SQLite file costs more than writing a few bars."""
 
 _COLUMNS = (*VALUE_COLUMNS, *INDICATOR_COLUMNS)
-_AWAY = (TransientError, OSError, sqlite3.OperationalError)
+_AWAY = (TransientError, DiskFull, DatabaseRefused, OSError, sqlite3.OperationalError)
 """What says that the mirror as a whole cannot be written now, rather than one series."""
 
 

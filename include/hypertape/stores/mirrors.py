@@ -117,6 +117,7 @@ def add_mirror(
 def note_everything(connection: Connection, mirror: Mirror) -> None:
     """Note every stored series for the mirror again, as when it was added: it was lost, or put back from a backup."""
     with translate_errors(connection), connection.transaction():
+        connection.execute(query("mirror_lock_outbox"))
         connection.execute(query("mirror_seed"), (mirror.name,))
         _write_mark(mirror)
 

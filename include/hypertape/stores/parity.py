@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from hypertape.digest import SeriesDigest
+from hypertape.errors import SourceFileMissing
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Series
 from hypertape.stores import Store
@@ -55,7 +56,7 @@ def parity(connection: Connection, mirror: Mirror, open_target: Callable[[], Sto
     demand_present(mirror)
     store = open_target()
     try:
-        kept = {info.series for info in store.series(mirror.selection)}
+        kept = _kept(store, mirror)
         differences, compared = [], 0
         for series, ours in _stored(connection, mirror):
             theirs = store.digest(series) if series in kept else None
@@ -67,6 +68,14 @@ def parity(connection: Connection, mirror: Mirror, open_target: Callable[[], Sto
     finally:
         store.close()
     return Parity(mirror.name, compared, tuple(differences), find_mirror(connection, mirror.name).waiting)
+
+
+def _kept(store: Store, mirror: Mirror) -> set[Series]:
+    """The series the mirror has; none while its first file is still to be made."""
+    try:
+        return {info.series for info in store.series(mirror.selection)}
+    except SourceFileMissing:
+        return set()
 
 
 def _stored(connection: Connection, mirror: Mirror) -> Iterator[tuple[Series, SeriesDigest]]:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from hypertape.frame import BAR_SCHEMA, TIME_TYPE, Bars, Floats, Micros
+from hypertape.frame import BAR_SCHEMA, Bars, Floats, Micros
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.indicators.changes import change
 from hypertape.indicators.scores import score
@@ -50,6 +50,8 @@ _DECIMALS = {
     "total_money_changed": 0,
 }
 _WHOLE = 2.0**53
+_SECOND = 1_000_000
+_DAY = 86_400 * _SECOND
 
 assert BAR_SCHEMA.names[:2] == list(CELLS[:2])
 
@@ -146,7 +148,16 @@ def _shifted(values: Floats) -> Floats:
 
 
 def _rounded(values: Floats, decimals: int) -> Floats:
-    return np.array([float(f"{value:.{decimals}f}") for value in values.tolist()], np.float64)
+    """The doubles that the texts with so many decimals read back as."""
+    unit = 10.0**decimals
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = values * unit
+        whole = np.rint(scaled)
+        near_half = ~(np.abs(np.abs(scaled - whole) - 0.5) > 1e-3)
+    result = whole / unit
+    exact = near_half | ~(np.abs(scaled) < _WHOLE / 2**20)  # there the product may have crossed the half
+    result[exact] = [float(f"{value:.{decimals}f}") for value in values[exact].tolist()]
+    return result
 
 
 def _fixed(values: Floats, decimals: int) -> pa.Array:
@@ -160,8 +171,9 @@ def _shortest(values: Floats) -> pa.Array:
 
 
 def _time_cells(time: Micros, interval: Interval) -> pa.Array:
-    instants = pa.array(time).cast(pa.timestamp("us")).cast(TIME_TYPE)
-    if interval is Interval.D1 and bool((time % 86_400_000_000 == 0).all()):
+    instants = pa.array(time).cast(pa.timestamp("us"))
+    if interval is Interval.D1 and bool((time % _DAY == 0).all()):
         return instants.cast(pa.date32())
-    whole = bool((time % 1_000_000 == 0).all())
-    return pc.strftime(instants.cast(pa.timestamp("s", "UTC")) if whole else instants, "%Y-%m-%dT%H:%M:%S")
+    if bool((time % _SECOND == 0).all()):
+        instants = instants.cast(pa.timestamp("s"))
+    return pc.utf8_replace_slice(instants.cast(pa.string()), 10, 11, "T")

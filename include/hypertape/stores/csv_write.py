@@ -54,13 +54,13 @@ def _write(partial: Path, file: CsvFile, blocks: Iterable[Block], format: CsvFor
     writer = Writer(file.series.ticker, file.series.interval, format, file.scale)
     with partial.open("wb") as out:
         out.write(HEADER)
-        for bars in _merged(_stored(file), _incoming(blocks, writer, tally), tally):
-            out.write(writer.lines(writer.settle(bars)))
+        for bars in _merged(_stored(file, writer), _incoming(blocks, writer, tally), tally):
+            out.write(writer.lines(bars))
         out.flush()
         os.fsync(out.fileno())
 
 
-def _stored(file: CsvFile) -> Iterator[Bars]:
+def _stored(file: CsvFile, writer: Writer) -> Iterator[Bars]:
     """The bars of the existing file. Raises BadInput when it has rows that would be lost by writing it anew."""
     if not file.path.is_file():
         return
@@ -72,7 +72,7 @@ def _stored(file: CsvFile) -> Iterator[Bars]:
                 "lose them",
                 next_step="Mend the file, or move it away.",
             )
-        yield _bars(block.bars)
+        yield writer.settle(_bars(block.bars))
 
 
 def _incoming(blocks: Iterable[Block], writer: Writer, tally: _Tally) -> Iterator[Bars]:

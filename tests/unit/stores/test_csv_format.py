@@ -176,6 +176,19 @@ def test_a_quotient_multiplied_is_the_decimal_again(whole, decimals):
     assert float(quotient(value, 1000.0)[0]) == float(f"{whole}e-{decimals + 3}")
 
 
+@settings(deadline=None)
+@given(
+    st.one_of(
+        st.floats(1e-9, 1e16),
+        st.integers(0, 10**7).map(lambda n: n / 8),
+        st.integers(0, 10**7).map(lambda n: n / 1000),
+    )
+)
+def test_a_legacy_price_is_the_text_read_back(value):
+    writer = Writer("T", D1, CsvFormat.LEGACY)
+    assert writer.settle(bars_of([value])).close[0] == float(f"{value:.2f}")
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.floats(1e-18, 1e18), st.sampled_from([Interval.D1, Interval.M1]))
 def test_every_double_survives_the_lossless_text(value, interval):

@@ -45,6 +45,18 @@ def number(cell: object) -> float | None:
     return None
 
 
+def from_literal(literal: bytes) -> int | float | str | bytes | None:
+    """The cell behind what SQLite's quote() wrote. Text that is no UTF-8 is read with replacement characters."""
+    if literal == b"NULL":
+        return None
+    if literal.startswith(b"X'"):
+        return bytes.fromhex(literal[2:-1].decode())
+    if literal.startswith(b"'"):
+        return literal[1:-1].replace(b"''", b"'").decode("utf-8", "replace")
+    digits = literal.lstrip(b"+-")
+    return int(literal) if digits.isdigit() else float(literal)
+
+
 def loses_precision(cell: object) -> bool:
     """True when a double cannot say what the cell says: an integer beyond 2^53, a decimal with too many digits."""
     value = number(cell)

@@ -36,9 +36,10 @@ def read_uri(path: Path) -> str:
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
             connection.execute("pragma schema_version").fetchone()
-    except sqlite3.OperationalError:
-        if path.exists() and not Path(f"{path}-wal").exists():
-            return uri + "&immutable=1"
+    except sqlite3.OperationalError as error:
+        cannot_open = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if cannot_open and path.exists() and not Path(f"{path}-wal").exists():
+            return uri + "&immutable=1"  # never for a lock: it would be read past
     return uri
 
 

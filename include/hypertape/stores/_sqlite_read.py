@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_manager
+import adbc_driver_sqlite
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -25,12 +29,17 @@ from hypertape.frame import Floats, Micros, bar_frame, floats_of, instant, rejec
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
 from hypertape.stores import Block
-from hypertape.stores._sqlite_cells import Fault, number, row_text, shown
-from hypertape.stores._sqlite_file import BUSY_SECONDS, name, read_uri, reading, text
+from hypertape.stores._sqlite_cells import Fault, from_literal, number, row_text, shown
+from hypertape.stores._sqlite_file import BUSY_SECONDS, name, read_uri, text
 
 Mask = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.int64]
+Stored = Callable[[Ids], Iterable[tuple[int, dict[str, Any]]]]
+"""Gives whole rows by their row ids."""
 
 _RAW_ROWS = 5_000
+_CASTS = {0: pa.int64()}
+"""Of raw rows: the row id is a number, the literals are bytes, for not all text is UTF-8."""
 _ABSENT = sql.SQL("-9e999")
 """How an adjusted close that is not there reaches us."""
 
@@ -106,14 +115,16 @@ def read_blocks(series: SeriesQuery, *, start: int | None, rows: int) -> Iterato
     held = _no_rows()
     newest: int | None = None
     faults: list[tuple[Any, ...]] = []
-    for batch, is_last in _with_end(_batches(series, max(rows - 1, 1))):
-        found, refused = _convert(series, batch)
-        ready, refused_same = _settle(series, _join(held, found), newest)
-        faults += refused + refused_same
-        if not is_last:
-            ready, held = ready.take(slice(0, -1)), ready.take(slice(-1, None))
-        yield from _blocks(series, ready, faults, start, rows)
-        newest, faults = int(ready.time[-1]) if len(ready) else newest, []
+    with _opened(series.path) as connection:
+        stored = partial(_stored, connection, series)
+        for batch, is_last in _with_end(_batches(connection, series, max(rows - 1, 1))):
+            found, refused = _convert(series, batch, stored)
+            ready, refused_same = _settle(series, _join(held, found), newest, stored)
+            faults += refused + refused_same
+            if not is_last:
+                ready, held = ready.take(slice(0, -1)), ready.take(slice(-1, None))
+            yield from _blocks(series, ready, faults, start, rows)
+            newest, faults = int(ready.time[-1]) if len(ready) else newest, []
 
 
 def digest_of(ticker: str, blocks: Iterable[Block]) -> SeriesDigest:
@@ -131,27 +142,49 @@ _WAIT = sql.SQL("pragma busy_timeout = {}").format(sql.Literal(round(BUSY_SECOND
 """ADBC's reader waits for another process like everybody else."""
 
 
-def _batches(series: SeriesQuery, rows: int) -> Iterator[pa.RecordBatch]:
-    import adbc_driver_sqlite.dbapi as adbc  # noqa: PLC0415  (10 ms that only a read pays)
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """One ADBC connection for all that a read needs.
 
-    options = {"adbc.sqlite.query.batch_rows": rows}
+    Not through ADBC's dbapi, which imports pandas, and nothing of the read through sqlite3: both bring a SQLite of
+    their own, locks belong to the process, and when one of them closes the file the other has lost its lock.
+    """
     try:
         with (
-            adbc.connect(read_uri(series.path)) as connection,
-            connection.cursor(adbc_stmt_kwargs=options) as cursor,
+            adbc_driver_sqlite.connect(read_uri(path)) as database,
+            adbc_driver_manager.AdbcConnection(database) as connection,
         ):
-            cursor.execute(text(_WAIT))
-            cursor.execute(series.statement(), series.parameters)
-            with cursor.fetch_record_batch() as reader:
-                yield from (batch for batch in reader if len(batch))
-    except adbc.Error as error:
+            for _ in _stream(connection, text(_WAIT), (), 1):
+                pass
+            yield connection
+    except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         if "database is locked" in reason:
-            raise DatabaseBusy(f"Another process holds {series.path}") from error
+            raise DatabaseBusy(f"Another process holds {path}") from error
         raise BadInput(
-            f"{series.path} cannot be read: {reason}",
+            f"{path} cannot be read: {reason}",
             next_step="Check that it is an undamaged SQLite file (`pragma integrity_check`).",
         ) from error
+
+
+def _stream(
+    connection: Any, statement: str, parameters: tuple[object, ...], rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Run a statement and yield what it gives in batches of `rows`."""
+    with adbc_driver_manager.AdbcStatement(connection) as prepared:
+        prepared.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+        prepared.set_sql_query(statement)
+        if parameters:
+            prepared.prepare()
+            cells = [pa.array([parameter]) for parameter in parameters]
+            schema, data = pa.record_batch(cells, names=list(map(str, range(len(cells))))).__arrow_c_array__()
+            prepared.bind(data, schema)
+        with pa.RecordBatchReader.from_stream(prepared.execute_query()[0]) as reader:
+            yield from (batch for batch in reader if len(batch))
+
+
+def _batches(connection: Any, series: SeriesQuery, rows: int) -> Iterator[pa.RecordBatch]:
+    return _stream(connection, series.statement(), series.parameters, rows)
 
 
 def _with_end(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, bool]]:
@@ -163,7 +196,9 @@ def _with_end(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatc
         waiting = following
 
 
-def _convert(series: SeriesQuery, batch: pa.RecordBatch) -> tuple[Rows, list[tuple[Any, ...]]]:
+def _convert(
+    series: SeriesQuery, batch: pa.RecordBatch, stored: Stored
+) -> tuple[Rows, list[tuple[Any, ...]]]:
     ids = batch.column(0).to_numpy()
     time, good = series.times(batch.column(1))
     values = np.array([batch.column(2 + at).to_numpy() for at in range(len(VALUE_COLUMNS))])
@@ -172,15 +207,17 @@ def _convert(series: SeriesQuery, batch: pa.RecordBatch) -> tuple[Rows, list[tup
     marked = ~good | ~np.isfinite(values[:-1]).all(axis=0) | np.isinf(adjusted)
     if not marked.any():
         return Rows(ids, time, values), []
-    mended, refused = _judge_all(series, ids[marked])
+    mended, refused = _judge_all(series, stored(ids[marked]))
     return _join(Rows(ids, time, values).take(~marked), mended), refused
 
 
-def _judge_all(series: SeriesQuery, ids: npt.NDArray[np.int64]) -> tuple[Rows, list[tuple[Any, ...]]]:
-    """Read rows as they are stored and judge each: mended rows, and rejects. A row deleted meanwhile is neither."""
+def _judge_all(
+    series: SeriesQuery, found_rows: Iterable[tuple[int, dict[str, Any]]]
+) -> tuple[Rows, list[tuple[Any, ...]]]:
+    """Judge rows as they are stored, each by itself: mended rows, and rejects."""
     good: list[tuple[int, int, list[float]]] = []
     refused: list[tuple[Any, ...]] = []
-    for row_id, row in _stored(series, ids):
+    for row_id, row in found_rows:
         verdict = _judge(series, row)
         if isinstance(verdict, Fault):
             refused.append(_reject(series, row, verdict))
@@ -192,15 +229,23 @@ def _judge_all(series: SeriesQuery, ids: npt.NDArray[np.int64]) -> tuple[Rows, l
     return Rows(np.array(found, np.int64), np.array(times, np.int64), np.array(values).T), refused
 
 
-def _stored(series: SeriesQuery, ids: npt.NDArray[np.int64]) -> Iterator[tuple[int, dict[str, Any]]]:
-    statement = text(query("sqlite_raw_rows").format(table=name(series.table)))
-    with reading(series.path) as connection:
-        for first in range(0, len(ids), _RAW_ROWS):
-            chunk = json.dumps(ids[first : first + _RAW_ROWS].tolist())
-            cursor = connection.execute(statement, (chunk,))
-            names = [column[0] for column in cursor.description][1:]
-            for row_id, *cells in cursor:
-                yield row_id, dict(zip(names, cells, strict=True))
+def _stored(connection: Any, series: SeriesQuery, ids: Ids) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield rows with all their columns. A row that was deleted meanwhile is not there."""
+    names = [
+        b.column(0).to_pylist()
+        for b in _stream(connection, text(query("sqlite_columns")), (series.table,), 999)
+    ]
+    columns = [column for part in names for column in part]
+    cells = sql.SQL(", ").join(sql.SQL("quote({})").format(name(column)) for column in columns)
+    statement = text(query("sqlite_raw_rows").format(table=name(series.table), cells=cells))
+    for first in range(0, len(ids), _RAW_ROWS):
+        chunk = json.dumps(ids[first : first + _RAW_ROWS].tolist())
+        for batch in _stream(connection, statement, (chunk,), _RAW_ROWS):
+            row_ids, *quoted = (
+                column.cast(_CASTS.get(at, pa.binary())).to_pylist() for at, column in enumerate(batch)
+            )
+            for row_id, *literals in zip(row_ids, *quoted, strict=True):
+                yield row_id, dict(zip(columns, map(from_literal, literals), strict=True))
 
 
 def _judge(series: SeriesQuery, row: Mapping[str, Any]) -> tuple[int, list[float]] | Fault:
@@ -229,7 +274,9 @@ def _reject(series: SeriesQuery, row: Mapping[str, Any], fault: Fault) -> tuple[
     return shown(series.ticker), moment, fault.rule, fault.value, row_text(row)
 
 
-def _settle(series: SeriesQuery, rows: Rows, newest: int | None) -> tuple[Rows, list[tuple[Any, ...]]]:
+def _settle(
+    series: SeriesQuery, rows: Rows, newest: int | None, stored: Stored
+) -> tuple[Rows, list[tuple[Any, ...]]]:
     """Sort rows by time; of rows with one time the highest row id stays, as does what was yielded before."""
     if len(rows) == 0 or (
         np.all(rows.time[1:] > rows.time[:-1]) and (newest is None or rows.time[0] > newest)
@@ -247,7 +294,7 @@ def _settle(series: SeriesQuery, rows: Rows, newest: int | None) -> tuple[Rows, 
             row,
             Fault(series.same_time_rule, f"{series.time_column}={shown(row[series.time_column])}"),
         )
-        for _, row in _stored(series, rows.ids[beaten])
+        for _, row in stored(rows.ids[beaten])
     ]
     return rows.take(~beaten), refused
 

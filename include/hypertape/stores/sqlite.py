@@ -55,7 +55,7 @@ def build(place: str, opening: Opening) -> SqliteStore:
 
 
 class SqliteStore:
-    """The bars of one directory or file. Safe to use from several threads: each call opens the file anew.
+    """The bars of one directory or file; for one thread of a process (`_sqlite_read` says why).
 
     `now` (UTC) is what created_at and updated_at say. `files` overrides a directory's file of a market.
     """

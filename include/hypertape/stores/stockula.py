@@ -68,7 +68,7 @@ def build(place: str, opening: Opening) -> StockulaStore:
 
 
 class StockulaStore:
-    """The bars of one Stockula file. Safe to use from several threads: each read opens the file anew.
+    """The bars of one Stockula file; for one thread of a process (`_sqlite_read` says why).
 
     Raises BadInput when the file is missing or has no price_history as Stockula writes it.
     """

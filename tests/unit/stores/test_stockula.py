@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from psycopg import sql
 
-from hypertape.errors import BadInput, SourceFileMissing
+from hypertape.errors import BadInput, DatabaseBusy, SourceFileMissing
 from hypertape.frame import BAR_SCHEMA
 from hypertape.markets import get_market
 from hypertape.model import Interval, Series, utc
-from hypertape.stores import Selection
+from hypertape.stores import Selection, _sqlite_file, _sqlite_read
 from hypertape.stores.stockula import StockulaStore
 from stockula_files import bar, stockula_file, troubled_file
 
@@ -246,3 +251,80 @@ def test_the_real_file(shared_data: Path, tmp_path: Path) -> None:
     (spy,) = (info.series for info in infos if info.series.ticker == "SPY")
     read_closes = [close for block in store.read(spy) for close in block.bars["close"].to_pylist()]
     assert read_closes == [close for (close,) in closes]
+
+
+HOLD = """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute("begin exclusive")
+print("held", flush=True)
+sys.stdin.readline()
+held.execute("rollback")
+"""
+
+
+@contextmanager
+def held_by_another_process(path: Path) -> Iterator[Callable[[], None]]:
+    """An exclusive lock; locks belong to processes. The function that is yielded lets go."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        def let_go() -> None:
+            assert holder.stdin is not None
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+
+        yield let_go
+        holder.stdin.close()
+
+
+def a_query(path: Path) -> _sqlite_read.SeriesQuery:
+    return StockulaStore(path)._query(AAPL, None)
+
+
+def test_a_file_that_stays_locked_is_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stockula_file(tmp_path / "f.db", [bar("AAPL", "2024-01-02")])
+    store, query = StockulaStore(path), a_query(path)
+    monkeypatch.setattr(_sqlite_file, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(_sqlite_read, "_WAIT", sql.SQL("pragma busy_timeout = 50"))
+    with held_by_another_process(path):
+        with pytest.raises(DatabaseBusy, match="Another process holds"):
+            list(store.read(AAPL))
+        with pytest.raises(DatabaseBusy, match="Another process holds"):
+            list(_sqlite_read.read_blocks(query, start=None, rows=10))
+
+
+def test_a_reader_waits_for_a_writer_that_is_about_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stockula_file(tmp_path / "f.db", [bar("AAPL", "2024-01-02")])
+    query = a_query(path)
+    monkeypatch.setattr(_sqlite_file, "BUSY_SECONDS", 0.01)  # only Arrow's reader has time to wait
+    with held_by_another_process(path) as let_go:
+        release = Timer(0.5, let_go)
+        release.start()
+        assert [len(block.bars) for block in _sqlite_read.read_blocks(query, start=None, rows=10)] == [1]
+        release.join()
+
+
+def test_looking_at_single_rows_keeps_the_lock(tmp_path: Path) -> None:
+    """A writer that comes in the middle of a read waits, also when rows were judged one by one on the way."""
+    prices = [bar("AAPL", f"2024-01-{day:02d}", None if day == 1 else 10.0) for day in range(1, 29)]
+    path = stockula_file(tmp_path / "f.db", prices)
+    blocks = StockulaStore(path).read(AAPL, rows=5)
+    first = next(blocks)
+    assert len(first.rejects) == 1
+    command = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=0.05); c.execute('delete from price_history'); "
+        "c.commit()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "database is locked" in done.stderr
+    assert len(first.bars) + sum(len(block.bars) for block in blocks) == 27

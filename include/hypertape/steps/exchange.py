@@ -78,7 +78,8 @@ def copy(
     )  # fmt: skip
     _raise_for(report)
     written = report.written
-    touched = {(e.series.market, e.series.interval.value) for e in report.series if e.status == "copied"}
+    # also what was equal: an attempt that was killed may have loaded it and not come to the rollups
+    touched = {(entry.series.market, entry.series.interval.value) for entry in report.series}
     return {
         "series": len(report.series),
         "equal": sum(entry.status == "equal" for entry in report.series),

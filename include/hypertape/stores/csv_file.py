@@ -21,7 +21,7 @@ from hypertape.stores import Block
 AT_ONCE = 16 * 2**20
 """Bytes of a file parsed at a time."""
 
-SORTED_AT_ONCE = 500_000
+SORTED_AT_ONCE = 250_000
 """Rows of a file in disorder that are held and sorted at a time: it is read once for every so many."""
 
 

@@ -13,7 +13,7 @@ from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import exchange_wishes, export_form, import_form
-from hypertape.orchestration.labels import BATCH_LABEL
+from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.passing import Json, demand_all_copied, head, share_parts
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
@@ -30,7 +30,7 @@ def plan(direction: str) -> list[Json]:
     return share_parts(plan(warehouse_dsn(), direction, now=datetime.now(UTC), **wishes))
 
 
-@task(execution_timeout=timedelta(hours=6), map_index_template=BATCH_LABEL)
+@task(execution_timeout=timedelta(hours=6), map_index_template=PART_LABEL)
 def copy(part: Json) -> Json:
     """Copy the series of a part that are not equal on both sides, and compare them."""
     from hypertape.steps.exchange import copy

@@ -13,7 +13,7 @@ from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import migration_form, migration_wishes
-from hypertape.orchestration.labels import BATCH_LABEL
+from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.passing import Json, head, share_parts
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
@@ -39,7 +39,7 @@ def plan(inspected: Json) -> list[Json]:
     return share_parts(plan(warehouse_dsn(), inspected, now=datetime.now(UTC), **wishes))
 
 
-@task(execution_timeout=timedelta(hours=12), map_index_template=BATCH_LABEL)
+@task(execution_timeout=timedelta(hours=12), map_index_template=PART_LABEL)
 def copy(part: Json) -> Json:
     """Copy what is open of a part; fail after the work if a unit failed."""
     from hypertape.steps.migrate import copy

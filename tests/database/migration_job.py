@@ -21,7 +21,7 @@ if __name__ == "__main__":
     planned = plan(dsn, inspect([file]), run_id=run_id, now=utc(2026, 1, 1), settings=settings)
     print("planned", flush=True)
     if workers == "1":
-        copy(dsn, planned, settings=settings, rows=7)
+        copy(dsn, planned, settings=settings, rows=5)
     else:
         copy_together(dsn, planned, workers=int(workers), settings=settings)
     print("copied", flush=True)

@@ -263,40 +263,48 @@ def test_files_that_cannot_be_migrated_are_refused_before_anything_happens(
 def test_killed_at_any_moment_and_started_again_it_ends_as_if_it_never_was(
     warehouse: str, tmp_path: Path
 ) -> None:
-    file = dual_write_file(tmp_path, tickers=12, bars=90)
+    file = dual_write_file(tmp_path, tickers=12, bars=120, market="crypto")
     moments = random.Random(20)
-    killed = [
-        killed_run(warehouse, tmp_path, file, moments, workers=2 if number % 7 == 3 else 1)
-        for number in range(ROUNDS)
-    ]
-    assert killed.count(True) >= ROUNDS // 2, "the migration must be long enough to be killed in"
+    copied = [0]
+    for number in range(ROUNDS):
+        kill_a_run(warehouse, tmp_path, file, moments, workers=2 if number % 7 == 3 else 1)
+        copied.append(rows_copied(warehouse))
+    assert copied == sorted(copied)
+    assert len(set(copied)) > ROUNDS // 2, "most kills must hit a migration that copies"
+    assert copied[-1] < 24 * 120, "the migration must be long enough to be killed in"
     done = run(warehouse, tmp_path, file, run_id="last")
     assert done["resumed"]
-    assert in_warehouse(warehouse, ("vn", D1), ("vn", H1)) == in_file(f"sqlite:{file}")
+    assert in_warehouse(warehouse, ("crypto", D1), ("crypto", H1)) == in_file(f"sqlite:{file}")
     assert done["equal"] == done["units"] == 24
     assert done["rows_extra"] == done["refused"] == 0
-    assert done["rows_read"] == done["inserted"] + done["unchanged"] == 24 * 90
-    (revisions,) = ask(warehouse, "select count(*) from bar_revision")
-    assert revisions == (0,)  # nothing was ever stored with other values
+    assert done["rows_read"] == done["inserted"] + done["unchanged"] == 24 * 120
+    assert ask(warehouse, "select count(*) from bar_revision") == [
+        (0,)
+    ]  # nothing was ever stored with other values
 
 
-def killed_run(dsn: str, state: Path, file: Path, moments: random.Random, workers: int) -> bool:
-    """Start the migration, kill it at a random moment; True when it was still under way."""
+def kill_a_run(dsn: str, state: Path, file: Path, moments: random.Random, workers: int) -> None:
+    """Start the migration and kill it: one time in five while it starts or plans, else while it copies."""
     arguments = [str(state), str(file), f"run{moments.random()}", str(workers)]
+    before = rows_copied(dsn)
     job = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("migration_job.py")), dsn, *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )
     assert job.stdout is not None
-    for _ in range(moments.choice((1, 2, 2, 2, 2))):  # while it plans, or while it copies
-        job.stdout.readline()
-    time.sleep(moments.uniform(0.0, 0.25))
-    alive = job.poll() is None
+    job.stdout.readline()
+    if moments.random() < 0.8:
+        while job.poll() is None and rows_copied(dsn) == before:
+            time.sleep(0.01)
+    time.sleep(moments.uniform(0.0, 0.2))
     job.send_signal(signal.SIGKILL)
     job.wait()
     job.stdout.close()
-    return alive
+
+
+def rows_copied(dsn: str) -> int:
+    return int(ask(dsn, "select coalesce(sum(rows_read), 0) from migration_unit")[0][0])
 
 
 def stored(dsn: str) -> Any:

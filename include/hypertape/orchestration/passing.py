@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 _PLAN = "plan"
 _HEAD = "head"
+_NO_PART = -1
+_NOTHING = "nothing to copy"
 
 
 def share_head(planned: Json) -> list[Json]:
@@ -24,10 +26,13 @@ def share_head(planned: Json) -> list[Json]:
 
 
 def share_parts(planned: Json) -> list[Json]:
-    """Leave a plan without its parts for every task of the run (`head`), and return the parts."""
+    """Leave a plan without its parts for every task of the run (`head`), and return the parts.
+
+    A plan without parts gets an empty one: a mapped task over nothing is skipped, and so would be all that follows.
+    """
     parts: list[Json] = planned.pop("parts")
     get_current_context()["ti"].xcom_push(_HEAD, planned)
-    return parts
+    return parts or [{**planned, "part": _NO_PART, "tickers": [_NOTHING]}]
 
 
 def head() -> Json:

@@ -40,7 +40,10 @@ def test_out_and_in_again_is_the_same_and_writes_nothing(
         "AAA/1D.csv", "BBB/1D.csv", "CCC/1D.csv",
     ]  # fmt: skip
     (*_, same) = move(warehouse, "import", tmp_path, market="vn", workers=2)
-    assert (same["equal"], same["inserted"], same["buckets"]) == (3, 0, 0)
+    assert (same["equal"], same["inserted"]) == (3, 0)
+    assert same["buckets"] > 0  # nobody had refreshed the rollups of what was loaded before
+    (*_, again) = move(warehouse, "import", tmp_path, market="vn", workers=2)
+    assert (again["equal"], again["inserted"], again["buckets"]) == (3, 0, 0)
     with new_warehouse() as other:
         (*_, fresh) = move(other, "import", tmp_path, market="vn", workers=2)
         assert (fresh["inserted"], fresh["differing"]) == (90, 0)

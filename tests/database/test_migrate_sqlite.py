@@ -28,7 +28,8 @@ from migration_lab import (
 )
 
 from hypertape.errors import BadInput, BatchRefused, CheckFailed
-from hypertape.steps.migrate import inspect, plan
+from hypertape.settings import Settings
+from hypertape.steps.migrate import copy, inspect, plan, report, verify
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.warehouse.connect import connect
 
@@ -52,10 +53,10 @@ def test_the_real_stockula_file_arrives_bit_for_bit(
     assert done["rows_read"] == done["inserted"] + done["updated"] + done["unchanged"] + done["refused"]
     assert ask(warehouse, "select count(*) from symbols where market = 'us'") == [(26,)]
     assert ask(warehouse, "select info from stock_info") == [({"longName": "Treasury Rate ^IRX"},)]
-    report = Path(done["report"]).read_text()
-    assert "alembic_version" in report
-    assert "FSMDX" in report
-    assert before["us", D1, "SPY"].sha256[:16] in report
+    html = Path(done["report"]).read_text()
+    assert "alembic_version" in html
+    assert "FSMDX" in html
+    assert before["us", D1, "SPY"].sha256[:16] in html
 
 
 def test_the_dual_write_schema_arrives_and_both_workers_share_the_work(
@@ -102,10 +103,10 @@ def test_an_older_file_with_orphans_and_lost_times_is_told_and_nothing_is_lost(
     ]
     assert done["refused"] == 7
     assert done["equal"] == done["units"]
-    report = Path(done["report"]).read_text()
+    html = Path(done["report"]).read_text()
     for word in ("orphan", "interval_collapse", "watchlist", "precision_loss", "no day", "soon"):
-        assert word in report
-    assert "Every row arrived with the same bits, or is in quarantine" in report
+        assert word in html
+    assert "Every row arrived with the same bits, or is in quarantine" in html
 
 
 def test_everything_else_a_stockula_file_holds_arrives_too(warehouse: str, tmp_path: Path) -> None:
@@ -199,20 +200,39 @@ def test_only_what_was_asked_for_is_copied(warehouse: str, tmp_path: Path) -> No
     assert ask(warehouse, "select count(*) from us_data_1d") == [(18,)]
 
 
-def test_a_wrong_row_in_the_warehouse_is_found_and_mended_by_the_next_run(
+def test_a_row_that_goes_wrong_on_the_way_is_found_and_mended_by_the_next_run(
+    warehouse: str, connection: Any, tmp_path: Path
+) -> None:
+    file, settings = (
+        dual_write_file(tmp_path, tickers=2, bars=20),
+        Settings(state_dir=tmp_path, database_url=warehouse),
+    )
+    planned = plan(warehouse, inspect([str(file)]), run_id="first", now=NOW, settings=settings)
+    for part in planned["parts"]:
+        copy(warehouse, part, settings=settings)
+    connection.execute("update bars.market_data_1d set close = low where ticker = 'D01' and volume > 0")
+    connection.execute("delete from bars.market_data_1h where ticker = 'H00' and time < '2020-01-01 03:00'")
+    found = verify(warehouse, planned, now=NOW, settings=settings)
+    assert (found["equal"], found["different"], found["rows_missing"]) == (2, 2, 3)
+    with pytest.raises(CheckFailed, match="2 units differ: 3 rows missing"):
+        report(warehouse, planned, now=NOW, settings=settings)
+    assert "Not equal: 2 units of 4 differ" in (tmp_path / "reports" / "first.html").read_text()
+    done = run(warehouse, tmp_path, file, run_id="second")
+    assert done["resumed"]
+    assert done["equal"] == done["units"] == 4
+    assert in_warehouse(warehouse, ("vn", D1), ("vn", H1)) == in_file(f"sqlite:{file}")
+
+
+def test_what_was_restated_since_stays_when_a_finished_migration_is_started_again(
     warehouse: str, connection: Any, tmp_path: Path
 ) -> None:
     file = dual_write_file(tmp_path, tickers=2, bars=20)
     run(warehouse, tmp_path, file)
-    connection.execute(
-        "update bars.market_data_1d set close = close + 1e-9 where ticker = 'D01' and volume > 0"
-    )
-    connection.execute("delete from bars.market_data_1h where ticker = 'H00' and time < '2020-01-01 03:00'")
-    with pytest.raises(CheckFailed, match="2 units differ: 3 rows missing"):
-        run(warehouse, tmp_path, file, run_id="again")
-    done = run(warehouse, tmp_path, file, run_id="third")
-    assert done["equal"] == done["units"]
-    assert in_warehouse(warehouse, ("vn", D1), ("vn", H1)) == in_file(f"sqlite:{file}")
+    put(connection, {"D01": changed(walk(20, seed=1), 7, volume=5.5)}, VN, run_id="correction")
+    corrected = in_warehouse(warehouse, ("vn", D1))
+    for number in range(2):
+        assert run(warehouse, tmp_path, file, run_id=f"again {number}")["equal"] == 4
+    assert in_warehouse(warehouse, ("vn", D1)) == corrected
 
 
 def test_a_series_that_is_refused_costs_itself_only(warehouse: str, connection: Any, tmp_path: Path) -> None:

@@ -38,9 +38,11 @@ def verify(
 
     A bar must be in the warehouse with the same bits, unless the gate refuses it: then it is in quarantine. A unit that
     differs becomes open again, so that the next run copies it anew. Nothing is raised for differences; the report does.
+    A migration that ended well is not compared again: what later loads restated since is no fault of it.
     """
     with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
-        if not worker.migration["dry_run"]:
+        proven = worker.migration["state"] == "done" and worker.migration["verified_at"] is not None
+        if not (proven or worker.migration["dry_run"]):
             for row in transfer.units(worker.ledger, worker.id, states=("done",)):
                 unit = PlannedUnit.of(row)
                 transfer.keep_comparison(worker.ledger, worker.id, unit.unit, _compare(worker, unit))

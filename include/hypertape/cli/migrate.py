@@ -98,9 +98,9 @@ def _show(done: dict[str, Any]) -> None:
     title = f"{done['run_id']} (migration {done['migration_id']})"
     screen.print(table(title, ("what", "count"), rows))
     if done["dry_run"]:
-        screen.print("A rehearsal: nothing was copied. Run it again with --no-dry-run.", highlight=False)
+        screen.print("A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False)
     elif done["resumed"] and not done["open_units"]:
         screen.print("The same files were migrated before: nothing was copied.", highlight=False)
     if done["refused"]:
-        screen.print(f"{done['refused']} rows are no bars and are in quarantine.", highlight=False)
+        screen.print(f"rows that are no bars, in quarantine: {done['refused']}", highlight=False)
     screen.print(f"report: {done['report']}", highlight=False)

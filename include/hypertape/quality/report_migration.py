@@ -88,7 +88,7 @@ def _answers(
 ) -> list[tuple[str, Statement]]:
     return [
         ("Did every row arrive?", _arrived(migration, totals)),
-        ("What was wrong in the files?", _wrong(inspected)),
+        ("What was wrong in the files?", _wrong(inspected, totals["refused"])),
         ("How would I know?", _known(totals)),
     ]
 
@@ -112,10 +112,12 @@ def _arrived(migration: Mapping[str, Any], totals: Mapping[str, Any]) -> Stateme
     return Statement(GOOD, f"Yes: {plural(totals['rows_read'], 'row')}", did)
 
 
-def _wrong(inspected: Sequence[Mapping[str, Any]]) -> Statement:
+def _wrong(inspected: Sequence[Mapping[str, Any]], refused: int) -> Statement:
     problems = [problem for report in inspected for problem in report["problems"]]
     unknown = [table for report in inspected for table in report["unknown"]]
     because = tuple(f"{problem['name']}: {plural(problem['rows'], 'row')}" for problem in problems)
+    if refused:
+        because = (*because, f"{plural(refused, 'row')} cannot be what their table holds, kept in quarantine")
     if unknown:
         because = (*because, f"Tables that are not migrated: {', '.join(t['name'] for t in unknown)}")
     return Statement(NOTE, "Some things deserve a look", because) if because else Statement(GOOD, "Nothing")

@@ -73,7 +73,9 @@ def report(
     with connect(dsn, autocommit=True) as connection:
         totals = transfer.totals(connection, migration_id)
         good = reference["dry_run"] or (totals["done"] == totals["units"] and not totals["different"])
-        transfer.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
+        before = transfer.get(connection, migration_id)
+        if not good or before["state"] != "done" or before["finished_at"] is None:
+            transfer.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
         html = migration_report(connection, migration_id)
     path = write_report(settings, reference["run_id"], html)
     if not good:

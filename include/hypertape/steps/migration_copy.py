@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 
 from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, TransientError
@@ -86,7 +87,7 @@ def copy(
     then BatchIncomplete (a retry may help) or BatchRefused is raised with the list.
     """
     counts = dict.fromkeys(_COUNTS, 0) | {"units": 0}
-    failed: dict[str, HypertapeError] = {}
+    failed: dict[str, Exception] = {}
     with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
         for row in transfer.units(
             worker.ledger, worker.id, part=reference.get("part"), states=("pending", "running", "failed")
@@ -94,7 +95,7 @@ def copy(
             unit = PlannedUnit.of(row)
             try:
                 done = copy_unit(worker, unit, row["attempts"])
-            except HypertapeError as error:
+            except (HypertapeError, psycopg.Error) as error:  # one row must not stop the others
                 transfer.end(worker.ledger, worker.id, unit.unit, "failed", str(error))
                 failed[unit.unit] = error
                 continue
@@ -186,7 +187,7 @@ def _last(block: Block) -> datetime | None:
     return instant(int(times[-1])) if len(times) else None
 
 
-def _raise_for(failed: Mapping[str, HypertapeError]) -> None:
+def _raise_for(failed: Mapping[str, Exception]) -> None:
     if not failed:
         return
     lines = "; ".join(f"{unit}: {error}" for unit, error in sorted(failed.items()))

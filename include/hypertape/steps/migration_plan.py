@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -150,12 +151,12 @@ def _parted(units: Sequence[PlannedUnit], workers: int) -> list[PlannedUnit]:
     """
     if workers < 1:
         raise BadInput(f"{workers} workers cannot copy anything", next_step="Name one or more.")
-    names = [unit.unit for unit in units]
+    names = Counter(unit.unit for unit in units)
     load = [(0, part) for part in range(workers)]
     parted = []
     for unit in sorted(units, key=lambda each: (-(each.planned or 0), each.unit)):
         rows, part = heapq.heappop(load)
         heapq.heappush(load, (rows + (unit.planned or 0) + 1, part))
-        name = unit.unit if names.count(unit.unit) == 1 else f"{unit.file}:{unit.unit}"
+        name = unit.unit if names[unit.unit] == 1 else f"{unit.file}:{unit.unit}"
         parted.append(replace(unit, part=part, unit=name))
     return parted

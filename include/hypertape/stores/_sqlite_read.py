@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import adbc_driver_manager
-import adbc_driver_sqlite
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from psycopg import sql
 
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
-from hypertape.errors import BadInput, DatabaseBusy
 from hypertape.frame import Floats, Micros, bar_frame, floats_of, instant, reject_frame, times_of
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
 from hypertape.stores import Block
+from hypertape.stores._sqlite_arrow import opened, stream
 from hypertape.stores._sqlite_cells import Fault, from_literal, number, row_text, shown
-from hypertape.stores._sqlite_file import BUSY_SECONDS, name, read_uri, text
+from hypertape.stores._sqlite_file import name, text
 
 Mask = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
@@ -115,7 +112,7 @@ def read_blocks(series: SeriesQuery, *, start: int | None, rows: int) -> Iterato
     held = _no_rows()
     newest: int | None = None
     faults: list[tuple[Any, ...]] = []
-    with _opened(series.path) as connection:
+    with opened(series.path) as connection:
         stored = partial(_stored, connection, series)
         for batch, is_last in _with_end(_batches(connection, series, max(rows - 1, 1))):
             found, refused = _convert(series, batch, stored)
@@ -138,53 +135,8 @@ def digest_of(ticker: str, blocks: Iterable[Block]) -> SeriesDigest:
     )
 
 
-_WAIT = sql.SQL("pragma busy_timeout = {}").format(sql.Literal(round(BUSY_SECONDS * 1000)))
-"""ADBC's reader waits for another process like everybody else."""
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """One ADBC connection for all that a read needs.
-
-    Not through ADBC's dbapi, which imports pandas, and nothing of the read through sqlite3: both bring a SQLite of
-    their own, locks belong to the process, and when one of them closes the file the other has lost its lock.
-    """
-    try:
-        with (
-            adbc_driver_sqlite.connect(read_uri(path)) as database,
-            adbc_driver_manager.AdbcConnection(database) as connection,
-        ):
-            for _ in _stream(connection, text(_WAIT), (), 1):
-                pass
-            yield connection
-    except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        if "database is locked" in reason:
-            raise DatabaseBusy(f"Another process holds {path}") from error
-        raise BadInput(
-            f"{path} cannot be read: {reason}",
-            next_step="Check that it is an undamaged SQLite file (`pragma integrity_check`).",
-        ) from error
-
-
-def _stream(
-    connection: Any, statement: str, parameters: tuple[object, ...], rows: int
-) -> Iterator[pa.RecordBatch]:
-    """Run a statement and yield what it gives in batches of `rows`."""
-    with adbc_driver_manager.AdbcStatement(connection) as prepared:
-        prepared.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
-        prepared.set_sql_query(statement)
-        if parameters:
-            prepared.prepare()
-            cells = [pa.array([parameter]) for parameter in parameters]
-            schema, data = pa.record_batch(cells, names=list(map(str, range(len(cells))))).__arrow_c_array__()
-            prepared.bind(data, schema)
-        with pa.RecordBatchReader.from_stream(prepared.execute_query()[0]) as reader:
-            yield from (batch for batch in reader if len(batch))
-
-
 def _batches(connection: Any, series: SeriesQuery, rows: int) -> Iterator[pa.RecordBatch]:
-    return _stream(connection, series.statement(), series.parameters, rows)
+    return stream(connection, series.statement(), series.parameters, rows)
 
 
 def _with_end(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, bool]]:
@@ -233,14 +185,14 @@ def _stored(connection: Any, series: SeriesQuery, ids: Ids) -> Iterator[tuple[in
     """Yield rows with all their columns. A row that was deleted meanwhile is not there."""
     names = [
         b.column(0).to_pylist()
-        for b in _stream(connection, text(query("sqlite_columns")), (series.table,), 999)
+        for b in stream(connection, text(query("sqlite_columns")), (series.table,), 999)
     ]
     columns = [column for part in names for column in part]
     cells = sql.SQL(", ").join(sql.SQL("quote({})").format(name(column)) for column in columns)
     statement = text(query("sqlite_raw_rows").format(table=name(series.table), cells=cells))
     for first in range(0, len(ids), _RAW_ROWS):
         chunk = json.dumps(ids[first : first + _RAW_ROWS].tolist())
-        for batch in _stream(connection, statement, (chunk,), _RAW_ROWS):
+        for batch in stream(connection, statement, (chunk,), _RAW_ROWS):
             row_ids, *quoted = (
                 column.cast(_CASTS.get(at, pa.binary())).to_pylist() for at, column in enumerate(batch)
             )

@@ -22,7 +22,7 @@ from hypertape.errors import BadInput, DatabaseBusy, SourceFileMissing
 from hypertape.frame import BAR_SCHEMA
 from hypertape.markets import get_market
 from hypertape.model import Interval, Series, utc
-from hypertape.stores import Selection, _sqlite_file, _sqlite_read
+from hypertape.stores import Selection, _sqlite_arrow, _sqlite_file, _sqlite_read
 from hypertape.stores.stockula import StockulaStore
 from stockula_files import bar, stockula_file, troubled_file
 
@@ -291,7 +291,7 @@ def test_a_file_that_stays_locked_is_worth_another_try(
     path = stockula_file(tmp_path / "f.db", [bar("AAPL", "2024-01-02")])
     store, query = StockulaStore(path), a_query(path)
     monkeypatch.setattr(_sqlite_file, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(_sqlite_read, "_WAIT", sql.SQL("pragma busy_timeout = 50"))
+    monkeypatch.setattr(_sqlite_arrow, "_WAIT", sql.SQL("pragma busy_timeout = 50"))
     with held_by_another_process(path):
         with pytest.raises(DatabaseBusy, match="Another process holds"):
             list(store.read(AAPL))

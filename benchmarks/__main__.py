@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from benchmarks import gate, indicators, load, reads
+from benchmarks import gate, indicators, load, migration, reads
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -16,7 +16,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller data, for a first impression")
     parser.add_argument("--dsn", help="a server to make a database on; default: an embedded one")
-    parser.add_argument("--only", choices=("indicators", "gate", "load", "reads"), help="one of them")
+    parser.add_argument(
+        "--only", choices=("indicators", "gate", "load", "reads", "migration"), help="one of them"
+    )
     parser.add_argument("--strict", action="store_true", help="exit 1 when a ratio is below its bar")
     chosen = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}; ratios are taken in this run\n")
@@ -25,12 +27,11 @@ def main() -> int:
         results += _show("indicators", indicators.run(quick=chosen.quick))
     if chosen.only in (None, "gate"):
         results += _show("gate", gate.run(quick=chosen.quick))
-    if chosen.only in (None, "load", "reads"):
+    if chosen.only in (None, "load", "reads", "migration"):
         with warehouse(chosen.dsn) as dsn:
-            if chosen.only != "reads":
-                results += _show("load", load.run(dsn, quick=chosen.quick))
-            if chosen.only != "load":
-                results += _show("reads", reads.run(dsn, quick=chosen.quick))
+            for name, measure in (("load", load.run), ("reads", reads.run), ("migration", migration.run)):
+                if chosen.only in (None, name):
+                    results += _show(name, measure(dsn, quick=chosen.quick))
     below = [result for result in results if not result.passed]
     print(f"{len(results)} figures, {len(below)} below their bar")
     return 1 if chosen.strict and below else 0

@@ -6,6 +6,7 @@ HypertapeError
 │   ├── RateLimited           the vendor asked us to slow down
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
 └── TerminalError             trying again changes nothing: the retry policy fails at once
     ├── BadInput              an argument, file or cell that cannot be used
@@ -20,6 +21,7 @@ HypertapeError
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── DatabaseRefused       wrong password, missing role, missing permission
     ├── DiskFull              the server or the state directory has no room
+    ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
     ├── SchemaMissing         the warehouse has no (or an older) schema
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
@@ -115,6 +117,12 @@ class DatabaseUnreachable(TransientError):
 
 class DatabaseBusy(TransientError):
     """The database could not serve the statement now."""
+
+
+class StoreAway(TransientError):
+    """The store is not there."""
+
+    next_step = "Mount it or free it; what it missed is kept and delivered then."
 
 
 class BatchIncomplete(TransientError):
@@ -215,6 +223,12 @@ class DiskFull(TerminalError):
     """There is no room left on the disk."""
 
     next_step = "Free room (nothing of the interrupted load was stored), then run it again."
+
+
+class RolledBack(TerminalError):
+    """SQLite is the truth; the warehouse only follows it."""
+
+    next_step = "Cut over again with `hypertape rollback to-warehouse`, or write to SQLite."
 
 
 class SchemaMissing(TerminalError):

@@ -1,5 +1,5 @@
-"""Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`.
-An empty variable counts as not set.
+"""Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for the
+three that the documents name. An empty variable counts as not set.
 
 | variable | meaning |
 |---|---|
@@ -14,6 +14,11 @@ An empty variable counts as not set.
 | HYPERTAPE_SOURCE | source used instead of each market's first one: `sample`, `csv_tree`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
+| HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: it delivers to none) |
+| HYPERTAPE_READ_STORES | what is read: stores in order, the first that has a ticker complete serves it |
+| FALLBACK_TO_CSV | `false` leaves `csv:` stores out of reads, but for the first one (default true) |
+| VN_DATABASE_PATH | SQLite file of the vn bars: read after the warehouse unless HYPERTAPE_READ_STORES is set |
+| CRYPTO_DATABASE_PATH | SQLite file of the crypto bars, likewise |
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ class Settings(BaseSettings):
     """One snapshot of the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
     database_url: str | None = None
@@ -45,6 +50,11 @@ class Settings(BaseSettings):
     source: str | None = None
     source_dir: Path | None = None
     legacy_scale: bool = False
+    mirrors: str | None = None
+    read_stores: str | None = None
+    fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
+    vn_database_path: Path | None = Field(default=None, validation_alias="VN_DATABASE_PATH")
+    crypto_database_path: Path | None = Field(default=None, validation_alias="CRYPTO_DATABASE_PATH")
 
     @property
     def landing(self) -> str:
@@ -55,6 +65,30 @@ class Settings(BaseSettings):
     def given_dsn(self) -> str | None:
         """The DSN the environment names, or None when the embedded server is meant."""
         return self.database_url or os.environ.get("AIRFLOW_CONN_HYPERTAPE_DB")
+
+
+    @property
+    def read_order(self) -> tuple[str, ...]:
+        """The addresses of the stores that are read, in order.
+
+        HYPERTAPE_READ_STORES as written, else the warehouse and then the documents' SQLite files. CSV trees are only
+        fallen back to where FALLBACK_TO_CSV allows it; one that is named first is no fallback and stays.
+        """
+        files = (self.vn_database_path, self.crypto_database_path)
+        defaults = ["warehouse", *(f"sqlite:{path}" for path in files if path is not None)]
+        order = dict.fromkeys(_words(self.read_stores) or defaults)
+        first = next(iter(order))
+        return tuple(a for a in order if self.fallback_to_csv or a == first or not a.startswith("csv:"))
+
+    def delivers_to(self, mirror: str) -> bool:
+        """True when this machine delivers to the mirror of that name."""
+        return self.mirrors is None or mirror in _words(self.mirrors)
+
+
+def variable_of(field: str) -> str:
+    """The environment variable a setting is read from."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"HYPERTAPE_{field}".upper()
 
 
 def inherited_environment() -> dict[str, str]:
@@ -69,7 +103,12 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = "HYPERTAPE_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = str(first["loc"][0])
+        name = variable_of(name) if name in Settings.model_fields else name
         raise BadSetting(
             f"{name}={first.get('input')!r} cannot be used: {first['msg']}", next_step="Correct or unset it."
         ) from error
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]

@@ -9,19 +9,27 @@ from pydantic import ValidationError
 
 from hypertape import settings
 from hypertape.errors import BadSetting
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings, load_settings, variable_of
+
+DOCUMENTS = ("FALLBACK_TO_CSV", "VN_DATABASE_PATH", "CRYPTO_DATABASE_PATH")
+"""Variables that keep the documents' names."""
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("HYPERTAPE_") or name == "AIRFLOW_CONN_HYPERTAPE_DB":
+        if name.startswith("HYPERTAPE_") or name in DOCUMENTS or name == "AIRFLOW_CONN_HYPERTAPE_DB":
             monkeypatch.delenv(name)
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:
-    documented = re.findall(r"^\| (HYPERTAPE_[A-Z_]+) \|", settings.__doc__ or "", re.MULTILINE)
-    assert documented == [f"HYPERTAPE_{name.upper()}" for name in Settings.model_fields]
+    documented = re.findall(r"^\| ([A-Z_]+) \|", settings.__doc__ or "", re.MULTILINE)
+    assert documented == [variable_of(name) for name in Settings.model_fields]
+
+
+def test_only_the_documents_variables_have_another_prefix() -> None:
+    names = [variable_of(field) for field in Settings.model_fields]
+    assert [name for name in names if not name.startswith("HYPERTAPE_")] == list(DOCUMENTS)
 
 
 def test_defaults_need_no_environment() -> None:
@@ -41,6 +49,10 @@ def test_defaults_need_no_environment() -> None:
         ("HYPERTAPE_LEGACY_SCALE", "0", "legacy_scale", False),
         ("HYPERTAPE_LANDING_URL", "s3://bucket/tape", "landing", "s3://bucket/tape"),
         ("HYPERTAPE_EXTENSION_DIR", "", "extension_dir", None),
+        ("FALLBACK_TO_CSV", "false", "fallback_to_csv", False),
+        ("FALLBACK_TO_CSV", "", "fallback_to_csv", True),
+        ("VN_DATABASE_PATH", "/srv/vn_data.db", "vn_database_path", Path("/srv/vn_data.db")),
+        ("CRYPTO_DATABASE_PATH", "/srv/c.db", "crypto_database_path", Path("/srv/c.db")),
         ("HYPERTAPE_BATCH_SIZE", "", "batch_size", 50),
         ("UNRELATED_BATCH_SIZE", "7", "batch_size", 50),
     ],
@@ -63,6 +75,7 @@ def test_a_variable_is_read(
         ),
         ("HYPERTAPE_LANDING_DAYS", "-1", "HYPERTAPE_LANDING_DAYS='-1' cannot be used"),
         ("HYPERTAPE_LEGACY_SCALE", "perhaps", "HYPERTAPE_LEGACY_SCALE='perhaps' cannot be used: .*boolean"),
+        ("FALLBACK_TO_CSV", "perhaps", "^FALLBACK_TO_CSV='perhaps' cannot be used: .*boolean"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(
@@ -108,3 +121,35 @@ def test_a_started_process_gets_a_copy_of_the_environment(monkeypatch: pytest.Mo
     assert copied["HYPERTAPE_SOURCE"] == "sample"
     copied["HYPERTAPE_SOURCE"] = "changed"
     assert load_settings().source == "sample"
+
+
+@pytest.mark.parametrize(
+    ("given", "order"),
+    [
+        ({}, ["warehouse"]),
+        ({"VN_DATABASE_PATH": "/v.db", "CRYPTO_DATABASE_PATH": "/c.db"}, ["warehouse", "sqlite:/v.db", "sqlite:/c.db"]),
+        ({"HYPERTAPE_READ_STORES": "sqlite:/d, csv:/t", "VN_DATABASE_PATH": "/v.db"}, ["sqlite:/d", "csv:/t"]),
+        ({"HYPERTAPE_READ_STORES": "sqlite:/d,csv:/t", "FALLBACK_TO_CSV": "false"}, ["sqlite:/d"]),
+        ({"HYPERTAPE_READ_STORES": "csv:/t,csv:/u", "FALLBACK_TO_CSV": "false"}, ["csv:/t"]),
+        ({"HYPERTAPE_READ_STORES": "csv:/t,warehouse,csv:/t"}, ["csv:/t", "warehouse"]),
+    ],
+    ids=["nothing set", "the documents' files", "an order wins", "no fallback", "the first is no fallback", "twice"],
+)  # fmt: skip
+def test_the_order_of_reading(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], order: list[str]
+) -> None:
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    assert list(load_settings().read_order) == order
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "expected"),
+    [(None, True), ("", True), ("nightly, tree", True), ("nightly", False), ("none", False)],
+)
+def test_which_mirrors_a_machine_delivers_to(
+    monkeypatch: pytest.MonkeyPatch, mirrors: str | None, expected: bool
+) -> None:
+    if mirrors is not None:
+        monkeypatch.setenv("HYPERTAPE_MIRRORS", mirrors)
+    assert load_settings().delivers_to("tree") is expected

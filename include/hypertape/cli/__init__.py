@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, quality, schema
+from hypertape.cli import bars, db, doctor, exchange, migrate, mirror, quality, rollback, schema
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -24,11 +24,18 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(mirror.app, name="mirror")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(rollback.app, name="rollback")
 app.command()(bars.sync)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)
 app.command()(doctor.doctor)
+app.command()(exchange.copy)
+app.command()(exchange.verify)
+app.command()(exchange.export)
+app.command("import")(exchange.import_)
 
 
 def _version(asked: bool) -> None:

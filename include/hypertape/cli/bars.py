@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,5 +124,13 @@ def _show(result: SyncResult) -> None:
         )
     for ticker, error in sorted(result.failed.items()):
         screen.print(f"failed: {ticker}: {error}", markup=False, highlight=False)
+    for mirror, done in result.published.get("mirrors", {}).items():
+        screen.print(f"mirror {mirror}: {_delivery(done)}", markup=False, highlight=False)
     if "report" in result.published:
         screen.print(f"report: {result.published['report']}", highlight=False)
+
+
+def _delivery(done: Mapping[str, Any]) -> str:
+    if done["error"]:
+        return f"{done['left']} series wait: {done['error']}"
+    return f"{done['series']} series, {done['inserted']} bars new, {done['updated']} changed"

@@ -42,11 +42,16 @@ def failure_line(context: Context) -> str:
 
 
 def deadline(interval: Interval) -> DeadlineAlert:
-    """Build the alert for runs that are not done in time. Its line appears in the triggerer's log."""
+    """Build the alert for runs of a bar DAG that are not done in time."""
+    return done_within(LATE_AFTER[interval])
+
+
+def done_within(span: timedelta) -> DeadlineAlert:
+    """Build the alert for runs that are not done in some time. Its line appears in the triggerer's log."""
     return DeadlineAlert(
-        name=f"done in {LATE_AFTER[interval]}",
+        name=f"done in {span}",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=LATE_AFTER[interval],
+        interval=span,
         callback=AsyncCallback(report_lateness),
     )
 

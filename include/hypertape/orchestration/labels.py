@@ -8,6 +8,9 @@ from typing import Any
 BATCH_LABEL = "{{ batch_label(task.op_args[0]) }}"
 """The `map_index_template` of a task whose first argument is a batch or a reference to one."""
 
+PART_LABEL = "{{ batch_label(task.op_kwargs['part']) }}"
+"""The same for a task that is mapped over its argument `part`."""
+
 _SHOWN = 3
 
 

@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 _PLAN = "plan"
 _HEAD = "head"
+_NO_PART = -1
+_NOTHING = "nothing to copy"
 
 
 def share_head(planned: Json) -> list[Json]:
@@ -21,6 +23,16 @@ def share_head(planned: Json) -> list[Json]:
     batches: list[Json] = planned.pop("batches")
     get_current_context()["ti"].xcom_push(_HEAD, planned)
     return batches
+
+
+def share_parts(planned: Json) -> list[Json]:
+    """Leave a plan without its parts for every task of the run (`head`), and return the parts.
+
+    A plan without parts gets an empty one: a mapped task over nothing is skipped, and so would be all that follows.
+    """
+    parts: list[Json] = planned.pop("parts")
+    get_current_context()["ti"].xcom_push(_HEAD, planned)
+    return parts or [{**planned, "part": _NO_PART, "tickers": [_NOTHING]}]
 
 
 def head() -> Json:
@@ -49,6 +61,17 @@ def demand_all_loaded(published: Json) -> Json:
             next_step="See the red extract and indicators tasks; mend the cause and clear them.",
         )
     return published
+
+
+def demand_all_copied(copied: int) -> int:
+    """Return how many parts were copied, unless it is fewer than were planned. Raises BatchRefused."""
+    planned = len(_pull("return_value"))
+    if copied < planned:
+        raise BatchRefused(
+            f"{planned - copied} of {planned} parts failed and the others are copied",
+            next_step="See the red copy tasks; mend the cause and clear them: what is equal is not written again.",
+        )
+    return copied
 
 
 def _pull(key: str) -> Any:

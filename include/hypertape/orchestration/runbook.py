@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -37,9 +38,19 @@ def runbook(market: Market, interval: Interval, settings: Settings) -> str:
     )
 
 
+def store_runbook(dag_id: str, late: timedelta) -> str:
+    """Return the Markdown of a DAG that moves bars between stores, written from `runbook_<dag_id>.md`."""
+    return _template(f"runbook_{dag_id}.md").substitute(
+        dag_id=dag_id,
+        retries=RETRIES,
+        late=_hours(late.total_seconds()),
+        pools=", ".join(f"`{pool.name}`" for pool in (WAREHOUSE, ROLLUPS)),
+    )
+
+
 @cache
-def _template() -> Template:
-    return Template(Path(__file__).with_name("runbook_bars.md").read_text(encoding="utf-8"))
+def _template(name: str = "runbook_bars.md") -> Template:
+    return Template(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 def _rolls_up(derived: Interval, base: Interval) -> bool:

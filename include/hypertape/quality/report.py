@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hypertape.model import format_instant
 from hypertape.quality.report_all import gather_all
+from hypertape.quality.report_migration import gather_migration
 from hypertape.quality.report_run import gather_run
 
 Connection = psycopg.Connection[Any]
@@ -44,6 +45,14 @@ def cumulative_report(
     `since` (default: 90 days before now) bounds trends and offenders; `markets` (codes) narrows everything.
     """
     return _environment().get_template("cumulative.html").render(gather_all(connection, now, since, markets))
+
+
+def migration_report(connection: Connection, migration_id: int | None = None) -> str:
+    """Render what a migration found in its files, copied, refused and proved; the newest one without an id.
+
+    Raises BadInput when the ledger does not know it.
+    """
+    return _environment().get_template("migration.html").render(gather_migration(connection, migration_id))
 
 
 @cache

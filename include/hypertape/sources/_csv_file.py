@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -45,11 +46,28 @@ class ParsedFile:
     rejects: pa.Table
 
 
-def parse(data: bytes, ticker: str, *, session_zone: str | None = None) -> ParsedFile:
+def parse_stream(
+    file: BinaryIO, ticker: str, *, session_zone: str | None = None, at_once: int
+) -> Iterator[ParsedFile]:
+    """Read one bar file piece by piece, about `at_once` bytes of whole lines at a time; otherwise like `parse`."""
+    piece = file.read(at_once) + file.readline()
+    header = _plain_text(piece).partition(b"\n")[0]
+    first_line = 2
+    yield parse(piece, ticker, session_zone=session_zone)
+    lines = piece.count(b"\n") - 1
+    while piece := file.read(at_once) + file.readline():
+        first_line, lines = first_line + lines, piece.count(b"\n")
+        if piece.strip():
+            whole = header + b"\n" + piece
+            yield parse(whole, ticker, session_zone=session_zone, first_line=first_line)
+
+
+def parse(data: bytes, ticker: str, *, session_zone: str | None = None, first_line: int = 2) -> ParsedFile:
     """Read one bar file.
 
     Times without a zone are UTC. With `session_zone` (daily files) a zoned time that is midnight there stands
-    for its session date. Raises SourceFileEmpty, SourceSchemaChanged (another header), BadInput (UTF-16).
+    for its session date. `first_line` is the number of the line after the header, where the rest of a long file is
+    read. Raises SourceFileEmpty, SourceSchemaChanged (another header), BadInput (UTF-16).
     """
     data = _plain_text(data)
     if not data.strip():
@@ -61,7 +79,7 @@ def parse(data: bytes, ticker: str, *, session_zone: str | None = None) -> Parse
     bars = _parse_typed(body, names, ticker, session_zone)
     if bars is not None:
         return ParsedFile(bars, empty_rejects())
-    return _parse_line_by_line(body, len(names), ticker, session_zone)
+    return _parse_line_by_line(body, len(names), ticker, session_zone, first_line)
 
 
 def _plain_text(data: bytes) -> bytes:
@@ -110,9 +128,11 @@ def _read_typed(body: bytes, names: list[str], time_type: pa.DataType) -> pa.Tab
     )
 
 
-def _parse_line_by_line(body: bytes, width: int, ticker: str, session_zone: str | None) -> ParsedFile:
+def _parse_line_by_line(
+    body: bytes, width: int, ticker: str, session_zone: str | None, first_line: int
+) -> ParsedFile:
     lines = pa.array(body.decode("utf-8", "replace").split("\n"), pa.string())
-    numbers = pa.array(np.arange(2, len(lines) + 2))  # line 1 is the header
+    numbers = pa.array(np.arange(first_line, len(lines) + first_line))
     written = pc.not_equal(pc.utf8_trim_whitespace(lines), "")
     lines, numbers = lines.filter(written), numbers.filter(written)
     split = pc.split_pattern(lines, ",")

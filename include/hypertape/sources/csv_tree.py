@@ -50,7 +50,7 @@ class CsvTree:
         Raises SourceFileMissing when the root does not exist.
         """
         directories = self._directories(market)
-        return tuple(sorted(name for name, path in directories.items() if _files(path, interval)))
+        return tuple(sorted(name for name, path in directories.items() if bar_files(path, interval)))
 
     def fetch(
         self,
@@ -91,9 +91,8 @@ class CsvTree:
             raise type(error)(
                 error.what, next_step=error.advice, market=market.code, ticker=ticker, interval=interval
             ) from error
-        scaled = self.legacy_scale and market.file_scale != 1 and not market.is_index(ticker)
-        bars = _scaled(parsed.bars, market.file_scale) if scaled else parsed.bars
-        return TickerAnswer(bars, parsed.rejects)
+        scale = file_scale(market, ticker) if self.legacy_scale else 1.0
+        return TickerAnswer(scaled(parsed.bars, scale), parsed.rejects)
 
 
 def _bar_file(ticker: str, interval: Interval, directories: dict[str, Path]) -> Path:
@@ -101,7 +100,7 @@ def _bar_file(ticker: str, interval: Interval, directories: dict[str, Path]) -> 
         raise UnknownTicker(
             "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
         )
-    files = _files(directories[ticker], interval)
+    files = bar_files(directories[ticker], interval)
     if not files:
         expected = " or ".join(_file_names(interval))
         raise SourceFileMissing(f"There is no {expected} in {directories[ticker]}")
@@ -117,7 +116,8 @@ def _file_names(interval: Interval) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{name}.csv" for name in (interval.spelling, interval.value)))
 
 
-def _files(directory: Path, interval: Interval) -> list[Path]:
+def bar_files(directory: Path, interval: Interval) -> list[Path]:
+    """Return the files of an interval in a ticker's directory, of whichever spelling (`1H.csv`, `1h.csv`)."""
     # Compared here and not by the file system: where case does not count, 1M.csv would pass for 1m.csv.
     names = _file_names(interval)
     return sorted(entry for entry in listed(directory) if entry.name in names)
@@ -153,7 +153,15 @@ def _some(directories: dict[str, Path]) -> str:
     )
 
 
-def _scaled(bars: pa.Table, factor: float) -> pa.Table:
+def file_scale(market: Market, ticker: str) -> float:
+    """What a legacy file's prices are multiplied by: the market's file scale, 1 for an index."""
+    return 1.0 if market.is_index(ticker) else market.file_scale
+
+
+def scaled(bars: pa.Table, factor: float) -> pa.Table:
+    """Multiply the prices of a bar frame."""
+    if factor == 1.0:
+        return bars
     for name in PRICE_COLUMNS:
         at = bars.schema.get_field_index(name)
         bars = bars.set_column(

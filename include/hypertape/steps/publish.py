@@ -1,4 +1,4 @@
-"""Finish a run: move watermarks where everything is right, write the report, and say what failed."""
+"""Finish a run: move watermarks where everything is right, write the report, feed mirrors, and say what failed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypertape.quality.report import run_report
 from hypertape.quality.results import raise_if_critical, results_of
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.landing import sweep
+from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
@@ -26,8 +27,9 @@ def publish(
 ) -> dict[str, Any]:
     """Advance watermarks unless a critical check failed, write the run's report, and return counts and its path.
 
-    Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken for critical checks,
-    BatchRefused when tickers failed.
+    Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. Raises at the
+    very end, when everything that can be done is done: CheckFailed or CheckBroken for critical checks, BatchRefused
+    when tickers failed.
     """
     settings = settings or load_settings()
     head = Head.from_json(plan_head)
@@ -40,10 +42,11 @@ def publish(
         connection.commit()
         report = write_report(settings, head.run_id, run_report(connection, head.run_id))
     sweep(settings.landing, now, settings.landing_days)
+    mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     if verdict is not None:
         raise verdict
     _raise_for(loads, head, report)
-    return {"watermarks_moved": moved, "report": str(report), "tickers": len(loads)}
+    return {"watermarks_moved": moved, "report": str(report), "tickers": len(loads), "mirrors": mirrored}
 
 
 def write_report(settings: Settings, name: str, html: str) -> Path:

@@ -14,6 +14,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.load import store
+from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
@@ -86,6 +87,8 @@ def sync(
             result.published = publish(dsn, planned, now=now, settings=settings)
         except HypertapeError as error:
             result.error = error
+    else:
+        result.published = {"mirrors": deliver_mirrors(dsn, now=now, settings=settings)}
     return result
 
 

@@ -78,6 +78,13 @@ class SeriesLoad:
         times = self.writes.bars.time[self.writes.added | self.writes.changed]
         return (instant(int(times[0])), instant(int(times[-1]))) if len(times) else None
 
+    @property
+    def last_written(self) -> datetime | None:
+        """The last row this load writes: later than the changed span where only indicators change."""
+        if self.writes is None or len(self.writes.bars) == 0:
+            return None
+        return instant(int(self.writes.bars.time[-1]))
+
     def open_bar(self, request: LoadRequest) -> int | None:
         """The opening (µs) of the incoming bar that had not ended at `now`, if there is one."""
         if len(self.incoming) == 0:

@@ -16,6 +16,7 @@ from hypertape.errors import (
     DatabaseUnreachable,
     DiskFull,
     HypertapeError,
+    RolledBack,
     SchemaMissing,
 )
 from hypertape.settings import Settings
@@ -33,6 +34,7 @@ _BY_SQLSTATE: dict[str, type[HypertapeError]] = {
     "25006": DatabaseRefused,  # a read-only server or transaction
     "42P01": SchemaMissing,
     "3F000": SchemaMissing,
+    "HT001": RolledBack,  # refuse_stray_load
     "40001": DatabaseBusy,  # serialization failure
     "40P01": DatabaseBusy,  # deadlock
     "55P03": DatabaseBusy,  # lock timeout

@@ -105,16 +105,19 @@ def keep_series(
 
 
 def note_pending(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
-    """Note the ranges whose rollups this load makes stale."""
-    spans = [(entry.load_id, span) for entry in batch if (span := entry.changed_span) is not None]
+    """Note the ranges whose rollups this load makes stale, and for each mirror the rows it has to receive."""
+    spans = [(entry, span) for entry in batch if (span := entry.changed_span) is not None]
     if spans:
-        connection.execute(
-            query("note_pending"),
-            (
-                request.market.code, request.interval.value, [load_id for load_id, _ in spans],
-                [span[0] for _, span in spans], [span[1] for _, span in spans],
-            ),
-        )  # fmt: skip
+        parameters = {
+            "market": request.market.code,
+            "interval": request.interval.value,
+            "tickers": [entry.ticker for entry, _ in spans],
+            "load_ids": [entry.load_id for entry, _ in spans],
+            "firsts": [first for _, (first, _) in spans],
+            "lasts": [last for _, (_, last) in spans],
+            "last_written": [entry.last_written for entry, _ in spans],
+        }
+        connection.execute(query("note_pending"), parameters)
 
 
 def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> dict[str, int]:

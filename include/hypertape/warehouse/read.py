@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import Micros, instant
 from hypertape.model import INDICATOR_COLUMNS, STORED_INDICATOR_COLUMNS, Interval, Market, Window
 from hypertape.queries import query
@@ -24,17 +23,6 @@ Connection = psycopg.Connection[Any]
 
 _DIGEST_ROWS = 200_000
 """Bars fetched at a time while a digest runs, so that memory stays bounded whatever the length of a series."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesDigest:
-    """One line of `hypertape digest`: a series' length, span (UTC) and the sha256 over its canonical bars."""
-
-    ticker: str
-    rows: int
-    first: datetime | None
-    last: datetime | None
-    sha256: str
 
 
 def digests(
@@ -103,35 +91,23 @@ def read_bars(
 def _digest(
     connection: Connection, market: Market, interval: Interval, ticker: str, indicators: bool
 ) -> SeriesDigest:
-    names: tuple[str, ...] = ("open", "high", "low", "close", "volume")
+    names: tuple[str, ...] = CANONICAL_COLUMNS
     if indicators:
         names = (*names, "adjusted_close", *STORED_INDICATOR_COLUMNS)
-    digest, rows, first, last = hashlib.sha256(), 0, None, None
-    for time, columns in _blocks(connection, market, interval, ticker, names):
-        digest.update(canonical(time, columns))
-        rows += len(time)
-        first = instant(int(time[0])) if first is None else first
-        last = instant(int(time[-1]))
-    return SeriesDigest(ticker, rows, first, last, digest.hexdigest())
+    return digest_blocks(ticker, series_blocks(connection, market, interval, ticker, names))
 
 
-def canonical(time: Micros, columns: Sequence[Any]) -> bytes:
-    """Serialise bars for a digest: per bar the time as little-endian int64, then each column as a double.
-
-    Equal bars give equal bytes: every NaN is the same one, and a negative zero is a zero.
-    """
-    record = np.empty(
-        len(time), np.dtype([("time", "<i8"), *((f"c{i}", "<f8") for i in range(len(columns)))])
-    )
-    record["time"] = time
-    for position, column in enumerate(columns):
-        record[f"c{position}"] = np.where(np.isnan(column), np.nan, column + 0.0)
-    return record.tobytes()
-
-
-def _blocks(
-    connection: Connection, market: Market, interval: Interval, ticker: str, names: Sequence[str]
+def series_blocks(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    ticker: str,
+    names: Sequence[str],
+    *,
+    start: datetime | None = None,
+    rows: int = _DIGEST_ROWS,
 ) -> Iterator[tuple[Micros, list[Any]]]:
+    """Yield columns of a stored series from `start` on, in time order, at most `rows` bars at a time (NaN for null)."""
     statement = query("series_block").format(
         bars=relation(market, interval),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
@@ -139,15 +115,15 @@ def _blocks(
             sql.SQL("array_agg(coalesce({name}, 'NaN'))").format(name=sql.Identifier(name)) for name in names
         ),
     )
-    after: datetime | str = "-infinity"
+    after: datetime | str = "-infinity" if start is None else start - timedelta(microseconds=1)
     while True:
         with array_cursor(connection) as cursor:
-            row = cursor.execute(statement, (ticker, after, _DIGEST_ROWS)).fetchone()
+            row = cursor.execute(statement, (ticker, after, rows)).fetchone()
         if row is None or row[0] is None:
             return
         order = np.argsort(row[0], kind="stable")
         time = row[0][order]
         yield time, [column[order] for column in row[1:]]
-        if len(time) < _DIGEST_ROWS:
+        if len(time) < rows:
             return
         after = instant(int(time[-1]))

@@ -1,0 +1,86 @@
+"""CSV trees into the warehouse and out of it.
+
+`import_csv`: `plan → copy per part → refresh_rollups`; `export_csv`: `plan → copy per part`
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import dag, get_current_context, task
+
+from hypertape.orchestration.alerts import done_within
+from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
+from hypertape.orchestration.form_stores import exchange_wishes, export_form, import_form
+from hypertape.orchestration.labels import PART_LABEL
+from hypertape.orchestration.passing import Json, demand_all_copied, head, share_parts
+from hypertape.orchestration.pools import ROLLUPS
+from hypertape.orchestration.runbook import store_runbook
+
+LATE_AFTER = timedelta(hours=6)
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def plan(direction: str) -> list[Json]:
+    """List the series of the source and share them out. Returns the parts."""
+    from hypertape.steps.exchange import plan
+
+    wishes = exchange_wishes(get_current_context())
+    return share_parts(plan(warehouse_dsn(), direction, now=datetime.now(UTC), **wishes))
+
+
+@task(execution_timeout=timedelta(hours=6), map_index_template=PART_LABEL)
+def copy(part: Json) -> Json:
+    """Copy the series of a part that are not equal on both sides, and compare them."""
+    from hypertape.steps.exchange import copy
+
+    return copy(warehouse_dsn(), part, plan_head=head())
+
+
+documented_copy = copy.override(doc_md=copy.function.__doc__)
+"""A mapped task does not take its function's docstring by itself."""
+
+
+@task(execution_timeout=timedelta(hours=2), pool=ROLLUPS.name, trigger_rule=EVEN_IF_LOADS_FAILED)
+def refresh_rollups(copied: list[Json]) -> Json:
+    """Refresh the rollups over exactly what changed; turn the run red if a part failed."""
+    from hypertape.steps.exchange import refresh
+
+    parts = [each for each in copied if each]
+    refreshed = refresh(warehouse_dsn(), parts, plan_head=head())
+    return {**refreshed, "parts": demand_all_copied(len(parts))}
+
+
+@dag(
+    description="A CSV tree into the warehouse",
+    schedule=None,
+    params=import_form(),
+    doc_md=store_runbook("import_csv", LATE_AFTER),
+    deadline=done_within(LATE_AFTER),
+    tags=["stores", "csv"],
+    **DAG_DEFAULTS,
+)
+def import_csv() -> None:
+    """Wire the import."""
+    parts = plan("import")
+    refreshed = refresh_rollups(documented_copy.expand(part=parts))
+    parts >> refreshed
+
+
+@dag(
+    description="The warehouse's bars as a CSV tree",
+    schedule=None,
+    params=export_form(),
+    doc_md=store_runbook("export_csv", LATE_AFTER),
+    deadline=done_within(LATE_AFTER),
+    tags=["stores", "csv"],
+    **DAG_DEFAULTS,
+)
+def export_csv() -> None:
+    """Wire the export."""
+    documented_copy.expand(part=plan("export"))
+
+
+import_csv()
+export_csv()

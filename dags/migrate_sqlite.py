@@ -1,0 +1,92 @@
+"""SQLite files into the warehouse, resumable and proven; the form's default is a rehearsal.
+
+`inspect → plan → copy per part → verify → refresh_rollups → report`
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import dag, get_current_context, task
+
+from hypertape.orchestration.alerts import done_within
+from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
+from hypertape.orchestration.form_stores import migration_form, migration_wishes
+from hypertape.orchestration.labels import PART_LABEL
+from hypertape.orchestration.passing import Json, head, share_parts
+from hypertape.orchestration.pools import ROLLUPS
+from hypertape.orchestration.runbook import store_runbook
+
+LATE_AFTER = timedelta(hours=12)
+
+
+@task(execution_timeout=timedelta(hours=3))
+def inspect() -> Json:
+    """Look into the files: their schemas, tables, unknown tables, and what will not arrive as it is."""
+    from hypertape.steps.migrate import inspect
+
+    params = get_current_context()["params"]
+    return inspect(params["files"] or (), schema=params["schema"])
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def plan(inspected: Json) -> list[Json]:
+    """Write the units of work to the ledger, or find those an interrupted run left open. Returns the parts."""
+    from hypertape.steps.migrate import plan
+
+    wishes = migration_wishes(get_current_context())
+    return share_parts(plan(warehouse_dsn(), inspected, now=datetime.now(UTC), **wishes))
+
+
+@task(execution_timeout=timedelta(hours=12), map_index_template=PART_LABEL)
+def copy(part: Json) -> Json:
+    """Copy what is open of a part; fail after the work if a unit failed."""
+    from hypertape.steps.migrate import copy
+
+    return copy(warehouse_dsn(), part)
+
+
+@task(execution_timeout=timedelta(hours=6), trigger_rule=EVEN_IF_LOADS_FAILED)
+def verify() -> Json:
+    """Read every copied unit again and compare it with what is stored, row by row."""
+    from hypertape.steps.migrate import verify
+
+    if not get_current_context()["params"]["verify"]:
+        return {}
+    return verify(warehouse_dsn(), head(), now=datetime.now(UTC))
+
+
+@task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
+def refresh_rollups() -> Json:
+    """Refresh the rollups over exactly what changed."""
+    from hypertape.steps.migrate import refresh
+
+    return refresh(warehouse_dsn(), head())
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def report() -> Json:
+    """Write the report; turn the run red if anything is missing or differs."""
+    from hypertape.steps.migrate import report
+
+    return report(warehouse_dsn(), head(), now=datetime.now(UTC))
+
+
+@dag(
+    description="SQLite files (dual-write or Stockula schema) into the warehouse, resumable and proven",
+    schedule=None,
+    params=migration_form(),
+    doc_md=store_runbook("migrate_sqlite", LATE_AFTER),
+    deadline=done_within(LATE_AFTER),
+    tags=["stores", "migration"],
+    **DAG_DEFAULTS,
+)
+def migrate_sqlite() -> None:
+    """Wire the migration."""
+    parts = plan(inspect())
+    copied = copy.override(doc_md=copy.function.__doc__).expand(part=parts)
+    [parts, copied] >> verify() >> refresh_rollups() >> report()
+
+
+migrate_sqlite()

@@ -1,0 +1,106 @@
+"""`hypertape migrate`: SQLite files into the warehouse."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hypertape.cli.common import console, now, progress, split, table, warehouse, warehouse_dsn
+from hypertape.errors import BadInput
+
+app = typer.Typer(no_args_is_help=True, help="Bring SQLite files into the warehouse, resumable and proven.")
+
+
+@app.command()
+def sqlite(
+    files: Annotated[list[Path], typer.Argument(help="SQLite files, or directories that hold some.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", help="Only say what would be copied.")
+    ] = False,
+    schema: Annotated[str, typer.Option(help="auto, dual_write or stockula.")] = "auto",
+    tables: Annotated[
+        str | None, typer.Option(help="Tables, separated by commas; default: all that are known.")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas; default: all.")] = None,
+    start_date: Annotated[
+        str | None, typer.Option(help="First instant (UTC) to copy; default: all there is.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that copy.")] = 1,
+    force: Annotated[
+        bool, typer.Option("--force", help="Copy again although the same files were migrated.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare both sides row by row afterwards.")
+    ] = True,
+) -> None:
+    """Inspect, plan, copy, verify, refresh and report. Started again after a kill it copies only what is open."""
+    from hypertape.steps.migrate import migrate
+
+    with warehouse():
+        pass  # the schema is current
+    at = now()
+    with progress() as on_step:
+        done = migrate(
+            warehouse_dsn(), [str(file) for file in files], now=at,
+            run_id=f"migrate__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}",
+            schema=schema, check=verify, workers=workers, on_step=on_step, tables=split(tables),
+            symbols=split(symbols), start_date=start_date, dry_run=dry_run, force=force,
+        )  # fmt: skip
+    _show(done)
+
+
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
+    migration: Annotated[int | None, typer.Option(help="A migration's id; default: the newest.")] = None,
+) -> None:
+    """Write one self-contained HTML file about a migration."""
+    from hypertape.quality.report import migration_report
+
+    with warehouse() as connection:
+        html = migration_report(connection, migration)
+    try:
+        output.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"{output} cannot be written: {error.strerror}", next_step="Name another file."
+        ) from error
+    console().print(f"wrote {output} ({output.stat().st_size / 1024:.0f} kB)", highlight=False)
+
+
+@app.command("list")
+def list_migrations() -> None:
+    """List the migrations and how far each is."""
+    from hypertape.warehouse.transfer import rows
+
+    with warehouse() as connection:
+        found = rows(connection, "migration_list")
+    columns = ("id", "run", "state", "units", "done", "rows read", "started", "files")
+    lines = [
+        (
+            row["migration_id"], row["run_id"], "rehearsal" if row["dry_run"] else row["state"], row["units"],
+            row["done"], row["rows_read"], f"{row['started_at']:%Y-%m-%d %H:%M}",
+            ", ".join(file["path"] for file in row["files"]),
+        )
+        for row in found
+    ]  # fmt: skip
+    console().print(table("migrations", columns, lines))
+
+
+def _show(done: dict[str, Any]) -> None:
+    names = ("units", "done", "planned", "rows_read", "inserted", "updated", "unchanged", "refused", "equal")
+    rows = [(name.replace("_", " "), done[name]) for name in names]
+    rows.append(("rollup buckets refreshed", done["buckets"]))
+    screen = console()
+    title = f"{done['run_id']} (migration {done['migration_id']})"
+    screen.print(table(title, ("what", "count"), rows))
+    if done["dry_run"]:
+        screen.print("A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False)
+    elif done["resumed"] and not done["open_units"]:
+        screen.print("The same files were migrated before: nothing was copied.", highlight=False)
+    if done["refused"]:
+        screen.print(f"rows that are no bars, in quarantine: {done['refused']}", highlight=False)
+    screen.print(f"report: {done['report']}", highlight=False)

@@ -1,0 +1,110 @@
+"""`hypertape rollback`: which store is the truth, and switching it without losing anything."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from hypertape.cli.common import console, now, progress, table, warehouse, warehouse_dsn
+from hypertape.model import format_instant
+
+app = typer.Typer(
+    no_args_is_help=True, help="Cut over between SQLite and the warehouse, and back, losing nothing."
+)
+
+StoreArgument = Annotated[
+    str | None, typer.Argument(help="sqlite:DIR_OR_FILE; default: that of the last cut-over.")
+]
+ByOption = Annotated[str | None, typer.Option(help="Who decides; default: the user.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Why, for the record.")]
+
+
+@app.command()
+def status() -> None:
+    """Say which store is the truth, since when, and by whose decision; then the decisions before."""
+    from hypertape.steps.rollback import status as run
+
+    with warehouse():
+        pass
+    found = run(warehouse_dsn())
+    screen = console()
+    if not found:
+        screen.print("The warehouse is the truth; there was no cut-over.", highlight=False)
+        return
+    standing = found[0]
+    screen.print(
+        f"{standing.truth} is the truth since {format_instant(standing.since)} ({standing.address}).",
+        highlight=False,
+    )
+    columns = ("truth", "since", "by", "reason", "newest load", "carried over")
+    rows = [
+        (
+            each.truth,
+            format_instant(each.since),
+            each.decided_by,
+            each.reason,
+            each.load_id,
+            _facts(each.synced),
+        )
+        for each in found
+    ]
+    screen.print(table("decisions", columns, rows))
+
+
+@app.command("to-sqlite")
+def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOption = None) -> None:
+    """Carry everything written since the cut-over back into SQLite, prove it, and make SQLite the truth."""
+    from hypertape.steps.rollback import to_sqlite as run
+
+    with warehouse():
+        pass
+    at = now()
+    with progress() as on_step:
+        done = run(
+            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_sqlite"), reason=reason,
+            on_step=on_step,
+        )  # fmt: skip
+    _show(done)
+
+
+@app.command("to-warehouse")
+def to_warehouse(
+    store: StoreArgument = None,
+    by: ByOption = None,
+    reason: ReasonOption = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that copy.")] = 1,
+) -> None:
+    """Migrate what SQLite holds, prove it, and make the warehouse the truth: the cut-over."""
+    from hypertape.steps.rollback import to_warehouse as run
+
+    with warehouse():
+        pass
+    at = now()
+    with progress() as on_step:
+        done = run(
+            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_warehouse"), reason=reason,
+            workers=workers, on_step=on_step,
+        )  # fmt: skip
+    _show(done)
+
+
+def _run_id(verb: str) -> str:
+    return f"{verb}__{now():%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+
+
+def _show(done: dict[str, Any]) -> None:
+    word = "is the truth now" if done["switched"] else "was the truth already, nothing was done"
+    screen = console()
+    screen.print(f"{done['truth']} {word} ({done['address']}).", highlight=False)
+    if done["switched"]:
+        counted = {
+            name: count for name, count in done.items() if isinstance(count, int) and name != "switched"
+        }
+        screen.print(f"carried over: {_facts(counted)}", highlight=False)
+
+
+def _facts(counts: Any) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -1,0 +1,71 @@
+"""Deliver to the mirrors what loads changed: after a run, or when asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from hypertape.settings import Settings, load_settings
+from hypertape.stores.addresses import Opening
+from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.delivery import Delivered, deliver
+from hypertape.stores.mirrors import Mirror, mirrors
+from hypertape.stores.parity import Parity, parity
+from hypertape.warehouse.connect import connect
+
+_LOG = logging.getLogger(__name__)
+
+
+def deliver_mirrors(dsn: str, *, now: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """Deliver to every enabled mirror of this machine and return, per mirror, what was done as JSON.
+
+    A mirror never fails the run that feeds it: whatever goes wrong is logged, and recorded where the warehouse can be
+    reached.
+    """
+    settings = settings or load_settings()
+    try:
+        with connect(dsn) as connection:
+            due = [m for m in mirrors(connection) if m.waiting and m.enabled and settings.delivers_to(m.name)]
+        return {done.mirror: summary(done) for done in deliver_to(dsn, due, now=now, settings=settings)}
+    except Exception:
+        _LOG.exception("Mirrors were not delivered to; what they miss stays noted.")
+        return {}
+
+
+def deliver_to(dsn: str, due: Iterable[Mirror], *, now: datetime, settings: Settings) -> list[Delivered]:
+    """Deliver to these mirrors, one after the other. Raises only for the warehouse."""
+    done = []
+    with connect(dsn, autocommit=True) as connection:
+        for mirror in due:
+            opening = _opening(mirror, now=now, settings=settings)
+            done.append(deliver(connection, mirror, opening.open, now=now))
+            if complaint := done[-1].complaint:
+                _LOG.warning("mirror %s: %s", mirror.name, complaint)
+    return done
+
+
+def check_parity(dsn: str, mirror: Mirror, *, now: datetime, settings: Settings) -> Parity:
+    """Compare a mirror with the warehouse, series by series."""
+    with connect(dsn, autocommit=True) as connection:
+        return parity(connection, mirror, _opening(mirror, now=now, settings=settings).open)
+
+
+def summary(done: Delivered) -> dict[str, Any]:
+    """A delivery as JSON."""
+    return {
+        "series": done.series,
+        "inserted": done.written.inserted,
+        "updated": done.written.updated,
+        "unchanged": done.written.unchanged,
+        "left": done.left,
+        "error": done.complaint,
+    }
+
+
+def _opening(mirror: Mirror, *, now: datetime, settings: Settings) -> Opening:
+    """A mirror lies where its address says, on every machine: VN_DATABASE_PATH and the like say what is read."""
+    settings = settings.model_copy(update={"vn_database_path": None, "crypto_database_path": None})
+    only = mirror.markets[0] if len(mirror.markets) == 1 else None
+    return Opening(mirror.address, settings, now, f"mirror__{mirror.name}", csv=CsvOptions(market=only))

@@ -1,0 +1,181 @@
+"""Cut over to the warehouse and back: each way carries over what the other side lacks, proves it, then switches.
+
+`to_warehouse` migrates the SQLite files and makes the warehouse the truth. `to_sqlite` writes every series that loads
+changed since then back into the SQLite files. The switch is the last thing that happens, with no load under way, so
+nothing is written to a store that nobody reads any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hypertape.errors import BadInput, CheckFailed
+from hypertape.markets import get_market
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.migrate import inspect, migrate
+from hypertape.steps.migration_verify import compare_series
+from hypertape.stores import Selection, Store
+from hypertape.stores.addresses import open_store, parse_address
+from hypertape.warehouse import cutover
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.cutover import SQLITE, WAREHOUSE, Change
+
+OnStep = Callable[[str, int, int], None]
+
+_PATIENCE = 3
+"""Migrations in a row that may find their files changed meanwhile."""
+
+
+def to_warehouse(
+    dsn: str,
+    address: str | None = None,
+    *,
+    by: str,
+    now: datetime,
+    run_id: str,
+    reason: str | None = None,
+    workers: int = 1,
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Migrate the SQLite store at `address` (default: the last one), verify it, and make the warehouse the truth.
+
+    Does nothing when the warehouse already is the truth for this store: an older file must not overwrite newer loads.
+    Raises BadInput, and what `migrate` raises; then the truth stays where it was.
+    """
+    settings = settings or load_settings()
+    with connect(dsn, autocommit=True) as connection:
+        standing = cutover.standing(connection)
+        pair = _pair(address, standing)
+        if standing is not None and standing.truth == WAREHOUSE and standing.address == pair:
+            return {
+                "truth": WAREHOUSE,
+                "address": pair,
+                "since": standing.since.isoformat(),
+                "switched": False,
+            }
+        synced = _follow(
+            dsn, pair, run_id=run_id, now=now, settings=settings, workers=workers, on_step=on_step
+        )
+        with connection.transaction():
+            cutover.hold_loads(connection)  # every later load has a higher id than the one that is noted
+            cutover.decide(
+                connection, WAREHOUSE, pair, since=now, decided_by=by, reason=reason, synced=synced
+            )
+    return {"truth": WAREHOUSE, "address": pair, "since": now.isoformat(), "switched": True, **synced}
+
+
+def to_sqlite(
+    dsn: str,
+    address: str | None = None,
+    *,
+    by: str,
+    now: datetime,
+    run_id: str,
+    reason: str | None = None,
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Write what loads changed since the cut-over into the SQLite store, verify it, and make that store the truth.
+
+    Most of it is done while loads go on; then loads are held, the rest is carried over, and the switch is made in the
+    same transaction. Without a cut-over everything is written. Raises BadInput, or CheckFailed when the two sides
+    differ: then the truth stays where it was.
+    """
+    settings = settings or load_settings()
+    with connect(dsn) as connection:
+        standing = cutover.standing(connection)
+        pair = _pair(address, standing)
+        if standing is not None and standing.truth == SQLITE and standing.address == pair:
+            return {"truth": SQLITE, "address": pair, "since": standing.since.isoformat(), "switched": False}
+        since = standing.load_id if standing is not None and standing.address == pair else None
+        with (
+            closing(_open("warehouse", dsn, settings, now, run_id)) as source,
+            closing(_open(pair, dsn, settings, now, run_id)) as target,
+        ):
+            changes = cutover.changed_since(connection, since or 0)
+            connection.commit()
+            counts = _carry(source, target, _everything(source) if since is None else changes, now, on_step)
+            cutover.hold_loads(connection)
+            late = [
+                change for change in cutover.changed_since(connection, since or 0) if change not in changes
+            ]
+            counts = _sum(counts, _carry(source, target, late, now, on_step))
+        cutover.decide(connection, SQLITE, pair, since=now, decided_by=by, reason=reason, synced=counts)
+        connection.commit()
+    return {"truth": SQLITE, "address": pair, "since": now.isoformat(), "switched": True, **counts}
+
+
+def status(dsn: str) -> list[cutover.Cutover]:
+    """Every decision so far, the newest first; the first one stands."""
+    with connect(dsn, autocommit=True) as connection:
+        return cutover.history(connection)
+
+
+def _follow(dsn: str, pair: str, *, run_id: str, **others: Any) -> dict[str, Any]:
+    """Migrate the SQLite store until a migration ends with the files it began with. Raises BadInput if none does."""
+    place = parse_address(pair)[1]
+    for attempt in range(1, _PATIENCE + 1):
+        before = inspect([place], schema="dual_write")["files"]
+        done = migrate(dsn, [place], schema="dual_write", run_id=f"{run_id}__{attempt}", **others)
+        if inspect([place], schema="dual_write")["files"] == before:
+            return {name: done[name] for name in ("inserted", "updated", "unchanged", "refused", "units")}
+    raise BadInput(
+        f"Something keeps writing to {place}, so the warehouse cannot catch up with it",
+        next_step="Stop what writes there, then run this again. The truth stays where it was.",
+    )
+
+
+def _pair(address: str | None, standing: cutover.Cutover | None) -> str:
+    """The SQLite store that is meant, with an absolute path."""
+    given = address or (standing.address if standing is not None else None)
+    if given is None:
+        raise BadInput(
+            "There was no cut-over yet, so the SQLite store has to be named",
+            next_step="Name it: sqlite:DIR_OR_FILE.",
+        )
+    kind, place = parse_address(given)
+    if kind != "sqlite":
+        raise BadInput(f"{given} cannot be written", next_step="Name a store sqlite:DIR_OR_FILE.")
+    return f"sqlite:{Path(place).expanduser().resolve()}"
+
+
+def _open(address: str, dsn: str, settings: Settings, now: datetime, run_id: str) -> Store:
+    return open_store(address, settings=settings, dsn=dsn, now=now, run_id=run_id, source="rollback")
+
+
+def _everything(source: Store) -> list[Change]:
+    found = source.series(Selection())
+    return [Change(info.series, info.first, 0) for info in found if info.first is not None]
+
+
+def _carry(
+    source: Store, target: Store, changes: Sequence[Change], now: datetime, on_step: OnStep | None
+) -> dict[str, int]:
+    """Write each changed series from its first changed bar on, and prove that it arrived. Raises CheckFailed."""
+    counts = {"series": 0, "inserted": 0, "updated": 0, "unchanged": 0, "refused": 0}
+    for done, change in enumerate(changes, start=1):
+        series = change.series
+        written = target.write(
+            get_market(series.market), series.interval, source.read(series, start=change.first)
+        )
+        found = compare_series(source, target, series, start=change.first, now=now)
+        if found.missing or found.different:
+            raise CheckFailed(
+                f"{target.address} lacks {found.missing} bars and has {found.different} other ones",
+                market=series.market, ticker=series.ticker, interval=series.interval.value,
+                next_step="The truth stays where it was. Look at the file, then run this again.",
+            )  # fmt: skip
+        did = {name: getattr(written, name) for name in ("inserted", "updated", "unchanged", "refused")}
+        counts = _sum(counts, {"series": 1, **did})
+        if on_step is not None:
+            on_step("carry back", done, len(changes))
+    return counts
+
+
+def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {name: count + other[name] for name, count in one.items()}

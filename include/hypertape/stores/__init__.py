@@ -1,0 +1,126 @@
+"""Places where bars live, behind one interface: the warehouse, a CSV tree, SQLite files.
+
+Addresses on the command line: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`, `stockula:FILE` (read-only). `copy` and
+`verify` work between any two of them and are the engine under import, export, migration, mirrors and rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from hypertape.digest import SeriesDigest
+from hypertape.frame import empty_rejects
+from hypertape.model import Interval, Market, Series
+
+BATCH_ROWS = 100_000
+"""Bars per block of a bounded read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a store is meant; an empty field means all. `start` (UTC) is the first opening instant."""
+
+    markets: tuple[str, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+    tickers: tuple[str, ...] = ()
+    start: datetime | None = None
+
+    def covers(self, series: Series) -> bool:
+        """True when the series is selected."""
+        return (
+            (not self.markets or series.market in self.markets)
+            and (not self.intervals or series.interval in self.intervals)
+            and (not self.tickers or series.ticker in self.tickers)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """What a store can say of a series without reading it whole; None where it would have to."""
+
+    series: Series
+    rows: int | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some bars of one series in time order (frame.BAR_SCHEMA), and the rows of that stretch that are no bars.
+
+    `duplicates` counts rows that gave way to a later row of the same key.
+    """
+
+    bars: pa.Table
+    rejects: pa.Table = field(default_factory=empty_rejects)
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did, in bars."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+
+    def __add__(self, other: Written) -> Written:
+        return Written(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.refused + other.refused,
+        )
+
+
+class Store(Protocol):
+    """One place where bars live. A read-only store raises BadInput on write."""
+
+    @property
+    def address(self) -> str:
+        """How the command line names it."""
+        ...
+
+    def series(self, selection: Selection) -> Iterator[SeriesInfo]:
+        """List the selected series that have bars, sorted by market, interval and ticker.
+
+        Raises SourceFileMissing when there is nothing at the store's place (a write makes it).
+        """
+        ...
+
+    def read(
+        self, series: Series, *, start: datetime | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[Block]:
+        """Yield a series from `start` on in blocks of at most `rows` bars, in time order, keys unique.
+
+        Memory stays bounded by a block, whatever the length of the series. Prices are in the market's own unit.
+        """
+        ...
+
+    def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
+        """Write bars of one market and interval, each block atomically; writing the same bars again changes nothing."""
+        ...
+
+    def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
+        """The digest over the canonical bars from `start` on."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections."""
+        ...
+
+
+def parse_tickers(text: str | None) -> tuple[str, ...]:
+    """Read a comma-separated list."""
+    return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
+
+
+def known_series(infos: Iterable[SeriesInfo]) -> Sequence[Series]:
+    """The series of some infos."""
+    return [info.series for info in infos]

@@ -1,0 +1,108 @@
+"""What a series amounts to: its bars in number, span and digest, and the rows that are no bars, by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hypertape.digest import CANONICAL_COLUMNS, RunningDigest, SeriesDigest
+from hypertape.frame import floats_of, times_of
+from hypertape.markets import get_market
+from hypertape.model import Series
+from hypertape.quality.gate import gate
+from hypertape.stores import Block, Store
+
+SAMPLES = 3
+"""Refused rows of each rule that an account shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The bars of a series that pass the gate; `refused` counts the other rows by rule, `samples` shows some of them
+    (frame.REJECT_SCHEMA as dicts), `duplicates` counts rows that gave way to a later row of the same key."""
+
+    digest: SeriesDigest
+    refused: Mapping[str, int] = field(default_factory=dict)
+    samples: tuple[Mapping[str, Any], ...] = ()
+    duplicates: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Bars."""
+        return self.digest.rows
+
+    @property
+    def first(self) -> datetime | None:
+        """The first bar's opening, UTC."""
+        return self.digest.first
+
+    @property
+    def last(self) -> datetime | None:
+        """The last bar's opening, UTC."""
+        return self.digest.last
+
+    @property
+    def sha256(self) -> str:
+        """The digest over the bars."""
+        return self.digest.sha256
+
+
+NOTHING = Account(RunningDigest().result(""))
+"""The account of a series without rows."""
+
+
+class Tally:
+    """Puts the blocks of one series through the gate on their way, and keeps account of them.
+
+    `now` (UTC) is what the gate takes for the present.
+    """
+
+    def __init__(self, series: Series, now: datetime) -> None:
+        self._series, self._now = series, now
+        self._digest = RunningDigest()
+        self._refused: Counter[str] = Counter()
+        self._samples: list[Mapping[str, Any]] = []
+        self._duplicates = 0
+
+    def gated(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield each block with its clean bars only, the rest among its rejects."""
+        market = get_market(self._series.market)
+        for block in blocks:
+            gated = gate(block.bars, market, self._series.interval, now=self._now)
+            rejects = pa.concat_tables([block.rejects, gated.rejects])
+            clean = Block(gated.bars, rejects, block.duplicates + sum(gated.duplicates.values()))
+            self._take(clean)
+            yield clean
+
+    def account(self) -> Account:
+        """What has passed so far."""
+        return Account(
+            self._digest.result(self._series.ticker),
+            dict(self._refused),
+            tuple(self._samples),
+            self._duplicates,
+        )
+
+    def _take(self, block: Block) -> None:
+        columns = [floats_of(block.bars, name) for name in CANONICAL_COLUMNS]
+        self._digest.add(times_of(block.bars), columns)
+        self._duplicates += block.duplicates
+        for entry in block.rejects["rule"].value_counts().to_pylist():
+            rule, wanted = entry["values"], max(SAMPLES - self._refused[entry["values"]], 0)
+            some = block.rejects.filter(pc.equal(block.rejects["rule"], rule)).slice(0, wanted)
+            self._samples += some.to_pylist()
+            self._refused[rule] += entry["counts"]
+
+
+def account(store: Store, series: Series, *, start: datetime | None, now: datetime) -> Account:
+    """Read a series from `start` on and say what it amounts to."""
+    tally = Tally(series, now)
+    for _ in tally.gated(store.read(series, start=start)):
+        pass
+    return tally.account()

@@ -1,0 +1,67 @@
+"""From an address on the command line to an open store.
+
+An address is a kind and, but for the warehouse, a place: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`,
+`stockula:FILE`. A kind is one module of this room that defines `build(place, opening) -> Store`; it is imported when
+it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hypertape.errors import BadInput
+from hypertape.settings import Settings
+from hypertape.stores import Store
+from hypertape.stores.csv_options import CsvOptions
+
+FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE")
+"""What an address looks like."""
+
+_KINDS = tuple(form.partition(":")[0] for form in FORMS)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """All that opens a store, also in another process: it can be pickled.
+
+    `now` (UTC) and `run_id` are those of the command; `source` is what the warehouse notes on each load. `dsn` names
+    the warehouse where it is not the one of the settings.
+    """
+
+    address: str
+    settings: Settings
+    now: datetime
+    run_id: str
+    dsn: str | None = None
+    source: str = "copy"
+    csv: CsvOptions = field(default_factory=CsvOptions)
+
+    def open(self) -> Store:
+        """Open the store. Raises BadInput for an address that names none, and what the store's kind raises."""
+        kind, place = parse_address(self.address)
+        store: Store = importlib.import_module(f"hypertape.stores.{kind}").build(place, self)
+        return store
+
+
+def open_store(
+    address: str,
+    *,
+    settings: Settings,
+    now: datetime,
+    run_id: str,
+    dsn: str | None = None,
+    source: str = "copy",
+    csv: CsvOptions | None = None,
+) -> Store:
+    """Open the store at an address; see Opening for the arguments and what is raised."""
+    return Opening(address, settings, now, run_id, dsn, source, csv or CsvOptions()).open()
+
+
+def parse_address(address: str) -> tuple[str, str]:
+    """Split an address into its kind and its place (empty for the warehouse). Raises BadInput with the valid forms."""
+    kind, colon, place = address.partition(":")
+    if kind not in _KINDS or (kind == "warehouse") == bool(colon) or (colon and not place):
+        raise BadInput(f"{address!r} names no store", next_step=f"Stores: {', '.join(FORMS)}.")
+    return kind, place

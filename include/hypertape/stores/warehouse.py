@@ -1,0 +1,153 @@
+"""The warehouse as a store: bars go in through the gate and the load contract, and come out in blocks by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pyarrow as pa
+
+from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
+from hypertape.frame import bar_frame, instant, times_of
+from hypertape.markets import all_markets, get_market
+from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
+from hypertape.quality.gate import Gated, gate
+from hypertape.queries import query
+from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
+from hypertape.warehouse.ledger import register_symbols
+from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars
+from hypertape.warehouse.migrate import verify
+from hypertape.warehouse.read import series_blocks
+from hypertape.warehouse.rollups import Refreshed, refresh_pending
+
+if TYPE_CHECKING:
+    from hypertape.stores.addresses import Opening
+
+_ALWAYS = Window(utc(1900), utc(2100))
+_WIDTH = timedelta(microseconds=1)
+
+
+def build(place: str, opening: Opening) -> WarehouseStore:
+    """Open the warehouse of the opening's DSN, else of its settings. Connects when it is first used."""
+    return WarehouseStore(
+        opening.dsn or resolve_dsn(opening.settings), opening.now, opening.run_id, opening.source
+    )
+
+
+@dataclass
+class WarehouseStore:
+    """The warehouse at a DSN, over one connection; it is for one thread.
+
+    `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
+    every load. Raises what `translate_errors` raises, and SchemaMissing when the schema is not current.
+    """
+
+    dsn: str
+    now: datetime
+    run_id: str
+    source: str = "copy"
+    address: str = field(default="warehouse", init=False)
+
+    def series(self, selection: Selection) -> Iterator[SeriesInfo]:
+        """List the stored series that have bars from the selection's start on."""
+        parameters = {
+            "markets": list(selection.markets),
+            "intervals": [interval.value for interval in selection.intervals],
+            "tickers": list(selection.tickers),
+            "start": selection.start or "-infinity",
+        }
+        with translate_errors(self.connection):
+            rows = self.connection.execute(query("store_series"), parameters).fetchall()
+        for market, interval, ticker, first, last in rows:
+            if market in all_markets():
+                yield SeriesInfo(Series(market, ticker, Interval(interval)), first=first, last=last)
+
+    def read(
+        self, series: Series, *, start: datetime | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[Block]:
+        """Yield the stored bars; each block is one statement that seeks its key."""
+        market = get_market(series.market)
+        with translate_errors(self.connection):
+            for time, columns in series_blocks(
+                self.connection, market, series.interval, series.ticker, VALUE_COLUMNS, start=start, rows=rows
+            ):
+                values = dict(zip(VALUE_COLUMNS, columns, strict=True))
+                yield Block(bar_frame(series.ticker, time, values))
+
+    def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
+        """Gate and load each block in a transaction of its own.
+
+        Refused rows go to quarantine. Raises SuspectScale when a block's prices look scaled against the stored ones;
+        nothing of that block is written then.
+        """
+        written = Written()
+        for block in blocks:
+            results = self._load(market, interval, block, gate(block.bars, market, interval, now=self.now))
+            for refused in (result.refused for result in results if result.refused):
+                raise refused
+            written += _written(results)
+        return written
+
+    def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
+        """The digest over the stored bars from `start` on."""
+        market = get_market(series.market)
+        with translate_errors(self.connection):
+            blocks = series_blocks(
+                self.connection, market, series.interval, series.ticker, CANONICAL_COLUMNS, start=start
+            )
+            return digest_blocks(series.ticker, blocks)
+
+    def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
+        """Refresh the rollups over what loads changed, whoever ran them."""
+        return refresh_pending(lambda autocommit: connect(self.dsn, autocommit=autocommit), market, interval)
+
+    def close(self) -> None:
+        """Close the connection, if one was opened."""
+        if "connection" in self.__dict__:
+            self.connection.close()
+            del self.__dict__["connection"]
+
+    @cached_property
+    def connection(self) -> psycopg.Connection[Any]:
+        """The connection, in autocommit; opened when it is first used."""
+        connection = connect(self.dsn, autocommit=True)
+        try:
+            verify(connection, all_markets().values())
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _load(self, market: Market, interval: Interval, block: Block, gated: Gated) -> list[LoadResult]:
+        rejects = pa.concat_tables([block.rejects, gated.rejects])
+        request = LoadRequest(
+            market, interval, self.run_id, self.source, _span(block.bars), self.now,
+            rejects=rejects, fetched=_rows_by_ticker(block), duplicates=gated.duplicates,
+        )  # fmt: skip
+        with translate_errors(self.connection), self.connection.transaction():
+            results = load_bars(self.connection, gated.bars, request)
+            register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
+        return results
+
+
+def _span(bars: pa.Table) -> Window:
+    """The window a block owns: from its first to its last opening."""
+    times = times_of(bars.filter(bars["time"].is_valid()))
+    return Window(instant(int(times.min())), instant(int(times.max())) + _WIDTH) if len(times) else _ALWAYS
+
+
+def _rows_by_ticker(block: Block) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for table in (block.bars, block.rejects):
+        for entry in table["ticker"].value_counts().to_pylist():
+            counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+    return counts
+
+
+def _written(results: Iterable[LoadResult]) -> Written:
+    return sum((Written(r.inserted, r.updated, r.unchanged, r.quarantined) for r in results), start=Written())

@@ -1,0 +1,3 @@
+-- purpose: a SQLite table as it is
+-- parameters: table
+select * from {table}

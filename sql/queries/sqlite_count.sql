@@ -1,0 +1,3 @@
+-- purpose: how many rows a SQLite table has
+-- parameters: table
+select count(*) from {table}

@@ -1,0 +1,3 @@
+-- purpose: a condition: bars after an instant
+-- parameters: second
+time > ?

@@ -1,0 +1,3 @@
+-- purpose: a condition: bars before an instant
+-- parameters: second
+time < ?

@@ -1,0 +1,3 @@
+-- purpose: the order of a dual-write series
+-- parameters: none
+time, rowid

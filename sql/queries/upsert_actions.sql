@@ -1,0 +1,9 @@
+-- purpose: keep dividends or splits of a Stockula file
+-- parameters: table, value column; market; arrays of symbol, date, value
+insert into {table} as kept (market, ticker, time, {value})
+select %s, symbol, date::timestamp at time zone 'UTC', value
+from unnest(%s::text[], %s::date[], %s::float8[]) as given (symbol, date, value)
+on conflict (market, ticker, time) do update
+set {value} = excluded.{value}
+where kept.{value} is distinct from excluded.{value}
+returning (xmax = 0) as inserted

@@ -1,0 +1,27 @@
+"""A migration in a process of its own, for the test that kills it: `migration_job.py DSN STATE FILE RUN WORKERS`.
+
+Blocks are a few bars long, so that there are many moments to be killed at.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hypertape.model import utc
+from hypertape.settings import Settings
+from hypertape.steps.migrate import inspect, plan
+from hypertape.steps.migration_copy import copy
+from hypertape.steps.migration_workers import copy_together
+
+if __name__ == "__main__":
+    dsn, state, file, run_id, workers = sys.argv[1:]
+    settings = Settings(state_dir=Path(state), database_url=dsn)
+    print("begun", flush=True)
+    planned = plan(dsn, inspect([file]), run_id=run_id, now=utc(2026, 1, 1), settings=settings)
+    print("planned", flush=True)
+    if workers == "1":
+        copy(dsn, planned, settings=settings, rows=5)
+    else:
+        copy_together(dsn, planned, workers=int(workers), settings=settings)
+    print("copied", flush=True)

@@ -1,0 +1,71 @@
+"""CSV trees in and out in parts, as the DAGs do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import D1, VN, put, scaled, walk
+from migration_lab import NOW, ask, in_warehouse
+
+from hypertape.errors import BadInput, BatchRefused
+from hypertape.settings import Settings
+from hypertape.steps.exchange import copy, plan, refresh
+
+
+def move(dsn: str, direction: str, directory: Path, **wishes: Any) -> list[dict[str, Any]]:
+    settings = Settings(database_url=dsn)
+    planned = plan(
+        dsn,
+        direction,
+        run_id=f"{direction}_run",
+        now=NOW,
+        directory=str(directory),
+        settings=settings,
+        **wishes,
+    )
+    parts = planned.pop("parts")
+    done = [copy(dsn, part, plan_head=planned, settings=settings) for part in parts]
+    return [*done, refresh(dsn, done, plan_head=planned)] if direction == "import" else done
+
+
+def test_out_and_in_again_is_the_same_and_writes_nothing(
+    warehouse: str, connection: Any, tmp_path: Path, new_warehouse: Any
+) -> None:
+    put(connection, {name: walk(30, seed=at) for at, name in enumerate(("AAA", "BBB", "CCC"))}, VN, D1)
+    parts = move(warehouse, "export", tmp_path, market="vn", workers=2)
+    assert [part["series"] for part in parts] == [2, 1]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.csv")) == [
+        "AAA/1D.csv", "BBB/1D.csv", "CCC/1D.csv",
+    ]  # fmt: skip
+    (*_, same) = move(warehouse, "import", tmp_path, market="vn", workers=2)
+    assert (same["equal"], same["inserted"]) == (3, 0)
+    assert same["buckets"] > 0  # nobody had refreshed the rollups of what was loaded before
+    (*_, again) = move(warehouse, "import", tmp_path, market="vn", workers=2)
+    assert (again["equal"], again["inserted"], again["buckets"]) == (3, 0, 0)
+    with new_warehouse() as other:
+        (*_, fresh) = move(other, "import", tmp_path, market="vn", workers=2)
+        assert (fresh["inserted"], fresh["differing"]) == (90, 0)
+        assert fresh["buckets"] > 0
+        assert in_warehouse(other, ("vn", D1)) == in_warehouse(warehouse, ("vn", D1))
+        assert ask(other, "select count(*) from rollup_pending") == [(0,)]
+
+
+def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, tmp_path: Path) -> None:
+    put(connection, {"AAA": walk(30, seed=1), "BBB": walk(30, seed=2)}, VN, D1)
+    move(warehouse, "export", tmp_path, market="vn")
+    connection.execute("delete from bars.market_data_1d")
+    connection.execute("delete from series")
+    put(connection, {"AAA": scaled(walk(30, seed=1), 1000.0)}, VN, D1)
+    with pytest.raises(BatchRefused, match="1 series failed and the others are copied: vn/1d/AAA"):
+        move(warehouse, "import", tmp_path, market="vn")
+    assert {key[2]: each.rows for key, each in in_warehouse(warehouse, ("vn", D1)).items()} == {
+        "AAA": 30,
+        "BBB": 30,
+    }
+
+
+def test_nothing_to_move_is_said(warehouse: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nothing of what is asked for"):
+        move(warehouse, "export", tmp_path)

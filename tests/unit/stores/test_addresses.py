@@ -1,0 +1,57 @@
+"""From an address to a store."""
+
+import pickle
+
+import pytest
+from store_lab import NOW
+
+from hypertape.errors import BadInput
+from hypertape.settings import Settings
+from hypertape.stores.addresses import FORMS, Opening, open_store, parse_address
+from hypertape.stores.csv import CsvStore
+from hypertape.stores.csv_options import CsvFormat, CsvOptions
+from hypertape.stores.warehouse import WarehouseStore
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("warehouse", ("warehouse", "")),
+        ("csv:data", ("csv", "data")),
+        ("csv:/a:b", ("csv", "/a:b")),
+        ("sqlite:/data/vn_data.db", ("sqlite", "/data/vn_data.db")),
+        ("stockula:stockula.db", ("stockula", "stockula.db")),
+    ],
+)
+def test_an_address_is_a_kind_and_a_place(address, expected):
+    assert parse_address(address) == expected
+
+
+@pytest.mark.parametrize(
+    "address", ["", "csv", "csv:", "warehouse:", "warehouse:x", "parquet:x", "CSV:x", "addresses:x", "/data"]
+)
+def test_what_names_no_store_lists_the_forms(address):
+    with pytest.raises(BadInput, match="names no store") as raised:
+        parse_address(address)
+    assert all(form in str(raised.value) for form in FORMS)
+
+
+def test_a_csv_address_opens_a_tree(tmp_path):
+    options = CsvOptions(CsvFormat.LEGACY, market="vn")
+    store = open_store(f"csv:{tmp_path}", settings=Settings(), now=NOW, run_id="run", csv=options)
+    assert store == CsvStore(tmp_path, options)
+    assert store.address == f"csv:{tmp_path}"
+
+
+def test_the_warehouse_is_the_settings_unless_a_dsn_is_given():
+    settings = Settings(database_url="postgresql://one/a")
+    stores = [Opening("warehouse", settings, NOW, "run", dsn).open() for dsn in (None, "postgresql://two/b")]
+    assert all(isinstance(store, WarehouseStore) for store in stores)
+    assert [store.dsn for store in stores] == ["postgresql://one/a", "postgresql://two/b"]
+    for store in stores:
+        store.close()
+
+
+def test_an_opening_travels_to_another_process(tmp_path):
+    opening = Opening(f"csv:{tmp_path}", Settings(), NOW, "run", csv=CsvOptions(legacy_scale=True))
+    assert pickle.loads(pickle.dumps(opening)) == opening

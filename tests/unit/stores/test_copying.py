@@ -1,0 +1,332 @@
+"""Copying between stores, and the proof: between CSV trees and SQLite files; the warehouse has its own tests."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pytest
+from store_lab import CRYPTO, D1, M1, NOW, VN, blocks, digest_of, frame, series, tree
+
+from hypertape.errors import BadInput, DiskFull, SourceFileEmpty, SourceFileMissing
+from hypertape.frame import bar_frame
+from hypertape.model import utc
+from hypertape.settings import Settings
+from hypertape.stores import Selection
+from hypertape.stores.addresses import Opening
+from hypertape.stores.copying import compare, copy, verify
+from hypertape.stores.csv import CsvStore
+from hypertape.stores.csv_options import CsvOptions
+
+ALL = Selection()
+
+
+def opening(address):
+    return Opening(str(address), Settings(), NOW, "run")
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A tree of two markets, five series."""
+    store = CsvStore(tmp_path / "from")
+    for seed, ticker in enumerate(("AAA", "BBB", "CCC")):
+        store.write(VN, D1, blocks(frame(ticker, 300, seed=seed)))
+    store.write(VN, M1, blocks(frame("AAA", 500, M1)))
+    store.write(CRYPTO, D1, blocks(frame("AAA", 200, seed=9)))
+    return store
+
+
+def statuses(report):
+    return [entry.status for entry in report.series]
+
+
+def test_copy_once_and_twice(filled, tmp_path):
+    target = CsvStore(tmp_path / "to")
+    first = copy(filled, target, ALL, now=NOW)
+    assert [str(entry.series) for entry in first.series] == [
+        "crypto/1d/AAA",
+        "vn/1d/AAA",
+        "vn/1d/BBB",
+        "vn/1d/CCC",
+        "vn/1m/AAA",
+    ]
+    assert (first.written.inserted, statuses(first)) == (1600, ["copied"] * 5)
+    before = tree(tmp_path / "to")
+    assert before == tree(tmp_path / "from")
+    again = copy(filled, target, ALL, now=NOW)
+    assert (again.written.inserted, again.written.updated, statuses(again)) == (0, 0, ["equal"] * 5)
+    forced = copy(filled, target, ALL, now=NOW, force=True)
+    assert (forced.written.unchanged, forced.written.inserted, statuses(forced)) == (1600, 0, ["copied"] * 5)
+    assert tree(tmp_path / "to") == before
+
+
+@pytest.mark.parametrize("middle", ["csv:{}/b", "sqlite:{}/b", "sqlite:{}/b.db"])
+def test_there_and_back(filled, tmp_path, middle):
+    there, back = opening(middle.format(tmp_path)), CsvStore(tmp_path / "c")
+    assert not copy(filled, there, ALL, now=NOW, verify=True).discrepancies
+    assert not copy(there, back, ALL, now=NOW, verify=True).discrepancies
+    assert tree(tmp_path / "c") == tree(tmp_path / "from")
+
+
+@pytest.mark.parametrize("kind", ["csv", "sqlite"])
+def test_two_workers_do_what_one_does(filled, tmp_path, kind):
+    seen = []
+    report = copy(
+        opening(filled.address),
+        opening(f"{kind}:{tmp_path}/to"),
+        ALL,
+        now=NOW,
+        workers=2,
+        verify=True,
+        on_series=lambda entry, done, total: seen.append((str(entry.series), done, total)),
+    )
+    assert (statuses(report), report.discrepancies) == (["copied"] * 5, ())
+    assert sorted(name for name, _, _ in seen) == sorted(str(entry.series) for entry in report.series)
+    assert [(done, total) for _, done, total in seen] == [(n, 5) for n in range(1, 6)]
+    copy(opening(f"{kind}:{tmp_path}/to"), CsvStore(tmp_path / "back"), ALL, now=NOW)
+    assert tree(tmp_path / "back") == tree(tmp_path / "from")
+
+
+def test_several_workers_need_openings(filled, tmp_path):
+    with pytest.raises(BadInput, match="share"):
+        copy(filled, CsvStore(tmp_path / "to"), ALL, now=NOW, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(markets=("crypto",)), {"crypto/1d/AAA": 200}),
+        (Selection(intervals=(M1,)), {"vn/1m/AAA": 500}),
+        (Selection(tickers=("BBB", "CCC")), {"vn/1d/BBB": 300, "vn/1d/CCC": 300}),
+        (Selection(tickers=("BBB",), start=utc(2020, 2)), {"vn/1d/BBB": 269}),
+        (Selection(tickers=("BBB",), start=utc(2040)), {"vn/1d/BBB": 0}),
+        (Selection(tickers=("NONE",)), {}),
+    ],
+    ids=["market", "interval", "tickers", "start", "start after the end", "nothing"],
+)
+def test_the_selection_is_what_is_copied(filled, tmp_path, selection, expected):
+    target = CsvStore(tmp_path / "to", CsvOptions(market=(selection.markets or ("vn",))[0]))
+    report = copy(filled, target, selection, now=NOW, verify=True)
+    assert {str(e.series): e.written.inserted for e in report.series} == expected
+    assert report.discrepancies == ()
+    assert verify(filled, target, selection, now=NOW).discrepancies == () if any(expected.values()) else True
+
+
+def test_only_what_differs_is_written_again(filled, tmp_path):
+    target = CsvStore(tmp_path / "to")
+    copy(filled, target, ALL, now=NOW)
+    filled.write(VN, D1, blocks(frame("BBB", 310, seed=1)))
+    report = copy(filled, target, ALL, now=NOW)
+    assert [(str(e.series), e.written.inserted) for e in report.series if e.status == "copied"] == [
+        ("vn/1d/BBB", 10)
+    ]
+
+
+# --- rows that are no bars ---
+
+
+def bad_tree(root):
+    """Five good bars, one that no gate lets through, one unreadable row, one key twice."""
+    (root / "market_data" / "VIC").mkdir(parents=True)
+    rows = [f"VIC,2024-01-{day:02},5,6,4,5,10" for day in (2, 3, 4, 5, 8)]
+    rows += ["VIC,2024-01-09,5,4,6,5,10", "VIC,2024-01-10,5,x,4,5,10", "VIC,2024-01-08,5,6,4,5.5,10"]
+    text = "ticker,time,open,high,low,close,volume\n" + "\n".join(rows) + "\n"
+    (root / "market_data" / "VIC" / "1D.csv").write_text(text)
+    return CsvStore(root)
+
+
+def test_rows_that_are_no_bars_are_listed_and_no_discrepancy(tmp_path):
+    source, target = bad_tree(tmp_path / "from"), CsvStore(tmp_path / "to")
+    report = copy(source, target, ALL, now=NOW, verify=True)
+    (entry,) = report.series
+    assert entry.source.refused == {"ohlc_order": 1, "text_in_number": 1}
+    assert sorted((s["rule"], s["time"].day) for s in entry.source.samples) == [
+        ("ohlc_order", 9),
+        ("text_in_number", 10),
+    ]
+    assert (entry.source.duplicates, entry.source.rows, entry.written.inserted) == (1, 5, 5)
+    assert (report.written.refused, report.discrepancies) == (2, ())
+    assert verify(source, target, ALL, now=NOW).discrepancies == ()
+    assert statuses(copy(source, target, ALL, now=NOW)) == ["equal"]
+
+
+def test_the_present_is_the_callers(tmp_path):
+    source, target = bad_tree(tmp_path / "from"), CsvStore(tmp_path / "to")
+    (entry,) = copy(source, target, ALL, now=utc(2024, 1, 4, 12)).series
+    assert entry.source.refused == {"future": 3, "text_in_number": 1}
+    assert entry.source.last == utc(2024, 1, 4)
+
+
+# --- the proof ---
+
+
+def altered(table, row, name, change):
+    values = table[name].to_pylist()
+    values[row] = change(values[row])
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (lambda t: t, set()),
+        (lambda t: t.slice(0, 299), {"rows", "last", "sha256"}),
+        (lambda t: t.slice(1), {"rows", "first", "sha256"}),
+        (lambda t: pa.concat_tables([t.slice(0, 100), t.slice(101)]), {"rows", "sha256"}),
+        (lambda t: altered(t, 100, "close", lambda v: v * (1 + 2**-52)), {"sha256"}),
+        (lambda t: altered(t, 100, "volume", lambda v: v + 1), {"sha256"}),
+        (lambda t: t.slice(0, 0), {"missing"}),
+    ],
+    ids=["equal", "last lost", "first lost", "a hole", "one bit of a price", "a volume", "all lost"],
+)
+def test_every_difference_is_found(tmp_path, other, found):
+    table = frame("AAA", 300)
+    one, two = CsvStore(tmp_path / "1"), CsvStore(tmp_path / "2")
+    one.write(VN, D1, blocks(table))
+    two.write(VN, D1, blocks(other(table)))
+    two.write(VN, D1, blocks(frame("OTHER", 3)))  # what only the target has is not asked for
+    report = verify(one, two, ALL, now=NOW)
+    assert {difference.what for difference in report.discrepancies} == found
+    assert statuses(report) == ["differs" if found else "equal"]
+
+
+def test_discrepancies_say_what_both_have(tmp_path):
+    one, two = CsvStore(tmp_path / "1"), CsvStore(tmp_path / "2")
+    one.write(VN, D1, blocks(frame("AAA", 3)))
+    two.write(VN, D1, blocks(frame("AAA", 2)))
+    by_name = {d.what: (d.source, d.target) for d in verify(one, two, ALL, now=NOW).discrepancies}
+    assert by_name["rows"] == ("3", "2")
+    assert by_name["last"] == ("2020-01-03 00:00:00+00:00", "2020-01-02 00:00:00+00:00")
+
+
+def test_comparing_is_symmetric(tmp_path):
+    from hypertape.stores.accounts import account
+
+    stores = [CsvStore(tmp_path / name) for name in "12"]
+    for store, rows in zip(stores, (3, 2), strict=True):
+        store.write(VN, D1, blocks(frame("AAA", rows)))
+    one, two = (account(store, series("vn", "AAA"), start=None, now=NOW) for store in stores)
+    assert len(compare(series("vn", "AAA"), one, two)) == len(compare(series("vn", "AAA"), two, one)) == 3
+    assert compare(series("vn", "AAA"), one, one) == ()
+
+
+# --- failures ---
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_broken_series_does_not_stop_the_others(filled, tmp_path, workers):
+    (tmp_path / "from" / "market_data" / "BBB" / "1D.csv").write_text("")
+    target = opening(f"csv:{tmp_path}/to")
+    report = copy(opening(filled.address), target, ALL, now=NOW, workers=workers)
+    assert statuses(report) == ["copied", "copied", "failed", "copied", "copied"]
+    (failed,) = report.failed
+    assert (str(failed.series), type(failed.error)) == ("vn/1d/BBB", SourceFileEmpty)
+    assert {d.what for d in verify(filled, target, ALL, now=NOW).discrepancies} == {"error"}
+
+
+@pytest.mark.parametrize("verb", [copy, verify])
+def test_a_source_that_is_not_there(tmp_path, verb):
+    with pytest.raises(SourceFileMissing):
+        verb(CsvStore(tmp_path / "none"), CsvStore(tmp_path), ALL, now=NOW)
+
+
+def test_nothing_is_compared_with_a_target_that_is_not_there(filled, tmp_path):
+    with pytest.raises(SourceFileMissing):
+        verify(filled, CsvStore(tmp_path / "none"), ALL, now=NOW)
+
+
+def test_a_target_that_is_only_read(filled, shared_data):
+    target = opening(f"stockula:{shared_data}/sqlite/stockula.db")
+    report = copy(filled, target, Selection(tickers=("BBB",)), now=NOW)
+    (failed,) = report.failed
+    assert isinstance(failed.error, BadInput)
+    assert "only read" in str(failed.error)
+
+
+def test_what_would_fail_for_every_series_is_raised(filled, tmp_path):
+    directory = tmp_path / "to" / "crypto_data" / "AAA"
+    directory.mkdir(parents=True)
+    (directory / ".1D.csv.partial").symlink_to("/dev/full")
+    with pytest.raises(DiskFull):
+        copy(filled, CsvStore(tmp_path / "to"), ALL, now=NOW)
+
+
+# --- kills ---
+
+COPIER = """
+import sys
+from datetime import datetime, UTC
+from hypertape.settings import Settings
+from hypertape.stores import Selection
+from hypertape.stores.addresses import Opening
+from hypertape.stores.copying import copy
+if __name__ == "__main__":
+    places = [Opening(address, Settings(), datetime(2030, 1, 1, tzinfo=UTC), "run") for address in sys.argv[1:3]]
+    print("ready", flush=True)
+    copy(*places, Selection(), now=datetime(2030, 1, 1, tzinfo=UTC), on_series=lambda *_: print("one", flush=True))
+"""
+
+
+@pytest.mark.parametrize("kind", ["csv", "sqlite"])
+def test_killed_and_run_again(tmp_path, kind):
+    source = CsvStore(tmp_path / "from")
+    for seed in range(12):
+        source.write(VN, D1, blocks(frame(f"T{seed:02}", 1500, seed=seed)))
+    script = tmp_path / "copier.py"
+    script.write_text(COPIER)
+    dice = random.Random(5)
+    for _ in range(4):
+        run = subprocess.Popen(
+            [sys.executable, str(script), source.address, f"{kind}:{tmp_path}/to"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        for _ in range(dice.randrange(3)):
+            run.stdout.readline()
+        time.sleep(dice.uniform(0, 0.05))
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+        run.stdout.close()
+    target = opening(f"{kind}:{tmp_path}/to")
+    report = copy(source, target, ALL, now=NOW, verify=True)
+    assert (len(report.series), report.discrepancies, report.failed) == (12, (), ())
+    copy(target, CsvStore(tmp_path / "back"), ALL, now=NOW)
+    assert tree(tmp_path / "back") == tree(tmp_path / "from")
+
+
+def test_memory_stays_bounded_by_a_block(tmp_path):
+    rows = 400_000
+    source = CsvStore(tmp_path / "from")
+    closes = [100.0 + (k % 97) / 7 for k in range(rows)]
+    minute = 60_000_000
+    start = 1_262_304_000_000_000
+    times = [start + k * minute for k in range(rows)]
+    table = bar_frame(
+        "BIG",
+        pa.array(times).to_numpy(),
+        dict.fromkeys(("open", "high", "low", "close"), closes) | {"volume": closes},
+    )
+    source.write(CRYPTO, M1, blocks(table, 50_000))
+    assert digest_of(table).rows == rows
+    peak = (
+        "import resource, sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__');"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    script = tmp_path / "copier.py"
+    script.write_text(COPIER)
+    run = subprocess.run(
+        [sys.executable, "-c", peak, str(script), source.address, f"csv:{tmp_path}/to"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kilobytes = int(run.stdout.rpartition("peak ")[2])
+    size = (tmp_path / "from" / "crypto_data" / "BIG" / "1m.csv").stat().st_size
+    assert size > 80_000_000
+    assert kilobytes < 400_000

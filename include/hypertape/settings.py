@@ -14,7 +14,7 @@ three that the documents name. An empty variable counts as not set.
 | HYPERTAPE_SOURCE | source used instead of each market's first one: `sample`, `csv_tree`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
-| HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: it delivers to none) |
+| HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: to none) |
 | HYPERTAPE_READ_STORES | what is read: stores in order, the first that has a ticker complete serves it |
 | FALLBACK_TO_CSV | `false` leaves `csv:` stores out of reads, but for the first one (default true) |
 | VN_DATABASE_PATH | SQLite file of the vn bars: read after the warehouse unless HYPERTAPE_READ_STORES is set |
@@ -65,7 +65,6 @@ class Settings(BaseSettings):
     def given_dsn(self) -> str | None:
         """The DSN the environment names, or None when the embedded server is meant."""
         return self.database_url or os.environ.get("AIRFLOW_CONN_HYPERTAPE_DB")
-
 
     @property
     def read_order(self) -> tuple[str, ...]:

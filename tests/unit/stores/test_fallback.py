@@ -197,7 +197,9 @@ def test_when_no_store_answers_the_error_names_each_with_its_reason() -> None:
 
 def test_when_none_that_has_a_ticker_can_be_read_the_error_says_so() -> None:
     it = reader(Shelf("first", {"A": ALL}, breaks="reading"), Shelf("second", {"B": ALL}))
-    with pytest.raises(StoreAway, match=r"No store that has vn/1d/A can be read: first: .*Input/output error"):
+    with pytest.raises(
+        StoreAway, match=r"No store that has vn/1d/A can be read: first: .*Input/output error"
+    ):
         read(it, "A")
 
 

@@ -1,12 +1,20 @@
-"""The DAG files, parsed once."""
+"""The DAG files, parsed once, and one real Airflow for every test that needs it."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_environment import DAGS
+from hypertape.orchestration import processes
+from hypertape.orchestration.standalone import Standalone
+from hypertape.settings import Settings
+from hypertape.warehouse.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +22,28 @@ def dag_bag() -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(DAGS, bundle_path=DAGS)
+
+
+@pytest.fixture(scope="session")
+def standalone() -> Iterator[Standalone]:
+    """Scheduler, API server, DAG processor and triggerer as processes of their own, with a warehouse of their own.
+
+    What they leave running after their end fails here.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="hypertape-test-airflow-"))
+    directory.chmod(0o755)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_LANDING_URL", "HYPERTAPE_SOURCE_DIR"):
+            environment.delenv(name, raising=False)
+        environment.setenv("HYPERTAPE_SOURCE", "sample")  # no run may ask a vendor
+        settings = Settings(state_dir=directory)
+        made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"})
+        try:
+            running = made.up()
+            yield made
+            made.down()
+            assert processes.session_members(running.pid) == []
+        finally:
+            made.down()
+            EmbeddedServer(settings).remove()
+            shutil.rmtree(directory)

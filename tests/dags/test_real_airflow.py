@@ -1,12 +1,10 @@
 """The DAGs in a real Airflow: scheduler, API server, DAG processor, triggerer and tasks as processes of their own.
 
-One Airflow serves the whole module, with a warehouse of its own and the source `sample`, asked through the form.
+One Airflow serves every such module, with a warehouse of its own and the source `sample`, asked through the form.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,9 @@ from psycopg import sql
 
 from hypertape.markets import get_market
 from hypertape.model import Interval
-from hypertape.orchestration import processes
 from hypertape.orchestration.pools import pools
 from hypertape.orchestration.rest import Airflow, RunState, TaskState
 from hypertape.orchestration.standalone import Standalone
-from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
@@ -39,27 +35,6 @@ CHAIN = (
     "refresh_rollups",
     "publish",
 )
-
-
-@pytest.fixture(scope="module")
-def standalone() -> Iterator[Standalone]:
-    directory = Path(tempfile.mkdtemp(prefix="hypertape-test-airflow-"))
-    directory.chmod(0o755)
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_LANDING_URL", "HYPERTAPE_SOURCE_DIR"):
-            environment.delenv(name, raising=False)
-        environment.setenv("HYPERTAPE_SOURCE", "sample")  # no run of this module may ask a vendor
-        settings = Settings(state_dir=directory)
-        made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"})
-        try:
-            running = made.up()
-            yield made
-            made.down()
-            assert processes.session_members(running.pid) == []
-        finally:
-            made.down()
-            EmbeddedServer(settings).remove()
-            shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")

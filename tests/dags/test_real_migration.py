@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from hypertape.orchestration import processes
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
-from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -35,28 +33,12 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def standalone(place: Path) -> Iterator[Standalone]:
-    settings = Settings(state_dir=place)
-    made = Standalone(
-        settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1", "AIRFLOW__CORE__PARALLELISM": "2"}
-    )
-    try:
-        running = made.up()
-        yield made
-        made.down()
-        assert processes.session_members(running.pid) == []
-    finally:
-        made.down()
-        EmbeddedServer(settings).remove()
-
-
-@pytest.fixture(scope="module")
-def airflow(standalone: Standalone) -> Airflow:
-    client = standalone.client()
-    client.wait_for_dags(DAGS)
-    for dag in DAGS:
-        client.pause(dag, paused=False)
-    return client
+def airflow(standalone: Standalone) -> Iterator[Airflow]:
+    with standalone.client() as client:
+        client.wait_for_dags(DAGS)
+        for dag in DAGS:
+            client.pause(dag, paused=False)
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests on one xdist worker, and everything that starts an Airflow on the same one."""
     for item in items:

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     extension_dir: Path | None = None
     landing_url: str | None = None
     landing_days: int = Field(default=7, ge=0)
-    batch_size: int = Field(default=50, ge=1, le=10_000)
+    batch_size: int = Field(default=50, ge=1, le=2_000)  # a lock per ticker; the server has some thousands
     overlap_bars: int = Field(default=10, ge=0)
     source: str | None = None
     source_dir: Path | None = None

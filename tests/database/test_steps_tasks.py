@@ -32,7 +32,7 @@ from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import _result, refresh
 from hypertape.warehouse.ledger import watermarks
-from hypertape.warehouse.rollups import RollupCheck
+from hypertape.warehouse.rollups import RollupCheck, check_rollups
 
 START, END, NOW = utc(2024, 1, 1), utc(2024, 3, 1), utc(2024, 3, 1, 1)
 HISTORY = utc(2010, 7, 17)
@@ -312,6 +312,24 @@ def test_a_refresh_proves_and_records_what_it_refreshed(run, common):
         ("rollups", f"crypto_data_{level}", "passed") for level in ("1w", "2w", "1mo")
     }
     assert refresh(run.dsn, planned)["ranges"] == []
+
+
+def test_a_load_between_a_refresh_and_its_check_is_no_alarm(run, monkeypatch):
+    """What another run writes in between is refreshed too, and judged again."""
+    planned = run.plan(tickers=[run.good])
+    run.loaded(planned)
+    checked = []
+
+    def late(connection, market, refreshed):
+        if not checked:
+            run.write(run.good, seed=2)
+            run.loaded(planned)
+        checked.append(check_rollups(connection, market, refreshed))
+        return checked[-1]
+
+    monkeypatch.setattr("hypertape.steps.refresh.check_rollups", late)
+    assert refresh(run.dsn, planned)["differing"] == 0
+    assert [sum(check.differing for check in checks) > 0 for checks in checked] == [True, False]
 
 
 def test_a_bucket_that_differs_is_a_critical_failure():

@@ -20,12 +20,12 @@ def refresh(dsn: str, plan_head: Mapping[str, Any]) -> dict[str, Any]:
     """
     head = Head.from_json(plan_head)
     started = clock.perf_counter()
-    refreshed = refresh_pending(
-        lambda autocommit: connect(dsn, autocommit=autocommit), head.market, head.interval
-    )
+    refreshed = _refresh(dsn, head)
     seconds = clock.perf_counter() - started
+    checks = _check(dsn, head, refreshed)
+    if any(check.differing for check in checks) and _refresh(dsn, head):
+        checks = _check(dsn, head, refreshed)  # a load had changed bars between the refresh and its check
     with connect(dsn) as connection:
-        checks = check_rollups(connection, head.market, refreshed)
         record(connection, [_result(head, check) for check in checks])
         connection.commit()
     return {
@@ -35,6 +35,15 @@ def refresh(dsn: str, plan_head: Mapping[str, Any]) -> dict[str, Any]:
         "rollups": _levels(refreshed),
         "seconds": seconds,
     }
+
+
+def _refresh(dsn: str, head: Head) -> list[Refreshed]:
+    return refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), head.market, head.interval)
+
+
+def _check(dsn: str, head: Head, refreshed: Sequence[Refreshed]) -> list[RollupCheck]:
+    with connect(dsn) as connection:
+        return check_rollups(connection, head.market, refreshed)
 
 
 def _levels(refreshed: Sequence[Refreshed]) -> list[str]:

@@ -62,8 +62,11 @@ def test_everything_is_healthy_and_known(standalone: Standalone, airflow: Airflo
     assert {pool.name: pool.slots for pool in pools()}.items() <= airflow.pools().items()
 
 
-def test_an_unpaused_dag_waits_for_its_schedule(airflow: Airflow) -> None:
-    assert [run for run in airflow.runs(DAG) if run["run_type"] == "scheduled"] == []
+def test_an_unpaused_dag_waits_for_its_schedule(airflow: Airflow, first: RunState) -> None:
+    unpaused_before = airflow.get(f"/dags/{DAG}/dagRuns/{first.run_id}")["queued_at"]
+    assert [
+        run for run in airflow.runs(DAG, run_type="scheduled") if run["run_after"] < unpaused_before
+    ] == []
     upcoming = airflow.get(f"/dags/{DAG}")
     assert upcoming["next_dagrun_data_interval_start"].endswith("T00:00:00Z")
     assert upcoming["next_dagrun_run_after"].endswith("T08:30:00Z")
@@ -104,16 +107,16 @@ def test_a_backfill_repeats_dates_that_ran_and_writes_nothing(
 ) -> None:
     runs = backfill(airflow)
     assert [head(airflow, run)["window"] for run in runs] == [
-        [f"2024-03-0{day}T00:00:00+00:00", f"2024-03-0{day}T08:30:00+00:00"] for day in (5, 6, 7)
+        [f"2024-03-0{day}T00:00:00+00:00", f"2024-03-0{day}T08:30:00+00:00"] for day in (5, 6)
     ]
-    assert [written(airflow, run) for run in runs] == [0, 0, 0]
+    assert [written(airflow, run) for run in runs] == [0, 0]
 
     catch_up(airflow)
     before = fingerprints(dsn)
     again = backfill(airflow)  # the same dates have backfill runs now: these are cleared and run anew
     assert [run.run_id for run in again] == [run.run_id for run in runs]
     assert [head(airflow, run)["run_id"] for run in again] == [f"{DAG}__{run.run_id}__2" for run in again]
-    assert [written(airflow, run) for run in again] == [0, 0, 0]
+    assert [written(airflow, run) for run in again] == [0, 0]
     assert fingerprints(dsn) == before
 
 
@@ -152,9 +155,11 @@ def test_a_source_that_fails_as_a_whole_turns_the_run_red(airflow: Airflow, firs
 
 
 def backfill(airflow: Airflow) -> list[RunState]:
-    made = airflow.backfill(DAG, "2024-03-05T00:00:00Z", "2024-03-08T00:00:00Z", conf=SAMPLE)
+    made = airflow.backfill(
+        DAG, "2024-03-05T00:00:00Z", "2024-03-07T00:00:00Z", conf=SAMPLE, max_active_runs=2
+    )
     ended = airflow.wait_for_backfill(made, seconds=500)
-    assert [run.state for run in ended] == ["success"] * 3, told(airflow, *ended)
+    assert [run.state for run in ended] == ["success"] * 2, told(airflow, *ended)
     return ended
 
 

@@ -63,7 +63,6 @@ class Standalone:
         self.home = AirflowHome(settings)
         self._server = EmbeddedServer(settings)
         self._overrides = overrides or {}
-        self._supervisor: subprocess.Popen[bytes] | None = None
 
     def up(self, progress: Progress = lambda _: None, *, stop_with: int | None = None) -> Running:
         """Start everything that is not running, wait until it is healthy, and return its address.
@@ -83,8 +82,6 @@ class Standalone:
             if running is None:
                 return False
             self._end(running)
-            if self._supervisor is not None:
-                self._supervisor.wait()
             if running.started_database:
                 self._server.down()
             self.home.forget()
@@ -148,7 +145,7 @@ class Standalone:
     def _supervise(self, environment: Mapping[str, str], stop_with: int | None) -> int:
         command = [sys.executable, "-m", "hypertape.orchestration.supervisor", str(self.home.path)]
         with self.home.log("supervisor").open("w") as output:
-            self._supervisor = subprocess.Popen(
+            supervisor = subprocess.Popen(
                 [*command, *([str(stop_with)] if stop_with else [])],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -156,7 +153,8 @@ class Standalone:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return self._supervisor.pid
+        supervisor.returncode = 0  # it may outlive us; without a code Python warns that it still runs
+        return supervisor.pid
 
     def _wait(self, progress: Progress) -> None:
         deadline, said = time.monotonic() + START_SECONDS, ""

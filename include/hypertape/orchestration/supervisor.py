@@ -26,6 +26,8 @@ COMPONENTS = {
 GRACE_SECONDS = 10
 _POLL_SECONDS = 0.5
 _RESTARTS = 3
+YOUNG_SECONDS = 30
+"""A component that dies this soon after the start would die again."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,6 +40,7 @@ class Supervisor:
         self._stopping = False
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._deaths = dict.fromkeys(COMPONENTS, 0)
+        self._began = time.monotonic()
 
     def run(self) -> int:
         """Run the components; return 0 when told to stop, 1 when a component kept dying."""
@@ -68,7 +71,7 @@ class Supervisor:
                 continue
             self._deaths[name] += 1
             _LOG.error("%s ended with exit code %s (%s times)", name, child.returncode, self._deaths[name])
-            if self._deaths[name] > _RESTARTS:
+            if self._deaths[name] > _RESTARTS or time.monotonic() - self._began < YOUNG_SECONDS:
                 _LOG.error(
                     "It is not started again; everything stops. Its log ends:\n%s", tail(self._log(name))
                 )

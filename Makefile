@@ -32,7 +32,7 @@ down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
 
 test: install ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
-	@$(RUN) pytest -n $(JOBS) --dist loadgroup --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
+	@$(RUN) pytest -n $(JOBS) --dist loadfile --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
 
 check: install ## lint, format, types and import rules
 	@$(BIN)/ruff check .

@@ -20,14 +20,6 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one xdist worker, and everything that starts an Airflow on the same one."""
-    for item in items:
-        group = "airflow" if item.get_closest_marker("airflow") else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real files beside the repository; tests that need them are not collected as passed without them."""

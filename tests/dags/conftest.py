@@ -1,10 +1,12 @@
-"""The DAG files, parsed once, and one real Airflow for every test that needs it."""
+"""The DAG files, parsed once, and a real Airflow for the modules that need one."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def dag_bag() -> Any:
     return DagBag(DAGS, bundle_path=DAGS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def standalone() -> Iterator[Standalone]:
     """Scheduler, API server, DAG processor and triggerer as processes of their own, with a warehouse of their own.
 
@@ -39,7 +41,8 @@ def standalone() -> Iterator[Standalone]:
         settings = Settings(state_dir=directory)
         made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"})
         try:
-            running = made.up()
+            with one_at_a_time():
+                running = made.up()
             yield made
             made.down()
             assert processes.session_members(running.pid) == []
@@ -47,3 +50,11 @@ def standalone() -> Iterator[Standalone]:
             made.down()
             EmbeddedServer(settings).remove()
             shutil.rmtree(directory)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let only one worker look for a free port and take it."""
+    with open(Path(tempfile.gettempdir()) / "hypertape-test-airflow.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

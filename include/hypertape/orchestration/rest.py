@@ -213,6 +213,17 @@ class Airflow:
             time.sleep(_POLL_SECONDS)
         return [self.run(backfill.dag_id, run_id) for run_id in backfill.run_ids]
 
+    def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
+        """Let tasks of an ended run, and everything after them, run again."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": list(task_ids),
+            "include_downstream": True,
+            "only_failed": False,
+        }
+        self._ask("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
+
     def log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, attempt: int = 1) -> str:
         """Return the log of a task's try as text."""
         where = f"{_run_path(dag_id, run_id)}/taskInstances/{task_id}/logs/{attempt}"

@@ -94,3 +94,10 @@ print(json.dumps([bag.import_errors, time.process_time() - began, sorted(set(sys
     )
     assert [name for name in modules if name.split(".")[0] in heavy] == []
     assert seconds < 1
+
+
+def test_no_deadline_counts_from_when_a_run_was_queued(dag_bag: Any) -> None:
+    """Airflow 3.3 cannot clear a failed run that has one (apache/airflow#70368)."""
+    for dag in dag_bag.dags.values():
+        for alert in dag.deadline:
+            assert alert.reference.reference_name != "DagRunQueuedAtDeadline", dag

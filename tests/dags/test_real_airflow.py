@@ -5,6 +5,7 @@ One Airflow serves the whole module, with a warehouse of its own and the source 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,12 @@ def test_a_backfill_repeats_dates_that_ran_and_writes_nothing(
 
 def catch_up(airflow: Airflow) -> None:
     """Wait for the scheduled run that the first backfill sets off: the latest tick, from the watermark on."""
-    for run in airflow.runs(DAG, run_type="scheduled"):
-        ended = airflow.wait(DAG, run["dag_run_id"], seconds=300)
-        assert ended.state == "success", told(airflow, ended)
+    deadline = time.monotonic() + 120
+    while not (scheduled := airflow.runs(DAG, run_type="scheduled")):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    ended = airflow.wait(DAG, scheduled[0]["dag_run_id"], seconds=300)
+    assert ended.state == "success", told(airflow, ended)
 
 
 def test_one_bad_ticker_costs_itself_until_it_is_mended(airflow: Airflow, dsn: str, tmp_path: Path) -> None:

@@ -177,14 +177,13 @@ class Standalone:
         running = self.home.running()
         return running if running and processes.is_running(running.pid, running.started) else None
 
-    @staticmethod
-    def _end(running: Running) -> None:
+    def _end(self, running: Running) -> None:
         """End the supervisor and everything in its session."""
         if processes.is_running(running.pid, running.started):
             processes.terminate(running.pid)
             processes.wait_until_empty(running.pid, STOP_SECONDS)
         if processes.may_have_left_members(running.pid, running.started):
-            processes.kill_session(running.pid)
+            processes.kill_session(running.pid, ("AIRFLOW_HOME", str(self.home.path)))
 
 
 def _schema_version(metadata_dsn: str) -> str | None:
@@ -226,7 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _up(standalone: Standalone, asked: argparse.Namespace, say: Say) -> int:
     began = time.monotonic()
     ran_before = standalone.status().running is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # a background job is started without SIGINT
         signal.signal(number, signal.default_int_handler)
     try:
         running = standalone.up(

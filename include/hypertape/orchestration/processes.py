@@ -58,9 +58,13 @@ def end_session(session: int, *, grace_seconds: float) -> None:
     kill_session(session)
 
 
-def kill_session(session: int) -> None:
-    """Kill every process of a session, also those that are born meanwhile."""
-    while members := session_members(session):
+def kill_session(session: int, started_with: tuple[str, str] | None = None) -> None:
+    """Kill every process of a session, also those that are born meanwhile.
+
+    With `started_with` (an environment variable and its value), only processes that have it: for a session whose
+    leader is gone, so that its id alone does not prove that it is ours.
+    """
+    while members := [each for each in session_members(session) if _has(each, started_with)]:
         for process in members:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -83,4 +87,13 @@ def _belongs(process: psutil.Process, session: int) -> bool:
     try:
         return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+        return False
+
+
+def _has(process: psutil.Process, variable: tuple[str, str] | None) -> bool:
+    if variable is None:
+        return True
+    try:
+        return bool(process.environ().get(variable[0]) == variable[1])
+    except psutil.Error:
         return False

@@ -51,6 +51,13 @@ def test_members_outlive_their_leader_and_are_still_found(session: int) -> None:
     assert len(processes.session_members(session)) == 1
 
 
+def test_only_what_was_started_for_us_is_killed_when_asked(session: int) -> None:
+    processes.kill_session(session, ("HOME", "/somebody/else"))
+    assert len(processes.session_members(session)) == 2
+    processes.kill_session(session, ("HOME", os.environ["HOME"]))
+    assert processes.session_members(session) == []
+
+
 def test_a_process_id_that_was_given_to_another_is_told_apart() -> None:
     mine = processes.started_at(os.getpid())
     assert mine is not None

@@ -225,11 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _up(standalone: Standalone, asked: argparse.Namespace, say: Say) -> int:
     began = time.monotonic()
     ran_before = standalone.status().running is not None
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # a background job is started without SIGINT
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT: ignored in a background job
         signal.signal(number, signal.default_int_handler)
     try:
         running = standalone.up(

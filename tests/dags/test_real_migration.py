@@ -97,7 +97,8 @@ def test_a_migration_goes_through_every_task_and_proves_itself(
     assert migrated.states("copy") == ["success"] * 2
     done = airflow.xcom("migrate_sqlite", migrated.run_id, "report")
     assert (done["units"], done["equal"], done["different"]) == (4, 4, 0)
-    assert (done["inserted"], done["refused"]) == (3 * DAYS - 1, 1)
+    assert done["refused"] == 1
+    assert done["inserted"] >= 3 * DAYS - 1  # and the symbols that no series had registered before
     assert count(standalone, "us_data_1d") == 3 * DAYS - 1
     assert count(standalone, "us_data_1w") > 0
     html = report(airflow, migrated)

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -58,13 +59,13 @@ def end_session(session: int, *, grace_seconds: float) -> None:
     kill_session(session)
 
 
-def kill_session(session: int, started_with: tuple[str, str] | None = None) -> None:
+def kill_session(session: int, working_in: Path | None = None) -> None:
     """Kill every process of a session, also those that are born meanwhile.
 
-    With `started_with` (an environment variable and its value), only processes that have it: for a session whose
-    leader is gone, so that its id alone does not prove that it is ours.
+    With `working_in`, only those whose working directory that is: for a session whose leader is gone, so that its
+    id alone does not prove that it is ours. (Airflow's process titles overwrite what tells a process's environment.)
     """
-    while members := [each for each in session_members(session) if _has(each, started_with)]:
+    while members := [each for each in session_members(session) if _works_in(each, working_in)]:
         for process in members:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -90,10 +91,10 @@ def _belongs(process: psutil.Process, session: int) -> bool:
         return False
 
 
-def _has(process: psutil.Process, variable: tuple[str, str] | None) -> bool:
-    if variable is None:
+def _works_in(process: psutil.Process, directory: Path | None) -> bool:
+    if directory is None:
         return True
     try:
-        return bool(process.environ().get(variable[0]) == variable[1])
+        return Path(process.cwd()) == directory.resolve()
     except psutil.Error:
         return False

@@ -183,7 +183,7 @@ class Standalone:
             processes.terminate(running.pid)
             processes.wait_until_empty(running.pid, STOP_SECONDS)
         if processes.may_have_left_members(running.pid, running.started):
-            processes.kill_session(running.pid, ("AIRFLOW_HOME", str(self.home.path)))
+            processes.kill_session(running.pid, working_in=self.home.path)
 
 
 def _schema_version(metadata_dsn: str) -> str | None:

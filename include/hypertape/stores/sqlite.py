@@ -49,7 +49,7 @@ def build(place: str, opening: Opening) -> SqliteStore:
 
     VN_DATABASE_PATH and CRYPTO_DATABASE_PATH, when set, name those markets' files inside a directory.
     """
-    given = {"vn": opening.settings.vn_database_path, "crypto": opening.settings.crypto_database_path}
+    given = {market: getattr(opening.settings, f"{market}_database_path", None) for market in all_markets()}
     files = {market: Path(path) for market, path in given.items() if path is not None}
     return SqliteStore(Path(place), now=opening.now, files=files)
 

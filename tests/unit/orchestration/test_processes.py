@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,10 +52,10 @@ def test_members_outlive_their_leader_and_are_still_found(session: int) -> None:
     assert len(processes.session_members(session)) == 1
 
 
-def test_only_what_was_started_for_us_is_killed_when_asked(session: int) -> None:
-    processes.kill_session(session, ("HOME", "/somebody/else"))
+def test_only_what_works_in_the_directory_is_killed_when_asked(session: int, tmp_path: Path) -> None:
+    processes.kill_session(session, working_in=tmp_path)
     assert len(processes.session_members(session)) == 2
-    processes.kill_session(session, ("HOME", os.environ["HOME"]))
+    processes.kill_session(session, working_in=Path.cwd())
     assert processes.session_members(session) == []
 
 

@@ -109,7 +109,7 @@ class YahooClient:
         self.session.chart_status = None
         start, end = _bounds(interval, window)
         try:
-            asked = yfinance.Ticker(ticker + market.yahoo_suffix, session=self.session)
+            asked = yfinance.Ticker(market.yahoo_symbol(ticker), session=self.session)
             frame = asked.history(
                 start=start,
                 end=end,

@@ -6,7 +6,7 @@ Addresses on the command line: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`, `st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -119,8 +119,3 @@ class Store(Protocol):
 def parse_tickers(text: str | None) -> tuple[str, ...]:
     """Read a comma-separated list."""
     return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
-
-
-def known_series(infos: Iterable[SeriesInfo]) -> Sequence[Series]:
-    """The series of some infos."""
-    return [info.series for info in infos]

@@ -22,8 +22,7 @@ def enrich_bars(
     """Return a normalised bar frame with its 13 indicators (ENRICHED_SCHEMA; null where there is no value).
 
     The lookback is what the warehouse holds: stored bars before the frame's, and stored bars between them that the
-    frame
-    does not have.
+    frame does not have.
     """
     series = dict(split_series(bars))
     with translate_errors(connection):

@@ -65,7 +65,12 @@ def store(
         register_symbols(connection, head.market, [r.ticker for r in results if r.inserted])
         for table in ("dividends", "splits"):
             store_actions(connection, head.market, table, place.read(table))
-        record_failures(connection, {t: failure["message"] for t, failure in failed.items()}, request)
+        record_failures(
+            connection,
+            {t: failure["message"] for t, failure in failed.items()},
+            request,
+            {t: failure["kind"] for t, failure in failed.items()},
+        )
         connection.commit()
     failed |= {r.ticker: Failure.of(r.refused).to_json() for r in results if r.refused}
     return {**_summary(results), "short": answer.get("short", []), "failed": failed}

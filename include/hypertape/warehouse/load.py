@@ -69,14 +69,24 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
 
 
 def record_failures(
-    connection: Connection, failures: Mapping[str, HypertapeError | str], request: LoadRequest
+    connection: Connection,
+    failures: Mapping[str, HypertapeError | str],
+    request: LoadRequest,
+    kinds: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a `failed` row to `load` for each ticker that could not be fetched, with its error."""
+    """Write a `failed` row to `load` for each ticker that could not be fetched, with its error and the error's kind."""
     if not failures:
         return
     batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(failures)]
     with translate_errors(connection), connection.transaction():
-        rows = [(*load_row(request, entry, "failed"), str(failures[entry.ticker])) for entry in batch]
+        rows = [
+            (
+                *load_row(request, entry, "failed"),
+                str(failures[entry.ticker]),
+                (kinds or {}).get(entry.ticker, type(failures[entry.ticker]).__name__),
+            )
+            for entry in batch
+        ]
         with connection.cursor() as cursor:
             cursor.executemany(query("record_failed_load"), rows)
 

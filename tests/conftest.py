@@ -7,15 +7,19 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from hypertape.markets import all_markets
 from hypertape.settings import Settings, load_settings
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
+from hypertape.warehouse.migrate import apply, tier
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -29,6 +33,8 @@ def shared_data() -> Path:
     return directory
 
 
+_SILENCE = "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"
+_TEMPLATES_OWN = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -77,3 +83,52 @@ def empty_database(server_dsn: str) -> Iterator[str]:
     yield psycopg.conninfo.make_conninfo(server_dsn, dbname=name)
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def new_warehouse(server_dsn: str) -> Iterator[Callable[[], AbstractContextManager[str]]]:
+    """A context manager that yields the DSN of a new warehouse: every market's schema, no bars.
+
+    The schema is applied once per worker and copied for whoever needs it. Copies keep the schema's policies but not
+    their schedule: a background job in the middle of a test would make its outcome depend on the moment.
+    """
+    template = f"hypertape_template_{uuid.uuid4().hex[:12]}"
+    with _database(server_dsn, template) as dsn:
+        with connect(dsn, autocommit=True) as connection:
+            apply(connection, all_markets().values())
+            if tier(connection) == "timescaledb":
+                connection.execute(_SILENCE)
+        with psycopg.connect(server_dsn, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("alter database {} allow_connections false").format(sql.Identifier(template))
+            )
+            connection.execute(_TEMPLATES_OWN, (template,))
+
+        @contextmanager
+        def copy() -> Iterator[str]:
+            with _database(server_dsn, f"hypertape_test_{uuid.uuid4().hex[:12]}", template) as dsn:
+                with connect(dsn) as connection:  # settings of a database are not copied with it
+                    assert apply(connection, all_markets().values()) == []
+                yield dsn
+
+        yield copy
+
+
+@pytest.fixture
+def warehouse(new_warehouse: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    """The DSN of a warehouse of the test's own."""
+    with new_warehouse() as dsn:
+        yield dsn
+
+
+@contextmanager
+def _database(server_dsn: str, name: str, template: str = "template0") -> Iterator[str]:
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+        server.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    try:
+        yield psycopg.conninfo.make_conninfo(server_dsn, dbname=name)
+    finally:
+        with psycopg.connect(server_dsn, autocommit=True) as server:
+            server.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

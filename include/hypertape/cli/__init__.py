@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, exchange, migrate, mirror, quality, rollback, schema
+from hypertape.cli import backfill, bars, db, doctor, exchange, migrate, mirror, quality, rollback, schema
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(mirror.app, name="mirror")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
 app.command()(bars.sync)
+app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)

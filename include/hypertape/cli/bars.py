@@ -62,7 +62,7 @@ def sync(
         result = run(
             warehouse_dsn(), market, interval, now=now(), tickers=split(tickers),
             start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
-            source=_source(source, source_dir, legacy_scale), check=check, on_step=on_step,
+            source=source_options(source, source_dir, legacy_scale), check=check, on_step=on_step,
         )  # fmt: skip
     _show(result)
     if result.error is not None:
@@ -94,7 +94,8 @@ def digest(
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
 
 
-def _source(name: str | None, directory: Path | None, legacy_scale: bool) -> dict[str, Any]:
+def source_options(name: str | None, directory: Path | None, legacy_scale: bool) -> dict[str, Any]:
+    """The options that name a source, as a source configuration; a directory alone means csv_tree."""
     if directory is not None and name is None:
         name = "csv_tree"
     return {

@@ -6,50 +6,36 @@ A unit is one window of one batch of tickers. Windows end where months do, and a
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from psycopg.types.json import Jsonb
+import psycopg
 
 from hypertape.calendars import expected_times, provisional_from, sessions
-from hypertape.errors import BadInput
 from hypertape.frame import Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
+from hypertape.quality.report_backfill import plan_figures
 from hypertape.settings import Settings, load_settings
-from hypertape.sources import SourceConfig, calls_for
-from hypertape.steps.plan import Batch, Head, choose_tickers, resolve_source, stored_interval
+from hypertape.sources import calls_for
+from hypertape.steps.backfill_wish import Asked, Wish, resolve
+from hypertape.steps.plan import Batch, Head, stored_interval
 from hypertape.warehouse import backfills
-from hypertape.warehouse.backfills import MODES, Planned, PlannedUnit, Present
+from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_sessions, series_starts
+from hypertape.warehouse.ledger import register_sessions
 
 ASSUMED_SECONDS = {"csv_tree": 0.05, "sample": 0.02}
 """Seconds a call is assumed to take of a source nobody measured yet; vendors get the longer one below."""
 
 ASSUMED_VENDOR_SECONDS = 1.0
 
+Connection = psycopg.Connection[Any]
 Pairs = Mapping[tuple[str, int], Present]
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a backfill is asked for, resolved: every ticker by name, the window with both ends."""
-
-    market: Market
-    interval: Interval
-    mode: str
-    tickers: tuple[str, ...]
-    window: Window
-    source: SourceConfig
-    reason: str | None
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +51,49 @@ def plan_backfill(
     dsn: str,
     market: str,
     interval: str,
+    asked: Asked,
     *,
     run_id: str,
     now: datetime,
-    mode: str = "missing",
-    tickers: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    source: Mapping[str, Any] | None = None,
-    reason: str | None = None,
     dry_run: bool = True,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Plan, store the plan, and return it as JSON: the head's keys, `batches` (the units that are open), `plan`.
 
-    Mode `missing` asks only for the (ticker, window) pairs that miss bars and keeps what is stored; `overwrite` reads
-    everything in `[start, end)` again; `restate` reads the whole history of the tickers again, at any scale, and needs
-    a reason. Without `start` the market's history begins it, without `end` it reaches up to `now`. A run that planned
-    before, or the same wishes as an unfinished backfill of the last days, continue that one under its run id. A dry run
-    has no batches. Raises BadInput and what `connect` raises.
+    A run that planned before, or the same wishes as an unfinished backfill of the last days, continue that one under
+    its run id. A dry run has no batches. Raises BadInput and what `connect` raises.
     """
     settings = settings or load_settings()
     with connect(dsn) as connection:
-        wish = _wish(
-            connection, get_market(market), stored_interval(interval), mode, tickers, groups, (start, end), source,
-            reason, now, settings,
-        )  # fmt: skip
+        wish = resolve(connection, get_market(market), stored_interval(interval), asked, now, settings)
         before = None if dry_run else backfills.continued(connection, run_id, wish.fingerprint, now)
         if before is None:
-            planned = _plan(connection, wish, run_id, now, dry_run, settings)
-            backfills.begin(connection, planned)
-            window = wish.window
-            span = sessions(wish.market, window.start.date(), window.end.date() + timedelta(days=1))
-            register_sessions(connection, wish.market, span)
+            _register_sessions(connection, wish)
+            backfills.begin(connection, _plan(connection, wish, run_id, now, dry_run, settings))
         connection.commit()
         stored = before or backfills.get(connection, run_id)
-        left = [] if dry_run else backfills.units(connection, stored["backfill_id"], ("pending", "running", "failed"))
-    return _as_json(wish, stored, left, resumed=before is not None)
+        units = backfills.units(connection, stored["backfill_id"])
+    return _as_json(wish, stored, units, resumed=before is not None)
+
+
+def _register_sessions(connection: Connection, wish: Wish) -> None:
+    first, last = wish.window.start.date(), wish.window.end.date() + timedelta(days=1)
+    register_sessions(connection, wish.market, sessions(wish.market, first, last))
 
 
 def _as_json(
-    wish: Wish, stored: Mapping[str, Any], left: Sequence[Mapping[str, Any]], *, resumed: bool
+    wish: Wish, stored: Mapping[str, Any], units: Sequence[Mapping[str, Any]], *, resumed: bool
 ) -> dict[str, Any]:
+    left = [] if stored["dry_run"] else [unit for unit in units if unit["state"] != "done"]
     window = Window(stored["window_start"], stored["window_end"])
     head = Head(
-        stored["run_id"], wish.market, wish.interval, wish.source, window, mode=stored["mode"], reason=stored["reason"]
+        stored["run_id"],
+        wish.market,
+        wish.interval,
+        wish.source,
+        window,
+        mode=stored["mode"],
+        reason=stored["reason"],
     )
     batches = [
         Batch(unit["unit"], tuple(unit["open_tickers"]), Window(unit["window_start"], unit["window_end"]))
@@ -123,80 +106,12 @@ def _as_json(
         "resumed": resumed,
         "batches": [batch.to_json() for batch in batches],
         "expected_bars": stored["expected"],
-        "plan": summary(stored),
+        "plan": plan_figures(stored, units),
     }
 
 
-def summary(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a stored plan, as JSON, with the estimated `seconds` of one batch at a time."""
-    names = (
-        "sessions", "expected", "present", "missing", "sessions_missing", "sessions_thin", "explained", "calls",
-        "seconds_per_call", "timed_calls",
-    )  # fmt: skip
-    figures = {name: stored[name] for name in names}
-    seconds = stored["calls"] * stored["seconds_per_call"]
-    return {**figures, "tickers": len(stored["tickers"]), "seconds": seconds}
-
-
-def _wish(
-    connection: Any,
-    market: Market,
-    interval: Interval,
-    mode: str,
-    tickers: Sequence[str] | None,
-    groups: Sequence[str] | None,
-    between: tuple[datetime | None, datetime | None],
-    source: Mapping[str, Any] | None,
-    reason: str | None,
-    now: datetime,
-    settings: Settings,
-) -> Wish:
-    """Resolve and check what was asked for. Raises BadInput for what contradicts itself."""
-    _check(market, mode, groups, between, reason)
-    config = resolve_source(market, source, settings)
-    asked = dict.fromkeys(tickers or ())
-    asked |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (groups or ()))
-    wanted = choose_tickers(market, interval, config, tuple(asked))
-    start, end = between
-    if start is None:
-        start = midnight(market.history_start[interval])
-        if mode == "restate":
-            start = min([start, *series_starts(connection, market, interval, wanted).values()])
-    end = end or now
-    words = [market.code, interval.value, mode, sorted(asked), [str(at) for at in between], config.to_json()]
-    fingerprint = hashlib.sha256(json.dumps(words).encode()).hexdigest()
-    return Wish(
-        market, interval, mode, wanted, Window(min(start, end), end), config, reason or None, fingerprint
-    )
-
-
-def _check(
-    market: Market,
-    mode: str,
-    groups: Sequence[str] | None,
-    between: tuple[datetime | None, datetime | None],
-    reason: str | None,
-) -> None:
-    if mode not in MODES:
-        raise BadInput(f"There is no mode {mode!r}", next_step=f"Modes: {', '.join(MODES)}.")
-    unknown = sorted(set(groups or ()) - set(market.groups))
-    if unknown:
-        raise BadInput(
-            f"{market.code} has no group {', '.join(unknown)}", next_step=f"Groups: {', '.join(market.groups)}."
-        )
-    if mode == "restate" and not reason:
-        raise BadInput("A restatement needs a reason", next_step="Say why the whole history is read again.")
-    if mode == "restate" and any(between):
-        raise BadInput(
-            "A restatement reads the whole history", next_step="Leave start and end empty, or use mode overwrite."
-        )
-    start, end = between
-    if start and end and start >= end:
-        raise BadInput(f"The window ends at {end}, not after its start {start}", next_step="Swap them.")
-
-
 def _plan(
-    connection: Any, wish: Wish, run_id: str, now: datetime, dry_run: bool, settings: Settings
+    connection: Connection, wish: Wish, run_id: str, now: datetime, dry_run: bool, settings: Settings
 ) -> Planned:
     parts = parts_of(wish, now, settings)
     judged = [(session, number) for number, part in enumerate(parts) for session in part.sessions]
@@ -204,9 +119,9 @@ def _plan(
         connection, wish.market, wish.interval, wish.tickers, wish.window,
         [session for session, _ in judged], [number for _, number in judged],
     )  # fmt: skip
-    names = [config.name for config in (wish.source,)]
-    measured = backfills.timing(connection, wish.market, wish.interval, names[0])
-    seconds, timed = measured or (ASSUMED_SECONDS.get(names[0], ASSUMED_VENDOR_SECONDS), 0)
+    name = wish.source.name
+    measured = backfills.timing(connection, wish.market, wish.interval, name)
+    seconds, timed = measured or (ASSUMED_SECONDS.get(name, ASSUMED_VENDOR_SECONDS), 0)
     due = len(wish.tickers) * sum(len(part.sessions) for part in parts)
     expected = len(wish.tickers) * sum(part.expected for part in parts)
     present = sum(pair.bars for pair in there.values())
@@ -244,7 +159,9 @@ def parts_of(wish: Wish, now: datetime, settings: Settings) -> list[Part]:
     A part is never shorter than what its window has of a month.
     """
     window = wish.window
-    final = Window(window.start, max(window.start, min(window.end, provisional_from(wish.market, wish.interval, now))))
+    final = Window(
+        window.start, max(window.start, min(window.end, provisional_from(wish.market, wish.interval, now)))
+    )
     grid = expected_times(wish.market, wish.interval, final)
     over = _sessions_over(wish.market, wish.interval, window, now)
     most = max(1, settings.backfill_bars // min(settings.batch_size, max(1, len(wish.tickers))))
@@ -277,7 +194,9 @@ def _count(grid: Micros, window: Window) -> int:
     return int(last - first)
 
 
-def _sessions_over(market: Market, interval: Interval, window: Window, now: datetime) -> list[tuple[datetime, date]]:
+def _sessions_over(
+    market: Market, interval: Interval, window: Window, now: datetime
+) -> list[tuple[datetime, date]]:
     """The sessions that lie wholly in the window and are over, each with the instant that places it."""
     found = sessions(market, window.start.date() - timedelta(days=1), window.end.date() + timedelta(days=1))
     until = min(window.end, now)

@@ -27,6 +27,8 @@ Row = dict[str, Any]
 
 MODES = ("missing", "overwrite", "restate")
 
+COUNTS = ("inserted", "updated", "unchanged", "quarantined")
+
 CONTINUED_FOR = timedelta(days=7)
 """An unfinished backfill is continued by the same wishes for so long; later they plan anew."""
 
@@ -172,7 +174,9 @@ def get(connection: Connection, run_id: str) -> Row:
     """The backfill of a run as a dict. Raises BadInput when there is none."""
     found = _rows(connection, "backfill_get", run_id=run_id)
     if not found:
-        raise BadInput(f"There is no backfill of the run {run_id!r}", next_step="See `select * from backfill`.")
+        raise BadInput(
+            f"There is no backfill of the run {run_id!r}", next_step="See `select * from backfill`."
+        )
     return found[0]
 
 
@@ -181,10 +185,9 @@ def newest(connection: Connection, most: int = 20) -> list[Row]:
     return _rows(connection, "backfill_list", most=most)
 
 
-def units(connection: Connection, backfill_id: int, states: Sequence[str] | None = None) -> list[Row]:
+def units(connection: Connection, backfill_id: int) -> list[Row]:
     """The units of a backfill as dicts, in their order."""
-    wanted = list(states) if states is not None else None
-    return _rows(connection, "backfill_units", backfill_id=backfill_id, states=wanted)
+    return _rows(connection, "backfill_units", backfill_id=backfill_id)
 
 
 def unit_started(connection: Connection, backfill_id: int, unit: int) -> None:
@@ -201,7 +204,7 @@ def unit_ended(
     failed: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Note what a unit's load did: done, or failed with the tickers that stay open and why."""
-    values = {name: counts[name] for name in ("inserted", "updated", "unchanged", "quarantined")}
+    values: dict[str, Any] = {name: counts[name] for name in COUNTS}
     error = "; ".join(f"{ticker}: {why['message']}" for ticker, why in sorted(failed.items())) or None
     state = "failed" if failed else "done"
     values |= {"backfill_id": backfill_id, "unit": unit, "state": state, "open_tickers": sorted(failed)}

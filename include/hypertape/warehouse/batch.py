@@ -21,7 +21,7 @@ class LoadRequest:
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
     (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
-    `load` too.
+    `load` too. `served_by` names the source of the tickers that another one than `source` served.
     """
 
     market: Market
@@ -36,6 +36,11 @@ class LoadRequest:
     expected: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bars expected, missing
     attempt: int = 1
     tickers: Sequence[str] = ()
+    served_by: Mapping[str, str] = field(default_factory=dict)
+
+    def source_of(self, ticker: str) -> str:
+        """The source that served a ticker."""
+        return self.served_by.get(ticker, self.source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Bars of the past, for whatever the form asks: a market's missing bars, a window again, a whole history restated.
 
-`plan → unless_rehearsal → [extract → indicators → load] per window and batch → validate → refresh_rollups → publish`
+`plan → unless_rehearsal → [extract → indicators → load] per window and batch → reread → validate → refresh_rollups →
+publish`
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from airflow.sdk import dag, get_current_context, task, task_group
 
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.assets import alias, tell
-from hypertape.orchestration.bar_tasks import extract, indicators, refresh_rollups, validate
+from hypertape.orchestration.bar_tasks import extract, indicators, refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
 from hypertape.orchestration.form_backfill import backfill_form, backfill_wishes
@@ -86,8 +87,10 @@ def backfill_bars() -> None:
     loaded = per_unit.expand(batch=units)
     validated = validate.override(outlets=[alias("bars_validated")])()
     refreshed = refresh_rollups.override(outlets=[alias("rollups_refreshed")])()
-    units >> go >> [loaded, validated]
-    [units, loaded] >> validated >> refreshed >> publish()
+    restated = reread.override(pool=BACKFILL.name)()
+    units >> go >> [loaded, restated, validated]
+    [units, loaded] >> restated
+    [units, restated] >> validated >> refreshed >> publish()
 
 
 backfill_bars()

@@ -147,7 +147,9 @@ def test_missing_asks_only_where_bars_are_missing_and_keeps_what_is_stored(wareh
     place.write("AAA", 7)  # the source tells another story now
     place.write("BBB", 1)
     done = place.run(warehouse, run_id="again")
-    assert [(unit["tickers"], unit["window"][0][:10]) for unit in done["batches"]] == [(["BBB"], "2024-02-01")]
+    assert [(unit["tickers"], unit["window"][0][:10]) for unit in done["batches"]] == [
+        (["BBB"], "2024-02-01")
+    ]
     assert done["plan"]["missing"] == 5
     assert done["counts"] == {"inserted": 5, "updated": 0, "unchanged": 24, "quarantined": 0}
     after = stored(warehouse)
@@ -195,9 +197,9 @@ def test_one_bad_ticker_costs_one_ticker_until_it_is_mended(warehouse, place):
     assert done["error"] is not None
     assert {ticker: rows for ticker, (rows, _) in stored(warehouse).items()} == {"AAA": DAYS, "CCC": DAYS}
     with connect(warehouse) as connection:
-        assert query(connection, "select distinct open_tickers from backfill_unit where state = 'failed'") == [
-            (["BBB"],)
-        ]
+        assert query(
+            connection, "select distinct open_tickers from backfill_unit where state = 'failed'"
+        ) == [(["BBB"],)]
     (place.tree / "away").rename(place.tree / "BBB" / "1D.csv")
     mended = place.run(warehouse, run_id="another", now=NOW + timedelta(hours=1))
     assert mended["resumed"]
@@ -295,7 +297,9 @@ def test_sessions_the_ledger_explains_are_not_missing(warehouse, place):
         )
         connection.commit()
     planned = place.plan(warehouse, run_id="again")
-    assert (planned["plan"]["explained"], planned["plan"]["missing"]) == (30, 1), "the 31st has no explanation"
+    assert (planned["plan"]["explained"], planned["plan"]["missing"]) == (30, 1), (
+        "the 31st has no explanation"
+    )
 
 
 def test_hours_are_judged_by_session_and_by_the_tickers_own_density(warehouse, tmp_path):
@@ -306,13 +310,17 @@ def test_hours_are_judged_by_session_and_by_the_tickers_own_density(warehouse, t
     for ticker, of_day in hours.items():
         times = [day + timedelta(hours=hour) for day in days for hour in of_day]
         if ticker == "DEAD":
-            times = [time for time in times if time.day != 6 or time.hour < 4][:-5]  # half the 6th, none of the 8th
+            times = [time for time in times if time.day != 6 or time.hour < 4][
+                :-5
+            ]  # half the 6th, none of the 8th
         bars = walk(len(times), interval=H1)
         bars.time[:] = [int(time.timestamp()) * 1_000_000 for time in times]
         series[ticker] = bars
     with connect(warehouse) as connection:
         window = Window(days[0], utc(2024, 3, 9))
-        load_bars(connection, to_frame(series), LoadRequest(VN, H1, "run", "csv_tree", window, utc(2024, 3, 9)))
+        load_bars(
+            connection, to_frame(series), LoadRequest(VN, H1, "run", "csv_tree", window, utc(2024, 3, 9))
+        )
         connection.commit()
     asked = Asked(tickers=list(hours), start=window.start, end=window.end, source={"name": "sample"})
     planned = plan_backfill(

@@ -23,6 +23,7 @@ from hypertape.steps.load import fetch_again, raise_if_failed, store
 from hypertape.steps.plan import Head
 from hypertape.steps.publish import publish, write_report
 from hypertape.steps.refresh import refresh
+from hypertape.steps.restate import settle
 from hypertape.steps.validate import validate
 from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
@@ -108,6 +109,9 @@ def backfill(
     if dry_run:
         return {**planned, "report": str(rehearse(planned, dsn, settings=settings))}
     counts, failed = _load_units(dsn, planned, now, settings, tell)
+    restated = settle(dsn, planned, now=now, settings=settings, on_step=on_step)
+    counts = {name: counts[name] + restated.get(name, 0) for name in counts}
+    failed |= {ticker: why["message"] for ticker, why in restated["failed"].items()}
     tell("validate", 0, 1)
     quality = validate(dsn, planned, now=now)
     tell("validate", 1, 1)
@@ -149,7 +153,7 @@ def _one_unit(
     with connect(dsn, autocommit=True) as ledger:
         backfills.unit_started(ledger, planned["backfill_id"], unit["index"])
         try:
-            landed = extract(unit, plan_head=planned, landing=settings.landing, now=now)
+            landed = extract(unit, plan_head=planned, landing=settings.landing, now=now, dsn=dsn)
             done = store(dsn, enrich(dsn, landed, plan_head=planned, now=now), head, now=now, attempt=1)
         except HypertapeError as error:
             backfills.unit_failed(ledger, planned["backfill_id"], unit["index"], str(error))

@@ -41,15 +41,29 @@ def fetch_again(
     if attempt == 1 or not reference["failed"]:
         return reference
     again = extract(
-        reference["batch"], plan_head=plan_head, landing=reference["landing"], now=now, attempt=attempt
+        reference["batch"],
+        plan_head=plan_head,
+        landing=reference["landing"],
+        now=now,
+        attempt=attempt,
+        dsn=dsn,
     )
     return enrich(dsn, again, plan_head=plan_head, now=now)
 
 
 def store(
-    dsn: str, reference: Mapping[str, Any], head: Head, *, now: datetime, attempt: int
+    dsn: str,
+    reference: Mapping[str, Any],
+    head: Head,
+    *,
+    now: datetime,
+    attempt: int,
+    rereads: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Load what landed, record what failed, and return the summary without raising for tickers."""
+    """Load what landed, record what failed, and return the summary without raising for tickers.
+
+    `rereads` are the restatements that the load ends. Any other load watches for new ones, unless it restates.
+    """
     part = Batch.from_json(reference["batch"])
     place = Landing(reference["landing"], head.run_id, part.index)
     answer, sifted = place.read_json("answer") or {}, place.read_json("sifted") or {}
@@ -68,15 +82,19 @@ def store(
         tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
         keep_stored=head.mode == "missing",
         accept_scale=head.mode == "restate",
-        reason=head.reason,
+        reason="restatement" if rereads else head.reason,
+        watch=not rereads and head.mode != "restate",
+        rereads=rereads or {},
+        served_by=answer.get("served_by", {}),
     )
     failed = dict(reference["failed"])
     with connect(dsn) as connection:
+        for table in ("dividends", "splits"):
+            store_actions(connection, head.market, table, place.read(table))
+        connection.commit()  # a declared split explains what the scale guard would refuse
         results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
         note_asked(connection, request, answer.get("asked"))
         register_symbols(connection, head.market, [r.ticker for r in results if r.inserted])
-        for table in ("dividends", "splits"):
-            store_actions(connection, head.market, table, place.read(table))
         record_failures(
             connection,
             {t: failure["message"] for t, failure in failed.items()},

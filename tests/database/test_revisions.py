@@ -74,6 +74,7 @@ def test_a_value_no_load_left_is_no_obstacle(common):
 @pytest.fixture
 def run(changes, monkeypatch):
     monkeypatch.setenv("HYPERTAPE_DATABASE_URL", changes[0])
+    monkeypatch.setenv("COLUMNS", "200")
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 

@@ -24,7 +24,9 @@ def extract(batch: Json) -> Json:
     """Ask the source for a batch; its answer lands as Parquet."""
     from hypertape.steps.extract import extract
 
-    return extract(batch, plan_head=head(), landing=load_settings().landing, **this_try())
+    return extract(
+        batch, plan_head=head(), landing=load_settings().landing, dsn=warehouse_dsn(), **this_try()
+    )
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=BATCH_LABEL)
@@ -41,6 +43,14 @@ def load(reference: Json) -> Json:
     from hypertape.steps.load import load
 
     return tell(load(warehouse_dsn(), reference, plan_head=head(), **this_try()))
+
+
+@task(execution_timeout=timedelta(hours=3), trigger_rule=EVEN_IF_LOADS_FAILED)
+def reread() -> Json:
+    """Where final bars changed, ask for older ones; read a restated history again, once."""
+    from hypertape.steps.restate import reread
+
+    return tell(reread(warehouse_dsn(), head(), now=datetime.now(UTC)))
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)

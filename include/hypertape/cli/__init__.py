@@ -21,6 +21,7 @@ from hypertape.cli import (
     migrate,
     mirror,
     quality,
+    revisions,
     rollback,
     schema,
     source,
@@ -45,6 +46,8 @@ app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)
+app.command()(revisions.revisions)
+app.command()(revisions.restatements)
 app.command()(doctor.doctor)
 app.command()(exchange.copy)
 app.command()(exchange.verify)

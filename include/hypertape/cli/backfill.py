@@ -51,6 +51,13 @@ def backfill(
     legacy_scale: Annotated[
         bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
     ] = False,
+    exchange: Annotated[
+        str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Read the raw answers kept of this run in the vendor's place."),
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; kept with every load.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run/--no-dry-run", help="Only show, store and report the plan.")
@@ -67,7 +74,7 @@ def backfill(
     asked = Asked(
         mode=mode, tickers=split(tickers), groups=split(groups),
         start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
-        source=source_options(source, source_dir, legacy_scale), reason=reason,
+        source=source_options(source, source_dir, legacy_scale, exchange, replay), reason=reason,
     )  # fmt: skip
     run_id = f"backfill__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with progress() as on_step:

@@ -59,6 +59,14 @@ def backfill_form() -> dict[str, Param]:
             None, type=["null", "boolean"], title="Legacy price unit",
             description="For csv_tree: prices are in the legacy unit (vn: thousands).",
         ),
+        "exchange": Param(
+            None, type=_TEXT_OR_NOTHING, title="Exchange",
+            description="For the source ccxt: an exchange as ccxt names it. Empty: binance.",
+        ),
+        "replay": Param(
+            None, type=_TEXT_OR_NOTHING, title="Replay of",
+            description="A run id of the ledger: its kept raw answers are read in the vendor's place.",
+        ),
         "reason": Param(
             None, type=_TEXT_OR_NOTHING, title="Reason",
             description="Why; kept with every load. Mode restate needs one.",
@@ -83,6 +91,8 @@ def backfill_wishes(context: Context) -> dict[str, Any]:
         "name": params["source"],
         "directory": params["source_dir"],
         "legacy_scale": params["legacy_scale"],
+        "exchange": params["exchange"],
+        "replay": params["replay"],
     }
     asked = Asked(
         mode=params["mode"],

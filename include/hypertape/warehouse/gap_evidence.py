@@ -53,14 +53,14 @@ def gather(
     notes = Notes()
     refused = _refused(connection, grid, tickers, missing, notes)
     halted = _known_halts(grid, tickers, notes)
-    answered, empty, failed = _loads(connection, grid, tickers, missing, notes)
+    answers, empty, failed = _loads(connection, grid, tickers, missing, notes)
     known = [series.get(ticker, Series(None, None, None, None)) for ticker in tickers]
     firsts = _vector([one.first for one in known])
     listed = _vector([one.listed for one in known])
     first = np.searchsorted(grid.lasts, firsts, "left")
     facts = Facts(
         missing=missing,
-        answered=answered,
+        answers=answers,
         empty=empty,
         failed=failed > 0,
         refused=refused > 0,
@@ -121,13 +121,13 @@ def _traded_runs(
 
 def _loads(
     connection: Connection, grid: Grid, tickers: Sequence[str], missing: Mask, notes: Notes
-) -> tuple[Mask, Mask, npt.NDArray[np.int32]]:
-    """Which cells some load answered, which the last one answered, and (a text's number) which the last one failed."""
-    answered, empty = np.zeros(missing.shape, np.bool_), np.zeros(missing.shape, np.bool_)
+) -> tuple[Ints, Mask, npt.NDArray[np.int32]]:
+    """How many loads answered, where the last one did, and (a text's number) where the last one failed."""
+    answers, empty = np.zeros(missing.shape, np.int64), np.zeros(missing.shape, np.bool_)
     failed = np.zeros(missing.shape, np.int32)
     runs = runs_of(missing.astype(np.int64))
     if len(runs) == 0:
-        return answered, empty, failed
+        return answers, empty, failed
     parameters = {
         "market": grid.market.code,
         "interval": grid.interval.value,
@@ -141,9 +141,9 @@ def _loads(
     for _, ticker, start, end, was_answered, error in rows:
         cells = (row_of[ticker], grid.positions((micros(start), micros(end))))
         empty[cells] = was_answered
-        answered[cells] |= was_answered
+        answers[cells] += was_answered
         failed[cells] = 0 if was_answered else notes.number(error or "the load failed")
-    return answered & missing, empty & missing, np.where(missing, failed, 0).astype(np.int32)
+    return answers * missing, empty & missing, np.where(missing, failed, 0).astype(np.int32)
 
 
 def _refused(

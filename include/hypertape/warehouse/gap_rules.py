@@ -10,8 +10,8 @@ Every array is tickers × sessions of one market and interval. The first rule th
 | halted | it is a known halt (`calendars.halts`) |
 | fetch failed | the last load that covers it failed |
 | holiday | the source answered, HOLIDAY_TICKERS or more were asked, nobody has a bar, and no other interval shows any |
-| halted | it belongs to HALTED_SESSIONS or more answered ones in a row, between two bars, while others traded and no |
-| | other interval shows that this ticker did |
+| halted | it belongs to HALTED_SESSIONS or more in a row, between two bars, each answered HALT_ANSWERS times, while |
+| | others traded and no other interval shows that this ticker did |
 | provider empty | the last load that covers it was answered |
 | unknown | no load covers it: nobody asked |
 
@@ -37,6 +37,9 @@ DELISTED_SESSIONS = 20
 
 HALTED_SESSIONS = 5
 """A week of sessions: a vendor loses single bars, but seldom a week of one ticker in the middle of its history."""
+
+HALT_ANSWERS = 2
+"""Once may be a hiccup. A daily run's overlap asks again by itself; for old sessions healing does."""
 
 REASONS = (
     "",
@@ -65,7 +68,7 @@ class Facts:
     """
 
     missing: Mask
-    answered: Mask  # some covering load was answered
+    answers: Ints  # how many covering loads were answered
     empty: Mask  # the last covering load was answered
     failed: Mask  # the last covering load failed
     refused: Mask  # a row lies in quarantine
@@ -74,6 +77,12 @@ class Facts:
     first: Ints
     last: Ints
     listed: Ints
+
+    @property
+    def answered(self) -> Mask:
+        """Some covering load was answered."""
+        mask: Mask = self.answers > 0
+        return mask
 
     @property
     def position(self) -> Ints:
@@ -174,7 +183,8 @@ def _halted(facts: Facts, elsewhere: Elsewhere) -> Mask:
 
 def _long_runs(facts: Facts, traded: Ints) -> list[tuple[int, int, int]]:
     """Runs over the sessions in which others traded: a holiday in the middle neither counts nor interrupts."""
-    idle = facts.missing & facts.inside & (facts.empty | facts.known_halt) & ~facts.refused
+    confirmed = facts.empty & (facts.answers >= HALT_ANSWERS)
+    idle = facts.missing & facts.inside & (confirmed | facts.known_halt) & ~facts.refused
     runs = runs_of(idle[:, traded].astype(np.int64))
     return [(t, first, last) for t, first, last in runs.tolist() if last - first + 1 >= HALTED_SESSIONS]
 

@@ -44,7 +44,7 @@ def publish(
         gaps = note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
         connection.commit()
         report = write_report(settings, head.run_id, run_report(connection, head.run_id))
-    sweep(settings.landing, now, settings.landing_days)
+    sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     if verdict is not None:
         raise verdict

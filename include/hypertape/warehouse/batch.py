@@ -23,7 +23,7 @@ class LoadRequest:
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
     (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
-    `load` too.
+    `load` too. `served_by` names the source of the tickers that another one than `source` served.
 
     `keep_stored`: a bar that is stored and final stays as it is; incoming ones of its time count as unchanged.
     `accept_scale`: prices may be ×1000 or ÷100 of the stored ones. `reason` says why the load was made. `watch`: final
@@ -43,11 +43,16 @@ class LoadRequest:
     expected: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bars expected, missing
     attempt: int = 1
     tickers: Sequence[str] = ()
+    served_by: Mapping[str, str] = field(default_factory=dict)
     keep_stored: bool = False
     accept_scale: bool = False
     reason: str | None = None
     watch: bool = False
     rereads: Mapping[str, int] = field(default_factory=dict)
+
+    def source_of(self, ticker: str) -> str:
+        """The source that served a ticker."""
+        return self.served_by.get(ticker, self.source)
 
 
 @dataclass(frozen=True, slots=True)

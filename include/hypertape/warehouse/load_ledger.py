@@ -24,8 +24,9 @@ def load_row(request: LoadRequest, entry: SeriesLoad, status: str) -> tuple[obje
     expected, missing = request.expected.get(entry.ticker, (None, None))
     open_bar = entry.open_bar(request)
     return (
-        request.run_id, request.market.code, request.interval.value, entry.ticker, request.attempt, request.source,
-        request.window.start, request.window.end, status, request.fetched.get(entry.ticker, len(entry.incoming)),
+        request.run_id, request.market.code, request.interval.value, entry.ticker, request.attempt,
+        request.source_of(entry.ticker), request.window.start, request.window.end, status,
+        request.fetched.get(entry.ticker, len(entry.incoming)),
         request.duplicates.get(entry.ticker, 0), expected, missing,
         None if open_bar is None else instant(open_bar), __version__, request.reason,
         None if entry.finalised is None else instant(entry.finalised),
@@ -118,7 +119,7 @@ def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesL
         "run_id": request.run_id,
         "market": request.market.code,
         "interval": request.interval.value,
-        "source": request.source,
+        "sources": [request.source_of(ticker) for ticker in columns["ticker"]],
         "tickers": columns["ticker"],
         "times": columns["time"],
         "rules": columns["rule"],

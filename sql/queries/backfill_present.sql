@@ -2,7 +2,7 @@
 --   bars in sessions, sessions with bars, sessions with less than half of the ticker's usual bars, and sessions without
 --   a bar that the gap ledger explains
 -- parameters: relation, day (the session of a bar); market, interval, tickers, start, end; arrays of sessions (dates)
---   and of their parts
+--   and of their parts; explained (the reasons that excuse a bar)
 with due as materialized (
     select * from unnest(%(sessions)s::date[], %(parts)s::int[]) as due (session, part)
 ),
@@ -22,7 +22,7 @@ explained as (
         on due.session >= (gap.start_time at time zone 'UTC')::date
         and due.session < (gap.end_time at time zone 'UTC' + interval '1 day' - interval '1 microsecond')::date
     where gap.market = %(market)s and gap.interval = %(interval)s and gap.ticker = any(%(tickers)s)
-        and gap.closed_at is null and gap.reason in ('holiday', 'not listed', 'delisted', 'halted')
+        and gap.closed_at is null and gap.reason = any(%(explained)s)
     except
     select ticker, part, session from judged
 ),

@@ -18,6 +18,7 @@ from hypertape.cli import (
     db,
     doctor,
     exchange,
+    gaps,
     migrate,
     mirror,
     quality,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hypertape.cli.bars import source_options
+from hypertape.cli.bars import chosen_source
 from hypertape.cli.common import (
     TickersOption,
     console,
@@ -23,45 +23,56 @@ from hypertape.cli.common import (
 from hypertape.errors import BatchRefused
 from hypertape.model import parse_instant
 
+GroupsOption = Annotated[
+    str | None, typer.Option(help="Groups of the market's file, separated by commas, beside the tickers.")
+]
+StartOption = Annotated[
+    str | None, typer.Option(help="First instant (UTC); default: where the market's history starts.")
+]
+EndOption = Annotated[str | None, typer.Option(help="End of the window (UTC, not included); default: now.")]
+ModeOption = Annotated[
+    str,
+    typer.Option(
+        help="missing: ask where bars are missing, keep what is stored. overwrite: read all again, write what "
+        "differs. restate: the tickers' whole history again, at any scale; needs --reason."
+    ),
+]
+SourceOption = Annotated[
+    str | None, typer.Option(help="The only source asked; default: the market's, one after the other.")
+]
+DirectoryOption = Annotated[
+    Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
+]
+LegacyOption = Annotated[
+    bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
+]
+ExchangeOption = Annotated[
+    str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
+]
+ReplayOption = Annotated[
+    str | None,
+    typer.Option(metavar="RUN", help="Read the raw answers kept of this run in the vendor's place."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run/--no-dry-run", help="Only show, store and report the plan.")
+]
+
 
 def backfill(
     market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     tickers: TickersOption = None,
-    groups: Annotated[
-        str | None, typer.Option(help="Groups of the market's file, separated by commas, beside the tickers.")
-    ] = None,
-    start_date: Annotated[
-        str | None, typer.Option(help="First instant (UTC); default: where the market's history starts.")
-    ] = None,
-    end_date: Annotated[
-        str | None, typer.Option(help="End of the window (UTC, not included); default: now.")
-    ] = None,
-    mode: Annotated[
-        str,
-        typer.Option(
-            help="missing: ask where bars are missing, keep what is stored. overwrite: read all again, write what "
-            "differs. restate: the tickers' whole history again, at any scale; needs --reason."
-        ),
-    ] = "missing",
-    source: Annotated[str | None, typer.Option(help="A source's name; default: the market's own.")] = None,
-    source_dir: Annotated[
-        Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
-    ] = None,
-    legacy_scale: Annotated[
-        bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
-    ] = False,
-    exchange: Annotated[
-        str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
-    ] = None,
-    replay: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Read the raw answers kept of this run in the vendor's place."),
-    ] = None,
+    groups: GroupsOption = None,
+    start_date: StartOption = None,
+    end_date: EndOption = None,
+    mode: ModeOption = "missing",
+    source: SourceOption = None,
+    source_dir: DirectoryOption = None,
+    legacy_scale: LegacyOption = False,
+    exchange: ExchangeOption = None,
+    replay: ReplayOption = None,
     reason: Annotated[str | None, typer.Option(help="Why; kept with every load.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Only show, store and report the plan.")
-    ] = True,
+    dry_run: DryRunOption = True,
 ) -> None:
     """Plan a backfill and, with --no-dry-run, load it. The same again continues one that was interrupted."""
     from hypertape.steps.backfill import Asked
@@ -74,7 +85,7 @@ def backfill(
     asked = Asked(
         mode=mode, tickers=split(tickers), groups=split(groups),
         start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
-        source=source_options(source, source_dir, legacy_scale, exchange, replay), reason=reason,
+        source=chosen_source(source, source_dir, legacy_scale, exchange, replay), reason=reason,
     )  # fmt: skip
     run_id = f"backfill__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with progress() as on_step:

@@ -21,6 +21,7 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.gap_rules import EXPLAINED
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -125,6 +126,7 @@ def present(
         "end": window.end,
         "sessions": list(sessions),
         "parts": list(parts),
+        "explained": list(EXPLAINED),
     }
     with translate_errors(connection):
         rows = connection.execute(statement, parameters).fetchall()

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, exchange, migrate, mirror, quality, rollback, schema
+from hypertape.cli import bars, db, doctor, exchange, keys, migrate, mirror, quality, rollback, schema, serve
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(schema.app, name="schema")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
+app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)
 app.command()(quality.validate)
 app.command()(quality.report)
@@ -36,6 +37,7 @@ app.command()(exchange.copy)
 app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
+app.command()(serve.serve)
 
 
 def _version(asked: bool) -> None:

@@ -240,7 +240,7 @@ def _choice(name: str, text: str, valid: Mapping[str, object] | Sequence[str]) -
 def _emas(text: str | None) -> tuple[int, ...]:
     if text is None or text.lower() in _FALSE:
         return ()
-    if text.lower() in ("", "true", "yes"):
+    if text.lower() in _TRUE:
         return AVERAGES
     lengths = sorted({read_number("ema", part.strip(), LONGEST_EMA) or 0 for part in text.split(",")})
     if 0 in lengths or len(lengths) > MOST_EMAS:

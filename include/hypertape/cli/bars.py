@@ -69,9 +69,9 @@ def sync(
         result = run(
             warehouse_dsn(), market, interval, now=now(), tickers=split(tickers),
             start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
-            source=_source(source, source_dir, legacy_scale, exchange, replay), check=check, on_step=on_step,
+            source=chosen_source(source, source_dir, legacy_scale, exchange, replay), check=check, on_step=on_step,
         )  # fmt: skip
-    _show(result)
+    show_run(result)
     if result.error is not None:
         raise result.error
     if result.failed:
@@ -101,9 +101,14 @@ def digest(
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
 
 
-def _source(
-    name: str | None, directory: Path | None, legacy_scale: bool, exchange: str | None, replay: str | None
+def chosen_source(
+    name: str | None,
+    directory: Path | None,
+    legacy_scale: bool,
+    exchange: str | None = None,
+    replay: str | None = None,
 ) -> dict[str, Any]:
+    """The source options as the plan takes them; a directory alone means csv_tree."""
     if directory is not None and name is None:
         name = "csv_tree"
     if exchange is not None and name is None:
@@ -117,7 +122,8 @@ def _source(
     }
 
 
-def _show(result: SyncResult) -> None:
+def show_run(result: SyncResult) -> None:
+    """Print what a run did: counts, failed checks, what came short, tickers that failed."""
     window = result.plan["window"]
     rows: list[tuple[str, object]] = list(result.counts.items())
     rows += [

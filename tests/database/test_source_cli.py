@@ -11,9 +11,9 @@ from hypertape.warehouse.source_state import DatabaseThrottle
 
 
 @pytest.fixture
-def run(common_warehouse, monkeypatch, capsys):
+def run(warehouse, monkeypatch, capsys):
     """Call `hypertape source …`; returns exit code, stdout, stderr."""
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", common_warehouse)
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words):
@@ -41,8 +41,8 @@ def test_the_list_names_rates_markets_and_endpoints(run, monkeypatch):
     assert "(2)" in lines["yahoo"]
 
 
-def test_status_and_reset_of_a_source_that_is_left_alone(run, common_warehouse):
-    with DatabaseThrottle(common_warehouse, failures=1, rate=lambda gate: 2.0) as throttle:
+def test_status_and_reset_of_a_source_that_is_left_alone(run, warehouse):
+    with DatabaseThrottle(warehouse, failures=1, rate=lambda gate: 2.0) as throttle:
         throttle.wait("good")
         throttle.record("good", True)
         throttle.record("tired", False, reason="HTTP status 503")
@@ -60,8 +60,8 @@ def test_status_and_reset_of_a_source_that_is_left_alone(run, common_warehouse):
     assert run("status")[0] == 0
 
 
-def test_an_unknown_source_cannot_be_reset(run, common_warehouse):
-    with DatabaseThrottle(common_warehouse, rate=lambda gate: None) as throttle:
+def test_an_unknown_source_cannot_be_reset(run, warehouse):
+    with DatabaseThrottle(warehouse, rate=lambda gate: None) as throttle:
         throttle.wait("known")
     code, _, err = run("reset", "nobody")
     assert code == 2

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hypertape import __version__
 from hypertape.cli import (
+    backfill,
     bars,
     db,
     doctor,
@@ -43,6 +44,7 @@ app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
 app.command()(bars.sync)
+app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)

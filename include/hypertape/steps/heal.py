@@ -108,9 +108,7 @@ def plan_lines(planned: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def heal_batches(
-    interval: Interval, gaps: Sequence[HealableGap], now: datetime, size: int
-) -> list[Batch]:
+def heal_batches(interval: Interval, gaps: Sequence[HealableGap], now: datetime, size: int) -> list[Batch]:
     """Few windows for many gaps: each is widened to whole months (1d), weeks (1h) or days (1m), and neighbours join.
 
     So a ticker's scattered gaps take few requests, and tickers that lack the same days share a batch. Nothing is asked

@@ -53,7 +53,7 @@ class GapFilter:
 
 @dataclass(frozen=True, slots=True)
 class HealableGap:
-    """An open gap that is worth asking for: `sessions` without a bar lie in its window; before `due_from` none is due."""
+    """An open gap worth asking for: `sessions` without a bar lie in its window; before `due_from` none is due."""
 
     ticker: str
     window: Window

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from hypertape import __version__
 from hypertape.cli import (
+    backfill,
     bars,
     db,
     doctor,
     exchange,
+    gaps,
     migrate,
     mirror,
     quality,
@@ -36,11 +38,13 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
 app.command()(bars.sync)
+app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import airflow_environment  # noqa: F401  (before anything of Airflow)
 import pytest
 from starlette.testclient import TestClient
 
+import airflow_environment  # noqa: F401  (before anything of Airflow)
 from hypertape.api.files import files
 from hypertape.model import utc
 from hypertape.orchestration.web import PREFIX, Lazily, airflow_app
@@ -62,7 +62,12 @@ def walked(app: Any) -> list[tuple[str, str]]:
 
 
 def test_the_walk_sees_the_routes(app: Any) -> None:
-    assert {("GET", "/tickers"), ("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/static/page.js")} < set(walked(app))
+    assert {
+        ("GET", "/tickers"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/static/page.js"),
+    } < set(walked(app))
     assert len(walked(app)) >= 16
 
 

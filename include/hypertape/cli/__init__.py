@@ -12,7 +12,25 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
+<<<<<<< HEAD
 from hypertape.cli import bars, db, doctor, exchange, keys, migrate, mirror, quality, rollback, schema, serve
+=======
+from hypertape.cli import (
+    backfill,
+    bars,
+    db,
+    doctor,
+    exchange,
+    gaps,
+    migrate,
+    mirror,
+    quality,
+    revisions,
+    rollback,
+    schema,
+    source,
+)
+>>>>>>> main
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -24,14 +42,19 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
+app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)
+app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)
+app.command()(revisions.revisions)
+app.command()(revisions.restatements)
 app.command()(doctor.doctor)
 app.command()(exchange.copy)
 app.command()(exchange.verify)

@@ -24,7 +24,9 @@ def extract(batch: Json) -> Json:
     """Ask the source for a batch; its answer lands as Parquet."""
     from hypertape.steps.extract import extract
 
-    return extract(batch, plan_head=head(), landing=load_settings().landing, **this_try())
+    return extract(
+        batch, plan_head=head(), landing=load_settings().landing, dsn=warehouse_dsn(), **this_try()
+    )
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=BATCH_LABEL)
@@ -37,10 +39,23 @@ def indicators(reference: Json) -> Json:
 
 @task(execution_timeout=timedelta(hours=2), map_index_template=BATCH_LABEL)
 def load(reference: Json) -> Json:
-    """Write the rows that differ; fail after the work if a ticker failed."""
+    """Write the rows that differ; fail after the work if a ticker failed.
+
+    A retry asks the source again for the tickers that failed, although it has a slot of the warehouse's pool and not
+    of the source's: Airflow retries a task, never the one before it. What guards the vendor is the source's rate and
+    circuit breaker in the warehouse, which hold wherever it is asked from; pools only share out the workers.
+    """
     from hypertape.steps.load import load
 
     return tell(load(warehouse_dsn(), reference, plan_head=head(), **this_try()))
+
+
+@task(execution_timeout=timedelta(hours=3), trigger_rule=EVEN_IF_LOADS_FAILED)
+def reread() -> Json:
+    """Where final bars changed, ask for older ones; read a restated history again, once."""
+    from hypertape.steps.restate import reread
+
+    return tell(reread(warehouse_dsn(), head(), now=datetime.now(UTC)))
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)

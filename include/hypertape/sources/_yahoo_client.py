@@ -6,6 +6,8 @@ Importing this module imports yfinance and pandas (3 s); `yahoo` does so on the 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from json import JSONDecodeError
@@ -33,8 +35,9 @@ from hypertape.errors import (
 )
 from hypertape.frame import TIME_TYPE, Micros, bar_frame, instant, reject_frame
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA
-from hypertape.sources._collect import TickerAnswer
+from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Reply
+from hypertape.sources._collect import TickerAnswer, placed
+from hypertape.sources._line import Line, request_text, retry_after
 
 _COLUMNS = {
     "open": "Open",
@@ -49,26 +52,75 @@ _CHART = "/v8/finance/chart/"
 
 
 class YahooSession(curl_cffi.requests.Session):  # type: ignore[misc]
-    """The HTTP session yfinance speaks through. It can be pointed at another host, and remembers the last status.
+    """The HTTP session yfinance speaks through. It can be pointed at another host.
 
-    yfinance hides the status of a chart request behind several exceptions; the status tells an outage from an unknown
-    ticker.
+    yfinance hides the status of a chart request behind several exceptions; the last `chart` reply tells an outage from
+    an unknown ticker. Chart requests go through the line: they take their turn and are kept, or are read from what was
+    kept. What the line refuses is remembered in `refusal`, from behind yfinance's own handling.
     """
 
     def __init__(self, endpoint: str | None = None) -> None:
         super().__init__(impersonate="chrome")
         self.endpoint = endpoint
-        self.chart_status: int | None = None
+        self.line = Line("yahoo")
+        self.chart: Reply | None = None
+        self.refusal: HypertapeError | None = None
+
+    @property
+    def chart_status(self) -> int | None:
+        """HTTP status of the last chart request, None when it had no answer."""
+        return self.chart.status if self.chart else None
+
+    def forget(self) -> None:
+        """Forget the last chart request."""
+        self.chart = self.refusal = None
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         """Send a request, to the endpoint when there is one."""
-        is_chart = _CHART in url
-        if is_chart:
-            self.chart_status = None
-        response = super().request(method, _moved(url, self.endpoint), *args, **kwargs)
-        if is_chart:
-            self.chart_status = response.status_code
-        return response
+        if _CHART in url:
+            return self._chart(method, url, *args, **kwargs)
+        if self.line.replays:  # the cookie host, and the crumb
+            return _response(Reply(200, b"replayed"))
+        return super().request(method, _moved(url, self.endpoint), *args, **kwargs)
+
+    def _chart(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        self.forget()
+        responses: list[Any] = []
+
+        def send() -> Reply:
+            response = super(YahooSession, self).request(method, _moved(url, self.endpoint), *args, **kwargs)
+            responses.append(response)
+            return Reply(response.status_code, response.content, retry_after(response.headers))
+
+        parameters = kwargs.get("params") or {}
+        text, bare = request_text(method, url, parameters), request_text(method, url)
+        try:
+            self.chart = self._bars(text, bare, send) if "period1" in parameters else self._zone(bare, send)
+        except HypertapeError as error:
+            self.refusal = error
+            raise
+        return responses[0] if responses else _response(self.chart)
+
+    def _zone(self, bare: str, send: Callable[[], Reply]) -> Reply:
+        """Ask for a symbol's time zone, which is remembered on disk; kept is only its failure."""
+        reply = replace(self.line, recorder=None).ask(bare, send)
+        if reply.status >= 400 and self.line.recorder is not None:
+            self.line.recorder.keep(self.line.name, bare, reply)
+        return reply
+
+    def _bars(self, text: str, bare: str, send: Callable[[], Reply]) -> Reply:
+        if self.line.replays and self.line.recorder is not None:
+            failed = self.line.recorder.find(self.line.name, bare)
+            return self.line.recorder.find(self.line.name, text) or failed or self.line.ask(text, send)
+        return self.line.ask(text, send)
+
+
+def _response(reply: Reply) -> Any:
+    """A reply as the response yfinance expects."""
+    response = curl_cffi.requests.Response()
+    response.status_code, response.content = reply.status, reply.body
+    response.ok = reply.status < 400
+    return response
 
 
 def _moved(url: str, endpoint: str | None) -> str:
@@ -87,10 +139,12 @@ class YahooClient:
         endpoint: str | None,
         cache_directory: Path | None,
         timeout: float,
+        line: Line,
     ) -> None:
         _configure(cache_directory)
         self.timeout = timeout
         self.session = session or YahooSession(endpoint)
+        self.session.line = line
         self._is_own = session is None
 
     def __enter__(self) -> YahooClient:
@@ -106,10 +160,12 @@ class YahooClient:
         """Ask once. Raises what the failure means in our tree, with market, ticker and window."""
         # yfinance keeps answers, failed ones too, for the life of the process.
         YfData.cache_get.cache_clear()
-        self.session.chart_status = None
+        self.session.forget()
         start, end = _bounds(interval, window)
         try:
             asked = yfinance.Ticker(market.yahoo_symbol(ticker), session=self.session)
+            if self.session.line.replays:
+                asked._tz = market.timezone
             frame = asked.history(
                 start=start,
                 end=end,
@@ -121,9 +177,8 @@ class YahooClient:
             )
             return _answer(ticker, interval, frame)
         except Exception as error:  # yfinance raises whatever its parsing stumbles over
-            raise _placed(
-                _meaning(error, self.session.chart_status), market, ticker, interval, window
-            ) from error
+            meant = self.session.refusal or _meaning(error, self.session.chart)
+            raise placed(meant, market, ticker, interval, window) from error
 
 
 @cache
@@ -180,10 +235,13 @@ def _actions(ticker: str, days: Micros, amounts: pd.Series[Any], schema: pa.Sche
     return pa.table([tickers, times, pa.array(paid[happened])], schema=schema)
 
 
-def _meaning(error: Exception, status: int | None) -> HypertapeError:
+def _meaning(error: Exception, chart: Reply | None) -> HypertapeError:
     """Say what a failure means. The HTTP status goes first: yfinance raises one exception for several of them."""
+    status = chart.status if chart else None
     if isinstance(error, YFRateLimitError) or status == 429:
-        return RateLimited("Yahoo asked us to slow down")
+        limited = RateLimited("Yahoo asked us to slow down")
+        limited.retry_after = chart.retry_after if chart else None
+        return limited
     if status is not None and (status >= 500 or status in (401, 403)):
         return SourceUnavailable(f"Yahoo answered with HTTP status {status}")
     if status == 404:
@@ -203,16 +261,3 @@ def _meaning(error: Exception, status: int | None) -> HypertapeError:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _placed(
-    error: HypertapeError, market: Market, ticker: str, interval: Interval, window: Window
-) -> HypertapeError:
-    return type(error)(
-        error.what,
-        next_step=error.advice,
-        market=market.code,
-        ticker=ticker,
-        interval=interval,
-        window=window,
-    )

@@ -18,6 +18,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
+from hypertape.steps.restate import settle
 from hypertape.steps.validate import validate
 
 COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
@@ -35,6 +36,7 @@ class SyncResult:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     failed: dict[str, str] = field(default_factory=dict)
     short: list[str] = field(default_factory=list)
+    restated: dict[str, int] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
     rollups: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +67,6 @@ def sync(
     whole; tickers that failed and failed checks are in the result.
     """
     settings = settings or load_settings()
-    tell = on_step or (lambda *_: None)
     run_id = run_id or f"sync__{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     stop = end or now
     window = Window(start if start is not None else min(midnight(stop.date()), stop), stop)
@@ -73,8 +74,24 @@ def sync(
         dsn, market, interval, run_id=run_id, data_interval=window.to_json(), exact=start is not None, source=source,
         tickers=tickers, settings=settings,
     )  # fmt: skip
-    result = SyncResult(run_id, planned)
+    return carry_out(dsn, planned, now=now, settings=settings, check=check, on_step=on_step)
+
+
+def carry_out(
+    dsn: str,
+    planned: dict[str, Any],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    check: bool = True,
+    on_step: OnStep | None = None,
+) -> SyncResult:
+    """Run the steps of a plan in this process: what `sync` does after planning."""
+    settings = settings or load_settings()
+    tell = on_step or (lambda *_: None)
+    result = SyncResult(planned["run_id"], planned)
     _load_batches(dsn, result, settings, now, tell)
+    _settle_restatements(dsn, result, settings, now, tell)
     if check:
         tell("validate", 0, 1)
         result.quality = validate(dsn, planned, now=now)
@@ -92,6 +109,16 @@ def sync(
     return result
 
 
+def _settle_restatements(
+    dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep
+) -> None:
+    done = settle(dsn, result.plan, now=now, settings=settings, on_step=tell)
+    for name in COUNTS:
+        result.counts[name] += done.get(name, 0)
+    result.restated = {name: done.get(name, 0) for name in ("suspected", "local", "reread")}
+    result.failed |= {ticker: failure["message"] for ticker, failure in done["failed"].items()}
+
+
 def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:
     head = Head.from_json(result.plan)
     batches = result.plan["batches"]
@@ -99,7 +126,7 @@ def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetim
     done = 0
     tell("load", done, total)
     for batch in batches:
-        reference = extract(batch, plan_head=result.plan, landing=settings.landing, now=now)
+        reference = extract(batch, plan_head=result.plan, landing=settings.landing, now=now, dsn=dsn)
         reference = enrich(dsn, reference, plan_head=result.plan, now=now)
         summary = store(dsn, reference, head, now=now, attempt=1)
         for name in COUNTS:

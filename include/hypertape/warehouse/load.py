@@ -17,9 +17,10 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from hypertape.errors import HypertapeError, SuspectScale
+from hypertape.errors import HypertapeError
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
+from hypertape.sources import calls_for
 from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.load_ledger import (
@@ -28,15 +29,17 @@ from hypertape.warehouse.load_ledger import (
     keep_series,
     load_row,
     note_pending,
+    note_restatements,
     open_loads,
     quarantine,
 )
 from hypertape.warehouse.locks import lock_series
-from hypertape.warehouse.merge import guard_scale, join_bars, merge, writes
+from hypertape.warehouse.merge import join_bars, merge, writes
+from hypertape.warehouse.scale import refused_scale
 from hypertape.warehouse.stored import SeriesState, read_neighbours, read_stored, series_states
 from hypertape.warehouse.write import write_rows
 
-__all__ = ["LoadRequest", "LoadResult", "load_bars", "record_failures"]
+__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
 
 Connection = psycopg.Connection[Any]
 
@@ -56,10 +59,11 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
         states = series_states(connection, request.market, request.interval, tickers)
         _compare(connection, request, batch, states)
         open_loads(connection, request, batch)
-        keep_revisions(connection, request, batch, states)
+        keep_revisions(connection, request, batch)
         written = write_rows(connection, request, batch)
         keep_series(connection, request, batch, states)
         note_pending(connection, request, batch)
+        note_restatements(connection, request, batch)
         quarantined = quarantine(connection, request, batch)
         results = [
             _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
@@ -91,6 +95,23 @@ def record_failures(
             cursor.executemany(query("record_failed_load"), rows)
 
 
+def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str, Any] | None) -> None:
+    """Note in `load` how long the source took: `asked` holds the tickers and each one's share of the seconds."""
+    if asked is None:
+        return
+    parameters = {
+        "run_id": request.run_id,
+        "market": request.market.code,
+        "interval": request.interval.value,
+        "attempt": request.attempt,
+        "window_start": request.window.start,
+        "calls": calls_for(request.source, request.interval, request.window, request.now),
+        **asked,
+    }
+    with translate_errors(connection):
+        connection.execute(query("note_asked_seconds"), parameters)
+
+
 def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:
     """Return every ticker of the load, sorted: locks are always taken in this order."""
     found = dict(split_series(bars if len(bars) else empty_frame()))
@@ -107,22 +128,34 @@ def _compare(
     stored = _stored_spans(connection, request, known)
     for entry in batch:
         if len(entry.incoming):
-            entry.merged = merge(stored.get(entry.ticker, Bars.empty()), entry.incoming)
+            there = stored.get(entry.ticker, Bars.empty())
+            entry.fresh = _not_stored(entry, there, states) if request.keep_stored else entry.incoming
+            entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
     spans = {entry.ticker: entry.span for entry in touched if entry.ticker in states}
     neighbours = read_neighbours(connection, request.market, request.interval, states, spans)
     for entry in touched:
         before, after = neighbours.get(entry.ticker, (Bars.empty(), Bars.empty()))
         whole = join_bars(before, stored.get(entry.ticker, Bars.empty()), after)
-        try:
-            guard_scale(whole, entry.incoming)
-        except SuspectScale as error:
-            entry.refused, entry.merged = error, None
+        entry.refused = refused_scale(connection, request, entry, whole, states.get(entry.ticker))
+        if entry.refused:
+            entry.merged = None
             continue
         if len(before) or len(after):
-            entry.merged = merge(whole, entry.incoming)
+            entry.merged = merge(whole, entry.fresh)
         assert entry.merged is not None
         entry.writes = writes(entry.merged)
+        entry.note_restated(whole, states.get(entry.ticker))
+    for entry in batch:
+        entry.note_finalised(request, states.get(entry.ticker))
+
+
+def _not_stored(entry: SeriesLoad, stored: Bars, states: Mapping[str, SeriesState]) -> Bars:
+    """The incoming bars that are not stored as final ones."""
+    final, state = stored.time, states.get(entry.ticker)
+    if state is not None and state.provisional is not None:
+        final = final[final != state.provisional]
+    return entry.incoming.take(~np.isin(entry.incoming.time, final))
 
 
 def _stored_spans(connection: Connection, request: LoadRequest, known: list[SeriesLoad]) -> dict[str, Bars]:
@@ -155,4 +188,5 @@ def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
         first_changed=span[0] if span else None,
         last_changed=span[1] if span else None,
         refused=entry.refused,
+        restated=len(entry.restated),
     )

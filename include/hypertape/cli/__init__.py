@@ -12,9 +12,6 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-<<<<<<< HEAD
-from hypertape.cli import bars, db, doctor, exchange, keys, migrate, mirror, quality, rollback, schema, serve
-=======
 from hypertape.cli import (
     backfill,
     bars,
@@ -22,15 +19,16 @@ from hypertape.cli import (
     doctor,
     exchange,
     gaps,
+    keys,
     migrate,
     mirror,
     quality,
     revisions,
     rollback,
     schema,
+    serve,
     source,
 )
->>>>>>> main
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(

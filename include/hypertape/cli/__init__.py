@@ -19,6 +19,7 @@ from hypertape.cli import (
     doctor,
     exchange,
     gaps,
+    keys,
     migrate,
     mirror,
     quality,
@@ -26,6 +27,7 @@ from hypertape.cli import (
     revisions,
     rollback,
     schema,
+    serve,
     source,
 )
 from hypertape.errors import HypertapeError
@@ -44,6 +46,7 @@ app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
+app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
@@ -57,6 +60,7 @@ app.command()(exchange.copy)
 app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
+app.command()(serve.serve)
 
 
 def _version(asked: bool) -> None:

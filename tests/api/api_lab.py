@@ -40,9 +40,14 @@ Frames = dict[tuple[str, Interval, str], pd.DataFrame]
 def walk(times: list[Any], seed: int) -> pd.DataFrame:
     """A random walk of prices in hundredths, with volumes of which some are zero."""
     random = np.random.default_rng(seed)
-    close = np.round(20_000 + 50 * random.integers(-9, 10, len(times)).cumsum() + random.random(len(times)), 2)
+    close = np.round(
+        20_000 + 50 * random.integers(-9, 10, len(times)).cumsum() + random.random(len(times)), 2
+    )
     opened = np.round(close + random.integers(-30, 31, len(times)), 2)
-    high, low = np.maximum(opened, close) + random.integers(0, 9), np.minimum(opened, close) - random.integers(0, 9)
+    high, low = (
+        np.maximum(opened, close) + random.integers(0, 9),
+        np.minimum(opened, close) - random.integers(0, 9),
+    )
     volume = random.integers(0, 5, len(times)) * 100.0
     columns = {"open": opened, "high": high, "low": low, "close": close, "volume": volume}
     return pd.DataFrame(columns, index=pd.DatetimeIndex(times, name="time"))

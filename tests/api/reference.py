@@ -79,7 +79,9 @@ def ema(close: pd.Series, n: int) -> list[float]:
     if len(close) >= n:
         values[n - 1] = float(close.iloc[:n].mean())
         for position in range(n, len(close)):
-            values[position] = values[position - 1] + 2 / (n + 1) * (close.iloc[position] - values[position - 1])
+            values[position] = values[position - 1] + 2 / (n + 1) * (
+                close.iloc[position] - values[position - 1]
+            )
     return values
 
 
@@ -90,7 +92,9 @@ def chosen(bars: pd.DataFrame, asked: Mapping[str, Any]) -> pd.DataFrame:
         bars = bars[bars.index >= pd.Timestamp(start)]
     if end is not None:
         whole_day = isinstance(end, date) and not isinstance(end, datetime)
-        bars = bars[bars.index < pd.Timestamp(end) + (timedelta(days=1) if whole_day else timedelta(microseconds=1))]
+        bars = bars[
+            bars.index < pd.Timestamp(end) + (timedelta(days=1) if whole_day else timedelta(microseconds=1))
+        ]
     if start is not None:
         return bars if limit is None else bars.head(limit)
     return bars.tail(252 if limit is None else limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -21,10 +21,11 @@ from hypertape.api.writing import CSV_HEADER
 from hypertape.model import INDICATOR_COLUMNS
 from hypertape.warehouse.connect import connect
 
+TICKERS = ("VCB", "FPT", "VNINDEX", "NEW", "ONE", "VNM", "BTC", "NOPE")
 DAY = st.dates(date(2022, 12, 20), date(2024, 4, 5))
 LATE_DAY = st.dates(date(2024, 3, 20), date(2024, 4, 1))
 INSTANT = st.builds(
-    lambda day, minutes: datetime(day.year, day.month, day.day) + timedelta(minutes=minutes),
+    lambda day, minutes: datetime.combine(day, time()) + timedelta(minutes=minutes),
     LATE_DAY,
     st.integers(0, 1439),
 )
@@ -32,7 +33,7 @@ ASKED = st.fixed_dictionaries(
     {"interval": st.sampled_from(SPELLINGS)},
     optional={
         "symbol": st.lists(
-            st.sampled_from(["VCB", "FPT", "VNINDEX", "NEW", "ONE", "VNM", "BTC", "NOPE"]), min_size=1, max_size=5, unique=True
+            st.sampled_from(TICKERS), min_size=1, max_size=5, unique=True
         ),
         "start_date": DAY | INSTANT | LATE_DAY,
         "end_date": DAY | INSTANT | LATE_DAY,
@@ -68,7 +69,7 @@ def is_backwards(asked: dict[str, Any]) -> bool:
 
 
 def as_instant(when: date) -> datetime:
-    return when if isinstance(when, datetime) else datetime(when.year, when.month, when.day)
+    return when if isinstance(when, datetime) else datetime.combine(when, time())
 
 
 def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -118,13 +119,19 @@ def test_prices_are_those_of_the_relation_bit_for_bit(client: TestClient, filled
     stored = interval in ("1D", "1H", "1m")
     columns += INDICATOR_COLUMNS if stored else ()
     suffix = {"1M": "1mo"}.get(interval, interval.lower())
-    statement = f"select time, {', '.join(columns)} from {VN.table}_{suffix} where ticker = 'VCB' order by time"
+    statement = (
+        f"select time, {', '.join(columns)} from {VN.table}_{suffix} where ticker = 'VCB' order by time"
+    )
     with connect(filled) as connection, connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement).fetchall()
     got = client.get("/tickers", params={"symbol": "VCB", "interval": interval, "start_date": "2000-01-01"})
     text = "%Y-%m-%d" if interval in DAILY else "%Y-%m-%dT%H:%M:%S"
     expected = [
-        {"symbol": "VCB", **{k: v for k, v in row.items() if v is not None}, "time": row["time"].strftime(text)}
+        {
+            "symbol": "VCB",
+            **{k: v for k, v in row.items() if v is not None},
+            "time": row["time"].strftime(text),
+        }
         for row in rows
     ]
     shown = [{k: v for k, v in bar.items() if k in (*columns, "time", "symbol")} for bar in got.json()["VCB"]]
@@ -140,9 +147,13 @@ def test_a_window_and_a_limit_cut_the_same_values_as_the_whole(client: TestClien
     newest = client.get("/tickers", params={"symbol": "VCB", "interval": interval, "limit": 7}).json()["VCB"]
     assert newest == bars[-7:]
     half = bars[len(bars) // 2]["time"]
-    later = client.get("/tickers", params={"symbol": "VCB", "interval": interval, "start_date": half, "limit": 9})
+    later = client.get(
+        "/tickers", params={"symbol": "VCB", "interval": interval, "start_date": half, "limit": 9}
+    )
     assert later.json()["VCB"] == bars[len(bars) // 2 :][:9]
-    before = client.get("/tickers", params={"symbol": "VCB", "interval": interval, "end_date": half, "limit": 9})
+    before = client.get(
+        "/tickers", params={"symbol": "VCB", "interval": interval, "end_date": half, "limit": 9}
+    )
     assert before.json()["VCB"] == bars[: len(bars) // 2 + 1][-9:]
 
 
@@ -159,4 +170,3 @@ def test_answers_do_not_depend_on_the_block(client: TestClient, monkeypatch: pyt
         few = questions if block > 1 else questions[::7]
         expected = whole if block > 1 else whole[::7]
         assert [client.get("/tickers", params=question).content for question in few] == expected, block
-

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from typing import Any
 
-import airflow_environment  # noqa: F401  (before anything of Airflow)
 import pytest
 from starlette.testclient import TestClient
 
+from airflow_environment import REPOSITORY
 from hypertape.api.files import files
 from hypertape.model import utc
 from hypertape.orchestration.web import PREFIX, Lazily, airflow_app
@@ -62,7 +63,12 @@ def walked(app: Any) -> list[tuple[str, str]]:
 
 
 def test_the_walk_sees_the_routes(app: Any) -> None:
-    assert {("GET", "/tickers"), ("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/static/page.js")} < set(walked(app))
+    assert {
+        ("GET", "/tickers"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/static/page.js"),
+    } < set(walked(app))
     assert len(walked(app)) >= 16
 
 
@@ -105,9 +111,9 @@ def test_writing_routes_are_there_and_need_their_role_and_this_origin(app: Any) 
 
 
 def test_the_plugin_mounts_it_lazily() -> None:
-    from hypertape_plugin import HypertapePlugin
-
-    (entry,) = HypertapePlugin.fastapi_apps
+    (entry,) = runpy.run_path(str(REPOSITORY / "plugins" / "hypertape_plugin.py"))[
+        "HypertapePlugin"
+    ].fastapi_apps
     assert entry["url_prefix"] == PREFIX
     assert isinstance(entry["app"], Lazily)
 

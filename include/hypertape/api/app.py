@@ -24,8 +24,8 @@ from hypertape.warehouse.connect import resolve_dsn
 
 DESCRIPTION = """Bars, and how far they can be trusted. Times are UTC; a bar's time is its opening.
 
-Errors are `{"error": "what happened. What to do next."}`. A request beyond these numbers is answered with 400 and what to
-do instead: 1000 symbols, a limit of 100000 bars each, 20 million bars in all, 5000 rows of a list."""
+Errors are `{"error": "what happened. What to do next."}`. A request beyond these numbers is answered with 400 and what
+to do instead: 1000 symbols, a limit of 100000 bars each, 20 million bars in all, 5000 rows of a list."""
 
 
 def create_app(

@@ -30,12 +30,23 @@ class Buckets:
 
     def take(self, caller: Hashable, tokens: float = 1.0) -> float:
         """Take tokens; return 0 when there were enough, else the seconds until there are (and take none)."""
-        now = self._tick()
         with self._lock:
-            level, since = self._level.pop(caller, (self._burst, now))
-            level = min(level + (now - since) * self._rate, self._burst)
+            level = self._refilled(caller)
             enough = level >= tokens
-            self._level[caller] = (level - tokens if enough else level, now)
-            while len(self._level) > self._most:
-                self._level.popitem(last=False)
+            self._keep(caller, level - tokens if enough else level)
         return 0.0 if enough else (tokens - level) / self._rate
+
+    def charge(self, caller: Hashable, tokens: float) -> None:
+        """Take tokens that may not be there: a caller can owe up to its whole bucket."""
+        with self._lock:
+            self._keep(caller, max(self._refilled(caller) - tokens, -self._burst))
+
+    def _refilled(self, caller: Hashable) -> float:
+        now = self._tick()
+        level, since = self._level.pop(caller, (self._burst, now))
+        return min(level + (now - since) * self._rate, self._burst)
+
+    def _keep(self, caller: Hashable, level: float) -> None:
+        self._level[caller] = (level, self._tick())
+        while len(self._level) > self._most:
+            self._level.popitem(last=False)

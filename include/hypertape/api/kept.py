@@ -36,6 +36,11 @@ class Kept(Generic[T]):
             self._entries[key] = (self._tick(), value)
         return value
 
+    def has(self, key: Hashable) -> bool:
+        """True when `get` would answer at once."""
+        found = self._entries.get(key)
+        return found is not None and self._tick() - found[0] < self._seconds
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:

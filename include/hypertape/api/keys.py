@@ -8,10 +8,11 @@ and trying out old keys end soon.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from fastapi import HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 
 from hypertape.api.access import Access
 from hypertape.api.buckets import Buckets
@@ -34,11 +35,11 @@ class KeyGuard:
         self._kept: Kept[ApiKey | None] = Kept(KEPT_SECONDS)
         self._buckets = Buckets(rate)
 
-    def authorize(self, access: Access) -> Callable[[Request], None]:
+    def authorize(self, access: Access) -> Callable[[Request], Awaitable[None]]:
         """The dependency that raises 401 without a good key, 403 when it may only read, 429 beyond the limit."""
 
-        def admitted(request: Request) -> None:
-            key = self._key_of(request)
+        async def admitted(request: Request) -> None:
+            key = await self._key_of(request)
             if access is Access.WRITE and key.role != "write":
                 raise HTTPException(
                     403, "This key may only read. Make one with `hypertape keys create --role write`."
@@ -50,25 +51,25 @@ class KeyGuard:
         """Ask the warehouse for every key anew."""
         self._kept.clear()
 
-    def _key_of(self, request: Request) -> ApiKey:
+    async def _key_of(self, request: Request) -> ApiKey:
         """The caller's key; checked once per request, however many dependencies ask."""
         known: ApiKey | None = getattr(request.state, "api_key", None)
         if known is None:
-            known = self._checked(request)
+            known = await self._checked(request)
             request.state.api_key, request.state.caller = known, f"{known.name} ({known.key_id})"
         return known
 
-    def _checked(self, request: Request) -> ApiKey:
+    async def _checked(self, request: Request) -> ApiKey:
         address = ("address", request.client.host if request.client else "-")
         self._take(address)
         given = api_keys.split_key(_given(request))
-        key = self._find(given[0]) if given else None
+        key = await self._find(given[0]) if given else None
         if (
             not api_keys.fits(key, given[1] if given else "")
             or key is None
             or key.state(self._clock()) != "open"
         ):
-            self._buckets.take(address, _WRONG_KEY_TOKENS)
+            self._buckets.charge(address, _WRONG_KEY_TOKENS)
             raise HTTPException(
                 401,
                 "An API key is needed: Authorization: Bearer ht_… Make one with `hypertape keys create`.",
@@ -77,10 +78,15 @@ class KeyGuard:
         self._take(("key", key.key_id))
         return key
 
-    def _find(self, key_id: str) -> ApiKey | None:
-        return self._kept.get(
-            key_id, lambda: self._warehouse.run(lambda connection: api_keys.find(connection, key_id))
-        )
+    async def _find(self, key_id: str) -> ApiKey | None:
+        """The key, from what is kept; a thread waits for the warehouse where that is too old."""
+
+        def ask() -> ApiKey | None:
+            return self._warehouse.run(lambda connection: api_keys.find(connection, key_id))
+
+        if self._kept.has(key_id):
+            return self._kept.get(key_id, ask)
+        return await run_in_threadpool(self._kept.get, key_id, ask)
 
     def _take(self, caller: tuple[str, str]) -> None:
         wait = self._buckets.take(caller)

@@ -44,8 +44,8 @@ class State:
         self.warehouse.close()
 
 
-def state_of(request: Request) -> State:
-    """The state of the app that serves a request."""
+async def state_of(request: Request) -> State:
+    """The state of the app that serves a request (async: it needs no thread)."""
     found: State = request.app.state.hypertape
     return found
 

@@ -23,6 +23,7 @@ from hypertape.cli import (
     migrate,
     mirror,
     quality,
+    reconcile,
     revisions,
     rollback,
     schema,
@@ -50,6 +51,7 @@ app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
+app.command()(reconcile.reconcile)
 app.command()(bars.digest)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)

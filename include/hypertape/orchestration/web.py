@@ -53,4 +53,5 @@ def _authorize(access: Any) -> Callable[..., Any]:
 
     from hypertape.api import Access  # noqa: PLC0415
 
-    return requires_access_asset("POST" if access is Access.WRITE else "GET")
+    admitted: Callable[..., Any] = requires_access_asset("POST" if access is Access.WRITE else "GET")
+    return admitted

@@ -80,7 +80,7 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export const byId = (id) => document.getElementById(id);
-export const show = (id, ...content) => byId(id).replaceChildren(...content.flat().filter(Boolean));
+export const show = (id, ...content) => byId(id).replaceChildren(...content.flat(3).filter(Boolean));
 
 /** A link into Airflow. A page in Airflow's frame may not steer the window itself, so the window's own document does. */
 export function airflowLink(path, text, properties = {}) {

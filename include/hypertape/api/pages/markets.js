@@ -13,7 +13,7 @@ const REASONS = {
 const LIVE_SESSIONS = 10;
 
 const asked = parameters();
-const own = /^bars_([a-z0-9]+)_(1d|1h|1m)$/.exec(asked.dag_id ?? "");
+const own = /^(?:bars|heal_gaps)_([a-z0-9]+)_(1d|1h|1m)$/.exec(asked.dag_id ?? "");
 let state = null;
 
 async function load() {
@@ -53,7 +53,7 @@ function freshness(places) {
     { label: "Newest bar (UTC)", kind: "t" },
     { label: "Watermark (UTC)", kind: "t", title: "Up to here every series was loaded and validated" },
     { label: "Tickers", kind: "n" }, { label: "Bars", kind: "n", title: "Counted in the load ledger" },
-    { label: "Open gaps, bars", kind: "n" }, { label: "Quarantined rows", kind: "n" }, { label: "Last checks" }, { label: "Go to" },
+    { label: "Open gaps", kind: "n", title: "Bars in open entries of the gap ledger" }, { label: "Refused", kind: "n", title: "Rows in quarantine" }, { label: "Last checks" }, { label: "Go to" },
   ];
   return table("Freshness by market and interval", columns, places.map(freshnessRow), { id: "freshness" });
 }
@@ -73,11 +73,11 @@ function freshnessRow(entry) {
     instant(entry.watermark, entry.interval === "1d"),
     count(entry.tickers), count(entry.bars), count(entry.gap_bars), count(entry.quarantined),
     entry.last_run ? pageLink("quality", { ledger_run: entry.last_run.run_id }, pill(level, text), { title: entry.last_run.names.join(", ") }) : pill(level, text),
-    make("span", { class: "links" },
+    make("span", { class: "links row" },
       airflowLink(dagPath(dag), "DAG", { title: dag }),
       run && runLink(entry.last_run.run_id, "run"),
       startLink("backfill_bars", { market, interval: entry.interval, reason: "from the Markets page" }, "backfill"),
-      startLink("heal_gaps", { market, interval: entry.interval }, "heal")),
+      startLink(`heal_gaps_${market}_${entry.interval}`, {}, "heal")),
   ];
 }
 
@@ -157,7 +157,7 @@ function draw(all = false) {
   }
   const head = make("tr", {}, make("th", { scope: "col" }, "Ticker"),
     days.map((day, position) => make("th", { scope: "col", title: day, "aria-label": day },
-      make("b", {}, day.slice(8)), position === 0 || day.slice(0, 7) !== days[position - 1].slice(0, 7) ? month(day) : " ")),
+      make("b", {}, day.slice(8)), position === 0 || day.slice(0, 7) !== days[position - 1].slice(0, 7) ? month(day) : "\u00a0")),
     make("th", { scope: "col" }, interval === "1d" ? "missing" : "there"));
   const body = shown.map((row) => make("tr", {},
     make("th", { scope: "row" }, pageLink("ticker", { market, symbol: row.ticker, interval: spelled(interval) }, row.ticker)),
@@ -194,7 +194,7 @@ function legend(interval) {
   const item = (kind, sign, text) => make("span", {}, make("i", { class: kind }, sign), text);
   const part = interval === "1d" ? [] : [item("h4", "97", "percent of a full session’s bars"), item("h2", "60", "half or more")];
   return [
-    item("h5", " ", "complete"), ...part, item("h0", "✕", "no bar, not classified yet"), item("h0", "F", "fetch failed"), item("h0", "P", "provider empty"),
+    item("h5", "\u00a0", "complete"), ...part, item("h0", "✕", "no bar, not classified yet"), item("h0", "F", "fetch failed"), item("h0", "P", "provider empty"),
     item("h0", "?", "reason unknown"), item("h5", "!", "a row was refused"), item("hx", "T", "explained: T halted, H holiday, N not listed, D delisted"), item("none", "·", "before the first bar"),
   ];
 }

@@ -8,6 +8,7 @@ import {
 
 const asked = parameters();
 const MOST_LOADS = 200;
+const MOST_REFUSED = 200;
 
 // ------------------------------------------------------------------------------------------------ one run
 
@@ -17,7 +18,7 @@ async function oneRun() {
   asOf(now);
   const name = runs[0]?.run_id ?? asked.ledger_run ?? `${asked.dag_id}__${asked.run_id}`;
   const [checks, { loads }, refused] = await Promise.all([
-    ask("quality", { run_id: name, limit: 5000 }), ask("loads", { run_id: name, limit: 5000 }), ask("quarantine", { run_id: name, open: "false", limit: 200 }),
+    ask("quality", { run_id: name, limit: 5000 }), ask("loads", { run_id: name, limit: 5000 }), ask("quarantine", { run_id: name, open: "false", limit: MOST_REFUSED }),
   ]);
   const results = newest(checks.results, (row) => [row.market, row.interval, row.suite, row.expectation, row.target, row.window_start, row.window_end].join("|"));
   const last = newest(loads, (row) => [row.market, row.interval, row.ticker].join("|"));
@@ -28,7 +29,7 @@ async function oneRun() {
   }
   show("banner", last.some((row) => row.source === "sample") && synthetic());
   show("verdict", ofRunVerdict(results, last));
-  show("body", facts(runs.filter((run) => run.run_id === name)), sections(results), refusedRows(refused.quarantine), loadRows(last));
+  show("body", facts(runs.filter((run) => run.run_id === name)), sections(results), refusedRows(refused.quarantine, last), loadRows(last));
 }
 
 /** The newest of the rows that are alike; rows come with the newest first. */
@@ -117,12 +118,15 @@ function offending(row, { ticker, time, ...why }) {
 const passedTable = (rows) => table("Passed checks", [{ label: "Check", kind: "h" }, { label: "Series" }, { label: "Suite" }, { label: "What it says", kind: "w" }, { label: "Looked at", kind: "n" }, { label: "Seconds", kind: "n" }],
   rows.map((row) => [row.expectation, `${row.market} ${spelled(row.interval)}`, row.suite, row.description, count(row.evaluated), row.seconds.toFixed(2)]));
 
-function refusedRows(rows) {
-  if (!rows.length) return null;
+function refusedRows(rows, loads) {
+  const total = loads.reduce((sum, load) => sum + load.quarantined, 0);
+  const title = make("h2", {}, "Refused rows", make("small", {}, "kept in quarantine, replayable"));
+  const others = total > rows.length && make("p", { class: "soft" }, `${plural(total - rows.length, "row")} of this run more: refused before and kept with the run that refused them first, or beyond the ${count(MOST_REFUSED)} shown.`);
+  if (!rows.length) return total ? [title, others] : null;
   const columns = [{ label: "Ticker", kind: "h" }, { label: "Series" }, { label: "Time (UTC)", kind: "t" }, { label: "Rule" }, { label: "Value" }, { label: "Row as it came", kind: "w" }];
-  return [make("h2", {}, "Refused rows", make("small", {}, "kept in quarantine, replayable")), table("Refused rows", columns, rows.map((row) => [
+  return [title, table("Refused rows", columns, rows.map((row) => [
     pageLink("ticker", { market: row.market, symbol: row.ticker, interval: spelled(row.interval), at: row.time?.slice(0, 10) }, row.ticker), `${row.market} ${spelled(row.interval)}`,
-    row.time ? instant(row.time, true) : "–", row.rule, row.value, make("span", { class: "mono" }, row.row_text)]), { tall: true })];
+    row.time ? instant(row.time, true) : "–", row.rule, row.value, make("span", { class: "mono" }, row.row_text)]), { tall: true }), others];
 }
 
 function loadRows(loads) {
@@ -145,7 +149,7 @@ function loadRows(loads) {
 // ------------------------------------------------------------------------------------------------ over time
 
 async function overTime() {
-  const dag = /^bars_([a-z0-9]+)_/.exec(asked.dag_id ?? "");
+  const dag = /^(?:bars|heal_gaps)_([a-z0-9]+)_(?:1d|1h|1m)$/.exec(asked.dag_id ?? "");
   const mode = asked.market ?? dag?.[1] ?? "all";
   const days = asked.days ?? 90;
   const [found, state] = await Promise.all([ask("quality/trend", { mode, days }), ask("overview")]);

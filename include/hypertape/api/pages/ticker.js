@@ -2,7 +2,7 @@
 
 import {
   CandlestickSeries, CrosshairMode, HistogramSeries, LineSeries, LineStyle, createChart, createSeriesMarkers,
-} from "./lightweight-charts.mjs";
+} from "./vendor/lightweight-charts.mjs";
 import {
   ask, asOf, begin, byId, choose, colour, count, empty, failed, filling, instant, leaving, make, number, pageLink,
   parameters, percent, plural, remember, runLink, show, startLink, synthetic, table,
@@ -207,8 +207,8 @@ function pick(position, ask = false) {
   const bar = bars[picked];
   const range = chart.timeScale().getVisibleLogicalRange();
   if (range && (picked < range.from || picked > range.to)) chart.timeScale().scrollToPosition(picked - bars.length + 20, false);
-  chart.setCrosshairPosition(bar.close, timeOf(bar), candles);
   readout(picked);
+  requestAnimationFrame(() => bars[picked] === bar && chart.setCrosshairPosition(bar.close, timeOf(bar), candles));
   if (ask) origin(picked);
   else show("origin", make("h2", {}, "Where a bar came from"), make("p", { class: "soft" }, "Click a bar, or focus the chart, move with the arrow keys and press Enter."));
 }
@@ -266,7 +266,7 @@ async function replacing(revisions) {
 
 const LOOKS = {
   restated: { kind: "restated", sign: "R", shape: "circle", side: "belowBar", tone: "note", text: "restated by the vendor" },
-  gap: { kind: "gap", sign: "gap", shape: "arrowDown", side: "aboveBar", tone: "bad", text: "bars missing after this one" },
+  gap: { kind: "gap", sign: "G", shape: "arrowDown", side: "aboveBar", tone: "bad", text: "bars missing after this one" },
   refused: { kind: "refused", sign: "Q", shape: "square", side: "aboveBar", tone: "unknown", text: "a row was refused (quarantine)" },
   split: { kind: "split", sign: "S", shape: "arrowUp", side: "belowBar", tone: "accent", text: "split" },
   dividend: { kind: "dividend", sign: "D", shape: "arrowUp", side: "belowBar", tone: "good", text: "dividend" },

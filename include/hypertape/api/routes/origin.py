@@ -74,7 +74,9 @@ def origin(
 @reading.get("/quarantine", summary="Rows the gate refused", response_class=Response)
 def quarantine(
     state: OfApp,
-    mode: Annotated[str | None, Query(description="A market, one of its other names, or all (default).")] = None,
+    mode: Annotated[
+        str | None, Query(description="A market, one of its other names, or all (default).")
+    ] = None,
     interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
     symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated.")] = None,
     rule: Annotated[str | None, Query(description="The rule that was broken.")] = None,
@@ -108,7 +110,10 @@ def actions(
     end_date: Annotated[str | None, Query(description="Up to this one, included.")] = None,
     limit: Annotated[str | None, Query(description="Rows; default and at most 5000.")] = None,
 ) -> Response:
-    """Answer `{"actions": [{ticker, time, kind, value}, …]}`: a split's value is new shares per old, a dividend's money."""
+    """Answer `{"actions": [{ticker, time, kind, value}, …]}`, the newest first.
+
+    A split's value is new shares per old one, a dividend's the money per share.
+    """
     parameters = {
         "market": _one_market(mode).code,
         "tickers": read_symbols(symbol),

@@ -29,7 +29,9 @@ TREND_DAYS, MOST_TREND_DAYS = 90, 730
 MOST_OFFENDERS = 200
 
 
-@reading.get("/overview", summary="Freshness in session time, by market and interval", response_class=Response)
+@reading.get(
+    "/overview", summary="Freshness in session time, by market and interval", response_class=Response
+)
 def overview(state: OfApp) -> Response:
     """Answer `{now, markets: [{…, intervals: [{…}]}], failing: [load, …], failing_total}`.
 
@@ -39,8 +41,12 @@ def overview(state: OfApp) -> Response:
     now = state.clock()
     every = {"markets": None}
     held = rows_of(state.warehouse, "report_holdings", every)
-    runs = {(run["market"], run["interval"]): run for run in rows_of(state.warehouse, "report_last_runs", every)}
-    entries = {(row["market"], row["interval"]): row for row in rows_of(state.warehouse, "api_open_entries", {})}
+    runs = {
+        (run["market"], run["interval"]): run for run in rows_of(state.warehouse, "report_last_runs", every)
+    }
+    entries = {
+        (row["market"], row["interval"]): row for row in rows_of(state.warehouse, "api_open_entries", {})
+    }
     failing = rows_of(state.warehouse, "pages_failing", {"rows": MOST_FAILING})
     content = {
         "now": now,
@@ -51,13 +57,21 @@ def overview(state: OfApp) -> Response:
     return json_response(content)
 
 
-@reading.get("/runs", summary="The newest runs, what they loaded and what their checks said", response_class=Response)
+@reading.get(
+    "/runs", summary="The newest runs, what they loaded and what their checks said", response_class=Response
+)
 def runs(
     state: OfApp,
-    mode: Annotated[str | None, Query(description="A market, one of its other names, or all (default).")] = None,
+    mode: Annotated[
+        str | None, Query(description="A market, one of its other names, or all (default).")
+    ] = None,
     interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
-    dag_id: Annotated[str | None, Query(description="With run_id: an Airflow run, and its repetitions.")] = None,
-    run_id: Annotated[str | None, Query(description="A run as the ledgers name it, or with dag_id as Airflow.")] = None,
+    dag_id: Annotated[
+        str | None, Query(description="With run_id: an Airflow run, and its repetitions.")
+    ] = None,
+    run_id: Annotated[
+        str | None, Query(description="A run as the ledgers name it, or with dag_id as Airflow.")
+    ] = None,
     limit: Annotated[str | None, Query(description="Runs; default 30, at most 500.")] = None,
 ) -> Response:
     """Answer `{"runs": [run, …]}`, the newest first: one entry per run, market and interval."""
@@ -73,10 +87,14 @@ def runs(
     return json_response({"runs": rows_of(state.warehouse, "pages_runs", parameters)})
 
 
-@reading.get("/quality/trend", summary="Checks over time, and tickers that need attention", response_class=Response)
+@reading.get(
+    "/quality/trend", summary="Checks over time, and tickers that need attention", response_class=Response
+)
 def trend(
     state: OfApp,
-    mode: Annotated[str | None, Query(description="A market, one of its other names, or all (default).")] = None,
+    mode: Annotated[
+        str | None, Query(description="A market, one of its other names, or all (default).")
+    ] = None,
     days: Annotated[str | None, Query(description="How far back; default 90, at most 730.")] = None,
 ) -> Response:
     """Answer `{since, now, trend: [day, …], latest: [run, …], offenders: [ticker, …]}`.
@@ -126,7 +144,16 @@ def _market(
 def _interval(market: Market, row: Row, run: Row | None, entries: Row | None, now: datetime) -> Row:
     behind = calendars.session_lag(market, row["last_time"], now)
     counted = entries or {"gap_bars": 0, "quarantined": 0}
-    names = ("interval", "tickers", "bars", "first_time", "last_time", "oldest_last", "watermark", "synthetic")
+    names = (
+        "interval",
+        "tickers",
+        "bars",
+        "first_time",
+        "last_time",
+        "oldest_last",
+        "watermark",
+        "synthetic",
+    )
     return {
         **{name: row[name] for name in names},
         "behind": behind,

@@ -22,6 +22,7 @@ from hypertape.cli import (
     migrate,
     mirror,
     quality,
+    quarantine,
     revisions,
     rollback,
     schema,
@@ -42,6 +43,7 @@ app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.command()(bars.sync)
 app.command()(backfill.backfill)

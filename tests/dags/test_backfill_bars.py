@@ -113,6 +113,8 @@ def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
     )
     assert [each.state for each in airflow.wait_for_backfill(made, seconds=600)] == ["success"] * 5
     airflow.pause(BARS, paused=True)
+    for scheduled in airflow.runs(BARS, run_type="scheduled"):  # the tick that unpausing made up for
+        airflow.wait(BARS, scheduled["dag_run_id"], seconds=400)
     with connect(dsn) as connection:
         connection.execute(
             "delete from bars.market_data_1d where time < '2024-03-04' or time >= '2024-03-09'"
@@ -121,7 +123,9 @@ def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
     found = stored(dsn)
     assert len(found) > 3
     with connect(dsn) as connection:
-        for table in ("bars.market_data_1d", "series", "bar_revision", "rollup_pending"):
+        for interval in ("1d", "1w", "2w", "1mo"):
+            connection.execute(f"delete from bars.market_data_{interval}")
+        for table in ("series", "bar_revision", "rollup_pending", "restatement"):
             connection.execute(f"delete from {table}")
         connection.commit()
     return found

@@ -19,13 +19,16 @@ from hypertape.cli import (
     doctor,
     exchange,
     gaps,
+    keys,
     migrate,
     mirror,
     quality,
     quarantine,
+    reconcile,
     revisions,
     rollback,
     schema,
+    serve,
     source,
 )
 from hypertape.errors import HypertapeError
@@ -45,10 +48,12 @@ app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
+app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
+app.command()(reconcile.reconcile)
 app.command()(bars.digest)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -57,6 +62,7 @@ app.command()(exchange.copy)
 app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
+app.command()(serve.serve)
 
 
 def _version(asked: bool) -> None:

@@ -121,7 +121,7 @@ const passedTable = (rows) => table("Passed checks", [{ label: "Check", kind: "h
 function refusedRows(rows, loads) {
   const total = loads.reduce((sum, load) => sum + load.quarantined, 0);
   const title = make("h2", {}, "Refused rows", make("small", {}, "kept in quarantine, replayable"));
-  const others = total > rows.length && make("p", { class: "soft" }, `${plural(total - rows.length, "row")} of this run more: refused before and kept with the run that refused them first, or beyond the ${count(MOST_REFUSED)} shown.`);
+  const others = total > rows.length && make("p", { class: "soft" }, `${plural(total - rows.length, rows.length ? "more row" : "row")}: kept with the run that refused the same first${rows.length >= MOST_REFUSED ? `, or beyond the ${count(MOST_REFUSED)} shown` : ""}.`);
   if (!rows.length) return total ? [title, others] : null;
   const columns = [{ label: "Ticker", kind: "h" }, { label: "Series" }, { label: "Time (UTC)", kind: "t" }, { label: "Rule" }, { label: "Value" }, { label: "Row as it came", kind: "w" }];
   return [title, table("Refused rows", columns, rows.map((row) => [

@@ -1,4 +1,4 @@
-"""Every route asked with whatever its description allows, and more: no server error, and always an answer in our form."""
+"""Every route asked with whatever its description allows, and more: no server error, always an answer in our form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TICKER = st.sampled_from(
 )
 DATE = st.sampled_from(
     ["", "2024-03-28", "20240328", "2024-W13-4", "0001-01-01", "9999-12-31", "9999-12-31T23:59:59.999999", "1677-09-21",
-     "2262-04-12", "-infinity", "infinity", "2024-03-28T03:00:00-23:59", "2024-03-28 03:00", "today", "2024-03-28T24:00"]
+     "2262-04-12", "-infinity", "2024-03-28T03:00:00-23:59", "2024-03-28 03:00", "today", "2024-03-28T24:00"]
 )  # fmt: skip
 COUNT = st.sampled_from(
     ["", "1", "2", "5000", "5001", "100000", "0", "-1", "1e3", "９", "9" * 19, "9" * 400, "\x00"]

@@ -89,8 +89,9 @@ def test_keys_differ_and_are_long(warehouse: str) -> None:
 NEARLY = "ht_000000000000_" + "a" * 42
 
 
-@pytest.mark.parametrize("text", ["", "ht_", "ht_abc_def", NEARLY, NEARLY + "a
-", NEARLY.replace("0_", "g_") + "a"])
+@pytest.mark.parametrize(
+    "text", ["", "ht_", "ht_abc_def", NEARLY, NEARLY + "a\n", NEARLY.replace("0_", "g_") + "a"]
+)
 def test_what_is_no_key_is_not_looked_up(text: str) -> None:
     assert api_keys.split_key(text) is None
 

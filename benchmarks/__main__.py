@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from benchmarks import api, exchange, gate, indicators, load, migration, reads
+from benchmarks import api, exchange, gate, indicators, load, migration, plan, reads
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -17,6 +17,7 @@ ON_A_SERVER = {
     "migration": migration.run,
     "exchange": exchange.run,
     "api": api.run,
+    "plan": plan.run,
 }
 
 

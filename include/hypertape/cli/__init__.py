@@ -23,6 +23,8 @@ from hypertape.cli import (
     migrate,
     mirror,
     quality,
+    quarantine,
+    reconcile,
     revisions,
     rollback,
     schema,
@@ -44,12 +46,14 @@ app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
+app.command()(reconcile.reconcile)
 app.command()(bars.digest)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)

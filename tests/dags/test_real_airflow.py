@@ -99,13 +99,15 @@ def test_the_bars_are_there_with_their_rollups_and_a_report(
 
 
 def test_the_read_api_serves_them_behind_airflows_login(standalone: Standalone, first: RunState) -> None:
-    url = f"{standalone.status().url}/hypertape"
+    running = standalone.status().running
+    assert running is not None
+    url = f"{running.url}/hypertape"
     question = {"symbol": "SYNBANK", "start_date": WEEK["start"], "end_date": "2024-03-08"}
     with httpx.Client(trust_env=False, timeout=60) as client:
         for path in ("/tickers", "/docs", "/openapi.json", "/metrics"):
             assert client.get(url + path).status_code == 401
         signed_in = {"username": USER, "password": standalone.home.password()}
-        token = client.post(f"{standalone.status().url}/auth/token", json=signed_in).json()["access_token"]
+        token = client.post(f"{running.url}/auth/token", json=signed_in).json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
         answer = client.get(f"{url}/tickers", params=question)
         assert [bar["time"][-2:] for bar in answer.json()["SYNBANK"]] == ["04", "05", "06", "07", "08"]

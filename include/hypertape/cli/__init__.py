@@ -24,6 +24,7 @@ from hypertape.cli import (
     migrate,
     mirror,
     quality,
+    quarantine,
     reconcile,
     revisions,
     rollback,
@@ -47,6 +48,7 @@ app.add_typer(actions.app, name="actions")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)

@@ -74,6 +74,15 @@ def backfill_runbook(late: timedelta) -> str:
     )
 
 
+def actions_runbook(late: timedelta) -> str:
+    """Return the Markdown of `corporate_actions`."""
+    return _template("runbook_corporate_actions.md").substitute(
+        retries=RETRIES,
+        late=_hours(late.total_seconds()),
+        pools=", ".join(f"`{pool.name}`" for pool in (BACKFILL, WAREHOUSE)),
+    )
+
+
 @cache
 def _template(name: str = "runbook_bars.md") -> Template:
     return Template(Path(__file__).with_name(name).read_text(encoding="utf-8"))

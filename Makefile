@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check bench lock clean install
+.PHONY: help demo up down test check bench lock clean install browser
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -31,8 +31,11 @@ up: install ## start the warehouse and Airflow on this machine
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
 
-test: install ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
+test: install browser ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
 	@$(RUN) pytest -n $(JOBS) --dist loadfile --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
+
+browser: install ## find the browser for tests/web, or install one
+	@$(BIN)/python tests/browser.py
 
 check: install ## lint, format, types and import rules
 	@$(BIN)/ruff check .

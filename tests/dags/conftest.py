@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_environment import DAGS
-from hypertape.orchestration import processes
 from hypertape.orchestration.standalone import Standalone
-from hypertape.settings import Settings
-from hypertape.warehouse.embedded.server import EmbeddedServer
+from real_airflow import real_airflow
 
 
 @pytest.fixture(scope="session")
@@ -28,33 +21,5 @@ def dag_bag() -> Any:
 
 @pytest.fixture(scope="module")
 def standalone() -> Iterator[Standalone]:
-    """Scheduler, API server, DAG processor and triggerer as processes of their own, with a warehouse of their own.
-
-    What they leave running after their end fails here.
-    """
-    directory = Path(tempfile.mkdtemp(prefix="hypertape-test-airflow-"))
-    directory.chmod(0o755)
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_LANDING_URL", "HYPERTAPE_SOURCE_DIR"):
-            environment.delenv(name, raising=False)
-        environment.setenv("HYPERTAPE_SOURCE", "sample")  # no run may ask a vendor
-        settings = Settings(state_dir=directory)
-        made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"})
-        try:
-            with one_at_a_time():
-                running = made.up()
-            yield made
-            made.down()
-            assert processes.session_members(running.pid) == []
-        finally:
-            made.down()
-            EmbeddedServer(settings).remove()
-            shutil.rmtree(directory)
-
-
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Let only one worker look for a free port and take it."""
-    with open(Path(tempfile.gettempdir()) / "hypertape-test-airflow.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    with real_airflow() as made:
+        yield made

@@ -1,0 +1,69 @@
+"""The same year with runs lost, doubled, late and out of order, and tasks killed: the warehouse ends the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from disturbance import Ordeal, disturb, suffer
+from story import write_plot
+from tree import Tree
+from truth import assert_rolled_up, assert_true, stored_digests, true_digest
+from vendor import Vendor
+from year import Pipeline, runs_of
+
+from hypertape.settings import Settings
+from hypertape.warehouse.connect import connect
+
+pytestmark = pytest.mark.database
+PLOT = write_plot()
+SEED = 7
+
+
+@dataclass
+class Aftermath:
+    """A disturbed year that is over."""
+
+    dsn: str
+    vendor: Vendor
+    ordeals: list[Ordeal]
+    killed: int
+
+
+@pytest.fixture(scope="module")
+def year(new_warehouse, tmp_path_factory):
+    root = tmp_path_factory.mktemp("disturbed")
+    vendor = Vendor(PLOT)
+    ordeals = disturb(runs_of(PLOT), SEED)
+    with new_warehouse() as dsn:
+        pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
+        killed = sum(suffer(pipeline, ordeal) for ordeal in ordeals)
+        yield Aftermath(dsn, vendor, ordeals, killed)
+
+
+@pytest.fixture
+def connection(year):
+    with connect(year.dsn, autocommit=True) as connection:
+        yield connection
+
+
+def test_the_year_was_a_hard_one(year):
+    planned = runs_of(PLOT)
+    kinds = [ordeal.run.kind for ordeal in year.ordeals]
+    assert len({ordeal.run.end for ordeal in year.ordeals}) < len(planned) * 0.85, "runs were lost"
+    assert kinds.count("daily-again") >= 5
+    assert kinds.count("daily-late") >= 10
+    assert sum(bool(ordeal.killed_in) for ordeal in year.ordeals) >= 10
+    assert year.killed >= 8, "most died at work"
+
+
+def test_the_same_final_digest(connection, year):
+    expected = {ticker: true_digest(ticker, year.vendor.truth(ticker)) for ticker in PLOT.tickers}
+    assert stored_digests(connection) == expected
+
+
+@pytest.mark.parametrize("ticker", PLOT.tickers)
+def test_every_bar_indicator_and_rollup_is_the_truth(connection, year, ticker):
+    truth = year.vendor.truth(ticker)
+    assert_true(connection, ticker, truth)
+    assert_rolled_up(connection, ticker, truth)

@@ -1,0 +1,49 @@
+"""The vendor as a directory of bar files, written anew before every run: the source `csv_tree` reads it."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+from pathlib import Path
+
+from vendor import VALUES, Vendor
+
+from hypertape.frame import instant
+
+HEADER = "ticker,time,open,high,low,close,volume"
+
+
+class Tree:
+    """A CSV tree that always says what the vendor says. A ticker the vendor does not answer for has no file."""
+
+    def __init__(self, vendor: Vendor, root: Path) -> None:
+        self.vendor, self.root = vendor, root
+        self.source = {"name": "csv_tree", "directory": str(root)}
+
+    def turn_to(self, now: datetime) -> None:
+        """Write what the vendor states at `now`."""
+        for ticker in self.vendor.plot.tickers:
+            path = self.root / ticker / "1D.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = self._rows(ticker, now) if self.vendor.answers(ticker, now) else None
+            if not rows:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_text("\n".join([HEADER, *rows]) + "\n")
+
+    def _rows(self, ticker: str, now: datetime) -> list[str]:
+        bars = self.vendor.book(ticker, now)
+        columns = [getattr(bars, name).tolist() for name in VALUES]
+        rows = [
+            f"{ticker},{instant(time):%Y-%m-%d},{','.join(map(repr, values))}"
+            for time, *values in zip(bars.time.tolist(), *columns, strict=True)
+        ]
+        return muddled(rows, now) if self.vendor.plot.of(ticker).messy else rows
+
+
+def muddled(rows: list[str], now: datetime) -> list[str]:
+    """The rows in disorder, some of them twice."""
+    chance = random.Random(now.isoformat())
+    rows = rows + chance.sample(rows, len(rows) // 10)
+    chance.shuffle(rows)
+    return rows

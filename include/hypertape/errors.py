@@ -4,6 +4,7 @@ HypertapeError
 ├── TransientError            worth trying again: the retry policy retries these
 │   ├── SourceUnavailable     the vendor did not answer, or answered with a server error
 │   ├── RateLimited           the vendor asked us to slow down
+│   ├── CircuitOpen           the vendor failed so often that nobody asks it for now
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
 │   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
@@ -106,7 +107,15 @@ class SourceUnavailable(TransientError):
 class RateLimited(TransientError):
     """The source asked us to slow down."""
 
-    next_step = "Wait before trying again, or lower the source's pool size."
+    next_step = "Wait before trying again, or lower its rate in HYPERTAPE_SOURCE_RATES."
+    retry_after: float | None = None
+    """Seconds the source asked us to wait, where it said so."""
+
+
+class CircuitOpen(TransientError):
+    """The source failed so often that it is not asked for now."""
+
+    next_step = "See `hypertape source status`; it is tried again by itself."
 
 
 class DatabaseUnreachable(TransientError):

@@ -14,6 +14,12 @@ three that the documents name. An empty variable counts as not set.
 | HYPERTAPE_SOURCE | source used instead of each market's first one: `sample`, `csv_tree`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
+| HYPERTAPE_SOURCE_RATES | requests a second, all workers together: `vci=1,yahoo=0.5`; 0: no limit |
+| HYPERTAPE_SOURCE_ENDPOINTS | servers asked in place of the vendors: `vci=http://127.0.0.1:8080` |
+| HYPERTAPE_SOURCE_FAILURES | requests failed in a row after which a source is left alone |
+| HYPERTAPE_SOURCE_PAUSE | seconds it is left alone, then one request tries it |
+| HYPERTAPE_SYMBOLS_PER_REQUEST | tickers asked for in one request where the vendor takes several (vci) |
+| HYPERTAPE_RAW_DAYS | days the vendors' raw answers are kept, for `--replay` (0: none is kept) |
 | HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: to none) |
 | HYPERTAPE_READ_STORES | what is read: stores in order, the first that has a ticker complete serves it |
 | FALLBACK_TO_CSV | `false` leaves `csv:` stores out of reads, but for the first one (default true) |
@@ -26,7 +32,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hypertape.errors import BadSetting
@@ -50,6 +56,12 @@ class Settings(BaseSettings):
     source: str | None = None
     source_dir: Path | None = None
     legacy_scale: bool = False
+    source_rates: str | None = None
+    source_endpoints: str | None = None
+    source_failures: int = Field(default=5, ge=1)
+    source_pause: float = Field(default=60.0, gt=0)
+    symbols_per_request: int = Field(default=10, ge=1)
+    raw_days: int = Field(default=14, ge=0)
     mirrors: str | None = None
     read_stores: str | None = None
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
@@ -78,6 +90,25 @@ class Settings(BaseSettings):
         order = dict.fromkeys(_words(self.read_stores) or defaults)
         first = next(iter(order))
         return tuple(a for a in order if self.fallback_to_csv or a == first or not a.startswith("csv:"))
+
+    @field_validator("source_rates", "source_endpoints")
+    @classmethod
+    def _pairs(cls, text: str | None, info: ValidationInfo) -> str | None:
+        pairs = _pairs_of(text)
+        if any(not value for value in pairs.values()):
+            raise ValueError("write name=value, separated by commas")
+        if info.field_name == "source_rates" and any(float(value) < 0 for value in pairs.values()):
+            raise ValueError("a rate is at least 0")
+        return text
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Requests a second by source, as far as HYPERTAPE_SOURCE_RATES says; 0: no limit."""
+        return {name: float(value) for name, value in _pairs_of(self.source_rates).items()}
+
+    def endpoint_of(self, source: str) -> str | None:
+        """The server asked in place of a source's vendor, where HYPERTAPE_SOURCE_ENDPOINTS names one."""
+        return _pairs_of(self.source_endpoints).get(source)
 
     def delivers_to(self, mirror: str) -> bool:
         """True when this machine delivers to the mirror of that name."""
@@ -111,3 +142,8 @@ def load_settings(**overrides: object) -> Settings:
 
 def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _pairs_of(text: str | None) -> dict[str, str]:
+    parted = (word.partition("=") for word in _words(text))
+    return {name.strip(): value.strip() for name, _, value in parted}

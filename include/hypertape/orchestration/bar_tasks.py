@@ -24,7 +24,9 @@ def extract(batch: Json) -> Json:
     """Ask the source for a batch; its answer lands as Parquet."""
     from hypertape.steps.extract import extract
 
-    return extract(batch, plan_head=head(), landing=load_settings().landing, **this_try())
+    return extract(
+        batch, plan_head=head(), landing=load_settings().landing, dsn=warehouse_dsn(), **this_try()
+    )
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=BATCH_LABEL)

@@ -5,6 +5,10 @@ A source turns (tickers, interval, window) into a normalised bar frame: UTC open
 00:00 UTC of its session date, only bars inside the window. What cannot be read becomes a reject row, a ticker
 that cannot be served becomes a failure of that ticker; only a problem of the whole source raises. Modules
 whose name starts with an underscore are parts of a vendor, or shared by several.
+
+A source that asks over the network takes its turn with everybody else's (`Throttle`) and keeps what it was answered
+(`Recorder`); how it does so is in `_line`. Its module names the requests a second, all workers together, as `RATE`, and
+defines `build(config, throttle, recorder)`.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,6 +25,7 @@ import pyarrow as pa
 from hypertape.errors import BadInput, HypertapeError, UnknownSource
 from hypertape.frame import TIME_TYPE
 from hypertape.model import Interval, Market, Window
+from hypertape.settings import load_settings
 from hypertape.sources._completeness import completeness as completeness
 
 DIVIDEND_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("amount", pa.float64())])
@@ -40,7 +45,8 @@ class Fetched:
     `bars` is a frame.BAR_SCHEMA table in the source's own order: duplicates and impossible values are the
     gate's work. `rejects` (frame.REJECT_SCHEMA) are rows that are no bars at all. `failures` maps a ticker to
     why it has no bars. `counted` maps a ticker to (expected, got): the finished bars the calendar expects and those
-    that were delivered; `short` is the part of it where too many are missing.
+    that were delivered; `short` is the part of it where too many are missing. `served_by` maps a ticker to the source
+    its bars are from, where several were asked; empty: all are from the one.
     """
 
     bars: pa.Table
@@ -50,6 +56,45 @@ class Fetched:
     splits: pa.Table = field(default_factory=SPLIT_SCHEMA.empty_table)
     counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     short: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    served_by: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a vendor's server said, whole; `retry_after` are the seconds it asks us to wait."""
+
+    status: int
+    body: bytes
+    retry_after: float | None = None
+
+
+class Throttle(Protocol):
+    """Says when a source may be asked, and learns how it went."""
+
+    def wait(self, source: str) -> None:
+        """Return when it is our turn. Raises CircuitOpen while the source is left alone."""
+        ...
+
+    def record(self, source: str, ok: bool, *, pause: float = 0.0, reason: str = "") -> None:
+        """Note the outcome of a request; `pause` (seconds) keeps everybody from asking for so long."""
+        ...
+
+
+class Recorder(Protocol):
+    """Keeps raw answers, or gives kept ones back in the vendor's place."""
+
+    @property
+    def replays(self) -> bool:
+        """True when answers come from `find` and the vendor is never asked."""
+        ...
+
+    def keep(self, source: str, request: str, reply: Reply) -> None:
+        """Keep an answer. The request's text carries no secret; a repeated request keeps its newest answer."""
+        ...
+
+    def find(self, source: str, request: str) -> Reply | None:
+        """Return the answer kept for a request, or None."""
+        ...
 
 
 class Source(Protocol):
@@ -86,13 +131,17 @@ class SourceConfig:
     """Which source, and how to reach it. It travels between tasks as JSON.
 
     `directory` and `legacy_scale` belong to csv_tree (see there); `endpoint` is the base URL that an HTTP
-    source asks instead of its vendor: a replay server.
+    source asks instead of its vendor: a replay server. `exchange` belongs to ccxt. `fallbacks` are asked, in order, for
+    the tickers that the source could not serve. `replay` names a run whose raw answers are read in the vendor's place.
     """
 
     name: str
     directory: str | None = None
     legacy_scale: bool = False
     endpoint: str | None = None
+    exchange: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    replay: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -106,7 +155,13 @@ class SourceConfig:
             problem = f"has the unknown key {strange[0]!r}" if strange else "has no name"
             known = ", ".join(known.name for known in fields(cls))
             raise BadInput(f"The source configuration {problem}", next_step=f"Its keys: {known}.")
-        return cls(**value)
+        return cls(**{**value, "fallbacks": tuple(value.get("fallbacks") or ())})
+
+    @property
+    def chain(self) -> tuple[SourceConfig, ...]:
+        """This source, then its fallbacks, each as a configuration of its own."""
+        others = (SourceConfig(name, replay=self.replay) for name in self.fallbacks)
+        return (replace(self, fallbacks=()), *others)
 
 
 def source_names() -> tuple[str, ...]:
@@ -116,9 +171,13 @@ def source_names() -> tuple[str, ...]:
     )
 
 
-def open_source(config: SourceConfig) -> Source:
-    """Build the source a configuration names.
+def open_source(
+    config: SourceConfig, *, throttle: Throttle | None = None, recorder: Recorder | None = None
+) -> Source:
+    """Build the source a configuration names; `throttle` paces its requests, `recorder` keeps or replays its answers.
 
+    Without a throttle requests are paced in this process alone. An endpoint of HYPERTAPE_SOURCE_ENDPOINTS counts where
+    the configuration names none.
     Raises UnknownSource with the valid names, and BadInput or SourceFileMissing for a configuration that
     cannot work.
     """
@@ -126,5 +185,27 @@ def open_source(config: SourceConfig) -> Source:
         raise UnknownSource(
             f"There is no source {config.name!r}", next_step=f"Sources: {', '.join(source_names())}."
         )
-    source: Source = importlib.import_module(f"{__name__}.{config.name}").build(config)
+    endpoint = config.endpoint or load_settings().endpoint_of(config.name)
+    vendor = importlib.import_module(f"{__name__}.{config.name}")
+    if hasattr(vendor, "RATE"):
+        from hypertape.sources._throttle import LocalThrottle  # noqa: PLC0415 (it imports this module)
+
+        built = vendor.build(replace(config, endpoint=endpoint), throttle or LocalThrottle(), recorder)
+    else:
+        built = vendor.build(config)
+    source: Source = built
     return source
+
+
+def rate_of(gate: str) -> float | None:
+    """Requests a second a source may be asked, all workers together; None: it is asked freely.
+
+    `gate` is a source as its turns go by (`vci`, `ccxt:kraken`, `vci@127.0.0.1:8080`). HYPERTAPE_SOURCE_RATES counts
+    first, under that name or the source's; 0 there means freely. Else what the vendor's module says.
+    """
+    name = gate.partition("@")[0].partition(":")[0]
+    rates = load_settings().rates
+    rate = rates.get(gate, rates.get(name))
+    if rate is None and name in source_names():
+        rate = getattr(importlib.import_module(f"{__name__}.{name}"), "RATE", None)
+    return rate or None

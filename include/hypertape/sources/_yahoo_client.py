@@ -6,6 +6,7 @@ Importing this module imports yfinance and pandas (3 s); `yahoo` does so on the 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from json import JSONDecodeError
@@ -33,8 +34,9 @@ from hypertape.errors import (
 )
 from hypertape.frame import TIME_TYPE, Micros, bar_frame, instant, reject_frame
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA
+from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Reply
 from hypertape.sources._collect import TickerAnswer
+from hypertape.sources._line import Line, request_text, retry_after
 
 _COLUMNS = {
     "open": "Open",
@@ -49,26 +51,63 @@ _CHART = "/v8/finance/chart/"
 
 
 class YahooSession(curl_cffi.requests.Session):  # type: ignore[misc]
-    """The HTTP session yfinance speaks through. It can be pointed at another host, and remembers the last status.
+    """The HTTP session yfinance speaks through. It can be pointed at another host.
 
-    yfinance hides the status of a chart request behind several exceptions; the status tells an outage from an unknown
-    ticker.
+    yfinance hides the status of a chart request behind several exceptions; the last `chart` reply tells an outage from
+    an unknown ticker. Chart requests go through the line: they take their turn and are kept, or are read from what was
+    kept. What the line refuses is remembered in `refusal`, from behind yfinance's own handling.
     """
 
     def __init__(self, endpoint: str | None = None) -> None:
         super().__init__(impersonate="chrome")
         self.endpoint = endpoint
-        self.chart_status: int | None = None
+        self.line = Line("yahoo")
+        self.chart: Reply | None = None
+        self.refusal: HypertapeError | None = None
+
+    @property
+    def chart_status(self) -> int | None:
+        """HTTP status of the last chart request, None when it had no answer."""
+        return self.chart.status if self.chart else None
+
+    def forget(self) -> None:
+        """Forget the last chart request."""
+        self.chart = self.refusal = None
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         """Send a request, to the endpoint when there is one."""
-        is_chart = _CHART in url
-        if is_chart:
-            self.chart_status = None
-        response = super().request(method, _moved(url, self.endpoint), *args, **kwargs)
-        if is_chart:
-            self.chart_status = response.status_code
-        return response
+        if _CHART in url:
+            return self._chart(method, url, *args, **kwargs)
+        if self.line.replays:  # the cookie host, and the crumb
+            return _response(Reply(200, b"replayed"))
+        return super().request(method, _moved(url, self.endpoint), *args, **kwargs)
+
+    def _chart(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        self.forget()
+        responses: list[Any] = []
+
+        def send() -> Reply:
+            response = super(YahooSession, self).request(method, _moved(url, self.endpoint), *args, **kwargs)
+            responses.append(response)
+            return Reply(response.status_code, response.content, retry_after(response.headers))
+
+        parameters = kwargs.get("params") or {}
+        # The time zone is asked for once and remembered on disk: not a part of what a window's answer is.
+        line = self.line if "period1" in parameters else replace(self.line, recorder=None)
+        try:
+            self.chart = line.ask(request_text(method, url, parameters), send)
+        except HypertapeError as error:
+            self.refusal = error
+            raise
+        return responses[0] if responses else _response(self.chart)
+
+
+def _response(reply: Reply) -> Any:
+    """A reply as the response yfinance expects."""
+    response = curl_cffi.requests.Response()
+    response.status_code, response.content = reply.status, reply.body
+    response.ok = reply.status < 400
+    return response
 
 
 def _moved(url: str, endpoint: str | None) -> str:
@@ -87,10 +126,12 @@ class YahooClient:
         endpoint: str | None,
         cache_directory: Path | None,
         timeout: float,
+        line: Line,
     ) -> None:
         _configure(cache_directory)
         self.timeout = timeout
         self.session = session or YahooSession(endpoint)
+        self.session.line = line
         self._is_own = session is None
 
     def __enter__(self) -> YahooClient:
@@ -106,10 +147,12 @@ class YahooClient:
         """Ask once. Raises what the failure means in our tree, with market, ticker and window."""
         # yfinance keeps answers, failed ones too, for the life of the process.
         YfData.cache_get.cache_clear()
-        self.session.chart_status = None
+        self.session.forget()
         start, end = _bounds(interval, window)
         try:
             asked = yfinance.Ticker(market.yahoo_symbol(ticker), session=self.session)
+            if self.session.line.replays:
+                asked._tz = market.timezone
             frame = asked.history(
                 start=start,
                 end=end,
@@ -121,9 +164,8 @@ class YahooClient:
             )
             return _answer(ticker, interval, frame)
         except Exception as error:  # yfinance raises whatever its parsing stumbles over
-            raise _placed(
-                _meaning(error, self.session.chart_status), market, ticker, interval, window
-            ) from error
+            meant = self.session.refusal or _meaning(error, self.session.chart)
+            raise _placed(meant, market, ticker, interval, window) from error
 
 
 @cache
@@ -180,10 +222,13 @@ def _actions(ticker: str, days: Micros, amounts: pd.Series[Any], schema: pa.Sche
     return pa.table([tickers, times, pa.array(paid[happened])], schema=schema)
 
 
-def _meaning(error: Exception, status: int | None) -> HypertapeError:
+def _meaning(error: Exception, chart: Reply | None) -> HypertapeError:
     """Say what a failure means. The HTTP status goes first: yfinance raises one exception for several of them."""
+    status = chart.status if chart else None
     if isinstance(error, YFRateLimitError) or status == 429:
-        return RateLimited("Yahoo asked us to slow down")
+        limited = RateLimited("Yahoo asked us to slow down")
+        limited.retry_after = chart.retry_after if chart else None
+        return limited
     if status is not None and (status >= 500 or status in (401, 403)):
         return SourceUnavailable(f"Yahoo answered with HTTP status {status}")
     if status == 404:
@@ -208,7 +253,7 @@ def _first_line(error: Exception) -> str:
 def _placed(
     error: HypertapeError, market: Market, ticker: str, interval: Interval, window: Window
 ) -> HypertapeError:
-    return type(error)(
+    placed = type(error)(
         error.what,
         next_step=error.advice,
         market=market.code,
@@ -216,3 +261,6 @@ def _placed(
         interval=interval,
         window=window,
     )
+    if isinstance(error, RateLimited) and isinstance(placed, RateLimited):
+        placed.retry_after = error.retry_after
+    return placed

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import tenacity
 
 from hypertape.calendars import expected_times
 from hypertape.errors import HypertapeError, NoData, TransientError
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import load_settings
-from hypertape.sources import Fetched, OnTicker, SourceConfig
+from hypertape.sources import Fetched, OnTicker, Recorder, SourceConfig, Throttle
 from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._line import Line, line_of
 
 if TYPE_CHECKING:
     from hypertape.sources._yahoo_client import YahooClient, YahooSession
+
+RATE = 2.0
+"""Requests a second; Yahoo names no limit, and blocks who asks much faster."""
 
 REACH = {Interval.H1: timedelta(days=730), Interval.M1: timedelta(days=30)}
 """How far back of `now` Yahoo has bars; daily bars have no limit."""
@@ -38,9 +41,14 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 """Kept from the edge of the reach: Yahoo counts from its own clock."""
 
 
-def build(config: SourceConfig) -> Yahoo:
+def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None) -> Yahoo:
     """Open Yahoo, or the server at the configuration's endpoint that answers in its place."""
-    return Yahoo(endpoint=config.endpoint, cache_directory=load_settings().state_dir / "yfinance")
+    return Yahoo(
+        endpoint=config.endpoint,
+        cache_directory=load_settings().state_dir / "yfinance",
+        throttle=throttle,
+        recorder=recorder,
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,15 @@ class Yahoo:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     timeout: float = 30.0
     patience: int = 3
+    throttle: Throttle | None = field(default=None, repr=False)
+    recorder: Recorder | None = field(default=None, repr=False)
     name: str = "yahoo"
+
+    @property
+    def line(self) -> Line:
+        """What requests go through."""
+        line = line_of(SourceConfig("yahoo", endpoint=self.endpoint), self.throttle, self.recorder)
+        return replace(line, attempts=self.attempts, sleep=self.sleep)
 
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
         """List the tickers of the market's file: Yahoo has no list of its own."""
@@ -82,8 +98,9 @@ class Yahoo:
         """
         from hypertape.sources._yahoo_client import YahooClient  # noqa: PLC0415 (yfinance takes 3 s to import)
 
-        with YahooClient(self.session, self.endpoint, self.cache_directory, self.timeout) as client:
-            read = _Reader(self, client, market, interval, window, now)
+        line = self.line
+        with YahooClient(self.session, self.endpoint, self.cache_directory, self.timeout, line) as client:
+            read = _Reader(line, client, market, interval, window, now)
             fetched = collect(_Breaker(read, self.patience), tickers, window, on_ticker)
         return judge(fetched, market, tickers, interval, window, now)
 
@@ -92,7 +109,7 @@ class Yahoo:
 class _Reader:
     """Reads one ticker: its requests, each with its attempts, joined."""
 
-    yahoo: Yahoo
+    line: Line
     client: YahooClient
     market: Market
     interval: Interval
@@ -120,14 +137,7 @@ class _Reader:
         return _joined(answers)
 
     def _ask(self, ticker: str, part: Window) -> TickerAnswer:
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
-            stop=tenacity.stop_after_attempt(self.yahoo.attempts),
-            wait=tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1),
-            sleep=self.yahoo.sleep,
-            reraise=True,
-        )
-        return attempts(self.client.history, self.market, ticker, self.interval, part)
+        return self.line.persist(lambda: self.client.history(self.market, ticker, self.interval, part))
 
 
 class _Breaker:

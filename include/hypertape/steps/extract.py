@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hypertape.errors import HypertapeError, TransientError
-from hypertape.sources import Fetched, open_source
+from hypertape.sources import Fetched
+from hypertape.steps.asking import ask_sources
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head
 
@@ -48,8 +49,11 @@ def extract(
     now: datetime,
     attempt: int = 1,
     on_ticker: Callable[[str], None] | None = None,
+    dsn: str | None = None,
 ) -> dict[str, Any]:
     """Fetch a batch's window, land bars, rejects and actions, and return a reference to them.
+
+    With the warehouse's `dsn` the sources' rates and circuit breakers are those of all workers, else of this process.
 
     The reference holds the batch, the landing root and the tickers that failed, with their errors. On a retry
     (`attempt` > 1) soon after, only those are fetched again. Raises only for a problem of the whole source.
@@ -61,9 +65,7 @@ def extract(
     wanted = [t for t in part.tickers if not fresh or (landed is not None and t in landed["failed"])]
     failed: dict[str, Any] = {}
     if wanted:
-        fetched = open_source(head.source).fetch(
-            head.market, wanted, head.interval, part.window, now=now, on_ticker=on_ticker
-        )
+        fetched = ask_sources(head, part, wanted, landing=landing, now=now, dsn=dsn, on_ticker=on_ticker)
         answer = _answer(fetched, landed if fresh else None, now)
         _land(place, fetched, keep=fresh)
         place.write_json("answer", answer)
@@ -83,6 +85,7 @@ def _answer(fetched: Fetched, before: Mapping[str, Any] | None, now: datetime) -
             **{t: list(p) for t, p in fetched.counted.items()},
         },
         "short": sorted({*(before["short"] if before else ()), *fetched.short}),
+        "served_by": {**(before.get("served_by", {}) if before else {}), **fetched.served_by},
     }
 
 

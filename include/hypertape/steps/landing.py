@@ -22,6 +22,9 @@ from hypertape.errors import DiskFull, TransientError
 
 _COMPRESSION = "zstd"
 
+RAW = "raw"
+"""Where raw answers lie in the landing area: not a run, and kept for longer."""
+
 
 class Landing:
     """One batch's directory."""
@@ -31,17 +34,17 @@ class Landing:
 
     def write(self, name: str, table: pa.Table) -> None:
         """Write a table; the file appears whole or not at all on local disks."""
-        with _storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "wb", auto_mkdir=True) as file:
+        with storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "wb", auto_mkdir=True) as file:
             pq.write_table(table, file, compression=_COMPRESSION)
 
     def read(self, name: str) -> pa.Table:
         """Read a table back."""
-        with _storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "rb") as file:
+        with storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "rb") as file:
             return pq.read_table(file)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a small JSON document."""
-        with _storage_errors(), fsspec.open(f"{self.url}/{name}.json", "w", auto_mkdir=True) as file:
+        with storage_errors(), fsspec.open(f"{self.url}/{name}.json", "w", auto_mkdir=True) as file:
             json.dump(value, file)
 
     def read_json(self, name: str) -> Any | None:
@@ -53,12 +56,23 @@ class Landing:
             return None
 
 
-def sweep(root: str, now: datetime, days: int) -> int:
-    """Remove the runs whose newest file is older than `days`; return how many went."""
+def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:
+    """Remove the runs whose newest file is older than `days`, and raw answers of runs older than `raw_days`.
+
+    Returns how many runs' directories went. Without `raw_days` raw answers stay.
+    """
+    went = _sweep(root, now - timedelta(days=days))
+    if raw_days is not None:
+        went += _sweep(f"{root.rstrip('/')}/{RAW}", now - timedelta(days=raw_days))
+    return went
+
+
+def _sweep(root: str, oldest: datetime) -> int:
     files, path = fsspec.core.url_to_fs(root)
     if not files.exists(path):
         return 0
-    old = [run for run in files.ls(path, detail=False) if _newest(files, run) < now - timedelta(days=days)]
+    runs = [run for run in files.ls(path, detail=False) if run.rstrip("/").rpartition("/")[2] != RAW]
+    old = [run for run in runs if _newest(files, run) < oldest]
     for run in old:
         files.rm(run, recursive=True)
     return len(old)
@@ -70,7 +84,7 @@ def _newest(files: Any, run: str) -> datetime:
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
     """Turn a full disk into DiskFull and any other failure of the store into TransientError."""
     try:
         yield

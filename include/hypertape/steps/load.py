@@ -30,8 +30,8 @@ def load(
     head = Head.from_json(plan_head)
     if attempt > 1 and reference["failed"]:
         again = extract(
-            reference["batch"], plan_head=plan_head, landing=reference["landing"], now=now, attempt=attempt
-        )
+            reference["batch"], plan_head=plan_head, landing=reference["landing"], now=now, attempt=attempt, dsn=dsn,
+        )  # fmt: skip
         reference = enrich(dsn, again, plan_head=plan_head, now=now)
     summary = store(dsn, reference, head, now=now, attempt=attempt)
     raise_if_failed(summary["failed"], head)
@@ -58,6 +58,7 @@ def store(
         expected={t: (expected, expected - got) for t, (expected, got) in answer.get("counted", {}).items()},
         attempt=attempt,
         tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
+        served_by=answer.get("served_by", {}),
     )
     failed = dict(reference["failed"])
     with connect(dsn) as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
+from hypertape.steps.raw import Note, notes
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_sessions, watermarks
 
@@ -89,13 +90,20 @@ def plan(
     `exact`: the run owns its data interval, no more and no less (a backfill, an explicit window). Otherwise each
     ticker's window starts where its watermark ends, less an overlap that detects restatements, and where there is no
     watermark at the market's history start. The calendar sessions of the plan are registered in the warehouse.
+    A source with `replay` gives the batches and windows of the run it names.
     Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect` raises.
     """
     settings = settings or load_settings()
     of_market, of_interval = get_market(market), _stored(interval)
     config = resolve_source(of_market, source, settings)
-    wanted = choose_tickers(of_market, of_interval, config, tickers)
     owned = Window.from_json(data_interval)
+    batches: list[Batch] = []
+    wanted: tuple[str, ...] = ()
+    if config.replay:
+        found = notes(settings.landing, config.replay, of_market, of_interval)
+        config, batches = replace(found[0].source, replay=config.replay), replayed(found, tickers)
+    else:
+        wanted = choose_tickers(of_market, of_interval, config, tickers)
     with connect(dsn) as connection:
         known = {} if exact else watermarks(connection, of_market, of_interval)
         windows = {
@@ -104,7 +112,7 @@ def plan(
             else window_for(of_market, of_interval, known.get(ticker), owned.end, settings)
             for ticker in wanted
         }
-        batches = make_batches(windows, settings.batch_size)
+        batches = batches or make_batches(windows, settings.batch_size)
         span = _span(batches, owned)
         register_sessions(connection, of_market, sessions(of_market, span.start.date(), _day_after(span.end)))
     head = Head(run_id, of_market, of_interval, config, span)
@@ -112,13 +120,28 @@ def plan(
     return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
 
 
+def replayed(found: Sequence[Note], tickers: Sequence[str] | None) -> list[Batch]:
+    """The batches of a run that is replayed, cut down to some tickers. Raises BadInput when none is left."""
+    batches = [
+        Batch(note.index, tuple(t for t in note.tickers if not tickers or t in tickers), note.window)
+        for note in found
+    ]
+    if not any(batch.tickers for batch in batches):
+        raise BadInput("The replayed run asked for none of these tickers")
+    return [batch for batch in batches if batch.tickers]
+
+
 def resolve_source(market: Market, given: Mapping[str, Any] | None, settings: Settings) -> SourceConfig:
-    """The source of a run: what was asked for, else HYPERTAPE_SOURCE, else the market's first."""
+    """The source of a run: what was asked for, else HYPERTAPE_SOURCE, else the market's sources, one after the other.
+
+    A source that was named is the only one that is asked.
+    """
     asked = {key: value for key, value in (given or {}).items() if value is not None}
-    name = asked.pop("name", None) or settings.source or market.sources[0]
-    defaults: dict[str, Any] = {}
+    named = asked.pop("name", None) or settings.source
+    name, *others = [named] if named else market.sources
+    defaults: dict[str, Any] = {"fallbacks": tuple(others)}
     if name == "csv_tree":
-        defaults = {
+        defaults |= {
             "directory": str(settings.source_dir) if settings.source_dir else None,
             "legacy_scale": settings.legacy_scale,
         }

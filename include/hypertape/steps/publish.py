@@ -41,7 +41,7 @@ def publish(
         loads = run_loads(connection, head.market, head.interval, head.run_id)
         connection.commit()
         report = write_report(settings, head.run_id, run_report(connection, head.run_id))
-    sweep(settings.landing, now, settings.landing_days)
+    sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     if verdict is not None:
         raise verdict

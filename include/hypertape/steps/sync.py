@@ -99,7 +99,7 @@ def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetim
     done = 0
     tell("load", done, total)
     for batch in batches:
-        reference = extract(batch, plan_head=result.plan, landing=settings.landing, now=now)
+        reference = extract(batch, plan_head=result.plan, landing=settings.landing, now=now, dsn=dsn)
         reference = enrich(dsn, reference, plan_head=result.plan, now=now)
         summary = store(dsn, reference, head, now=now, attempt=1)
         for name in COUNTS:

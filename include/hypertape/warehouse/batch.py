@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 
 from hypertape.calendars import bar_ends
@@ -13,6 +14,7 @@ from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, instant, micros
 from hypertape.model import Interval, Market, Window
 from hypertape.warehouse.merge import Merged, Writes
+from hypertape.warehouse.stored import SeriesState
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,12 @@ class LoadRequest:
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
     (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
-    `load` too.
+    `load` too. `served_by` names the source of the tickers that another one than `source` served.
+
+    `keep_stored`: a bar that is stored and final stays as it is; incoming ones of its time count as unchanged.
+    `accept_scale`: prices may be ×1000 or ÷100 of the stored ones. `reason` says why the load was made. `watch`: final
+    bars that change become a suspected restatement (`restatement`). `rereads`: the confirmed restatements this load
+    ends, each ticker's, marked in its transaction.
     """
 
     market: Market
@@ -36,11 +43,24 @@ class LoadRequest:
     expected: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bars expected, missing
     attempt: int = 1
     tickers: Sequence[str] = ()
+    served_by: Mapping[str, str] = field(default_factory=dict)
+    keep_stored: bool = False
+    accept_scale: bool = False
+    reason: str | None = None
+    watch: bool = False
+    rereads: Mapping[str, int] = field(default_factory=dict)
+
+    def source_of(self, ticker: str) -> str:
+        """The source that served a ticker."""
+        return self.served_by.get(ticker, self.source)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What one ticker's load did. `first_changed` and `last_changed` (UTC) span the bars whose prices changed."""
+    """What one ticker's load did. `first_changed` and `last_changed` (UTC) span the bars whose prices changed.
+
+    `restated` of the updated bars were final: their former values are in `bar_revision`.
+    """
 
     ticker: str
     load_id: int
@@ -52,16 +72,26 @@ class LoadResult:
     first_changed: datetime | None = None
     last_changed: datetime | None = None
     refused: SuspectScale | None = None
+    restated: int = 0
 
 
 @dataclass(slots=True)
 class SeriesLoad:
-    """One ticker on its way through a load: what came in, what it makes of the series, what is to be written."""
+    """One ticker on its way through a load: what came in, what it makes of the series, what is to be written.
+
+    `fresh` are the incoming bars that count (all, unless stored ones are kept). `restated` are the final bars that
+    change (new values), `former` the same bars as they are stored. `finalised` (µs) is the bar that was open and
+    becomes final with the values it has.
+    """
 
     ticker: str
     incoming: Bars
+    fresh: Bars = field(default_factory=Bars.empty)
     merged: Merged | None = None
     writes: Writes | None = None
+    restated: Bars = field(default_factory=Bars.empty)
+    former: Bars = field(default_factory=Bars.empty)
+    finalised: int | None = None
     refused: SuspectScale | None = None
     load_id: int = 0
 
@@ -92,3 +122,28 @@ class SeriesLoad:
         newest = self.incoming.time[-1:]
         ends = bar_ends(request.market, request.interval, newest)
         return int(newest[0]) if ends[0] > micros(request.now) else None
+
+    def next_open(self, request: LoadRequest, state: SeriesState | None) -> int | None:
+        """The series' open bar (µs) after this load: the incoming one, or the former one if it did not come again."""
+        open_bar = self.open_bar(request)
+        if open_bar is None and state is not None and state.provisional not in self.incoming.time:
+            return state.provisional
+        return open_bar
+
+    def note_restated(self, stored: Bars, state: SeriesState | None) -> None:
+        """Note which final bars change, and what they were. An open bar has no former value worth keeping."""
+        assert self.writes is not None
+        changed = self.writes.changed
+        if state is not None and state.provisional is not None:
+            changed = changed & (self.writes.bars.time != state.provisional)
+        if changed.any():
+            self.restated = self.writes.bars.take(changed)
+            self.former = stored.take(np.searchsorted(stored.time, self.restated.time))
+
+    def note_finalised(self, request: LoadRequest, state: SeriesState | None) -> None:
+        """Note the bar that was open and that this load leaves final as it is."""
+        if self.refused or len(self.incoming) == 0 or state is None or state.provisional is None:
+            return
+        moved = self.writes is not None and state.provisional in self.writes.bars.time[self.writes.changed]
+        if not moved and self.next_open(request, state) != state.provisional:
+            self.finalised = state.provisional

@@ -28,6 +28,7 @@ from hypertape.warehouse.load_ledger import (
     keep_series,
     load_row,
     note_pending,
+    note_restatements,
     open_loads,
     quarantine,
 )
@@ -56,10 +57,11 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
         states = series_states(connection, request.market, request.interval, tickers)
         _compare(connection, request, batch, states)
         open_loads(connection, request, batch)
-        keep_revisions(connection, request, batch, states)
+        keep_revisions(connection, request, batch)
         written = write_rows(connection, request, batch)
         keep_series(connection, request, batch, states)
         note_pending(connection, request, batch)
+        note_restatements(connection, request, batch)
         quarantined = quarantine(connection, request, batch)
         results = [
             _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
@@ -107,7 +109,9 @@ def _compare(
     stored = _stored_spans(connection, request, known)
     for entry in batch:
         if len(entry.incoming):
-            entry.merged = merge(stored.get(entry.ticker, Bars.empty()), entry.incoming)
+            there = stored.get(entry.ticker, Bars.empty())
+            entry.fresh = _not_stored(entry, there, states) if request.keep_stored else entry.incoming
+            entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
     spans = {entry.ticker: entry.span for entry in touched if entry.ticker in states}
     neighbours = read_neighbours(connection, request.market, request.interval, states, spans)
@@ -115,14 +119,26 @@ def _compare(
         before, after = neighbours.get(entry.ticker, (Bars.empty(), Bars.empty()))
         whole = join_bars(before, stored.get(entry.ticker, Bars.empty()), after)
         try:
-            guard_scale(whole, entry.incoming)
+            if not request.accept_scale:
+                guard_scale(whole, entry.incoming)
         except SuspectScale as error:
             entry.refused, entry.merged = error, None
             continue
         if len(before) or len(after):
-            entry.merged = merge(whole, entry.incoming)
+            entry.merged = merge(whole, entry.fresh)
         assert entry.merged is not None
         entry.writes = writes(entry.merged)
+        entry.note_restated(whole, states.get(entry.ticker))
+    for entry in batch:
+        entry.note_finalised(request, states.get(entry.ticker))
+
+
+def _not_stored(entry: SeriesLoad, stored: Bars, states: Mapping[str, SeriesState]) -> Bars:
+    """The incoming bars that are not stored as final ones."""
+    final, state = stored.time, states.get(entry.ticker)
+    if state is not None and state.provisional is not None:
+        final = final[final != state.provisional]
+    return entry.incoming.take(~np.isin(entry.incoming.time, final))
 
 
 def _stored_spans(connection: Connection, request: LoadRequest, known: list[SeriesLoad]) -> dict[str, Bars]:
@@ -155,4 +171,5 @@ def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
         first_changed=span[0] if span else None,
         last_changed=span[1] if span else None,
         refused=entry.refused,
+        restated=len(entry.restated),
     )

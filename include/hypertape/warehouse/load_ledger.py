@@ -12,6 +12,7 @@ from hypertape import __version__
 from hypertape.frame import instant
 from hypertape.queries import query
 from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
+from hypertape.warehouse.merge import move_of
 from hypertape.warehouse.stored import SeriesState, relation
 from hypertape.warehouse.wire import IntArray, TimeArray, array_cursor
 
@@ -23,10 +24,12 @@ def load_row(request: LoadRequest, entry: SeriesLoad, status: str) -> tuple[obje
     expected, missing = request.expected.get(entry.ticker, (None, None))
     open_bar = entry.open_bar(request)
     return (
-        request.run_id, request.market.code, request.interval.value, entry.ticker, request.attempt, request.source,
-        request.window.start, request.window.end, status, request.fetched.get(entry.ticker, len(entry.incoming)),
+        request.run_id, request.market.code, request.interval.value, entry.ticker, request.attempt,
+        request.source_of(entry.ticker), request.window.start, request.window.end, status,
+        request.fetched.get(entry.ticker, len(entry.incoming)),
         request.duplicates.get(entry.ticker, 0), expected, missing,
-        None if open_bar is None else instant(open_bar), __version__,
+        None if open_bar is None else instant(open_bar), __version__, request.reason,
+        None if entry.finalised is None else instant(entry.finalised),
     )  # fmt: skip
 
 
@@ -42,33 +45,20 @@ def open_loads(connection: Connection, request: LoadRequest, batch: list[SeriesL
         entry.load_id = load_id
 
 
-def keep_revisions(
-    connection: Connection, request: LoadRequest, batch: list[SeriesLoad], states: Mapping[str, SeriesState]
-) -> None:
-    """Keep the former values of final bars that are about to change. An open bar has no former value worth keeping."""
-    tickers: list[str] = []
-    times: list[np.ndarray[Any, np.dtype[np.int64]]] = []
-    load_ids: list[int] = []
-    for entry in batch:
-        if entry.writes is None:
-            continue
-        changed = entry.writes.bars.time[entry.writes.changed]
-        state = states.get(entry.ticker)
-        if state is not None and state.provisional is not None:
-            changed = changed[changed != state.provisional]
-        tickers += [entry.ticker] * len(changed)
-        load_ids += [entry.load_id] * len(changed)
-        times.append(changed)
-    if not tickers:
+def keep_revisions(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
+    """Keep the former values of the final bars that are about to change."""
+    changing = [entry for entry in batch if len(entry.restated)]
+    if not changing:
         return
-    moments = np.concatenate(times)
+    moments = np.concatenate([entry.restated.time for entry in changing])
+    counts = [len(entry.restated) for entry in changing]
     statement = query("keep_revisions").format(bars=relation(request.market, request.interval))
     parameters = {
         "market": request.market.code,
         "interval": request.interval.value,
-        "tickers": tickers,
+        "tickers": list(np.repeat([entry.ticker for entry in changing], counts)),
         "times": TimeArray(moments),
-        "load_ids": IntArray(np.array(load_ids)),
+        "load_ids": IntArray(np.repeat(np.array([entry.load_id for entry in changing], np.int64), counts)),
         "first": instant(int(moments.min())),
         "last": instant(int(moments.max())),
     }
@@ -86,9 +76,7 @@ def keep_series(
             continue
         first, last = entry.span
         state = states.get(entry.ticker)
-        open_bar = entry.open_bar(request)
-        if open_bar is None and state is not None and state.provisional not in entry.incoming.time:
-            open_bar = state.provisional  # this load did not bring it again
+        open_bar = entry.next_open(request, state)
         if state is None or (min(first, state.first), max(last, state.last), open_bar) != (
             state.first, state.last, state.provisional,
         ):  # fmt: skip
@@ -131,7 +119,7 @@ def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesL
         "run_id": request.run_id,
         "market": request.market.code,
         "interval": request.interval.value,
-        "source": request.source,
+        "sources": [request.source_of(ticker) for ticker in columns["ticker"]],
         "tickers": columns["ticker"],
         "times": columns["time"],
         "rules": columns["rule"],
@@ -145,8 +133,43 @@ def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesL
     return counts
 
 
+def note_restatements(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
+    """Note the suspicion that a changed final bar raises, and end the restatements this load settles."""
+    suspect = [entry for entry in batch if len(entry.restated)] if request.watch else []
+    if suspect:
+        connection.execute(
+            query("suspect_restatements"),
+            {
+                "market": request.market.code,
+                "interval": request.interval.value,
+                "run_id": request.run_id,
+                "now": request.now,
+                "compared_from": request.window.start,
+                "tickers": [entry.ticker for entry in suspect],
+                "load_ids": [entry.load_id for entry in suspect],
+                "bars": [len(entry.restated) for entry in suspect],
+                "firsts": [instant(int(entry.restated.time[0])) for entry in suspect],
+                "lasts": [instant(int(entry.restated.time[-1])) for entry in suspect],
+                "ratios": [move_of(entry.former, entry.restated).ratio for entry in suspect],
+                "directions": [move_of(entry.former, entry.restated).direction for entry in suspect],
+            },
+        )
+    ended = [e for e in batch if e.ticker in request.rereads and not e.refused and len(e.incoming)]
+    if ended:
+        connection.execute(
+            query("end_restatements"),
+            {
+                "run_id": request.run_id,
+                "now": request.now,
+                "ids": [request.rereads[entry.ticker] for entry in ended],
+                "load_ids": [entry.load_id for entry in ended],
+                "froms": [instant(entry.span[0]) for entry in ended],
+            },
+        )
+
+
 def close_loads(connection: Connection, results: list[LoadResult], seconds: float) -> None:
-    """Complete the `load` rows with their counts."""
+    """Complete the `load` rows with their counts and the instant since when their bars are known."""
     if not results:
         return
     share = seconds / len(results)
@@ -165,3 +188,5 @@ def close_loads(connection: Connection, results: list[LoadResult], seconds: floa
         for r in results
     ]
     connection.execute(query("count_loads"), [list(column) for column in zip(*rows, strict=True)])
+    if any(result.restated for result in results):
+        connection.execute(query("end_validity"), ([r.load_id for r in results if r.restated],))

@@ -102,6 +102,29 @@ def writes(merged: Merged) -> Writes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How restated bars moved: `direction` up, down or mixed; `ratio` is the median of new over former.
+
+    Of closes where one changed, else of adjusted closes; without either the ratio is None and the direction mixed.
+    """
+
+    direction: str
+    ratio: float | None
+
+
+def move_of(former: Bars, restated: Bars) -> Move:
+    """Compare restated bars with what they were (same times)."""
+    for name in ("close", "adjusted_close"):
+        was, now = getattr(former, name), getattr(restated, name)
+        moved = (was != now) & (was > 0) & (now > 0)
+        if moved.any():
+            ratios = now[moved] / was[moved]
+            up, down = bool((ratios > 1).all()), bool((ratios < 1).all())
+            return Move("up" if up else "down" if down else "mixed", float(np.median(ratios)))
+    return Move("mixed", None)
+
+
 def guard_scale(stored: Bars, incoming: Bars) -> None:
     """Raise SuspectScale when the incoming closes look ×1000 or ÷100 (or the reverse) of the stored neighbours.
 

@@ -1,0 +1,86 @@
+"""`hypertape source`: where bars come from, whether each source answers, and a source's circuit closed by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypertape.cli.common import console, table, warehouse
+from hypertape.errors import BadInput, CircuitOpen
+from hypertape.markets import all_markets
+from hypertape.model import format_instant
+from hypertape.settings import load_settings
+
+if TYPE_CHECKING:
+    from hypertape.warehouse.source_state import SourceState
+
+app = typer.Typer(
+    no_args_is_help=True, help="Sources: which there are, whether they answer, and whose turn it is."
+)
+
+
+@app.command("list")
+def list_sources() -> None:
+    """List the sources, their rate (all workers together) and where each stands in its markets' order."""
+    from hypertape.sources import rate_of, source_names
+
+    settings = load_settings()
+    rows = []
+    for name in source_names():
+        rate = rate_of(name)
+        markets = [
+            f"{m.code} ({m.sources.index(name) + 1})" for m in all_markets().values() if name in m.sources
+        ]
+        rows.append((name, f"{rate:g}/s" if rate else "-", ", ".join(markets), settings.endpoint_of(name)))
+    console().print(table("sources", ("source", "rate", "markets (place)", "asked at"), rows))
+
+
+@app.command()
+def status() -> None:
+    """Show every source that was asked: its circuit, failures in a row, and how long a request would wait.
+
+    Exits 75 while a source is left alone.
+    """
+    from hypertape.warehouse.source_state import source_states
+
+    settings = load_settings()
+    with warehouse() as connection:
+        known = source_states(connection, settings.source_pause)
+    columns = ("source", "circuit", "failures", "answered", "failed", "turn in", "tried in", "error")
+    console().print(table("sources", columns, [_line(state) for state in known]))
+    away = [state.source for state in known if state.state != "closed"]
+    if away:
+        raise CircuitOpen(
+            f"Left alone for now: {', '.join(away)}",
+            next_step="Each is tried again by itself; `hypertape source reset NAME` does it at once.",
+        )
+
+
+@app.command()
+def reset(
+    names: Annotated[list[str], typer.Argument(help="Sources as `hypertape source status` names them.")],
+) -> None:
+    """Close the circuit of some sources and forget who waits, so that they are asked again at once."""
+    from hypertape.warehouse.source_state import reset_sources, source_states
+
+    settings = load_settings()
+    with warehouse() as connection:
+        done = reset_sources(connection, names)
+        known = [state.source for state in source_states(connection, settings.source_pause)]
+        unknown = sorted(set(names) - set(done))
+        if unknown:
+            raise BadInput(
+                f"Nobody has asked a source {unknown[0]!r}",
+                next_step=f"Known: {', '.join(known)}." if known else "No source was asked yet.",
+            )
+        connection.commit()
+    console().print(f"Asked again from now on: {', '.join(done)}.", highlight=False)
+
+
+def _line(state: SourceState) -> tuple[object, ...]:
+    moments = [at and format_instant(at) for at in (state.last_ok_at, state.last_failed_at)]
+    tried = f"{state.seconds_to_trial:.0f} s" if state.state != "closed" else None
+    return (
+        state.source, state.state, state.failures, *moments, f"{state.seconds_to_turn:.1f} s", tried, state.last_error,
+    )  # fmt: skip

@@ -1,0 +1,15 @@
+-- purpose: what is known of every source that was asked, or of one; seconds until it is asked again where it is left alone
+-- parameters: pause (seconds it is left alone); source or null
+select
+    source, state, failures, opened_at, last_ok_at, last_failed_at, last_error,
+    greatest(0, extract(epoch from next_turn - clock_timestamp()))::float8 as seconds_to_turn,
+    case
+        when state = 'closed' then 0
+        else greatest(
+            0,
+            extract(epoch from coalesce(probed_at, opened_at) + make_interval(secs => %(pause)s) - clock_timestamp())
+        )
+    end::float8 as seconds_to_trial
+from source_state
+where source = %(source)s or %(source)s::text is null
+order by source

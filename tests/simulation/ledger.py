@@ -12,6 +12,7 @@ from vendor import VALUES, Vendor
 from year import Run
 
 from hypertape.frame import Bars, instant, micros
+from hypertape.model import Interval
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +54,14 @@ class Ledger:
 
     def open_from(self, after: int) -> int:
         """The first bar time (µs) that was not final in a run: its day's until the close, else none."""
-        return _open_from(self.runs[after].now)
+        return self._open_from(self.runs[after].now)
+
+    def _open_from(self, now: datetime) -> int:
+        """Daily bars: today's until the close, else none. Hours: the running one."""
+        if self.vendor.plot.interval is not Interval.D1:
+            return micros(now.replace(minute=0))
+        today = now.astimezone(UTC).replace(hour=0, minute=0)
+        return micros(today) if now.timetz() < CLOSES else np.iinfo(np.int64).max
 
     def revisions(self, ticker: str) -> Iterator[Former]:
         """Every change of a final bar, in the order of the runs."""
@@ -72,13 +80,7 @@ class Ledger:
                     yield Former(ticker, instant(time), tuple(rows[old].tolist()), learnt[time], run.run_id)
                 learnt[time] = run.run_id
             learnt |= dict.fromkeys(np.setdiff1d(now.time, before.time).tolist(), run.run_id)
-            before, open_from = now, _open_from(run.now)
-
-
-def _open_from(now: datetime) -> int:
-    """The first bar time (µs) that is not final at `now`: today's until the close, else none."""
-    day = now.astimezone(UTC).replace(hour=0, minute=0)
-    return micros(day) if now.timetz() < CLOSES else np.iinfo(np.int64).max
+            before, open_from = now, self._open_from(run.now)
 
 
 def _rows(bars: Bars) -> np.ndarray:

@@ -13,12 +13,15 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from hypertape.calendars import sessions
 from hypertape.markets import get_market
+from hypertape.model import Interval
 
 VN = get_market("vn")
 HISTORY, FIRST, LAST = date(2023, 1, 3), date(2024, 1, 2), date(2024, 12, 31)
 """Where the vendor's history begins, and the first and last session of the year."""
 
 OPENS, CLOSES = time(2, tzinfo=UTC), time(8, tzinfo=UTC)
+HOURS = (2, 3, 4, 6, 7)
+"""The hours, UTC, in which Vietnam trades."""
 NOON, EVENING, LATER = time(4, 40, tzinfo=UTC), time(8, 35, tzinfo=UTC), time(12, tzinfo=UTC)
 """UTC: when the exchange trades, and when runs start."""
 
@@ -84,17 +87,22 @@ class Story:
 
 @dataclass(frozen=True)
 class Plot:
-    """The year: its sessions by the calendar, who is in it, and what befalls everybody."""
+    """The year: its sessions by the calendar, who is in it, and what befalls everybody.
+
+    `history` is where the vendor's bars begin. `closed` is a session of the calendar on which the exchange does not
+    trade. On the evening of the first date of `mend` an operator reads the sessions from the second to the third again.
+    """
 
     seed: int
+    interval: Interval
+    history: date
     days: tuple[date, ...]
     stories: tuple[Story, ...]
-    closed: date
-    outage: tuple[date, ...]
-    noons: tuple[date, ...]
-    heals: tuple[date, ...]
-    mend: tuple[date, date, date]
-    """An operator reads the sessions from the second to the third again, on the evening of the first."""
+    closed: date | None = None
+    outage: tuple[date, ...] = ()
+    noons: tuple[date, ...] = ()
+    heals: tuple[date, ...] = ()
+    mend: tuple[date, date, date] | None = None
 
     @property
     def tickers(self) -> tuple[str, ...]:
@@ -169,6 +177,8 @@ def write_plot(seed: int = 2024) -> Plot:
     )  # fmt: skip
     return Plot(
         seed,
+        Interval.D1,
+        HISTORY,
         days,
         stories,
         closed=days[155],
@@ -177,6 +187,18 @@ def write_plot(seed: int = 2024) -> Plot:
         heals=heals,
         mend=mend,
     )
+
+
+def write_hours(seed: int = 2024) -> Plot:
+    """Three weeks of hourly bars, read several times a day."""
+    days = calendar_days(date(2024, 3, 4), date(2024, 3, 22))
+    corrected = datetime.combine(days[6], OPENS)
+    filled = datetime.combine(days[9], OPENS)
+    stories = (
+        Story("HOURLY", corrections=(Correction(days[5], "close", corrected, corrected),)),
+        Story("HALVED", (Split(days[8], 0.5, 2.0),), holes=(Hole(days[8:9], filled, filled),)),
+    )
+    return Plot(seed, Interval.H1, date(2023, 12, 1), days, stories, outage=days[11:12], heals=days[12:13])
 
 
 def _dividends(days: tuple[date, ...], pick: random.Random) -> Iterable[Split]:

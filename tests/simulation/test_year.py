@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gaps import expected_gaps, found_gaps
 from ledger import Former, Ledger
 from story import write_plot
 from tree import Tree
@@ -115,6 +116,46 @@ def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year)
             assert [micros(row[0]) for row in found] == known.time.tolist(), (ticker, year.ledger.runs[after])
             expected = np.column_stack([getattr(known, name) for name in VALUES]).tolist()
             assert [list(row[1:]) for row in found] == expected, (ticker, year.ledger.runs[after])
+
+
+def test_every_missing_bar_has_its_reason_and_is_told_once(connection, year):
+    found = sorted(found_gaps(connection, PLOT))
+    expected = sorted(expected_gaps(PLOT))
+    assert [missing for missing in expected if missing not in set(found)] == []
+    assert found == expected
+
+
+def test_every_restatement_is_in_the_ledger_once(connection):
+    """Read again, once, and in its direction; what was corrected later in single bars was found to be local."""
+    rows = connection.execute(
+        "select ticker, checked_run, state, direction, ratio, reread_run from restatement order by restatement_id"
+    ).fetchall()
+    read_again = [(*row[:2], *row[3:]) for row in rows if row[2] == "reread"]
+    assert sorted((ticker, run, direction) for ticker, run, direction, _, _ in read_again) == sorted(
+        (story.ticker, first_run_from(split.at), "up" if split.factor > 1 else "down")
+        for story in PLOT.stories
+        for split in story.splits
+    )
+    assert all(run == reread_run for _, run, _, _, reread_run in read_again)
+    ratios = {(story.ticker, split.factor) for story in PLOT.stories for split in story.splits}
+    assert {(ticker, round(ratio, 2)) for ticker, _, _, ratio, _ in read_again} == {
+        (ticker, round(factor, 2)) for ticker, factor in ratios
+    }
+    local = {(row[0], row[1]) for row in rows if row[2] == "local"}
+    assert local == {
+        (story.ticker, first_run_from(correction.seen))
+        for story in PLOT.stories
+        for correction in story.corrections
+        if not correction.refused and correction.seen not in {split.at for split in story.splits}
+    }
+    assert len(rows) == len(read_again) + len(local)
+
+
+def first_run_from(moment: datetime) -> str:
+    """The first run that asks the vendor from a moment on, outages aside."""
+    return next(
+        run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in PLOT.outage
+    )
 
 
 def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from vendor import VALUES, Vendor
 
@@ -14,7 +16,7 @@ HEADER = "ticker,time,open,high,low,close,volume"
 
 
 class Tree:
-    """A CSV tree that always says what the vendor says. A ticker the vendor does not answer for has no file."""
+    """A CSV tree that always says what the vendor says. Where it does not answer the file is empty."""
 
     def __init__(self, vendor: Vendor, root: Path) -> None:
         self.vendor, self.root = vendor, root
@@ -24,12 +26,13 @@ class Tree:
         """Write what the vendor states at `now`."""
         for ticker in self.vendor.plot.tickers:
             path = self.root / ticker / "1D.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows = self._rows(ticker, now) if self.vendor.answers(ticker, now) else None
+            rows = self._rows(ticker, now)
             if not rows:
-                path.unlink(missing_ok=True)
-            else:
-                path.write_text("\n".join([HEADER, *rows]) + "\n")
+                shutil.rmtree(path.parent, ignore_errors=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            answers = self.vendor.answers(ticker, now)
+            path.write_text("\n".join([HEADER, *rows]) + "\n" if answers else "")
 
     def _rows(self, ticker: str, now: datetime) -> list[str]:
         bars = self.vendor.book(ticker, now)
@@ -41,7 +44,7 @@ class Tree:
         return muddled(rows, now) if self.vendor.plot.of(ticker).messy else rows
 
 
-def muddled(rows: list[str], now: datetime) -> list[str]:
+def muddled(rows: list[Any], now: datetime) -> list[Any]:
     """The rows in disorder, some of them twice."""
     chance = random.Random(now.isoformat())
     rows = rows + chance.sample(rows, len(rows) // 10)

@@ -12,14 +12,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
-from story import CLOSES, HISTORY, LAST, OPENS, Correction, Plot, Split, Story, calendar_days
+from story import CLOSES, HOURS, OPENS, Correction, Plot, Split, Story, calendar_days
 
 from hypertape.frame import Bars, micros
-from hypertape.model import midnight
+from hypertape.model import Interval, midnight
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
 _TICK = 50.0
+_HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
 
 
 @dataclass
@@ -31,9 +33,16 @@ class Vendor:
 
     @cached_property
     def tape(self) -> np.ndarray:
-        """The sessions on which the exchange really traded, as 00:00 UTC of their dates."""
-        days = [day for day in calendar_days(HISTORY, LAST) if day != self.plot.closed]
-        return np.array([micros(midnight(day)) for day in days])
+        """The openings of a ticker that always trades, in the sessions on which the exchange really did."""
+        plot = self.plot
+        sessions = days_of(day for day in calendar_days(plot.history, plot.days[-1]) if day != plot.closed)
+        if plot.interval is Interval.D1:
+            return sessions
+        return (sessions[:, None] + np.array(HOURS) * _HOUR).ravel()
+
+    def ends(self, times: np.ndarray) -> np.ndarray:
+        """When bars are final."""
+        return times + (_of_day(CLOSES) if self.plot.interval is Interval.D1 else _HOUR)
 
     def book(self, ticker: str, now: datetime, *, seen: bool = False) -> Bars:
         """Everything of one ticker that is stated at `now`, the open session's provisional bar included.
@@ -44,18 +53,18 @@ class Vendor:
         bars = self._by(story, now)
         for correction in story.corrections:
             if now < (correction.seen if seen else correction.at):
-                bars = _wrong(bars, correction, seen=seen)
+                bars = _wrong(bars, self._corrected(correction), correction, seen=seen)
         for split in story.splits:
             if now >= split.at:
                 bars = _adjusted(bars, split)
         for hole in story.holes:
             if now < (hole.seen if seen else hole.at):
-                bars = bars.take(~np.isin(bars.time, days_of(hole.sessions)))
+                bars = bars.take(~np.isin(bars.time // _DAY * _DAY, days_of(hole.sessions)))
         return bars
 
     def truth(self, ticker: str) -> Bars:
         """What is right in the end."""
-        return self.book(ticker, datetime.combine(LAST + timedelta(days=1), CLOSES))
+        return self.book(ticker, datetime.combine(self.plot.days[-1] + timedelta(days=1), CLOSES))
 
     def answers(self, ticker: str, now: datetime) -> bool:
         """False while the vendor is down, or fails for this ticker."""
@@ -67,10 +76,15 @@ class Vendor:
         if story.ticker not in self._traded:
             self._traded[story.ticker] = _trade(self.plot, story, self.tape)
         traded = self._traded[story.ticker]
-        opened = traded.take(traded.time + _of_day(OPENS) <= micros(now))
-        if len(opened) and micros(now) < opened.time[-1] + _of_day(CLOSES):
-            return _so_far(opened)
-        return opened
+        opening = _of_day(OPENS) if self.plot.interval is Interval.D1 else 0
+        opened = traded.take(traded.time + opening <= micros(now))
+        is_open = len(opened) and micros(now) < self.ends(opened.time[-1:])[0]
+        return _so_far(opened) if is_open else opened
+
+    def _corrected(self, correction: Correction) -> int:
+        """The time of the bar that is wrong; of hours the second of its session."""
+        day = int(days_of([correction.session])[0])
+        return day if self.plot.interval is Interval.D1 else day + HOURS[1] * _HOUR
 
 
 def days_of(days: Iterable[date]) -> np.ndarray:
@@ -103,7 +117,7 @@ def _trade(plot: Plot, story: Story, tape: np.ndarray) -> Bars:
         volume,
         np.full(len(tape), np.nan),
     )
-    there = (tape >= days_of([story.listed])[0]) & ~np.isin(tape, days_of(story.halted))
+    there = (tape >= days_of([story.listed])[0]) & ~np.isin(tape // _DAY * _DAY, days_of(story.halted))
     if story.delisted != date.max:
         there &= tape < days_of([story.delisted])[0]
     return bars.take(there)
@@ -128,8 +142,8 @@ def with_values(bars: Bars, values: Mapping[str, np.ndarray]) -> Bars:
     )
 
 
-def _wrong(bars: Bars, correction: Correction, *, seen: bool) -> Bars:
-    at = np.flatnonzero(bars.time == days_of([correction.session])[0])
+def _wrong(bars: Bars, time: int, correction: Correction, *, seen: bool) -> Bars:
+    at = np.flatnonzero(bars.time == time)
     if seen and correction.refused:
         return bars.take(np.setdiff1d(np.arange(len(bars)), at))
     columns = [*PRICES, "volume"] if correction.column == "every" else [correction.column]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 from story import NOON, Plot, evening, healing, mending
@@ -60,9 +60,21 @@ def runs_of(plot: Plot, checks: Sequence[int] = ()) -> list[Run]:
             noon = datetime.combine(day, NOON)
             runs.append(Run(noon, noon, kind="noon"))
         runs.append(replace(daily(day), check=at in checks))
-        if day == plot.mend[0]:
+        if plot.mend and day == plot.mend[0]:
             _, first, last = plot.mend
             runs.append(Run(mending(day), midnight(last), midnight(first), kind="mend"))
+        if day in plot.heals:
+            runs.append(Run(healing(day), evening(day), kind="heal"))
+    return runs
+
+
+def hourly_runs_of(plot: Plot) -> list[Run]:
+    """Three runs a session, the first two of them while an hour is open; healing goes last."""
+    runs = []
+    for day in plot.days:
+        for hour, minute in ((3, 6), (6, 36), (8, 6)):
+            now = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+            runs.append(Run(now, now - timedelta(minutes=1), kind="hourly"))
         if day in plot.heals:
             runs.append(Run(healing(day), evening(day), kind="heal"))
     return runs
@@ -97,14 +109,14 @@ class Pipeline:
     def plan(self, run: Run) -> dict[str, Any]:
         start = run.start or min(midnight(run.end.date()), run.end)
         return plan(
-            self.dsn, "vn", "1d", run_id=run.run_id, data_interval=[start.isoformat(), run.end.isoformat()],
-            exact=run.start is not None, source=self.served.source, tickers=self.plot.asked(run.now),
+            self.dsn, "vn", self.plot.interval.value, run_id=run.run_id,
+            data_interval=[start.isoformat(), run.end.isoformat()], exact=run.start is not None, source=self.served.source, tickers=self.plot.asked(run.now),
             settings=self.settings,
         )  # fmt: skip
 
     def load(self, planned: dict[str, Any], batch: dict[str, Any], now: datetime) -> dict[str, Any]:
         self.tell("extract")
-        reference = extract(batch, plan_head=planned, landing=self.settings.landing, now=now)
+        reference = extract(batch, plan_head=planned, landing=self.settings.landing, now=now, dsn=self.dsn)
         self.tell("enrich")
         reference = enrich(self.dsn, reference, plan_head=planned, now=now)
         self.tell("load")

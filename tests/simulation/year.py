@@ -109,10 +109,16 @@ class Pipeline:
     def plan(self, run: Run) -> dict[str, Any]:
         start = run.start or min(midnight(run.end.date()), run.end)
         return plan(
-            self.dsn, "vn", self.plot.interval.value, run_id=run.run_id,
-            data_interval=[start.isoformat(), run.end.isoformat()], exact=run.start is not None, source=self.served.source, tickers=self.plot.asked(run.now),
+            self.dsn,
+            "vn",
+            self.plot.interval.value,
+            run_id=run.run_id,
+            data_interval=[start.isoformat(), run.end.isoformat()],
+            exact=run.start is not None,
+            source=self.served.source,
+            tickers=self.plot.asked(run.now),
             settings=self.settings,
-        )  # fmt: skip
+        )
 
     def load(self, planned: dict[str, Any], batch: dict[str, Any], now: datetime) -> dict[str, Any]:
         self.tell("extract")

@@ -25,8 +25,6 @@ create table restatement (
     found_run text not null,
     found_load bigint not null,
     found_at timestamptz not null default now(),
-    claimed_by text,
-    claimed_at timestamptz,
     checked int,
     differing int,
     checked_run text,

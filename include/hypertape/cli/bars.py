@@ -111,6 +111,11 @@ def _show(result: SyncResult) -> None:
         ("tickers failed", len(result.failed)),
         ("rollup buckets refreshed", result.rollups.get("buckets", 0)),
     ]
+    if result.restated.get("suspected"):
+        rows += [
+            ("restatements: history read again", result.restated["reread"]),
+            ("restatements: local corrections", result.restated["local"]),
+        ]
     if result.quality:
         rows.append(("checks passed", f"{result.quality['passed']} of {result.quality['checks']}"))
     screen = console()

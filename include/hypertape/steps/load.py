@@ -39,9 +39,18 @@ def load(
 
 
 def store(
-    dsn: str, reference: Mapping[str, Any], head: Head, *, now: datetime, attempt: int
+    dsn: str,
+    reference: Mapping[str, Any],
+    head: Head,
+    *,
+    now: datetime,
+    attempt: int,
+    rereads: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Load what landed, record what failed, and return the summary without raising for tickers."""
+    """Load what landed, record what failed, and return the summary without raising for tickers.
+
+    `rereads` are the restatements that the load ends. A load without a reason of its own watches for new ones.
+    """
     part = Batch.from_json(reference["batch"])
     place = Landing(reference["landing"], head.run_id, part.index)
     answer, sifted = place.read_json("answer") or {}, place.read_json("sifted") or {}
@@ -58,14 +67,18 @@ def store(
         expected={t: (expected, expected - got) for t, (expected, got) in answer.get("counted", {}).items()},
         attempt=attempt,
         tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
+        reason="restatement" if rereads else None,
+        watch=not rereads,
+        rereads=rereads or {},
         served_by=answer.get("served_by", {}),
     )
     failed = dict(reference["failed"])
     with connect(dsn) as connection:
-        results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
-        register_symbols(connection, head.market, [r.ticker for r in results if r.inserted])
         for table in ("dividends", "splits"):
             store_actions(connection, head.market, table, place.read(table))
+        connection.commit()  # a declared split explains what the scale guard would refuse
+        results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
+        register_symbols(connection, head.market, [r.ticker for r in results if r.inserted])
         record_failures(
             connection,
             {t: failure["message"] for t, failure in failed.items()},

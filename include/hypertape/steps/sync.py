@@ -18,6 +18,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
+from hypertape.steps.restate import reread
 from hypertape.steps.validate import validate
 
 COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
@@ -35,6 +36,7 @@ class SyncResult:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     failed: dict[str, str] = field(default_factory=dict)
     short: list[str] = field(default_factory=list)
+    restated: dict[str, int] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
     rollups: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +77,7 @@ def sync(
     )  # fmt: skip
     result = SyncResult(run_id, planned)
     _load_batches(dsn, result, settings, now, tell)
+    _settle_restatements(dsn, result, settings, now, tell)
     if check:
         tell("validate", 0, 1)
         result.quality = validate(dsn, planned, now=now)
@@ -90,6 +93,16 @@ def sync(
     else:
         result.published = {"mirrors": deliver_mirrors(dsn, now=now, settings=settings)}
     return result
+
+
+def _settle_restatements(
+    dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep
+) -> None:
+    done = reread(dsn, result.plan, now=now, settings=settings, on_step=tell)
+    for name in COUNTS:
+        result.counts[name] += done.get(name, 0)
+    result.restated = {name: done.get(name, 0) for name in ("suspected", "local", "reread")}
+    result.failed |= {ticker: failure["message"] for ticker, failure in done["failed"].items()}
 
 
 def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:

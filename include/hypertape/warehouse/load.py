@@ -17,7 +17,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from hypertape.errors import HypertapeError, SuspectScale
+from hypertape.errors import HypertapeError
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
@@ -33,7 +33,8 @@ from hypertape.warehouse.load_ledger import (
     quarantine,
 )
 from hypertape.warehouse.locks import lock_series
-from hypertape.warehouse.merge import guard_scale, join_bars, merge, writes
+from hypertape.warehouse.merge import join_bars, merge, writes
+from hypertape.warehouse.scale import refused_scale
 from hypertape.warehouse.stored import SeriesState, read_neighbours, read_stored, series_states
 from hypertape.warehouse.write import write_rows
 
@@ -118,11 +119,9 @@ def _compare(
     for entry in touched:
         before, after = neighbours.get(entry.ticker, (Bars.empty(), Bars.empty()))
         whole = join_bars(before, stored.get(entry.ticker, Bars.empty()), after)
-        try:
-            if not request.accept_scale:
-                guard_scale(whole, entry.incoming)
-        except SuspectScale as error:
-            entry.refused, entry.merged = error, None
+        entry.refused = refused_scale(connection, request, entry, whole, states.get(entry.ticker))
+        if entry.refused:
+            entry.merged = None
             continue
         if len(before) or len(after):
             entry.merged = merge(whole, entry.fresh)

@@ -5,7 +5,8 @@ Pure functions on arrays; no database.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -130,16 +131,55 @@ def guard_scale(stored: Bars, incoming: Bars) -> None:
 
     Bars of the same times are compared where there are any; else the nearest stored bars on each side.
     """
-    if len(stored) == 0 or len(incoming) == 0:
-        return
-    ratio = _overlap_ratio(stored, incoming)
-    if ratio is None:
-        ratio = _edge_ratio(stored, incoming)
+    ratio = price_ratio(stored, incoming)
     for scale in _SCALES:
         if scale / _SCALE_TOLERANCE < ratio < scale * _SCALE_TOLERANCE:
             raise SuspectScale(
                 f"The prices are about ×{ratio:.4g} of the stored neighbours, close to ×{scale:g}"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`ratio` new shares for one old share, from `time` (µs) on."""
+
+    time: int
+    ratio: float
+
+
+def explained(stored: Bars, incoming: Bars, splits: Sequence[Split]) -> bool:
+    """True when the incoming closes are about the stored ones once these splits are applied to all bars before them."""
+    factor = np.ones(len(stored))
+    for split in splits:
+        factor[stored.time < split.time] /= split.ratio
+    applied = replace(stored, close=stored.close * factor)
+    return 1 / _SCALE_TOLERANCE < price_ratio(applied, incoming) < _SCALE_TOLERANCE
+
+
+def price_ratio(stored: Bars, incoming: Bars) -> float:
+    """Incoming over stored closes: the median over bars of the same times, else over the nearest neighbours; else 1."""
+    if len(stored) == 0 or len(incoming) == 0:
+        return 1.0
+    ratio = _overlap_ratio(stored, incoming)
+    return _edge_ratio(stored, incoming) if ratio is None else ratio
+
+
+_NOISE = 1e-6
+"""Relative; vendors serve prices as single-precision floats whose last digits differ from answer to answer."""
+
+
+def differing(stored: Bars, fetched: Bars) -> tuple[int, int]:
+    """Of the bars both have, how many differ by more than noise, and how many there are.
+
+    An adjusted close that the vendor leaves out does not count.
+    """
+    _, old, new = np.intersect1d(stored.time, fetched.time, assume_unique=True, return_indices=True)
+    differs = np.zeros(len(old), bool)
+    for name in VALUE_COLUMNS:
+        was, now = getattr(stored, name)[old], getattr(fetched, name)[new]
+        far = ~np.isclose(was, now, rtol=_NOISE, atol=0.0, equal_nan=True)
+        differs |= far & ~np.isnan(now) if name == "adjusted_close" else far
+    return int(differs.sum()), len(old)
 
 
 def _keep_adjusted(stored: Bars, incoming: Bars, at: npt.NDArray[np.intp], hit: Mask) -> Bars:

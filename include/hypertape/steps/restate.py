@@ -1,0 +1,209 @@
+"""Find out whether a changed final bar is a restatement of the whole history, and if so read it again, once.
+
+A load that changes final bars leaves a suspicion (`warehouse.restatements`). Here the vendor is asked for bars before
+those it answered, the latest and the first of the series: where one of them differs from what is stored, the whole
+history is read and loaded, else the change was local. docs/decisions/0014-restatements.md has the reasons.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from hypertape.errors import HypertapeError
+from hypertape.frame import Bars, instant, micros, split_series
+from hypertape.model import Window
+from hypertape.quality.gate import gate
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.enrich import enrich
+from hypertape.steps.extract import extract
+from hypertape.steps.landing import Landing
+from hypertape.steps.load import store
+from hypertape.steps.plan import Batch, Head, make_batches
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.merge import differing
+from hypertape.warehouse.restatements import Restatement, held, judge, note_errors
+from hypertape.warehouse.stored import read_neighbours, series_states
+
+Connection = psycopg.Connection[Any]
+
+LATEST, FIRST = 60, 20
+"""So many stored bars before the suspicion, and at the start of the series, are compared with the vendor's."""
+
+_CHECKS, _REREADS = 800_000, 900_000
+"""Batches of these numbers land beside those of the run."""
+
+REASON = "restatement"
+
+
+@dataclass(slots=True)
+class _Work:
+    """One source's open restatements in this run, and what has come of them."""
+
+    dsn: str
+    head: Head
+    plan_head: Mapping[str, Any]
+    now: datetime
+    settings: Settings
+    states: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, Any] = field(default_factory=dict)
+
+
+def reread(
+    dsn: str,
+    plan_head: Mapping[str, Any],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Settle the open restatements of the tickers this run has loaded; return counts and failed tickers as JSON.
+
+    `local`, `confirmed` and `reread` count tickers; `inserted`, `updated` and the like the bars of what was read again.
+    A ticker that failed keeps its place in the ledger for the next run. Raises only for a problem of a whole source.
+    """
+    head, sources = Head.from_json(plan_head), _sources(plan_head)
+    total: Counter[str] = Counter()
+    failed: dict[str, Any] = {}
+    with (
+        connect(dsn) as holder,
+        held(holder, head.market, head.interval, run_id=head.run_id, sources=list(sources)) as found,
+    ):
+        for name in sorted({entry.source for entry in found}):
+            named = {**plan_head, "source": sources[name], "mode": "overwrite", "reason": REASON}
+            work = _Work(dsn, Head.from_json(named), named, now, settings or load_settings())
+            tell = on_step or (lambda *_: None)
+            tell(f"restatements of {name}", 0, 1)
+            _settle(work, [entry for entry in found if entry.source == name])
+            tell(f"restatements of {name}", 1, 1)
+            total += work.states + work.counts
+            failed |= work.failed
+        return {"suspected": len(found), **total, "failed": failed}
+
+
+def _sources(plan_head: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The configuration of each source of the run, on its own. A replayed run asks nobody."""
+    config = dict(plan_head["source"])
+    others = config.pop("fallbacks", ())
+    if config.get("replay"):
+        return {}
+    return {config["name"]: config, **{name: {"name": name} for name in others}}
+
+
+def _settle(work: _Work, found: Sequence[Restatement]) -> None:
+    with connect(work.dsn) as connection:
+        try:
+            confirmed = [entry for entry in found if entry.state == "confirmed"]
+            confirmed += _confirm(work, connection, [entry for entry in found if entry.state == "suspected"])
+            _read_again(work, connection, confirmed)
+        except HypertapeError as error:
+            connection.rollback()
+            note_errors(connection, {entry.restatement_id: str(error) for entry in found})
+            raise
+        failed = [entry for entry in found if entry.ticker in work.failed]
+        note_errors(connection, {e.restatement_id: work.failed[e.ticker]["message"] for e in failed})
+
+
+def _confirm(work: _Work, connection: Connection, suspected: Sequence[Restatement]) -> list[Restatement]:
+    """Compare each suspected series with the vendor's older bars; return those where some differ."""
+    older = _older(work, connection, suspected)
+    different, compared = _compare(work, {t: latest for t, (latest, _) in older.items()}, _CHECKS)
+    equal = {t: first for t, (_, first) in older.items() if not different[t] and t not in work.failed}
+    for known, counts in zip((different, compared), _compare(work, equal, _CHECKS + 50_000), strict=True):
+        known.update(counts)
+    confirmed = []
+    for entry in suspected:
+        if entry.ticker in work.failed:
+            continue
+        checked, differ = compared[entry.ticker], different[entry.ticker]
+        nothing_older = len(older.get(entry.ticker, ((),))[0]) == 0
+        state = "reread" if nothing_older else "confirmed" if differ else "local"
+        run_id = work.head.run_id
+        judge(connection, entry, state, checked=checked, differing=differ, run_id=run_id, now=work.now)
+        work.states[state] += 1
+        if state == "confirmed":
+            confirmed.append(entry)
+    return confirmed
+
+
+def _older(
+    work: _Work, connection: Connection, suspected: Sequence[Restatement]
+) -> dict[str, tuple[Bars, Bars]]:
+    """Per ticker, the LATEST stored bars before what the load compared, and of those before them the FIRST ones."""
+
+    market, interval = work.head.market, work.head.interval
+    states = series_states(connection, market, interval, [entry.ticker for entry in suspected])
+    edges = {entry.ticker: micros(entry.compared_from) for entry in suspected if entry.ticker in states}
+    spans = {ticker: (edge, states[ticker].first - 1) for ticker, edge in edges.items()}
+    around = read_neighbours(connection, market, interval, states, spans)
+    connection.commit()
+    older = {}
+    for ticker, (before, start) in around.items():
+        latest = before.take(slice(-LATEST, None))
+        limit = latest.time[0] if len(latest) else 0
+        older[ticker] = (latest, start.take(start.time < limit).take(slice(FIRST)))
+    return older
+
+
+def _compare(work: _Work, stored: Mapping[str, Bars], number: int) -> tuple[Counter[str], Counter[str]]:
+    """Ask the vendor for these stored bars; per ticker, how many of them differ and how many came at all."""
+
+    windows = {
+        ticker: Window(instant(int(bars.time[0])), instant(int(bars.time[-1])) + timedelta(microseconds=1))
+        for ticker, bars in stored.items()
+        if len(bars)
+    }
+    different: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
+    for batch in _numbered(windows, work.settings.batch_size, number):
+        landed = extract(
+            batch.to_json(),
+            plan_head=work.plan_head,
+            landing=work.settings.landing,
+            now=work.now,
+            dsn=work.dsn,
+        )
+        work.failed |= {t: failure for t, failure in landed["failed"].items() if failure["kind"] != "NoData"}
+        answer = Landing(work.settings.landing, work.head.run_id, batch.index).read("bars")
+        clean = gate(answer, work.head.market, work.head.interval, now=work.now).bars
+        for ticker, bars in split_series(clean):
+            if ticker in stored:
+                different[ticker], compared[ticker] = differing(stored[ticker], bars)
+    return different, compared
+
+
+def _read_again(work: _Work, connection: Connection, confirmed: Sequence[Restatement]) -> None:
+    """Fetch and load the whole history of each series, up to where this run's window ends."""
+    if not confirmed:
+        return
+
+    states = series_states(
+        connection, work.head.market, work.head.interval, [entry.ticker for entry in confirmed]
+    )
+    connection.commit()
+    windows = {ticker: Window(instant(state.first), work.head.window.end) for ticker, state in states.items()}
+    ids = {entry.ticker: entry.restatement_id for entry in confirmed}
+    for batch in _numbered(windows, work.settings.batch_size, _REREADS):
+        landed = extract(
+            batch.to_json(),
+            plan_head=work.plan_head,
+            landing=work.settings.landing,
+            now=work.now,
+            dsn=work.dsn,
+        )
+        sifted = enrich(work.dsn, landed, plan_head=work.plan_head, now=work.now)
+        done = store(work.dsn, sifted, work.head, now=work.now, attempt=1, rereads=ids)
+        for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined"):
+            work.counts[name] += done[name]
+        work.failed |= done["failed"]
+        work.states["reread"] += len(batch.tickers) - len(done["failed"])
+
+
+def _numbered(windows: Mapping[str, Window], size: int, number: int) -> list[Batch]:
+    return [Batch(number + batch.index, batch.tickers, batch.window) for batch in make_batches(windows, size)]

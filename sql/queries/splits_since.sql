@@ -1,0 +1,3 @@
+-- purpose: the declared splits of a ticker after an instant
+-- parameters: market, ticker, after, until
+select time, ratio from splits where market = %s and ticker = %s and time > %s and time <= %s order by time

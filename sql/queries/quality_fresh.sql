@@ -13,7 +13,11 @@ where series.market = {market} and series.interval = {interval}
     and not exists (
         select from public.gap
         where gap.market = {market} and gap.interval = {interval} and gap.ticker = series.ticker
-            and gap.reason in ('delisted', 'halted') and gap.closed_at is null and gap.end_time > series.last_time
+            and gap.closed_at is null
+            and (
+                (gap.reason in ('delisted', 'halted') and gap.end_time > series.last_time)
+                or (gap.reason = 'holiday' and gap.start_time < session.closes_at and gap.end_time > session.opens_at)
+            )
     )
 group by series.ticker, series.last_time
 having count(*) > {freshness_sessions}

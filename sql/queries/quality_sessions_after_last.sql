@@ -13,6 +13,6 @@ where series.market = {market} and series.interval = {interval}
     and not exists (
         select from public.gap
         where gap.market = {market} and gap.interval = {interval} and gap.ticker = series.ticker
-            and gap.reason in ('holiday', 'not listed', 'delisted', 'halted')
+            and gap.reason in ('holiday', 'not listed', 'delisted', 'halted') and gap.closed_at is null
             and gap.start_time < session.closes_at and gap.end_time > session.opens_at
     )

@@ -19,5 +19,5 @@ where not exists (
     select from public.gap
     where gap.market = {market} and gap.interval = {interval} and gap.ticker = missing.ticker
         and missing.time >= gap.start_time and missing.time < gap.end_time
-        and gap.reason in ('holiday', 'not listed', 'delisted', 'halted')
+        and gap.reason in ('holiday', 'not listed', 'delisted', 'halted') and gap.closed_at is null
 )

@@ -18,5 +18,5 @@ where not exists (
         select from public.gap
         where gap.market = {market} and gap.interval = {interval} and gap.ticker = due.ticker
             and gap.start_time <= due.opens_at and gap.end_time >= due.closes_at
-            and gap.reason in ('holiday', 'not listed', 'delisted', 'halted')
+            and gap.reason in ('holiday', 'not listed', 'delisted', 'halted') and gap.closed_at is null
     )

@@ -16,6 +16,7 @@ from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.gaps import note_gaps
 from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -25,11 +26,11 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 def publish(
     dsn: str, plan_head: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
 ) -> dict[str, Any]:
-    """Advance watermarks unless a critical check failed, write the run's report, and return counts and its path.
+    """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
 
-    Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. Raises at the
-    very end, when everything that can be done is done: CheckFailed or CheckBroken for critical checks, BatchRefused
-    when tickers failed.
+    Returns counts and the report's path. Mirrors receive what the run changed, whatever the checks say: they hold what
+    the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken
+    for critical checks, BatchRefused when tickers failed.
     """
     settings = settings or load_settings()
     head = Head.from_json(plan_head)
@@ -40,13 +41,21 @@ def publish(
         )
         loads = run_loads(connection, head.market, head.interval, head.run_id)
         connection.commit()
+        gaps = note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
+        connection.commit()
         report = write_report(settings, head.run_id, run_report(connection, head.run_id))
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     if verdict is not None:
         raise verdict
     _raise_for(loads, head, report)
-    return {"watermarks_moved": moved, "report": str(report), "tickers": len(loads), "mirrors": mirrored}
+    return {
+        "watermarks_moved": moved,
+        "report": str(report),
+        "tickers": len(loads),
+        "gaps": gaps.to_json(),
+        "mirrors": mirrored,
+    }
 
 
 def write_report(settings: Settings, name: str, html: str) -> Path:

@@ -1,4 +1,4 @@
-"""Run the quality suite of a run's window and keep its results."""
+"""Bring the gap ledger up to date, run the quality suite of a run's window and keep its results."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypertape.quality.results import record, summary
 from hypertape.quality.run import validate as run_suite
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.gaps import note_gaps
 
 
 def validate(
@@ -17,10 +18,13 @@ def validate(
 ) -> dict[str, Any]:
     """Check the bars of the run's window, record every result, and return their summary as JSON.
 
+    The gap ledger comes first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
     Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
     """
     head = Head.from_json(plan_head)
     with connect(dsn) as connection:
+        note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
+        connection.commit()
         results = run_suite(
             dsn,
             connection,

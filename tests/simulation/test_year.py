@@ -85,7 +85,7 @@ def test_every_change_of_a_final_bar_is_kept_with_its_runs(connection, year, tic
         Former(ticker, time, tuple(values), learnt, replaced) for time, *values, learnt, replaced in rows
     )
     expected = sorted(year.ledger.revisions(ticker))
-    assert [former for former in expected if former not in set(found)] == []
+    assert set(expected) - set(found) == set()
     assert found == expected
 
 
@@ -121,7 +121,7 @@ def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year)
 def test_every_missing_bar_has_its_reason_and_is_told_once(connection, year):
     found = sorted(found_gaps(connection, PLOT))
     expected = sorted(expected_gaps(PLOT))
-    assert [missing for missing in expected if missing not in set(found)] == []
+    assert set(expected) - set(found) == set()
     assert found == expected
 
 

@@ -18,6 +18,7 @@ from hypertape.steps.load import store
 from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
+from hypertape.steps.restate import reread
 from hypertape.steps.validate import validate
 
 
@@ -129,6 +130,8 @@ class Pipeline:
         return store(self.dsn, reference, Head.from_json(planned), now=now, attempt=1)
 
     def finish(self, planned: dict[str, Any], summaries: list[dict[str, Any]], run: Run) -> dict[str, Any]:
+        self.tell("reread")
+        restated = reread(self.dsn, planned, now=run.now, settings=self.settings)
         quality = validate(self.dsn, planned, now=run.now) if run.check else {}
         self.tell("refresh")
         refreshed = refresh(self.dsn, planned)
@@ -139,4 +142,5 @@ class Pipeline:
         except HypertapeError as problem:
             error = problem
         failed = {ticker: why for summary in summaries for ticker, why in summary["failed"].items()}
+        failed |= restated["failed"]
         return {"failed": failed, "quality": quality, "rollups": refreshed, "error": error}

@@ -40,7 +40,7 @@ check: install ## lint, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: install ## measure loads, indicators and reads; prints ratios
+bench: install ## measure loads, reads, indicators, migrations, CSV; prints ratios
 	@$(RUN) benchmarks $(ARGS)
 
 lock: install ## rewrite requirements.txt from requirements.in, keeping versions: make lock ARGS=--upgrade

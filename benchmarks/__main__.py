@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from benchmarks import gate, indicators, load, migration, reads
+from benchmarks import exchange, gate, indicators, load, migration, reads
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller data, for a first impression")
     parser.add_argument("--dsn", help="a server to make a database on; default: an embedded one")
     parser.add_argument(
-        "--only", choices=("indicators", "gate", "load", "reads", "migration"), help="one of them"
+        "--only", choices=("indicators", "gate", "load", "reads", "migration", "exchange"), help="one of them"
     )
     parser.add_argument("--strict", action="store_true", help="exit 1 when a ratio is below its bar")
     chosen = parser.parse_args()
@@ -27,9 +27,14 @@ def main() -> int:
         results += _show("indicators", indicators.run(quick=chosen.quick))
     if chosen.only in (None, "gate"):
         results += _show("gate", gate.run(quick=chosen.quick))
-    if chosen.only in (None, "load", "reads", "migration"):
+    if chosen.only in (None, "load", "reads", "migration", "exchange"):
         with warehouse(chosen.dsn) as dsn:
-            for name, measure in (("load", load.run), ("reads", reads.run), ("migration", migration.run)):
+            for name, measure in (
+                ("load", load.run),
+                ("reads", reads.run),
+                ("migration", migration.run),
+                ("exchange", exchange.run),
+            ):
                 if chosen.only in (None, name):
                     results += _show(name, measure(dsn, quick=chosen.quick))
     below = [result for result in results if not result.passed]

@@ -1,6 +1,6 @@
 """One DAG per market and interval: bars from a source to a proven, rolled-up warehouse.
 
-`plan → [extract → indicators → load] per batch → validate → refresh_rollups → publish`
+`plan → [extract → indicators → load] per batch → reread → validate → refresh_rollups → publish`
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from hypertape.markets import all_markets
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import deadline
 from hypertape.orchestration.assets import assets
-from hypertape.orchestration.bar_tasks import extract, indicators, load, publish, refresh_rollups, validate
+from hypertape.orchestration.bar_tasks import (
+    extract,
+    indicators,
+    load,
+    publish,
+    refresh_rollups,
+    reread,
+    validate,
+)
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
 from hypertape.orchestration.form import form, plan_arguments
@@ -56,7 +64,9 @@ def bars_dag(market: Market, interval: Interval) -> DAG:
         loaded = per_batch.expand(batch=batches)
         validated = validate.override(outlets=[made.bars_validated])()
         refreshed = refresh_rollups.override(outlets=[made.rollups_refreshed])()
-        [batches, loaded] >> validated >> refreshed >> publish()
+        restated = reread.override(pool=asking_pool(market, settings).name)()
+        [batches, loaded] >> restated
+        [batches, restated] >> validated >> refreshed >> publish()
 
     return bars()
 

@@ -26,13 +26,14 @@ def test_every_market_and_interval_has_a_dag_and_there_is_nothing_else(dag_bag: 
 
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_the_chain_is_plan_batches_validate_refresh_publish(dag_bag: Any, dag_id: str) -> None:
+def test_the_chain_is_plan_batches_reread_validate_refresh_publish(dag_bag: Any, dag_id: str) -> None:
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag_bag.dags[dag_id].tasks}
     assert downstream == {
-        "plan": {"per_batch.extract", "validate"},
+        "plan": {"per_batch.extract", "reread", "validate"},
         "per_batch.extract": {"per_batch.indicators"},
         "per_batch.indicators": {"per_batch.load"},
-        "per_batch.load": {"validate"},
+        "per_batch.load": {"reread"},
+        "reread": {"validate"},
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"publish"},
         "publish": set(),
@@ -56,6 +57,7 @@ def test_the_batches_of_the_plan_are_what_is_mapped(dag_bag: Any) -> None:
 @pytest.mark.parametrize(
     ("task_id", "rule", "reason"),
     [
+        ("reread", "all_done_min_one_success", "what loaded may be restated, whatever failed"),
         ("validate", "all_done_min_one_success", "loads fail after their work, plan before any"),
         ("refresh_rollups", "all_success", "what is pending stays pending for the next run"),
         ("publish", "all_success", "nothing is published that was not validated"),

@@ -32,6 +32,7 @@ CHAIN = (
     "per_batch.extract",
     "per_batch.indicators",
     "per_batch.load",
+    "reread",
     "validate",
     "refresh_rollups",
     "publish",

@@ -14,15 +14,18 @@ import lab
 import pytest
 from lab import CRYPTO, D1, M1, NOW, VN, query, to_frame, value, walk
 
+from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
-from hypertape.stores import Block, Selection
+from hypertape.stores import Block, Selection, copying
 from hypertape.stores.addresses import Opening
 from hypertape.stores.copying import copy
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.stockula import StockulaStore
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse.locks import lock_series
+from stockula_files import bar, stockula_file
 
 ALL = Selection()
 NOW_AND_LATER = utc(2026)
@@ -307,3 +310,60 @@ def test_a_wrong_unit_fails_its_series_only(hypertape, connection, tmp_path):
         ("AAA", 50),
         ("BBB", 60),
     ]
+
+
+# --- short series that go together ---
+
+
+def short_series(path: Path, faults: tuple[str, ...] = ()) -> StockulaStore:
+    """Ten series of three daily bars; those in `faults` have a price that is none."""
+    rows = [
+        bar(
+            f"S{number}", f"2024-01-0{day}", "abc" if f"S{number}" in faults and day == 3 else 10.0 + day / 10
+        )
+        for number in range(10)
+        for day in (2, 3, 4)
+    ]
+    return StockulaStore(stockula_file(path, rows))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_short_series_are_written_together_and_counted_each(
+    warehouse, connection, tmp_path, workers, monkeypatch
+):
+    monkeypatch.setattr(copying, "_TOGETHER", 12)  # four series a time
+    source = short_series(tmp_path / "f.db", faults=("S4",))
+    places = (opening(source.address), opening("warehouse", warehouse))
+    report = copy(*places, ALL, now=NOW, workers=workers, verify=True)
+    assert report.discrepancies == ()
+    assert [
+        (e.series.ticker, e.source.rows, e.written.inserted, e.written.refused) for e in report.series
+    ] == [(f"S{n}", 3 - (n == 4), 3 - (n == 4), int(n == 4)) for n in range(10)]
+    loads = query(connection, "select ticker, inserted, quarantined from load order by ticker")
+    assert loads == [(f"S{n}", 3 - (n == 4), int(n == 4)) for n in range(10)]
+    again = copy(*places, ALL, now=NOW, workers=workers)
+    assert {entry.status for entry in again.series} == {"equal"}
+
+
+def test_a_write_of_many_that_fails_is_done_series_by_series(store, connection, tmp_path, monkeypatch):
+    refused = SuspectScale("one of them")
+
+    def fail(*_):
+        raise refused
+
+    monkeypatch.setattr(store, "write_together", fail)
+    report = copy(short_series(tmp_path / "f.db"), store, ALL, now=NOW, verify=True)
+    assert (report.failed, report.discrepancies) == ((), ())
+    assert report.written.inserted == 30
+
+
+def test_blocks_written_together_are_all_written_or_none(store, connection):
+    store.write(VN, D1, [Block(to_frame({"AAA": walk(30)}))])
+    scaled = walk(30)
+    thousandfold = scaled.close * 1000
+    wrong = to_frame(
+        {"AAA": type(scaled)(scaled.time, *(thousandfold,) * 4, scaled.volume, scaled.adjusted_close)}
+    )
+    with pytest.raises(SuspectScale):
+        store.write_together(VN, D1, [Block(wrong), Block(to_frame({"BBB": walk(30)}))])
+    assert query(connection, "select ticker, count(*) from market_data_1d group by ticker") == [("AAA", 30)]

@@ -22,7 +22,7 @@ from lab import (
     walk,
 )
 
-from hypertape.errors import SuspectScale
+from hypertape.errors import BatchRefused, SuspectScale
 from hypertape.frame import Bars, instant
 from hypertape.model import utc
 from hypertape.settings import Settings
@@ -30,7 +30,7 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.load import store
 from hypertape.steps.plan import Head, plan
-from hypertape.steps.restate import reread
+from hypertape.steps.restate import reread, settle
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.load import load_bars
@@ -256,8 +256,10 @@ def test_a_vendor_that_fails_meanwhile_leaves_the_suspicion_open(vendor, common,
     vendor.says(ticker, first_days(scaled(bars, 0.5), 251))
     planned, now = vendor.load_only(251, [ticker], "fails " + ticker)
     (vendor.root / "tree" / ticker / "1D.csv").unlink()
-    done = reread(vendor.dsn, planned, now=now, settings=vendor.settings)
+    done = settle(vendor.dsn, planned, now=now, settings=vendor.settings)
     assert list(done["failed"]) == [ticker]
+    with pytest.raises(BatchRefused, match=ticker):
+        reread(vendor.dsn, planned, now=now, settings=vendor.settings)
     ((state, error),) = ledger(common, ticker, "state, error")
     assert state == "suspected"
     assert ticker in error

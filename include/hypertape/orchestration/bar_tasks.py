@@ -45,6 +45,14 @@ def load(reference: Json) -> Json:
     return tell(load(warehouse_dsn(), reference, plan_head=head(), **this_try()))
 
 
+@task(execution_timeout=timedelta(hours=3), trigger_rule=EVEN_IF_LOADS_FAILED)
+def reread() -> Json:
+    """Where final bars changed, ask for older ones; read a restated history again, once."""
+    from hypertape.steps.restate import reread
+
+    return tell(reread(warehouse_dsn(), head(), now=datetime.now(UTC)))
+
+
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)
 def validate() -> Json:
     """Run the quality suites over what was loaded."""

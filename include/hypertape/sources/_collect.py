@@ -10,7 +10,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape.errors import HypertapeError
+from hypertape.errors import HypertapeError, RateLimited
 from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
 from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker
@@ -80,3 +80,20 @@ def within(table: pa.Table, window: Window) -> pa.Table:
     start, end = (pa.scalar(instant, TIME_TYPE) for instant in (window.start, window.end))
     inside = pc.and_(pc.greater_equal(table["time"], start), pc.less(table["time"], end))
     return table.filter(pc.fill_null(inside, True))
+
+
+def placed(
+    error: HypertapeError, market: Market, ticker: str, interval: Interval, window: Window
+) -> HypertapeError:
+    """The same error, saying where it happened."""
+    placed = type(error)(
+        error.what,
+        next_step=error.advice,
+        market=market.code,
+        ticker=ticker,
+        interval=interval,
+        window=window,
+    )
+    if isinstance(error, RateLimited) and isinstance(placed, RateLimited):
+        placed.retry_after = error.retry_after
+    return placed

@@ -35,7 +35,7 @@ from hypertape.errors import (
 from hypertape.frame import TIME_TYPE, Micros, bar_frame, instant, reject_frame
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Reply
-from hypertape.sources._collect import TickerAnswer
+from hypertape.sources._collect import TickerAnswer, placed
 from hypertape.sources._line import Line, request_text, retry_after
 
 _COLUMNS = {
@@ -165,7 +165,7 @@ class YahooClient:
             return _answer(ticker, interval, frame)
         except Exception as error:  # yfinance raises whatever its parsing stumbles over
             meant = self.session.refusal or _meaning(error, self.session.chart)
-            raise _placed(meant, market, ticker, interval, window) from error
+            raise placed(meant, market, ticker, interval, window) from error
 
 
 @cache
@@ -248,19 +248,3 @@ def _meaning(error: Exception, chart: Reply | None) -> HypertapeError:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _placed(
-    error: HypertapeError, market: Market, ticker: str, interval: Interval, window: Window
-) -> HypertapeError:
-    placed = type(error)(
-        error.what,
-        next_step=error.advice,
-        market=market.code,
-        ticker=ticker,
-        interval=interval,
-        window=window,
-    )
-    if isinstance(error, RateLimited) and isinstance(placed, RateLimited):
-        placed.retry_after = error.retry_after
-    return placed

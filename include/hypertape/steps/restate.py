@@ -23,7 +23,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.landing import Landing
-from hypertape.steps.load import store
+from hypertape.steps.load import raise_if_failed, store
 from hypertape.steps.plan import Batch, Head, make_batches
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.merge import differing
@@ -56,6 +56,15 @@ class _Work:
 
 
 def reread(
+    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
+) -> dict[str, Any]:
+    """What the task does: `settle`, and then raise BatchIncomplete or BatchRefused for the tickers that failed."""
+    done = settle(dsn, plan_head, now=now, settings=settings)
+    raise_if_failed(done["failed"], Head.from_json(plan_head))
+    return done
+
+
+def settle(
     dsn: str,
     plan_head: Mapping[str, Any],
     *,
@@ -80,7 +89,7 @@ def reread(
             work = _Work(dsn, Head.from_json(named), named, now, settings or load_settings())
             tell = on_step or (lambda *_: None)
             tell(f"restatements of {name}", 0, 1)
-            _settle(work, [entry for entry in found if entry.source == name])
+            _settle_source(work, [entry for entry in found if entry.source == name])
             tell(f"restatements of {name}", 1, 1)
             total += work.states + work.counts
             failed |= work.failed
@@ -96,7 +105,7 @@ def _sources(plan_head: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {config["name"]: config, **{name: {"name": name} for name in others}}
 
 
-def _settle(work: _Work, found: Sequence[Restatement]) -> None:
+def _settle_source(work: _Work, found: Sequence[Restatement]) -> None:
     with connect(work.dsn) as connection:
         try:
             confirmed = [entry for entry in found if entry.state == "confirmed"]

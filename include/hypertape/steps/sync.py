@@ -18,7 +18,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
-from hypertape.steps.restate import reread
+from hypertape.steps.restate import settle
 from hypertape.steps.validate import validate
 
 COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
@@ -98,7 +98,7 @@ def sync(
 def _settle_restatements(
     dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep
 ) -> None:
-    done = reread(dsn, result.plan, now=now, settings=settings, on_step=tell)
+    done = settle(dsn, result.plan, now=now, settings=settings, on_step=tell)
     for name in COUNTS:
         result.counts[name] += done.get(name, 0)
     result.restated = {name: done.get(name, 0) for name in ("suspected", "local", "reread")}

@@ -6,10 +6,10 @@ Addresses on the command line: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`, `st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -113,6 +113,15 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files and connections."""
+        ...
+
+
+@runtime_checkable
+class WritesTogether(Protocol):
+    """A store where one write of many short series is far cheaper than one write of each."""
+
+    def write_together(self, market: Market, interval: Interval, blocks: Sequence[Block]) -> list[Written]:
+        """Write blocks of different series, all or none of them, and say of each what it did, in their order."""
         ...
 
 

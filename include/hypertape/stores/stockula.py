@@ -77,6 +77,7 @@ class StockulaStore:
         self.path = path
         with reading(path) as connection:
             known = columns(connection, TABLE)
+        self._sorts_as_text: dict[Series, bool] = {}
         missing = {"symbol", "date", "interval", *COLUMNS.values()} - set(known)
         if missing:
             raise BadInput(
@@ -94,12 +95,16 @@ class StockulaStore:
         with reading(self.path) as connection:
             rows = connection.execute(text(query("sqlite_stockula_series"))).fetchall()
         found: dict[Series, SeriesInfo] = {}
-        for symbol, spelling, count, first, last in rows:
+        for symbol, spelling, count, first, last, *shape in rows:
             interval = interval_of(spelling)
             if interval is None or not selection.covers(series := Series(MARKET, symbol, interval)):
                 continue
             info = SeriesInfo(series, count, _moment(first), _moment(last))
-            found[series] = _both(found[series], info) if series in found else info
+            if series in found:
+                found[series] = _both(found[series], info)
+                self._sorts_as_text.pop(series, None)  # two spellings of one interval: `_query` looks at both
+            else:
+                found[series], self._sorts_as_text[series] = info, _sorts_as_text(*shape)
         yield from (found[series] for series in sorted(found, key=lambda s: (s.interval, s.ticker)))
 
     def read(
@@ -128,7 +133,9 @@ class StockulaStore:
     def _query(self, series: Series, start: datetime | None) -> SeriesQuery:
         condition: sql.Composable = query("sqlite_stockula_condition")
         parameters: tuple[object, ...] = (series.ticker, *SPELLINGS[series.interval])
-        sortable = self._dates_sort_as_text(parameters)
+        sortable = self._sorts_as_text.get(series)
+        if sortable is None:
+            sortable = self._dates_sort_as_text(parameters)
         if start is not None:
             condition = sql.Composed([condition, query("sqlite_stockula_since")])
             parameters = (*parameters, (start - timedelta(days=1)).date().isoformat())
@@ -151,8 +158,11 @@ class StockulaStore:
     def _dates_sort_as_text(self, parameters: tuple[object, ...]) -> bool:
         statement = query("sqlite_stockula_shape").format(condition=query("sqlite_stockula_condition"))
         with reading(self.path) as connection:
-            shortest, longest, separator, other = connection.execute(text(statement), parameters).fetchone()
-        return shortest is None or (shortest == longest and separator == other and longest in _SORTED_LENGTHS)
+            return _sorts_as_text(*connection.execute(text(statement), parameters).fetchone())
+
+
+def _sorts_as_text(shortest: int | None, longest: int | None, separator: str, other: str) -> bool:
+    return shortest is None or (shortest == longest and separator == other and longest in _SORTED_LENGTHS)
 
 
 def interval_of(spelling: str) -> Interval | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,7 +15,7 @@ from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import bar_frame, instant, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
-from hypertape.quality.gate import Gated, gate
+from hypertape.quality.gate import gate
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
 from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
@@ -87,11 +87,22 @@ class WarehouseStore:
         """
         written = Written()
         for block in blocks:
-            results = self._load(market, interval, block, gate(block.bars, market, interval, now=self.now))
-            for refused in (result.refused for result in results if result.refused):
-                raise refused
+            results = self._load(market, interval, block)
+            _demand_none_refused(results)
             written += _written(results)
         return written
+
+    def write_together(self, market: Market, interval: Interval, blocks: Sequence[Block]) -> list[Written]:
+        """Gate and load blocks of different series in one transaction; otherwise like `write`."""
+        whole = Block(
+            pa.concat_tables([block.bars for block in blocks]),
+            pa.concat_tables([block.rejects for block in blocks]),
+        )
+        with self.connection.transaction():
+            results = self._load(market, interval, whole)
+            _demand_none_refused(results)
+        found = {result.ticker: _written([result]) for result in results}
+        return [sum((found[name] for name in _tickers(block)), start=Written()) for block in blocks]
 
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the stored bars from `start` on."""
@@ -123,7 +134,8 @@ class WarehouseStore:
             raise
         return connection
 
-    def _load(self, market: Market, interval: Interval, block: Block, gated: Gated) -> list[LoadResult]:
+    def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
+        gated = gate(block.bars, market, interval, now=self.now)
         rejects = pa.concat_tables([block.rejects, gated.rejects])
         request = LoadRequest(
             market, interval, self.run_id, self.source, _span(block.bars), self.now,
@@ -141,12 +153,22 @@ def _span(bars: pa.Table) -> Window:
     return Window(instant(int(times.min())), instant(int(times.max())) + _WIDTH) if len(times) else _ALWAYS
 
 
+def _tickers(block: Block) -> set[str]:
+    return {name for table in (block.bars, block.rejects) for name in table["ticker"].unique().to_pylist()}
+
+
 def _rows_by_ticker(block: Block) -> dict[str, int]:
     counts: dict[str, int] = {}
     for table in (block.bars, block.rejects):
         for entry in table["ticker"].value_counts().to_pylist():
             counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
     return counts
+
+
+def _demand_none_refused(results: Iterable[LoadResult]) -> None:
+    for result in results:
+        if result.refused is not None:
+            raise result.refused
 
 
 def _written(results: Iterable[LoadResult]) -> Written:

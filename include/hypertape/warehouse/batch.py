@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ from hypertape.frame import Bars, instant, micros
 from hypertape.model import Interval, Market, Window
 from hypertape.warehouse.merge import Merged, Writes
 from hypertape.warehouse.stored import SeriesState
+
+_LONG_CLOSED = timedelta(days=7)
+"""A bar that opened longer ago has ended: no need to ask the calendar, which is slow to build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class SeriesLoad:
         if len(self.incoming) == 0:
             return None
         newest = self.incoming.time[-1:]
+        if newest[0] < micros(request.now - _LONG_CLOSED):
+            return None
         ends = bar_ends(request.market, request.interval, newest)
         return int(newest[0]) if ends[0] > micros(request.now) else None
 

@@ -1,0 +1,72 @@
+"""An HTTP server in a thread, to answer in a vendor's place. What it answers is the subclass's."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says; a body of None hangs up without a word."""
+
+    status: int = 200
+    body: str | None = "[]"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class ReplayServer:
+    """Serves until stopped. `asked` keeps (path, query, body) of every request, `released` lets hanging ones go."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], str]] = []
+        self.released = threading.Event()
+        replay = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._serve()
+
+            def do_POST(self) -> None:
+                self._serve()
+
+            def _serve(self) -> None:
+                address = urlsplit(self.path)
+                query = {name: values[0] for name, values in parse_qs(address.query).items()}
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+                replay.asked.append((address.path, query, body))
+                answer = replay.answer(address.path, query, body)
+                if answer.body is None:
+                    self.close_connection = True
+                    return
+                content = answer.body.encode()
+                self.send_response(answer.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread.start()
+
+    def answer(self, path: str, query: dict[str, str], body: str) -> Answer:
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def stop(self) -> None:
+        self.released.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()

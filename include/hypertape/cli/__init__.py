@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, exchange, migrate, mirror, quality, rollback, schema, source
+from hypertape.cli import bars, db, doctor, exchange, gaps, migrate, mirror, quality, rollback, schema, source
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")

@@ -62,9 +62,9 @@ def sync(
         result = run(
             warehouse_dsn(), market, interval, now=now(), tickers=split(tickers),
             start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
-            source=_source(source, source_dir, legacy_scale), check=check, on_step=on_step,
+            source=chosen_source(source, source_dir, legacy_scale), check=check, on_step=on_step,
         )  # fmt: skip
-    _show(result)
+    show_run(result)
     if result.error is not None:
         raise result.error
     if result.failed:
@@ -94,7 +94,8 @@ def digest(
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
 
 
-def _source(name: str | None, directory: Path | None, legacy_scale: bool) -> dict[str, Any]:
+def chosen_source(name: str | None, directory: Path | None, legacy_scale: bool) -> dict[str, Any]:
+    """The source options as the plan takes them; a directory alone means csv_tree."""
     if directory is not None and name is None:
         name = "csv_tree"
     return {
@@ -104,7 +105,8 @@ def _source(name: str | None, directory: Path | None, legacy_scale: bool) -> dic
     }
 
 
-def _show(result: SyncResult) -> None:
+def show_run(result: SyncResult) -> None:
+    """Print what a run did: counts, failed checks, what came short, tickers that failed."""
     window = result.plan["window"]
     rows: list[tuple[str, object]] = list(result.counts.items())
     rows += [

@@ -67,7 +67,6 @@ def sync(
     whole; tickers that failed and failed checks are in the result.
     """
     settings = settings or load_settings()
-    tell = on_step or (lambda *_: None)
     run_id = run_id or f"sync__{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     stop = end or now
     window = Window(start if start is not None else min(midnight(stop.date()), stop), stop)
@@ -75,7 +74,22 @@ def sync(
         dsn, market, interval, run_id=run_id, data_interval=window.to_json(), exact=start is not None, source=source,
         tickers=tickers, settings=settings,
     )  # fmt: skip
-    result = SyncResult(run_id, planned)
+    return carry_out(dsn, planned, now=now, settings=settings, check=check, on_step=on_step)
+
+
+def carry_out(
+    dsn: str,
+    planned: dict[str, Any],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    check: bool = True,
+    on_step: OnStep | None = None,
+) -> SyncResult:
+    """Run the steps of a plan in this process: what `sync` does after planning."""
+    settings = settings or load_settings()
+    tell = on_step or (lambda *_: None)
+    result = SyncResult(planned["run_id"], planned)
     _load_batches(dsn, result, settings, now, tell)
     _settle_restatements(dsn, result, settings, now, tell)
     if check:

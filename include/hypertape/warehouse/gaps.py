@@ -108,11 +108,12 @@ class _Ledger:
     ) -> None:
         self.connection, self.market, self.interval, self.now = connection, market, interval, now
         self.spans = still_kept(spans, market, interval, now)
-        self.hulls = still_kept(hulls(series, self.spans), market, interval, now)
+        reached = hulls(series, self.spans)
+        self.hulls = still_kept(reached, market, interval, now)
         self.tickers = list(self.hulls)
         self.row_of = {ticker: row for row, ticker in enumerate(self.tickers)}
         self.series = series
-        self.grid = _grid(market, interval, list(self.hulls.values()), now)
+        self.grid = _grid(market, interval, list(reached.values()), now)
         self.old = self._stored()
         self.judged = self._judged()
         self.missing, self.attempts = self._missing()

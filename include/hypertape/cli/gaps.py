@@ -1,0 +1,282 @@
+"""`hypertape gaps`: the bars that should exist and do not, each with its reason, and asking for them again."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hypertape.cli.bars import chosen_source, show_run
+from hypertape.cli.common import (
+    IntervalOption,
+    MarketOption,
+    TickersOption,
+    console,
+    now,
+    of,
+    progress,
+    split,
+    table,
+    warehouse,
+    warehouse_dsn,
+)
+from hypertape.errors import BatchRefused, CheckFailed
+from hypertape.markets import all_markets, get_market
+from hypertape.model import STORED_INTERVALS, Interval, Market, Window, format_instant, parse_instant
+from hypertape.warehouse.gap_list import HEALABLE, MAX_ATTEMPTS, GapFilter, list_gaps, reopen_gaps
+from hypertape.warehouse.gap_rules import EXPLAINED
+
+app = typer.Typer(
+    no_args_is_help=True, help="The gap ledger: bars that should exist and do not, each with its reason."
+)
+
+MarketsOption = Annotated[
+    list[str] | None, typer.Option("--market", "-m", help="A market; default: all. May be repeated.")
+]
+IntervalsOption = Annotated[
+    list[str] | None, typer.Option("--interval", "-i", help="1d, 1h or 1m; default: all. May be repeated.")
+]
+ReasonsOption = Annotated[
+    list[str] | None, typer.Option("--reason", help="A reason, such as 'provider empty'. May be repeated.")
+]
+StartOption = Annotated[str | None, typer.Option(help="Only gaps that reach beyond this instant (UTC).")]
+EndOption = Annotated[str | None, typer.Option(help="Only gaps that begin before this instant (UTC).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit 3 when one is open that no holiday, listing or halt explains.")
+]
+
+_COLUMNS = ("market", "interval", "ticker", "from", "to", "sessions", "reason", "asked again", "behind it")
+
+
+@app.command("list")
+def list_(
+    market: MarketsOption = None,
+    interval: IntervalsOption = None,
+    tickers: TickersOption = None,
+    reason: ReasonsOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    closed: Annotated[bool, typer.Option("--closed", help="The closed ones too.")] = False,
+    most: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """List what the ledger knows. Exits 3 with --strict when an open gap has no explanation."""
+    with warehouse() as connection:
+        rows = list_gaps(
+            connection, _filter(market, interval, tickers, reason, start, end), closed=closed, most=most + 1
+        )
+    shown = rows[:most]
+    if as_json:
+        typer.echo(json.dumps([_plain(row) for row in shown]))
+    else:
+        console().print(table("gaps", _COLUMNS, [_line(row) for row in shown]))
+    if len(rows) > most:
+        typer.echo(f"Only the first {most} are shown: --most shows more.", err=True)
+    if strict:
+        _demand_explained([row["reason"] for row in rows if row["closed_at"] is None])
+
+
+@app.command()
+def find(
+    market: MarketsOption = None,
+    interval: IntervalsOption = None,
+    tickers: TickersOption = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="First instant (UTC); default: since each ticker was first asked for or began."),
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="End (UTC, not included); default: now.")] = None,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Hold the stored bars against the calendar and bring the ledger up to date. Runs do it by themselves."""
+    from hypertape.steps.gaps import find_gaps
+
+    at = now()
+    with warehouse():
+        pass  # the schema is current
+    found = []
+    for of_market, of_interval in _relations(market, interval):
+        window = _window(of_market, of_interval, start, end, at)
+        counts = find_gaps(
+            warehouse_dsn(),
+            of_market.code,
+            of_interval.value,
+            now=at,
+            window=window,
+            tickers=split(tickers),
+        )
+        found.append({"market": of_market.code, "interval": of_interval.value, **counts})
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        columns = ("market", "interval", "opened", "closed", "changed", "sessions open, by reason")
+        console().print(table("gaps", columns, [_count_line(row) for row in found]))
+    if strict:
+        _demand_explained([reason for row in found for reason in row["open"]])
+
+
+@app.command()
+def heal(
+    market: MarketOption,
+    interval: IntervalOption,
+    tickers: TickersOption = None,
+    reason: ReasonsOption = None,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="A gap that was asked for so often rests until it is reopened.")
+    ] = MAX_ATTEMPTS,
+    source: Annotated[str | None, typer.Option(help="Source to ask; default: the market's own.")] = None,
+    source_dir: Annotated[
+        Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
+    ] = None,
+    legacy_scale: Annotated[
+        bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be asked for.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask again for what may still arrive, write only what is missing, and close what came.
+
+    Exits 75 or 1 when tickers failed, 3 when a critical check failed; what could be healed is healed.
+    """
+    from hypertape.steps.heal import heal as run
+    from hypertape.steps.heal import plan_heal
+
+    of(market, interval)
+    with warehouse():
+        pass  # the schema is current
+    at = now()
+    planned = plan_heal(
+        warehouse_dsn(), market, interval, run_id=f"heal__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}", now=at,
+        tickers=split(tickers), reasons=reason or HEALABLE, max_attempts=attempts,
+        source=chosen_source(source, source_dir, legacy_scale),
+    )  # fmt: skip
+    if dry_run or not planned["batches"]:
+        _show_plan(planned, as_json=as_json)
+        return
+    with progress() as on_step:
+        result, finished = run(warehouse_dsn(), planned, now=at, on_step=on_step)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {**finished, "run_id": planned["run_id"], "counts": result.counts, "failed": result.failed}
+            )
+        )
+    else:
+        show_run(result)
+        still = finished["still_missing"]
+        console().print(
+            f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
+        )
+    if result.error is not None:
+        raise result.error
+    if result.failed:
+        raise BatchRefused(f"{len(result.failed)} tickers failed: {', '.join(sorted(result.failed))}")
+
+
+@app.command()
+def reopen(
+    market: MarketsOption = None,
+    interval: IntervalsOption = None,
+    tickers: TickersOption = None,
+    reason: ReasonsOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+) -> None:
+    """Let healing ask again for gaps that it has given up on."""
+    with warehouse() as connection:
+        count = reopen_gaps(connection, _filter(market, interval, tickers, reason, start, end))
+        connection.commit()
+    console().print(f"{count} gaps will be asked for again.", highlight=False)
+
+
+def _filter(
+    markets: Sequence[str] | None,
+    intervals: Sequence[str] | None,
+    tickers: str | None,
+    reasons: Sequence[str] | None,
+    start: str | None,
+    end: str | None,
+) -> GapFilter:
+    named = split(tickers)
+    return GapFilter(
+        tuple(get_market(code).code for code in markets) if markets else None,
+        tuple(Interval.parse(text).value for text in intervals) if intervals else None,
+        tuple(named) if named else None,
+        tuple(reasons) if reasons else None,
+        parse_instant(start) if start else None,
+        parse_instant(end) if end else None,
+    )
+
+
+def _relations(
+    markets: Sequence[str] | None, intervals: Sequence[str] | None
+) -> list[tuple[Market, Interval]]:
+    chosen = [get_market(code) for code in markets] if markets else list(all_markets().values())
+    widths = [Interval.parse(text) for text in intervals] if intervals else list(STORED_INTERVALS)
+    return [(of_market, of_interval) for of_market in chosen for of_interval in widths]
+
+
+def _window(
+    market: Market, interval: Interval, start: str | None, end: str | None, at: datetime
+) -> Window | None:
+    if start is None and end is None:
+        return None
+    begin = market.history_start[interval].isoformat() if start is None else start
+    return Window(parse_instant(begin), parse_instant(end) if end else at)
+
+
+def _demand_explained(reasons: Sequence[str]) -> None:
+    open_ones = sorted({reason for reason in reasons if reason not in EXPLAINED})
+    if open_ones:
+        raise CheckFailed(
+            f"Bars are missing without an explanation: {', '.join(open_ones)}",
+            next_step="See `hypertape gaps list`; `hypertape gaps heal` asks for them again.",
+        )
+
+
+def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
+    state = row["reason"] if row["closed_at"] is None else f"{row['closed_reason']} (was {row['reason']})"
+    return (
+        row["market"],
+        row["interval"],
+        row["ticker"],
+        format_instant(row["start_time"]),
+        format_instant(row["end_time"]),
+        row["sessions"],
+        state,
+        row["attempts"] or "",
+        row["detail"],
+    )
+
+
+def _count_line(row: Mapping[str, Any]) -> tuple[object, ...]:
+    sessions = ", ".join(f"{count} {reason}" for reason, count in row["open"].items())
+    return (row["market"], row["interval"], row["opened"], row["closed"], row["changed"], sessions)
+
+
+def _show_plan(planned: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(planned))
+        return
+    rows = [
+        (
+            ", ".join(batch["tickers"][:5]) + (" …" if len(batch["tickers"]) > 5 else ""),
+            len(batch["tickers"]),
+            *batch["window"],
+        )
+        for batch in planned["batches"]
+    ]
+    title = f"{planned['gaps']} gaps, {planned['sessions']} sessions to ask for"
+    console().print(table(title, ("tickers", "count", "from", "to"), rows))
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}

@@ -1,0 +1,159 @@
+"""Ask again for what is missing: plan windows from open gaps, and afterwards count the attempts.
+
+Between the two lie the steps of every run (extract, enrich, load, validate, refresh, publish), in load mode `missing`:
+bars that are stored stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypertape.calendars import expected_times
+from hypertape.markets import get_market
+from hypertape.model import Interval, Market, Window, midnight
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.plan import Batch, Head, resolve_source
+from hypertape.steps.sync import OnStep, SyncResult, carry_out
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.gap_list import HEALABLE, MAX_ATTEMPTS, HealableGap, count_attempts, healable_gaps
+from hypertape.warehouse.gaps import note_gaps
+
+MODE, REASON = "missing", "heal gaps"
+
+
+def plan_heal(
+    dsn: str,
+    market: str,
+    interval: str,
+    *,
+    run_id: str,
+    now: datetime,
+    tickers: Sequence[str] | None = None,
+    reasons: Sequence[str] | None = None,
+    max_attempts: int | None = None,
+    source: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Look for gaps, and plan a run over those worth asking for: the same JSON as `steps.plan.plan`.
+
+    It has `gaps` and `sessions` (how many will be asked for) and `found` (what the look changed) beside. Without gaps
+    there are no batches. `reasons` default to what may still arrive, `max_attempts` to 3. Raises UnknownMarket,
+    UnknownInterval, UnknownSource, BadInput and what `connect` raises.
+    """
+    settings = settings or load_settings()
+    of_market, of_interval = get_market(market), Interval.parse(interval)
+    config = resolve_source(of_market, source, settings)
+    with connect(dsn) as connection:
+        found = note_gaps(connection, of_market, of_interval, None, now, run_id)
+        gaps = healable_gaps(
+            connection,
+            of_market,
+            of_interval,
+            tickers=tickers or None,
+            reasons=reasons or HEALABLE,
+            max_attempts=MAX_ATTEMPTS if max_attempts is None else max_attempts,
+        )
+        connection.commit()
+    batches = heal_batches(of_market, of_interval, gaps, now, settings.batch_size)
+    expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
+    return {
+        **Head(run_id, of_market, of_interval, config, _span(batches, now)).to_json(),
+        "mode": MODE,
+        "reason": REASON,
+        "batches": [batch.to_json() for batch in batches],
+        "expected_bars": expected,
+        "gaps": len(gaps),
+        "sessions": sum(gap.sessions for gap in gaps),
+        "found": found.to_json(),
+    }
+
+
+def finish_heal(dsn: str, plan_head: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Count the attempts of what is still missing, judge it again with the new answers, and return counts as JSON."""
+    head = Head.from_json(plan_head)
+    with connect(dsn) as connection:
+        note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
+        attempted = count_attempts(connection, head.market, head.interval, head.run_id, now)
+        counts = note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
+        connection.commit()
+    return {"still_missing": attempted, **counts.to_json()}
+
+
+def heal(
+    dsn: str,
+    planned: dict[str, Any],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> tuple[SyncResult, dict[str, Any]]:
+    """Carry out a plan of `plan_heal` in this process; return what the run did and what `finish_heal` says."""
+    result = carry_out(dsn, planned, now=now, settings=settings, on_step=on_step)
+    return result, finish_heal(dsn, planned, now=now)
+
+
+def heal_batches(
+    market: Market, interval: Interval, gaps: Iterable[HealableGap], now: datetime, size: int
+) -> list[Batch]:
+    """Few windows for many gaps: each is widened to whole months (1d), weeks (1h) or days (1m), and neighbours join.
+
+    So a ticker's scattered gaps take few requests, and tickers that lack the same days share a batch.
+    """
+    periods: dict[str, set[datetime]] = defaultdict(set)
+    for gap in gaps:
+        periods[gap.ticker].update(_periods(interval, gap.window))
+    floor = midnight(market.history_start[interval])
+    first = {gap.ticker: min(floor, gap.window.start) for gap in gaps}
+    windows: dict[Window, list[str]] = defaultdict(list)
+    for ticker, starts in sorted(periods.items()):
+        for window in _joined(interval, sorted(starts)):
+            clipped = Window(max(window.start, first[ticker]), min(window.end, now))
+            windows[clipped].append(ticker)
+    chunks = [
+        (tuple(tickers[at : at + size]), window)
+        for window, tickers in sorted(windows.items(), key=lambda item: (item[0].start, item[0].end))
+        for at in range(0, len(tickers), size)
+    ]
+    return [Batch(index, tickers, window) for index, (tickers, window) in enumerate(chunks)]
+
+
+def _periods(interval: Interval, window: Window) -> Iterable[datetime]:
+    """The beginnings of the periods that a window touches."""
+    start = _floor(interval, window.start)
+    while start < window.end:
+        yield start
+        start = _next(interval, start)
+
+
+def _joined(interval: Interval, starts: Sequence[datetime]) -> list[Window]:
+    """Periods in a row as one window each."""
+    joined: list[Window] = []
+    for start in starts:
+        end = _next(interval, start)
+        if joined and joined[-1].end == start:
+            joined[-1] = Window(joined[-1].start, end)
+        else:
+            joined.append(Window(start, end))
+    return joined
+
+
+def _floor(interval: Interval, at: datetime) -> datetime:
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if interval is Interval.D1:
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday()) if interval is Interval.H1 else day
+
+
+def _next(interval: Interval, start: datetime) -> datetime:
+    if interval is Interval.D1:
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + timedelta(days=7 if interval is Interval.H1 else 1)
+
+
+def _span(batches: Sequence[Batch], now: datetime) -> Window:
+    if not batches:
+        return Window(now, now)
+    return Window(min(batch.window.start for batch in batches), max(batch.window.end for batch in batches))

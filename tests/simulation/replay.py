@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+import pytest
 from tree import muddled
 from vendor import VALUES, Vendor
 
@@ -55,7 +58,9 @@ class Replay:
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
         self.thread.start()
-        self.source = {"name": "vci", "endpoint": f"http://127.0.0.1:{self.server.server_address[1]}"}
+        host = f"127.0.0.1:{self.server.server_address[1]}"
+        self.source = {"name": "vci", "endpoint": f"http://{host}"}
+        self.gate = f"vci@{host}"
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -89,6 +94,20 @@ class Replay:
         if not self.vendor.answers(symbol, self.now):
             found["c"] = found["c"][1:]  # an answer that cannot be read
         return {"symbol": symbol, **found}
+
+
+@contextmanager
+def served(vendor: Vendor) -> Iterator[Replay]:
+    """Serve a vendor to this process, which asks it freely and leaves it alone after one failed request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERTAPE_SOURCE_RATES", "vci=0")
+        patch.setenv("HYPERTAPE_SOURCE_FAILURES", "1")
+        patch.setenv("HYPERTAPE_SYMBOLS_PER_REQUEST", "20")
+        replay = Replay(vendor)
+        try:
+            yield replay
+        finally:
+            replay.stop()
 
 
 def _arrays(bars: Bars, earlier: int) -> dict[str, list[Any]]:

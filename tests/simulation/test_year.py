@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from gaps import expected_gaps, found_gaps
 from ledger import Former, Ledger
+from replay import served
 from story import write_plot
-from tree import Tree
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
 from year import Pipeline, runs_of
@@ -20,6 +20,7 @@ from year import Pipeline, runs_of
 from hypertape.frame import micros
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.source_state import reset_sources
 
 pytestmark = pytest.mark.database
 PLOT = write_plot()
@@ -44,12 +45,15 @@ def year(new_warehouse, tmp_path_factory):
     root = tmp_path_factory.mktemp("year")
     vendor = Vendor(PLOT)
     runs = runs_of(PLOT, CHECKED)
-    outcomes, over = [], []
-    with new_warehouse() as dsn, connect(dsn, autocommit=True) as clock:
-        pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
+    with new_warehouse() as dsn, served(vendor) as replay, connect(dsn, autocommit=True) as connection:
+        pipeline = Pipeline(dsn, PLOT, replay, Settings(state_dir=root / "state"))
+        outcomes, over = [], []
         for run in runs:
             outcomes.append(pipeline(run))
-            over.append(clock.execute("select clock_timestamp()").fetchone()[0])
+            over.append(connection.execute("select clock_timestamp()").fetchone()[0])
+            reset_sources(
+                connection, [replay.gate]
+            )  # the pause of an open circuit passes, on the simulated clock
         yield Year(dsn, Ledger(vendor, runs), outcomes, over)
 
 

@@ -14,11 +14,12 @@ from hypertape.model import midnight
 from hypertape.settings import Settings
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
+from hypertape.steps.heal import finish_heal, plan_heal
 from hypertape.steps.load import store
 from hypertape.steps.plan import Head, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
-from hypertape.steps.restate import reread
+from hypertape.steps.restate import settle
 from hypertape.steps.validate import validate
 
 
@@ -108,6 +109,16 @@ class Pipeline:
         return self.finish(planned, summaries, run)
 
     def plan(self, run: Run) -> dict[str, Any]:
+        if run.kind.startswith("heal"):
+            return plan_heal(
+                self.dsn,
+                "vn",
+                self.plot.interval.value,
+                run_id=run.run_id,
+                now=run.now,
+                source=self.served.source,
+                settings=self.settings,
+            )
         start = run.start or min(midnight(run.end.date()), run.end)
         return plan(
             self.dsn,
@@ -131,7 +142,7 @@ class Pipeline:
 
     def finish(self, planned: dict[str, Any], summaries: list[dict[str, Any]], run: Run) -> dict[str, Any]:
         self.tell("reread")
-        restated = reread(self.dsn, planned, now=run.now, settings=self.settings)
+        restated = settle(self.dsn, planned, now=run.now, settings=self.settings)
         quality = validate(self.dsn, planned, now=run.now) if run.check else {}
         self.tell("refresh")
         refreshed = refresh(self.dsn, planned)
@@ -141,6 +152,8 @@ class Pipeline:
             publish(self.dsn, planned, now=run.now, settings=self.settings)
         except HypertapeError as problem:
             error = problem
+        if "gaps" in planned:
+            finish_heal(self.dsn, planned, now=run.now)
         failed = {ticker: why for summary in summaries for ticker, why in summary["failed"].items()}
         failed |= restated["failed"]
         return {"failed": failed, "quality": quality, "rollups": refreshed, "error": error}

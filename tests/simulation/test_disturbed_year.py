@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from disturbance import Ordeal, disturb, suffer
+from gaps import expected_gaps, found_gaps
 from story import write_plot
 from tree import Tree
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
@@ -60,6 +61,12 @@ def test_the_year_was_a_hard_one(year):
 def test_the_same_final_digest(connection, year):
     expected = {ticker: true_digest(ticker, year.vendor.truth(ticker)) for ticker in PLOT.tickers}
     assert stored_digests(connection) == expected
+
+
+def test_what_is_missing_in_the_end_has_the_same_reasons(connection):
+    """What was missing for a while depends on when somebody looked; what stays missing does not."""
+    found = sorted(missing for missing in found_gaps(connection, PLOT) if not missing.arrived)
+    assert found == sorted(missing for missing in expected_gaps(PLOT) if not missing.arrived)
 
 
 @pytest.mark.parametrize("ticker", PLOT.tickers)

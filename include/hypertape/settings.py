@@ -10,6 +10,7 @@ three that the documents name. An empty variable counts as not set.
 | HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
 | HYPERTAPE_LANDING_DAYS | days landed files are kept |
 | HYPERTAPE_BATCH_SIZE | tickers per batch |
+| HYPERTAPE_BACKFILL_BARS | bars a unit of a backfill asks for at most: so long are its windows |
 | HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
 | HYPERTAPE_SOURCE | source used instead of each market's first one: `sample`, `csv_tree`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     landing_url: str | None = None
     landing_days: int = Field(default=7, ge=0)
     batch_size: int = Field(default=50, ge=1, le=2_000)  # a lock per ticker; the server has some thousands
+    backfill_bars: int = Field(default=1_000_000, ge=1)
     overlap_bars: int = Field(default=10, ge=0)
     source: str | None = None
     source_dir: Path | None = None

@@ -177,7 +177,7 @@ def test_a_ticker_that_does_not_exist_is_named_and_the_others_load(run: Run, tre
         (("digest", "-m", "vn", "-i", "2d"), "Intervals: 1m", 2),
         (("digest", "-m", "vn", "-i", "1w"), "rolled up", 2),
         (("sync", "-m", "vn", "-i", "1w"), "rolled up", 2),
-        (("sync", "-m", "vn", "-i", "1d", "--source", "nasdaq"), "Sources: csv_tree", 2),
+        (("sync", "-m", "vn", "-i", "1d", "--source", "nasdaq"), "Sources: ccxt, csv_tree", 2),
         (("sync", "-m", "vn", "-i", "1d", "--source-dir", "/nowhere"), "--source-dir", 2),
         (("sync", "-m", "vn", "-i", "1d", "--start", "soon"), "YYYY-MM-DD", 2),
         (("sync", "-m", "vn"), "--interval", 2),

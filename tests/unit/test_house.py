@@ -275,7 +275,12 @@ def test_written_command_exists(line: str) -> None:
         if leaf[: len(path)] == path or (path[: len(leaf)] == leaf and takes_arguments(command))
     ]
     assert meant, f"there is no `hypertape {' '.join(path)}`"
-    known = {option for command in meant for parameter in command.params for option in parameter.opts}
+    known = {
+        option
+        for command in meant
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     assert {word for word in words if word.startswith("-")} <= known
 
 

@@ -12,7 +12,21 @@ import typer
 from rich.console import Console
 
 from hypertape import __version__
-from hypertape.cli import bars, db, doctor, exchange, gaps, migrate, mirror, quality, rollback, schema, source
+from hypertape.cli import (
+    backfill,
+    bars,
+    db,
+    doctor,
+    exchange,
+    gaps,
+    migrate,
+    mirror,
+    quality,
+    revisions,
+    rollback,
+    schema,
+    source,
+)
 from hypertape.errors import HypertapeError
 
 app = typer.Typer(
@@ -30,9 +44,12 @@ app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
 app.command()(bars.sync)
+app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(bars.digest)
+app.command()(revisions.revisions)
+app.command()(revisions.restatements)
 app.command()(doctor.doctor)
 app.command()(exchange.copy)
 app.command()(exchange.verify)

@@ -40,7 +40,7 @@ def sync(
         str | None, typer.Option(help="End of the window (UTC, not included); default: now.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="csv_tree, sample, yahoo; default: the market's own.")
+        str | None, typer.Option(help="The only source asked; default: the market's, one after the other.")
     ] = None,
     source_dir: Annotated[
         Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
@@ -48,6 +48,13 @@ def sync(
     legacy_scale: Annotated[
         bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
     ] = False,
+    exchange: Annotated[
+        str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Read the raw answers kept of this run; its windows, no network."),
+    ] = None,
     check: Annotated[
         bool, typer.Option(help="Run the quality suite, move watermarks and write the report.")
     ] = True,
@@ -62,7 +69,7 @@ def sync(
         result = run(
             warehouse_dsn(), market, interval, now=now(), tickers=split(tickers),
             start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
-            source=chosen_source(source, source_dir, legacy_scale), check=check, on_step=on_step,
+            source=chosen_source(source, source_dir, legacy_scale, exchange, replay), check=check, on_step=on_step,
         )  # fmt: skip
     show_run(result)
     if result.error is not None:
@@ -94,14 +101,24 @@ def digest(
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
 
 
-def chosen_source(name: str | None, directory: Path | None, legacy_scale: bool) -> dict[str, Any]:
+def chosen_source(
+    name: str | None,
+    directory: Path | None,
+    legacy_scale: bool,
+    exchange: str | None = None,
+    replay: str | None = None,
+) -> dict[str, Any]:
     """The source options as the plan takes them; a directory alone means csv_tree."""
     if directory is not None and name is None:
         name = "csv_tree"
+    if exchange is not None and name is None:
+        name = "ccxt"
     return {
         "name": name,
         "directory": str(directory) if directory else None,
         "legacy_scale": True if legacy_scale else None,
+        "exchange": exchange,
+        "replay": replay,
     }
 
 

@@ -18,7 +18,7 @@ MARKET = Market(
     timezone="UTC",
     calendar="24/7",
     price_unit="USD",
-    sources=("yahoo",),
+    sources=("ccxt", "yahoo"),
     history_start={
         Interval.D1: date(2010, 7, 17),
         Interval.H1: date(2023, 9, 1),

@@ -20,7 +20,7 @@ MARKET = Market(
     timezone="Asia/Ho_Chi_Minh",
     calendar="HOSE",
     price_unit="VND",
-    sources=("yahoo",),
+    sources=("vci", "yahoo"),
     history_start={
         Interval.D1: date(2015, 1, 5),
         Interval.H1: date(2023, 9, 1),

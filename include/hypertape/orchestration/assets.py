@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from airflow.sdk import Asset, get_current_context
+from airflow.sdk import Asset, AssetAlias, get_current_context
 
+from hypertape.markets import get_market
 from hypertape.model import Interval, Market
+from hypertape.orchestration.passing import head
 
 
 class Assets(NamedTuple):
@@ -22,11 +24,26 @@ def assets(market: Market, interval: Interval) -> Assets:
     return Assets(*(_asset(market, interval, stage) for stage in Assets._fields))
 
 
+def alias(stage: str) -> AssetAlias:
+    """Stand for the asset of a stage where only the run knows the market and the interval (`tell` resolves it)."""
+    return AssetAlias(name=f"backfill_{stage}", group="hypertape")
+
+
 def tell(facts: dict[str, Any]) -> dict[str, Any]:
-    """Attach facts (counts, windows; JSON) to the events of the running task's outlets, and return them."""
+    """Attach facts (counts, windows; JSON) to the events of the running task's outlets, and return them.
+
+    An alias becomes the asset of the market and interval that the run's plan names.
+    """
     context = get_current_context()
     for outlet in context["task"].outlets:
-        context["outlet_events"][outlet].extra.update(facts)
+        event = context["outlet_events"][outlet]
+        if isinstance(outlet, AssetAlias):
+            planned, stage = head(), outlet.name.removeprefix("backfill_")
+            event.add(
+                _asset(get_market(planned["market"]), Interval(planned["interval"]), stage), extra=facts
+            )
+        else:
+            event.extra.update(facts)
     return facts
 
 

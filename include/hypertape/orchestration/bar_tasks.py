@@ -39,7 +39,12 @@ def indicators(reference: Json) -> Json:
 
 @task(execution_timeout=timedelta(hours=2), map_index_template=BATCH_LABEL)
 def load(reference: Json) -> Json:
-    """Write the rows that differ; fail after the work if a ticker failed."""
+    """Write the rows that differ; fail after the work if a ticker failed.
+
+    A retry asks the source again for the tickers that failed, although it has a slot of the warehouse's pool and not
+    of the source's: Airflow retries a task, never the one before it. What guards the vendor is the source's rate and
+    circuit breaker in the warehouse, which hold wherever it is asked from; pools only share out the workers.
+    """
     from hypertape.steps.load import load
 
     return tell(load(warehouse_dsn(), reference, plan_head=head(), **this_try()))

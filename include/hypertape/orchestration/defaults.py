@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import TriggerRule
 
 from hypertape.orchestration.alerts import report_failure
-from hypertape.orchestration.labels import batch_label
+from hypertape.orchestration.labels import batch_label, unit_label
 from hypertape.orchestration.pools import WAREHOUSE
 from hypertape.orchestration.retry import RETRY_ARGUMENTS
 
@@ -26,7 +26,7 @@ DAG_DEFAULTS: dict[str, Any] = {
     "max_active_runs": 1,
     # Installing hypertape asks no vendor anything until someone says so.
     "is_paused_upon_creation": True,
-    "user_defined_macros": {"batch_label": batch_label},
+    "user_defined_macros": {"batch_label": batch_label, "unit_label": unit_label},
     "default_args": TASK_DEFAULTS,
 }
 """Keyword arguments of every `@dag`."""

@@ -8,6 +8,9 @@ from typing import Any
 BATCH_LABEL = "{{ batch_label(task.op_args[0]) }}"
 """The `map_index_template` of a task whose first argument is a batch or a reference to one."""
 
+UNIT_LABEL = "{{ unit_label(task.op_args[0]) }}"
+"""The same, with the window: for runs whose batches have several."""
+
 PART_LABEL = "{{ batch_label(task.op_kwargs['part']) }}"
 """The same for a task that is mapped over its argument `part`."""
 
@@ -17,6 +20,12 @@ _SHOWN = 3
 def batch_label(value: Mapping[str, Any]) -> str:
     """Name a batch, or the reference to one, by its tickers."""
     return tickers_label(value.get("batch", value)["tickers"])
+
+
+def unit_label(value: Mapping[str, Any]) -> str:
+    """Name a batch, or the reference to one, by its window's dates and its tickers."""
+    start, end = (instant[:10] for instant in value.get("batch", value)["window"])
+    return f"{start} – {end} {batch_label(value)}"
 
 
 def tickers_label(tickers: Sequence[str]) -> str:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import get_current_context
+from airflow.sdk.configuration import conf
 
-from hypertape.errors import BatchRefused
+from hypertape.errors import BadInput, BatchRefused
 
 Json = dict[str, Any]
 """What travels between tasks."""
@@ -19,8 +20,18 @@ _NOTHING = "nothing to copy"
 
 
 def share_head(planned: Json) -> list[Json]:
-    """Leave the plan without its batches for every task of the run (`head`), and return the batches."""
+    """Leave the plan without its batches for every task of the run (`head`), and return the batches.
+
+    Raises BadInput when there are more of them than Airflow maps.
+    """
     batches: list[Json] = planned.pop("batches")
+    most = conf.getint("core", "max_map_length")
+    if len(batches) > most:
+        raise BadInput(
+            f"The plan has {len(batches)} batches, and Airflow maps {most}",
+            next_step="Narrow the window or the tickers, raise HYPERTAPE_BATCH_SIZE or HYPERTAPE_BACKFILL_BARS (longer "
+            "windows), or AIRFLOW__CORE__MAX_MAP_LENGTH.",
+        )
     get_current_context()["ti"].xcom_push(_HEAD, planned)
     return batches
 

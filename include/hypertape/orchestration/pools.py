@@ -28,6 +28,7 @@ class PoolSpec(NamedTuple):
 
 
 WAREHOUSE = PoolSpec("hypertape_warehouse", 4, "hypertape: tasks that work in the warehouse")
+BACKFILL = PoolSpec("hypertape_backfill", 2, "hypertape: batches of backfills that ask a source")
 ROLLUPS = PoolSpec("hypertape_rollups", 1, "hypertape: rollup refreshes, one at a time")
 SOURCE_SLOTS = 2
 
@@ -57,7 +58,7 @@ def asking_pool(market: Market, settings: Settings) -> PoolSpec:
 
 def pools() -> tuple[PoolSpec, ...]:
     """Every pool our DAGs may name."""
-    return (WAREHOUSE, ROLLUPS, *(source_pool(name) for name in source_names()))
+    return (WAREHOUSE, ROLLUPS, BACKFILL, *(source_pool(name) for name in source_names()))
 
 
 @hookimpl  # type: ignore[untyped-decorator]

@@ -9,7 +9,7 @@ from string import Template
 
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
-from hypertape.orchestration.pools import ROLLUPS, WAREHOUSE, asking_pool, default_source
+from hypertape.orchestration.pools import BACKFILL, ROLLUPS, WAREHOUSE, asking_pool, default_source
 from hypertape.orchestration.retry import RETRIES
 from hypertape.orchestration.timetable import data_span
 from hypertape.settings import Settings
@@ -45,6 +45,15 @@ def store_runbook(dag_id: str, late: timedelta) -> str:
         retries=RETRIES,
         late=_hours(late.total_seconds()),
         pools=", ".join(f"`{pool.name}`" for pool in (WAREHOUSE, ROLLUPS)),
+    )
+
+
+def backfill_runbook(late: timedelta) -> str:
+    """Return the Markdown of `backfill_bars`."""
+    return _template("runbook_backfill_bars.md").substitute(
+        retries=RETRIES,
+        late=_hours(late.total_seconds()),
+        pools=", ".join(f"`{pool.name}`" for pool in (BACKFILL, WAREHOUSE, ROLLUPS)),
     )
 
 

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hypertape.model import format_instant
 from hypertape.quality.report_all import gather_all
+from hypertape.quality.report_backfill import backfill_of, gather_backfill
 from hypertape.quality.report_migration import gather_migration
 from hypertape.quality.report_run import gather_run
 
@@ -30,7 +31,11 @@ def run_report(connection: Connection, run_id: str) -> str:
     Missing sessions, pending rollups and restated bars are shown as they are now; everything else as it was recorded.
     Raises BadInput when the ledger does not know the run.
     """
-    return _environment().get_template("run.html").render(gather_run(connection, run_id))
+    return (
+        _environment()
+        .get_template("run.html")
+        .render(**gather_run(connection, run_id), backfill=backfill_of(connection, run_id))
+    )
 
 
 def cumulative_report(
@@ -45,6 +50,11 @@ def cumulative_report(
     `since` (default: 90 days before now) bounds trends and offenders; `markets` (codes) narrows everything.
     """
     return _environment().get_template("cumulative.html").render(gather_all(connection, now, since, markets))
+
+
+def backfill_report(connection: Connection, run_id: str) -> str:
+    """Render the plan of a backfill that was only rehearsed. Raises BadInput when the ledger does not know the run."""
+    return _environment().get_template("backfill.html").render(gather_backfill(connection, run_id))
 
 
 def migration_report(connection: Connection, migration_id: int | None = None) -> str:

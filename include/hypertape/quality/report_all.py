@@ -169,7 +169,7 @@ def _coverage(connection: Connection, holding: Row) -> Row:
 
 
 def _first_times(connection: Connection, market: Market) -> dict[str, date]:
-    found = connection.execute(query("report_firsts"), {"market": market.code, "interval": Interval.D1.value})
+    found = connection.execute(query("series_starts"), {"market": market.code, "interval": Interval.D1.value})
     return {ticker: first.astimezone(UTC).date() for ticker, first in found}
 
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from hypertape.errors import BadInput, HypertapeError, UnknownSource
+from hypertape.errors import BadInput, HypertapeError, NoData, UnknownSource
 from hypertape.frame import TIME_TYPE
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import load_settings
@@ -195,6 +195,20 @@ def open_source(
         built = vendor.build(config)
     source: Source = built
     return source
+
+
+def calls_for(name: str, interval: Interval, window: Window, now: datetime) -> int:
+    """How many requests a source takes for one ticker and window: what its module's `requests` yields, else one.
+
+    0 when it keeps nothing that old.
+    """
+    cut = getattr(importlib.import_module(f"{__name__}.{name}"), "requests", None)
+    if cut is None or window.is_empty:
+        return 0 if window.is_empty else 1
+    try:
+        return sum(1 for _ in cut(interval, window, now))
+    except NoData:
+        return 0
 
 
 def rate_of(gate: str) -> float | None:

@@ -3,14 +3,15 @@ window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape.errors import HypertapeError, RateLimited
+from hypertape.errors import HypertapeError, RateLimited, TransientError
 from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
 from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker
@@ -97,3 +98,37 @@ def placed(
     if isinstance(error, RateLimited) and isinstance(placed, RateLimited):
         placed.retry_after = error.retry_after
     return placed
+
+
+@contextmanager
+def placing(market: Market, ticker: str, interval: Interval, window: Window) -> Iterator[None]:
+    """Let an error of the block say where it happened."""
+    try:
+        yield
+    except HypertapeError as error:
+        raise placed(error, market, ticker, interval, window) from error
+
+
+class Patience:
+    """Stops asking a vendor that is down: after so many passing failures in a row the rest fails unasked."""
+
+    def __init__(self, read: Callable[[str], TickerAnswer], patience: int) -> None:
+        self.read = read
+        self.patience = patience
+        self.in_a_row = 0
+        self.last: TransientError | None = None
+
+    def __call__(self, ticker: str) -> TickerAnswer:
+        if self.last is not None and self.in_a_row >= self.patience:
+            what = f"Not asked, because {self.in_a_row} tickers in a row failed: {self.last.what}"
+            raise type(self.last)(what, market=self.last.market, ticker=ticker, interval=self.last.interval)
+        try:
+            answer = self.read(ticker)
+        except TransientError as error:
+            self.in_a_row, self.last = self.in_a_row + 1, error
+            raise
+        except HypertapeError:
+            self.in_a_row = 0
+            raise
+        self.in_a_row = 0
+        return answer

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hypertape.calendars import expected_times
-from hypertape.errors import HypertapeError, NoData, TransientError
+from hypertape.errors import NoData
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import load_settings
 from hypertape.sources import Fetched, OnTicker, Recorder, SourceConfig, Throttle
-from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._collect import Patience, TickerAnswer, collect, judge
 from hypertape.sources._line import Line, line_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Yahoo:
         line = self.line
         with YahooClient(self.session, self.endpoint, self.cache_directory, self.timeout, line) as client:
             read = _Reader(line, client, market, interval, window, now)
-            fetched = collect(_Breaker(read, self.patience), tickers, window, on_ticker)
+            fetched = collect(Patience(read, self.patience), tickers, window, on_ticker)
         return judge(fetched, market, tickers, interval, window, now)
 
 
@@ -138,31 +138,6 @@ class _Reader:
 
     def _ask(self, ticker: str, part: Window) -> TickerAnswer:
         return self.line.persist(lambda: self.client.history(self.market, ticker, self.interval, part))
-
-
-class _Breaker:
-    """Stops asking a vendor that is down: after so many passing failures in a row the rest fails unasked."""
-
-    def __init__(self, read: Callable[[str], TickerAnswer], patience: int) -> None:
-        self.read = read
-        self.patience = patience
-        self.in_a_row = 0
-        self.last: TransientError | None = None
-
-    def __call__(self, ticker: str) -> TickerAnswer:
-        if self.last is not None and self.in_a_row >= self.patience:
-            what = f"Not asked, because {self.in_a_row} tickers in a row failed: {self.last.what}"
-            raise type(self.last)(what, market=self.last.market, ticker=ticker, interval=self.last.interval)
-        try:
-            answer = self.read(ticker)
-        except TransientError as error:
-            self.in_a_row, self.last = self.in_a_row + 1, error
-            raise
-        except HypertapeError:
-            self.in_a_row = 0
-            raise
-        self.in_a_row = 0
-        return answer
 
 
 def requests(interval: Interval, window: Window, now: datetime) -> Iterator[Window]:

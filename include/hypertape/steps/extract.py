@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,8 +66,11 @@ def extract(
     wanted = [t for t in part.tickers if not fresh or (landed is not None and t in landed["failed"])]
     failed: dict[str, Any] = {}
     if wanted:
+        began = clock.perf_counter()
         fetched = ask_sources(head, part, wanted, landing=landing, now=now, dsn=dsn, on_ticker=on_ticker)
         answer = _answer(fetched, landed if fresh else None, now)
+        if not head.source.replay:
+            answer["asked"] = {"tickers": wanted, "seconds": (clock.perf_counter() - began) / len(wanted)}
         _land(place, fetched, keep=fresh)
         place.write_json("answer", answer)
         failed = answer["failed"]

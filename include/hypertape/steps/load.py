@@ -14,7 +14,7 @@ from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols, store_actions
-from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, record_failures
+from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
 
 _COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
 
@@ -28,14 +28,27 @@ def load(
     recorded first; then BatchIncomplete (a retry may help) or BatchRefused (it will not) is raised.
     """
     head = Head.from_json(plan_head)
-    if attempt > 1 and reference["failed"]:
-        again = extract(
-            reference["batch"], plan_head=plan_head, landing=reference["landing"], now=now, attempt=attempt, dsn=dsn,
-        )  # fmt: skip
-        reference = enrich(dsn, again, plan_head=plan_head, now=now)
+    reference = fetch_again(dsn, reference, plan_head=plan_head, now=now, attempt=attempt)
     summary = store(dsn, reference, head, now=now, attempt=attempt)
     raise_if_failed(summary["failed"], head)
     return summary
+
+
+def fetch_again(
+    dsn: str, reference: Mapping[str, Any], *, plan_head: Mapping[str, Any], now: datetime, attempt: int
+) -> Mapping[str, Any]:
+    """On a retry fetch and sift the tickers that failed once more; return the reference to what has landed then."""
+    if attempt == 1 or not reference["failed"]:
+        return reference
+    again = extract(
+        reference["batch"],
+        plan_head=plan_head,
+        landing=reference["landing"],
+        now=now,
+        attempt=attempt,
+        dsn=dsn,
+    )
+    return enrich(dsn, again, plan_head=plan_head, now=now)
 
 
 def store(
@@ -49,7 +62,7 @@ def store(
 ) -> dict[str, Any]:
     """Load what landed, record what failed, and return the summary without raising for tickers.
 
-    `rereads` are the restatements that the load ends. A load without a reason of its own watches for new ones.
+    `rereads` are the restatements that the load ends. Any other load watches for new ones, unless it restates.
     """
     part = Batch.from_json(reference["batch"])
     place = Landing(reference["landing"], head.run_id, part.index)
@@ -67,8 +80,10 @@ def store(
         expected={t: (expected, expected - got) for t, (expected, got) in answer.get("counted", {}).items()},
         attempt=attempt,
         tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
-        reason="restatement" if rereads else None,
-        watch=not rereads,
+        keep_stored=head.mode == "missing",
+        accept_scale=head.mode == "restate",
+        reason="restatement" if rereads else head.reason,
+        watch=not rereads and head.mode != "restate",
         rereads=rereads or {},
         served_by=answer.get("served_by", {}),
     )
@@ -78,6 +93,7 @@ def store(
             store_actions(connection, head.market, table, place.read(table))
         connection.commit()  # a declared split explains what the scale guard would refuse
         results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
+        note_asked(connection, request, answer.get("asked"))
         register_symbols(connection, head.market, [r.ticker for r in results if r.inserted])
         record_failures(
             connection,

@@ -43,13 +43,19 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What every step of a run must know: the plan without its batches."""
+    """What every step of a run must know: the plan without its batches.
+
+    `mode` is how bars meet those that are stored: `missing` keeps what is stored and final, `restate` takes prices
+    at any scale, anything else writes what differs. `reason` says why the run is made and lands in `load.reason`.
+    """
 
     run_id: str
     market: Market
     interval: Interval
     source: SourceConfig
     window: Window
+    mode: str = "overwrite"
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object; the market travels as its code."""
@@ -59,17 +65,21 @@ class Head:
             "interval": self.interval.value,
             "source": asdict(self.source),
             "window": self.window.to_json(),
+            "mode": self.mode,
+            "reason": self.reason,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Head:
-        """Read what `to_json` wrote; other keys are ignored."""
+        """Read what `to_json` wrote; other keys are ignored, mode and reason may be absent."""
         return cls(
             value["run_id"],
             get_market(value["market"]),
             Interval(value["interval"]),
             SourceConfig.from_json(value["source"]),
             Window.from_json(value["window"]),
+            value.get("mode", "overwrite"),
+            value.get("reason"),
         )
 
 
@@ -94,7 +104,7 @@ def plan(
     Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect` raises.
     """
     settings = settings or load_settings()
-    of_market, of_interval = get_market(market), _stored(interval)
+    of_market, of_interval = get_market(market), stored_interval(interval)
     config = resolve_source(of_market, source, settings)
     owned = Window.from_json(data_interval)
     batches: list[Batch] = []
@@ -199,7 +209,8 @@ def make_batches(windows: Mapping[str, Window], size: int) -> list[Batch]:
     return [Batch(index, tickers, window) for index, (tickers, window) in enumerate(chunks)]
 
 
-def _stored(interval: str) -> Interval:
+def stored_interval(interval: str) -> Interval:
+    """Read an interval that is loaded. Raises UnknownInterval, and BadInput for one that is rolled up."""
     parsed = Interval.parse(interval)
     if not parsed.is_stored:
         raise BadInput(

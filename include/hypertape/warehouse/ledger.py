@@ -69,6 +69,17 @@ def watermarks(connection: Connection, market: Market, interval: Interval) -> di
     return dict(rows)
 
 
+def series_starts(
+    connection: Connection, market: Market, interval: Interval, tickers: Iterable[str]
+) -> dict[str, datetime]:
+    """The opening of the first stored bar of each of some tickers (UTC); those without any are absent."""
+    wanted = set(tickers)
+    parameters = {"market": market.code, "interval": interval.value}
+    with translate_errors(connection):
+        rows = connection.execute(query("series_starts"), parameters).fetchall()
+    return {ticker: first for ticker, first in rows if ticker in wanted}
+
+
 def advance_watermarks(connection: Connection, market: Market, interval: Interval, run_id: str) -> int:
     """Move the watermark of every ticker the run loaded to the end of its window; return how many moved.
 

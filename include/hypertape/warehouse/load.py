@@ -20,6 +20,7 @@ import pyarrow as pa
 from hypertape.errors import HypertapeError
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
+from hypertape.sources import calls_for
 from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.load_ledger import (
@@ -38,7 +39,7 @@ from hypertape.warehouse.scale import refused_scale
 from hypertape.warehouse.stored import SeriesState, read_neighbours, read_stored, series_states
 from hypertape.warehouse.write import write_rows
 
-__all__ = ["LoadRequest", "LoadResult", "load_bars", "record_failures"]
+__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
 
 Connection = psycopg.Connection[Any]
 
@@ -92,6 +93,23 @@ def record_failures(
         ]
         with connection.cursor() as cursor:
             cursor.executemany(query("record_failed_load"), rows)
+
+
+def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str, Any] | None) -> None:
+    """Note in `load` how long the source took: `asked` holds the tickers and each one's share of the seconds."""
+    if asked is None:
+        return
+    parameters = {
+        "run_id": request.run_id,
+        "market": request.market.code,
+        "interval": request.interval.value,
+        "attempt": request.attempt,
+        "window_start": request.window.start,
+        "calls": calls_for(request.source, request.interval, request.window, request.now),
+        **asked,
+    }
+    with translate_errors(connection):
+        connection.execute(query("note_asked_seconds"), parameters)
 
 
 def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:

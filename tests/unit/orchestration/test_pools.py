@@ -26,7 +26,7 @@ def test_refreshes_come_one_at_a_time() -> None:
 
 def test_extracts_run_in_the_pool_of_the_usual_source() -> None:
     market = get_market("vn")
-    assert pools.asking_pool(market, Settings(source=None)).name == "hypertape_source_yahoo"
+    assert pools.asking_pool(market, Settings(source=None)).name == "hypertape_source_vci"
     assert pools.asking_pool(market, Settings(source="sample")).name == "hypertape_source_sample"
 
 

@@ -15,7 +15,7 @@ def test_it_names_what_the_dag_reads_and_writes() -> None:
         "`market_data_1w`",
         "`market_data_2w`",
         "`market_data_1mo`",
-        "`yahoo`",
+        "`vci`",
         "8 h 30 min",
     ):
         assert named in text

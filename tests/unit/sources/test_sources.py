@@ -37,6 +37,7 @@ def test_csv_tree_wants_a_directory() -> None:
         SourceConfig("sample"),
         SourceConfig("csv_tree", "/data", True),
         SourceConfig("yahoo", endpoint="http://h:1"),
+        SourceConfig("ccxt", exchange="kraken", fallbacks=("yahoo",), replay="a_run"),
     ],
 )
 def test_a_configuration_survives_json(config: SourceConfig) -> None:

@@ -93,7 +93,9 @@ def test_a_plan_travels_as_json():
 @pytest.mark.parametrize(
     ("given", "settings", "expected"),
     [
-        pytest.param(None, {}, SourceConfig("yahoo"), id="the market's first"),
+        pytest.param(
+            None, {}, SourceConfig("vci", fallbacks=("yahoo",)), id="the market's, one after the other"
+        ),
         pytest.param({}, {"source": "sample"}, SourceConfig("sample"), id="the setting's"),
         pytest.param(
             {"name": "yahoo"}, {"source": "sample"}, SourceConfig("yahoo"), id="what was asked for wins"

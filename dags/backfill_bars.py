@@ -1,0 +1,96 @@
+"""Bars of the past, for whatever the form asks: a market's missing bars, a window again, a whole history restated.
+
+`plan → unless_rehearsal → [extract → indicators → load] per window and batch → reread → validate → refresh_rollups →
+publish`
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import dag, get_current_context, task, task_group
+
+from hypertape.orchestration.alerts import done_within
+from hypertape.orchestration.assets import alias, tell
+from hypertape.orchestration.bar_tasks import extract, indicators, refresh_rollups, reread, validate
+from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.form_backfill import backfill_form, backfill_wishes
+from hypertape.orchestration.labels import UNIT_LABEL
+from hypertape.orchestration.passing import Json, head, share_head, this_try
+from hypertape.orchestration.pools import BACKFILL
+from hypertape.orchestration.runbook import backfill_runbook
+
+LATE_AFTER = timedelta(hours=12)
+_LOG = logging.getLogger(__name__)
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def plan() -> list[Json]:
+    """Count what is there and what is missing, store the plan, or find what an interrupted run left open.
+
+    Returns the units that are open: windows of batches. A dry run has none; its report is the plan.
+    """
+    from hypertape.steps.backfill import plan_backfill, plan_table, rehearse
+
+    planned = plan_backfill(warehouse_dsn(), **backfill_wishes(get_current_context()), now=datetime.now(UTC))
+    _LOG.info("%s", plan_table(planned))
+    if planned["dry_run"]:
+        _LOG.info("Nothing is asked and nothing is written. Report: %s", rehearse(planned, warehouse_dsn()))
+    return share_head(planned)
+
+
+@task.short_circuit(execution_timeout=timedelta(minutes=10))
+def unless_rehearsal() -> bool:
+    """End here when it is a dry run."""
+    return not head()["dry_run"]
+
+
+@task(execution_timeout=timedelta(hours=2), map_index_template=UNIT_LABEL)
+def load(reference: Json) -> Json:
+    """Write the rows that differ and note the unit as done; fail after the work if a ticker failed."""
+    from hypertape.steps.backfill import load_unit
+
+    return tell(load_unit(warehouse_dsn(), reference, plan_head=head(), **this_try()))
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def publish() -> Json:
+    """Move the watermarks, write the report with the plan, turn the run red if anything is missing or wrong."""
+    from hypertape.steps.backfill import finish
+
+    return finish(warehouse_dsn(), head(), now=datetime.now(UTC))
+
+
+@task_group
+def per_unit(batch: Json) -> None:
+    """Ask for one window of one batch of tickers, and load it."""
+    named = {"map_index_template": UNIT_LABEL}
+    landed = extract.override(pool=BACKFILL.name, **named)(batch)
+    load.override(outlets=[alias("bars_loaded")])(indicators.override(**named)(landed))
+
+
+@dag(
+    description="Bars of the past: what is missing, a window again, or a whole history restated; rehearsed by default",
+    schedule=None,
+    params=backfill_form(),
+    doc_md=backfill_runbook(LATE_AFTER),
+    deadline=done_within(LATE_AFTER),
+    tags=["bars", "backfill"],
+    **DAG_DEFAULTS,
+)
+def backfill_bars() -> None:
+    """Wire the backfill."""
+    units = plan()
+    go = unless_rehearsal()
+    loaded = per_unit.expand(batch=units)
+    validated = validate.override(outlets=[alias("bars_validated")])()
+    refreshed = refresh_rollups.override(outlets=[alias("rollups_refreshed")])()
+    restated = reread.override(pool=BACKFILL.name)()
+    units >> go >> [loaded, restated, validated]
+    [units, loaded] >> restated
+    [units, restated] >> validated >> refreshed >> publish()
+
+
+backfill_bars()

@@ -1,0 +1,121 @@
+"""`hypertape backfill`: bars of the past, planned first, resumable."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hypertape.cli.bars import chosen_source
+from hypertape.cli.common import (
+    TickersOption,
+    console,
+    now,
+    of,
+    progress,
+    split,
+    table,
+    warehouse,
+    warehouse_dsn,
+)
+from hypertape.errors import BatchRefused
+from hypertape.model import parse_instant
+
+GroupsOption = Annotated[
+    str | None, typer.Option(help="Groups of the market's file, separated by commas, beside the tickers.")
+]
+StartOption = Annotated[
+    str | None, typer.Option(help="First instant (UTC); default: where the market's history starts.")
+]
+EndOption = Annotated[str | None, typer.Option(help="End of the window (UTC, not included); default: now.")]
+ModeOption = Annotated[
+    str,
+    typer.Option(
+        help="missing: ask where bars are missing, keep what is stored. overwrite: read all again, write what "
+        "differs. restate: the tickers' whole history again, at any scale; needs --reason."
+    ),
+]
+SourceOption = Annotated[
+    str | None, typer.Option(help="The only source asked; default: the market's, one after the other.")
+]
+DirectoryOption = Annotated[
+    Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
+]
+LegacyOption = Annotated[
+    bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
+]
+ExchangeOption = Annotated[
+    str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
+]
+ReplayOption = Annotated[
+    str | None,
+    typer.Option(metavar="RUN", help="Read the raw answers kept of this run in the vendor's place."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run/--no-dry-run", help="Only show, store and report the plan.")
+]
+
+
+def backfill(
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
+    tickers: TickersOption = None,
+    groups: GroupsOption = None,
+    start_date: StartOption = None,
+    end_date: EndOption = None,
+    mode: ModeOption = "missing",
+    source: SourceOption = None,
+    source_dir: DirectoryOption = None,
+    legacy_scale: LegacyOption = False,
+    exchange: ExchangeOption = None,
+    replay: ReplayOption = None,
+    reason: Annotated[str | None, typer.Option(help="Why; kept with every load.")] = None,
+    dry_run: DryRunOption = True,
+) -> None:
+    """Plan a backfill and, with --no-dry-run, load it. The same again continues one that was interrupted."""
+    from hypertape.steps.backfill import Asked
+    from hypertape.steps.backfill import backfill as run
+
+    of(market, interval)
+    with warehouse():
+        pass  # the schema is current
+    at = now()
+    asked = Asked(
+        mode=mode, tickers=split(tickers), groups=split(groups),
+        start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
+        source=chosen_source(source, source_dir, legacy_scale, exchange, replay), reason=reason,
+    )  # fmt: skip
+    run_id = f"backfill__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+    with progress() as on_step:
+        done = run(
+            warehouse_dsn(), market, interval, asked, run_id=run_id, now=at, dry_run=dry_run, on_step=on_step
+        )
+    _show(done)
+    if not dry_run and done["error"] is not None:
+        raise done["error"]
+    if not dry_run and done["failed"]:
+        raise BatchRefused(f"{len(done['failed'])} tickers failed: {', '.join(sorted(done['failed']))}")
+
+
+def _show(done: dict[str, Any]) -> None:
+    from hypertape.quality.report_backfill import plan_lines
+
+    screen = console()
+    screen.print(table(f"plan of {done['run_id']}", ("what", "figure"), plan_lines(done["plan"])))
+    if done["dry_run"]:
+        screen.print(
+            "A rehearsal: nothing was asked of the source. Run it again with --no-dry-run.", highlight=False
+        )
+        screen.print(f"report: {done['report']}", highlight=False)
+        return
+    if done["resumed"]:
+        screen.print(f"continued: {len(done['batches'])} units were open", highlight=False)
+    rows = [*done["counts"].items(), ("tickers failed", len(done["failed"]))]
+    rows += [("rollup buckets refreshed", done["rollups"]["buckets"])]
+    screen.print(table("loaded", ("what", "count"), rows))
+    for ticker, error in sorted(done["failed"].items()):
+        screen.print(f"failed: {ticker}: {error}", markup=False, highlight=False)
+    if "report" in done["published"]:
+        screen.print(f"report: {done['published']['report']}", highlight=False)

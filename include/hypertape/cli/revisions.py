@@ -1,0 +1,119 @@
+"""`hypertape revisions` and `hypertape restatements`: who changed what, when, in which run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from hypertape.cli.common import IntervalOption, MarketOption, console, of, table, warehouse
+from hypertape.cli.listing import CsvOption, JsonOption, show
+from hypertape.errors import BadInput
+from hypertape.markets import get_market
+from hypertape.model import Interval, parse_instant
+
+_VALUES = ("open", "high", "low", "close", "volume", "adjusted_close")
+
+
+def revisions(
+    market: MarketOption,
+    interval: IntervalOption,
+    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    since: Annotated[str | None, typer.Option(help="Changes made since this instant (UTC).")] = None,
+    run: Annotated[str | None, typer.Option(help="Changes this run made.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """List the former and new values of restated final bars, with the run, source and reason of each change."""
+    from hypertape.warehouse.revisions import revisions as read
+
+    of_market, of_interval = of(market, interval)
+    if not of_interval.is_stored:
+        raise BadInput(
+            f"{of_interval.value} is rolled up from {of_interval.base.value}",
+            next_step="Its revisions are that one's.",
+        )
+    instant = parse_instant(since) if since else None
+    with warehouse() as connection:
+        rows = read(connection, of_market, of_interval, ticker=ticker, since=instant, run_id=run, limit=limit)
+        if show(rows, as_json=as_json, as_csv=as_csv):
+            return
+        lines = [
+            (
+                r["ticker"],
+                _minute(r["time"]),
+                _changes(r),
+                _minute(r["valid_to"]),
+                r["run_id"],
+                r["source"],
+                r["reason"],
+            )
+            for r in rows
+        ]
+    columns = ("ticker", "time", "what changed", "changed at", "run", "source", "reason")
+    console().print(table(f"{of_market.code} {of_interval.value} revisions", columns, lines))
+
+
+def restatements(
+    market: Annotated[str | None, typer.Option("--market", "-m", help="Market; default: all.")] = None,
+    interval: Annotated[str | None, typer.Option("--interval", "-i", help="Interval; default: all.")] = None,
+    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    state: Annotated[str | None, typer.Option(help="suspected, confirmed, local or reread.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """List what loads suspected of being restated, and what came of it."""
+    from hypertape.warehouse.revisions import restatements as read
+
+    if state is not None and state not in ("suspected", "confirmed", "local", "reread"):
+        raise BadInput(
+            f"There is no state {state!r}", next_step="States: suspected, confirmed, local, reread."
+        )
+    with warehouse() as connection:
+        rows = read(
+            connection,
+            market=get_market(market) if market else None,
+            interval=Interval.parse(interval) if interval else None,
+            ticker=ticker,
+            state=state,
+            limit=limit,
+        )
+    if show(rows, as_json=as_json, as_csv=as_csv):
+        return
+    lines = [
+        (f"{r['market']} {r['interval']}", r["ticker"], r["state"], r["direction"],
+         f"×{r['ratio']:.6g}" if r["ratio"] else None, r["bars"], r["differing"], _minute(r["found_at"]),
+         f"{r['reread_from']:%Y-%m-%d}" if r["reread_from"] else None, r["error"])
+        for r in rows
+    ]  # fmt: skip
+    columns = (
+        "series",
+        "ticker",
+        "state",
+        "moved",
+        "by",
+        "bars",
+        "older differ",
+        "found",
+        "reread from",
+        "error",
+    )
+    console().print(table("restatements", columns, lines))
+
+
+def _minute(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _changes(row: dict[str, object]) -> str:
+    changed = [name for name in _VALUES if row[f"former_{name}"] != row[f"new_{name}"]]
+    return ", ".join(
+        f"{name} {_short(row[f'former_{name}'])} → {_short(row[f'new_{name}'])}" for name in changed
+    )
+
+
+def _short(value: object) -> str:
+    return "none" if value is None else f"{value:.10g}"

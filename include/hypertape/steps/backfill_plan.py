@@ -1,0 +1,240 @@
+"""Plan a backfill: what the calendar expects, what the warehouse has, and the units of work that are left.
+
+A unit is one window of one batch of tickers. Windows end where months do, and are as long as a unit's bars allow
+(HYPERTAPE_BACKFILL_BARS). The plan is stored, so that a run that is started again continues it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from hypertape.calendars import expected_times, provisional_from, sessions
+from hypertape.frame import Micros, micros
+from hypertape.markets import get_market
+from hypertape.model import Interval, Market, Window, midnight
+from hypertape.quality.report_backfill import plan_figures
+from hypertape.settings import Settings, load_settings
+from hypertape.sources import calls_for
+from hypertape.steps.backfill_wish import Asked, Wish, resolve
+from hypertape.steps.plan import Batch, Head, stored_interval
+from hypertape.warehouse import backfills
+from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.ledger import register_sessions
+
+ASSUMED_SECONDS = {"csv_tree": 0.05, "sample": 0.02}
+"""Seconds a call is assumed to take of a source nobody measured yet; vendors get the longer one below."""
+
+ASSUMED_VENDOR_SECONDS = 1.0
+
+Connection = psycopg.Connection[Any]
+Pairs = Mapping[tuple[str, int], Present]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of the window: what a ticker that never rests has in it of bars that are final, and its sessions."""
+
+    window: Window
+    expected: int
+    sessions: tuple[date, ...]
+
+
+def plan_backfill(
+    dsn: str,
+    market: str,
+    interval: str,
+    asked: Asked,
+    *,
+    run_id: str,
+    now: datetime,
+    dry_run: bool = True,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Plan, store the plan, and return it as JSON: the head's keys, `batches` (the units that are open), `plan`.
+
+    A run that planned before, or the same wishes as an unfinished backfill of the last days, continue that one under
+    its run id. A dry run has no batches. Raises BadInput and what `connect` raises.
+    """
+    settings = settings or load_settings()
+    with connect(dsn) as connection:
+        wish = resolve(connection, get_market(market), stored_interval(interval), asked, now, settings)
+        before = None if dry_run else backfills.continued(connection, run_id, wish.fingerprint, now)
+        if before is None:
+            _register_sessions(connection, wish)
+            backfills.begin(connection, _plan(connection, wish, run_id, now, dry_run, settings))
+        connection.commit()
+        stored = before or backfills.get(connection, run_id)
+        units = backfills.units(connection, stored["backfill_id"])
+    return _as_json(wish, stored, units, resumed=before is not None)
+
+
+def _register_sessions(connection: Connection, wish: Wish) -> None:
+    first, last = wish.window.start.date(), wish.window.end.date() + timedelta(days=1)
+    register_sessions(connection, wish.market, sessions(wish.market, first, last))
+
+
+def _as_json(
+    wish: Wish, stored: Mapping[str, Any], units: Sequence[Mapping[str, Any]], *, resumed: bool
+) -> dict[str, Any]:
+    left = [] if stored["dry_run"] else [unit for unit in units if unit["state"] != "done"]
+    window = Window(stored["window_start"], stored["window_end"])
+    head = Head(
+        stored["run_id"],
+        wish.market,
+        wish.interval,
+        wish.source,
+        window,
+        mode=stored["mode"],
+        reason=stored["reason"],
+    )
+    batches = [
+        Batch(unit["unit"], tuple(unit["open_tickers"]), Window(unit["window_start"], unit["window_end"]))
+        for unit in left
+    ]
+    return {
+        **head.to_json(),
+        "backfill_id": stored["backfill_id"],
+        "dry_run": stored["dry_run"],
+        "resumed": resumed,
+        "batches": [batch.to_json() for batch in batches],
+        "expected_bars": stored["expected"],
+        "plan": plan_figures(stored, units),
+    }
+
+
+def _plan(
+    connection: Connection, wish: Wish, run_id: str, now: datetime, dry_run: bool, settings: Settings
+) -> Planned:
+    parts = parts_of(wish, now, settings)
+    judged = [(session, number) for number, part in enumerate(parts) for session in part.sessions]
+    there = backfills.present(
+        connection, wish.market, wish.interval, wish.tickers, wish.window,
+        [session for session, _ in judged], [number for _, number in judged],
+    )  # fmt: skip
+    name = wish.source.name
+    measured = backfills.timing(connection, wish.market, wish.interval, name)
+    seconds, timed = measured or (ASSUMED_SECONDS.get(name, ASSUMED_VENDOR_SECONDS), 0)
+    due = len(wish.tickers) * sum(len(part.sessions) for part in parts)
+    expected = len(wish.tickers) * sum(part.expected for part in parts)
+    present = sum(pair.bars for pair in there.values())
+    explained = sum(pair.explained for pair in there.values())
+    absent = due - sum(pair.sessions for pair in there.values()) - explained
+    daily = wish.interval is Interval.D1
+    return Planned(
+        run_id=run_id,
+        fingerprint=wish.fingerprint,
+        market=wish.market.code,
+        interval=wish.interval.value,
+        mode=wish.mode,
+        window=wish.window,
+        tickers=wish.tickers,
+        source=wish.source.to_json(),
+        reason=wish.reason,
+        dry_run=dry_run,
+        sessions=sum(len(part.sessions) for part in parts),
+        expected=expected,
+        present=present,
+        missing=absent if daily else max(expected - present, 0),
+        sessions_missing=absent,
+        sessions_thin=0 if daily else sum(pair.thin for pair in there.values()),
+        explained=explained,
+        seconds_per_call=seconds,
+        timed_calls=timed,
+        planned_at=now,
+        units=tuple(units_of(wish, parts, there, now, settings.batch_size)),
+    )
+
+
+def parts_of(wish: Wish, now: datetime, settings: Settings) -> list[Part]:
+    """Cut the window into parts that end with a month, each within the bars a batch of tickers may ask for.
+
+    A part is never shorter than what its window has of a month.
+    """
+    window = wish.window
+    final = Window(
+        window.start, max(window.start, min(window.end, provisional_from(wish.market, wish.interval, now)))
+    )
+    grid = expected_times(wish.market, wish.interval, final)
+    over = _sessions_over(wish.market, wish.interval, window, now)
+    most = max(1, settings.backfill_bars // min(settings.batch_size, max(1, len(wish.tickers))))
+    parts = [
+        Part(each, _count(grid, each), tuple(s for at, s in over if at in each))
+        for each in _stretches(window, grid, most)
+    ]
+    return [part for part in parts if not part.window.is_empty]
+
+
+def _stretches(window: Window, grid: Micros, most: int) -> list[Window]:
+    found: list[Window] = []
+    for month in _months(window):
+        if found and _count(grid, Window(found[-1].start, month.end)) <= most:
+            found[-1] = Window(found[-1].start, month.end)
+        else:
+            found.append(month)
+    return found
+
+
+def _months(window: Window) -> list[Window]:
+    day, edges = window.start.date().replace(day=1), [window.start]
+    while (day := (day + timedelta(days=32)).replace(day=1)) < window.end.date():
+        edges.append(midnight(day))
+    return [Window(first, last) for first, last in pairwise([*edges, window.end])]
+
+
+def _count(grid: Micros, window: Window) -> int:
+    first, last = np.searchsorted(grid, [micros(window.start), micros(window.end)])
+    return int(last - first)
+
+
+def _sessions_over(
+    market: Market, interval: Interval, window: Window, now: datetime
+) -> list[tuple[datetime, date]]:
+    """The sessions that lie wholly in the window and are over, each with the instant that places it."""
+    found = sessions(market, window.start.date() - timedelta(days=1), window.end.date() + timedelta(days=1))
+    until = min(window.end, now)
+    if interval is Interval.D1:
+        return [(midnight(s.date), s.date) for s in found if midnight(s.date) in window and s.closes <= now]
+    return [(s.opens, s.date) for s in found if s.opens >= window.start and s.closes <= until]
+
+
+def units_of(
+    wish: Wish, parts: Sequence[Part], there: Pairs, now: datetime, batch_size: int
+) -> list[PlannedUnit]:
+    """The units of work, oldest window first. In mode `missing` only tickers that miss bars in a window are in it."""
+    units: list[PlannedUnit] = []
+    for number, part in enumerate(parts):
+        calls = calls_for(wish.source.name, wish.interval, part.window, now)
+        wanted = [t for t in wish.tickers if wish.mode != "missing" or _misses(part, there.get((t, number)))]
+        for first in range(0, len(wanted), batch_size):
+            tickers = tuple(wanted[first : first + batch_size])
+            pairs = [there.get((ticker, number), Present()) for ticker in tickers]
+            units.append(
+                PlannedUnit(
+                    unit=len(units),
+                    window=part.window,
+                    tickers=tickers,
+                    expected=part.expected * len(tickers),
+                    present=sum(pair.bars for pair in pairs),
+                    sessions_missing=sum(_absent(part, pair) for pair in pairs),
+                    sessions_thin=sum(pair.thin for pair in pairs),
+                    calls=calls * len(tickers),
+                )
+            )
+    return units
+
+
+def _misses(part: Part, pair: Present | None) -> bool:
+    pair = pair or Present()
+    return _absent(part, pair) > 0 or pair.thin > 0
+
+
+def _absent(part: Part, pair: Present) -> int:
+    return len(part.sessions) - pair.sessions - pair.explained

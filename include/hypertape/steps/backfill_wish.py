@@ -1,0 +1,100 @@
+"""What a backfill is asked for, and what that means: every ticker by name, the window with both ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from hypertape.errors import BadInput
+from hypertape.model import Interval, Market, Window, midnight
+from hypertape.settings import Settings
+from hypertape.sources import SourceConfig
+from hypertape.steps.plan import choose_tickers, resolve_source
+from hypertape.warehouse.backfills import MODES
+from hypertape.warehouse.ledger import series_starts
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for. Nothing named means all: the source's tickers, the market's history, up to now (UTC).
+
+    Mode `missing` asks only for the (ticker, window) pairs that miss bars and keeps what is stored; `overwrite` reads
+    everything in `[start, end)` again; `restate` reads the whole history of the tickers again, at any scale, and needs
+    a reason. `tickers` and the tickers of `groups` (of the market's file) add up.
+    """
+
+    mode: str = "missing"
+    tickers: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    source: Mapping[str, Any] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a backfill is asked for, resolved: every ticker by name, the window with both ends."""
+
+    market: Market
+    interval: Interval
+    mode: str
+    tickers: tuple[str, ...]
+    window: Window
+    source: SourceConfig
+    reason: str | None
+    fingerprint: str
+
+
+def resolve(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    asked: Asked,
+    now: datetime,
+    settings: Settings,
+) -> Wish:
+    """Resolve and check what was asked for. Raises BadInput for what contradicts itself."""
+    _check(market, asked)
+    config = resolve_source(market, asked.source, settings)
+    named = dict.fromkeys(asked.tickers or ())
+    named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (asked.groups or ()))
+    wanted = choose_tickers(market, interval, config, tuple(named))
+    start, end = asked.start or midnight(market.history_start[interval]), asked.end or now
+    if asked.mode == "restate":
+        start = min([start, *series_starts(connection, market, interval, wanted).values()])
+    between = [str(asked.start), str(asked.end)]
+    words = [market.code, interval.value, asked.mode, sorted(named), between, config.to_json()]
+    fingerprint = hashlib.sha256(json.dumps(words).encode()).hexdigest()
+    window = Window(min(start, end), end)
+    return Wish(market, interval, asked.mode, wanted, window, config, asked.reason or None, fingerprint)
+
+
+def _check(market: Market, asked: Asked) -> None:
+    if asked.mode not in MODES:
+        raise BadInput(f"There is no mode {asked.mode!r}", next_step=f"Modes: {', '.join(MODES)}.")
+    unknown = sorted(set(asked.groups or ()) - set(market.groups))
+    if unknown:
+        raise BadInput(
+            f"{market.code} has no group {', '.join(unknown)}",
+            next_step=f"Groups: {', '.join(market.groups)}.",
+        )
+    if asked.mode == "restate" and not asked.reason:
+        raise BadInput("A restatement needs a reason", next_step="Say why the whole history is read again.")
+    if asked.mode == "restate" and (asked.start or asked.end):
+        raise BadInput(
+            "A restatement reads the whole history",
+            next_step="Leave start and end empty, or use mode overwrite.",
+        )
+    if asked.start and asked.end and asked.start >= asked.end:
+        raise BadInput(
+            f"The window ends at {asked.end}, not after its start {asked.start}", next_step="Swap them."
+        )

@@ -1,0 +1,234 @@
+"""The ledger of backfills: what was asked, what the warehouse had then, and how far each unit of the work is.
+
+A unit is one window of one batch of tickers. It is noted as done on its own, strictly after its bars are committed, so
+a kill at any moment leaves a ledger that knows at most too little: what it does not know is loaded again, and loading
+again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from hypertape.errors import BadInput
+from hypertape.model import Interval, Market, Window
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.gap_rules import EXPLAINED
+
+Connection = psycopg.Connection[Any]
+Row = dict[str, Any]
+
+MODES = ("missing", "overwrite", "restate")
+
+COUNTS = ("inserted", "updated", "unchanged", "quarantined")
+
+CONTINUED_FOR = timedelta(days=7)
+"""An unfinished backfill is continued by the same wishes for so long; later they plan anew."""
+
+_TIMED_CALLS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What one ticker has in one part of a window, in sessions that are over (see `backfill_present.sql`)."""
+
+    bars: int = 0
+    sessions: int = 0
+    thin: int = 0
+    explained: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUnit:
+    """One window of one batch of tickers; counts are sums over its tickers."""
+
+    unit: int
+    window: Window
+    tickers: tuple[str, ...]
+    expected: int
+    present: int
+    sessions_missing: int
+    sessions_thin: int
+    calls: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The columns of its row, as JSON."""
+        row = asdict(self)
+        row["window_start"], row["window_end"] = self.window.to_json()
+        del row["window"]
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A backfill's plan: what was asked, what is there, what it would cost."""
+
+    run_id: str
+    fingerprint: str
+    market: str
+    interval: str
+    mode: str
+    window: Window
+    tickers: tuple[str, ...]
+    source: Mapping[str, Any]
+    reason: str | None
+    dry_run: bool
+    sessions: int
+    expected: int
+    present: int
+    missing: int
+    sessions_missing: int
+    sessions_thin: int
+    explained: int
+    seconds_per_call: float
+    timed_calls: int
+    planned_at: datetime
+    units: tuple[PlannedUnit, ...] = field(default=())
+
+    @property
+    def calls(self) -> int:
+        """Requests the source would get."""
+        return sum(unit.calls for unit in self.units)
+
+
+def present(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    tickers: Sequence[str],
+    window: Window,
+    sessions: Sequence[date],
+    parts: Sequence[int],
+) -> dict[tuple[str, int], Present]:
+    """What the warehouse has of some tickers, by (ticker, part): one query, whatever their number.
+
+    `sessions` are the dates that are judged and `parts` the part of the plan that each belongs to. A pair that has
+    nothing is absent.
+    """
+    zone = "UTC" if interval is Interval.D1 else market.timezone
+    statement = query("backfill_present").format(
+        relation=sql.Identifier("bars", market.relation(interval)),
+        day=sql.SQL("(time at time zone {})::date").format(sql.Literal(zone)),
+    )
+    parameters = {
+        "market": market.code,
+        "interval": interval.value,
+        "tickers": list(tickers),
+        "start": window.start,
+        "end": window.end,
+        "sessions": list(sessions),
+        "parts": list(parts),
+        "explained": list(EXPLAINED),
+    }
+    with translate_errors(connection):
+        rows = connection.execute(statement, parameters).fetchall()
+    return {(ticker, part): Present(*counts) for ticker, part, *counts in rows}
+
+
+def timing(
+    connection: Connection, market: Market, interval: Interval, source: str
+) -> tuple[float, int] | None:
+    """Seconds a call of a source takes, loading its bars included, and over how many calls; None before the first."""
+    parameters = {
+        "market": market.code,
+        "interval": interval.value,
+        "source": source,
+        "most": _TIMED_CALLS,
+    }
+    with translate_errors(connection):
+        found = connection.execute(query("backfill_timing"), parameters).fetchone()
+    return found if found and found[1] else None
+
+
+def begin(connection: Connection, planned: Planned) -> int:
+    """Store a plan with its units and return its id. The caller commits."""
+    values = asdict(planned) | {
+        "window_start": planned.window.start,
+        "window_end": planned.window.end,
+        "tickers": list(planned.tickers),
+        "source": Jsonb(dict(planned.source)),
+        "calls": planned.calls,
+    }
+    units = Jsonb([unit.to_json() for unit in planned.units])
+    with translate_errors(connection):
+        connection.execute(query("backfill_forget"), {"run_id": planned.run_id})
+        (backfill_id,) = connection.execute(query("backfill_begin"), values).fetchone() or (0,)
+        connection.execute(query("backfill_add_units"), {"backfill_id": backfill_id, "units": units})
+    return int(backfill_id)
+
+
+def continued(connection: Connection, run_id: str, fingerprint: str, now: datetime) -> Row | None:
+    """The backfill that a run continues, as a dict: its own, whatever its state, else an unfinished one like it."""
+    since = now - CONTINUED_FOR
+    found = _rows(connection, "backfill_find", run_id=run_id, fingerprint=fingerprint, since=since)
+    return found[0] if found else None
+
+
+def get(connection: Connection, run_id: str) -> Row:
+    """The backfill of a run as a dict. Raises BadInput when there is none."""
+    found = _rows(connection, "backfill_get", run_id=run_id)
+    if not found:
+        raise BadInput(
+            f"There is no backfill of the run {run_id!r}", next_step="See `select * from backfill`."
+        )
+    return found[0]
+
+
+def newest(connection: Connection, most: int = 20) -> list[Row]:
+    """The newest backfills with how far each is, newest first."""
+    return _rows(connection, "backfill_list", most=most)
+
+
+def units(connection: Connection, backfill_id: int) -> list[Row]:
+    """The units of a backfill as dicts, in their order."""
+    return _rows(connection, "backfill_units", backfill_id=backfill_id)
+
+
+def unit_started(connection: Connection, backfill_id: int, unit: int) -> None:
+    """Note that a unit is being loaded."""
+    with translate_errors(connection):
+        connection.execute(query("backfill_unit_start"), {"backfill_id": backfill_id, "unit": unit})
+
+
+def unit_ended(
+    connection: Connection,
+    backfill_id: int,
+    unit: int,
+    counts: Mapping[str, int],
+    failed: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Note what a unit's load did: done, or failed with the tickers that stay open and why."""
+    values: dict[str, Any] = {name: counts[name] for name in COUNTS}
+    error = "; ".join(f"{ticker}: {why['message']}" for ticker, why in sorted(failed.items())) or None
+    state = "failed" if failed else "done"
+    values |= {"backfill_id": backfill_id, "unit": unit, "state": state, "open_tickers": sorted(failed)}
+    with translate_errors(connection):
+        connection.execute(query("backfill_unit_end"), {**values, "error": error})
+
+
+def unit_failed(connection: Connection, backfill_id: int, unit: int, error: str) -> None:
+    """Note that a unit failed as a whole."""
+    values = {"backfill_id": backfill_id, "unit": unit, "error": error}
+    with translate_errors(connection):
+        connection.execute(query("backfill_unit_failed"), values)
+
+
+def end(connection: Connection, backfill_id: int, now: datetime) -> int:
+    """Close a backfill and return how many of its units are not done."""
+    with translate_errors(connection):
+        values = {"backfill_id": backfill_id, "now": now}
+        (left_open,) = connection.execute(query("backfill_end"), values).fetchone() or (0,)
+    return int(left_open)
+
+
+def _rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:
+    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query(name), parameters).fetchall()

@@ -35,7 +35,7 @@ class Aftermath:
 def year(new_warehouse, tmp_path_factory):
     root = tmp_path_factory.mktemp("disturbed")
     vendor = Vendor(PLOT)
-    ordeals = disturb(runs_of(PLOT), SEED)
+    ordeals = disturb(PLOT, runs_of(PLOT), SEED)
     with new_warehouse() as dsn:
         pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
         killed = sum(suffer(pipeline, ordeal) for ordeal in ordeals)
@@ -54,8 +54,9 @@ def test_the_year_was_a_hard_one(year):
     assert len({ordeal.run.end for ordeal in year.ordeals}) < len(planned) * 0.85, "runs were lost"
     assert kinds.count("daily-again") >= 5
     assert kinds.count("daily-late") >= 10
-    assert sum(bool(ordeal.killed_in) for ordeal in year.ordeals) >= 10
-    assert year.killed >= 8, "most died at work"
+    assert sum(ordeal.twin for ordeal in year.ordeals) >= 4
+    assert sum(bool(ordeal.killed_in) for ordeal in year.ordeals) >= 15
+    assert year.killed >= 12, "most died at work"
 
 
 def test_the_same_final_digest(connection, year):

@@ -6,9 +6,18 @@ import argparse
 import platform
 import sys
 
-from benchmarks import exchange, gate, indicators, load, migration, reads
+from benchmarks import api, exchange, gate, indicators, load, migration, reads
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
+
+ALONE = {"indicators": indicators.run, "gate": gate.run}
+ON_A_SERVER = {
+    "load": load.run,
+    "reads": reads.run,
+    "migration": migration.run,
+    "exchange": exchange.run,
+    "api": api.run,
+}
 
 
 def main() -> int:
@@ -16,27 +25,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller data, for a first impression")
     parser.add_argument("--dsn", help="a server to make a database on; default: an embedded one")
-    parser.add_argument(
-        "--only", choices=("indicators", "gate", "load", "reads", "migration", "exchange"), help="one of them"
-    )
+    parser.add_argument("--only", choices=(*ALONE, *ON_A_SERVER), help="one of them")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a ratio is below its bar")
     chosen = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}; ratios are taken in this run\n")
     results: list[Result] = []
-    if chosen.only in (None, "indicators"):
-        results += _show("indicators", indicators.run(quick=chosen.quick))
-    if chosen.only in (None, "gate"):
-        results += _show("gate", gate.run(quick=chosen.quick))
-    if chosen.only in (None, "load", "reads", "migration", "exchange"):
+    for name, measure in ALONE.items():
+        if chosen.only in (None, name):
+            results += _show(name, measure(quick=chosen.quick))
+    wanted = [name for name in ON_A_SERVER if chosen.only in (None, name)]
+    if wanted:
         with warehouse(chosen.dsn) as dsn:
-            for name, measure in (
-                ("load", load.run),
-                ("reads", reads.run),
-                ("migration", migration.run),
-                ("exchange", exchange.run),
-            ):
-                if chosen.only in (None, name):
-                    results += _show(name, measure(dsn, quick=chosen.quick))
+            for name in wanted:
+                results += _show(name, ON_A_SERVER[name](dsn, quick=chosen.quick))
     below = [result for result in results if not result.passed]
     print(f"{len(results)} figures, {len(below)} below their bar")
     return 1 if chosen.strict and below else 0

@@ -28,7 +28,7 @@ _REPEAT = 21
 def run(dsn: str, *, quick: bool = False) -> list[Result]:
     """Measure reads on 100 (quick: 20) tickers of minutes and 500 (quick: 50) of days."""
     minute_tickers, day_tickers = (20, 50) if quick else (100, 500)
-    _fill(dsn, minute_tickers, 10_000, day_tickers, 3_000)
+    fill(dsn, minute_tickers, 10_000, day_tickers, 3_000)
     week, day, year = timedelta(weeks=1), timedelta(days=1), timedelta(days=365)
     ten = [f"T{n:04d}" for n in range(10)]
     last_day = DAYS + 3_000 * day
@@ -57,7 +57,8 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         return [result for case in cases for result in _measure(connection, *case)]
 
 
-def _fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: int) -> None:
+def fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: int) -> None:
+    """Load so many tickers of minutes and days, nothing else, and refresh the rollups."""
     with connect(dsn) as connection:
         connection.execute(
             "truncate bars.market_data_1m, bars.market_data_1d, series, load, rollup_pending, bar_revision"

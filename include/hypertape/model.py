@@ -186,7 +186,8 @@ class Market:
     `daily_move_limit` is the largest believable close-to-close change of a daily bar, as a fraction;
     `file_scale` multiplies legacy CSV prices when asked (indices excepted); `hour_mark` is where in the hour
     hourly bars open (00:30 where the exchange opens at half past). `retention` says how long bars of an interval are
-    kept; empty, the default, keeps them all.
+    kept; empty, the default, keeps them all. `modes` are the read API's other names of the market; `is_usual` marks
+    the one that it means when it is told none.
     """
 
     code: str
@@ -206,6 +207,8 @@ class Market:
     freshness_sessions: int = 2
     hour_mark: timedelta = timedelta(0)
     retention: Mapping[Interval, timedelta] = field(default_factory=dict)
+    modes: tuple[str, ...] = ()
+    is_usual: bool = False
     tickers: tuple[Ticker, ...] = ()
 
     @property

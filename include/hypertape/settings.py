@@ -26,6 +26,8 @@ three that the documents name. An empty variable counts as not set.
 | FALLBACK_TO_CSV | `false` leaves `csv:` stores out of reads, but for the first one (default true) |
 | VN_DATABASE_PATH | SQLite file of the vn bars: read after the warehouse unless HYPERTAPE_READ_STORES is set |
 | CRYPTO_DATABASE_PATH | SQLite file of the crypto bars, likewise |
+| HYPERTAPE_API_CONNECTIONS | connections to the warehouse that one process of the read API keeps |
+| HYPERTAPE_API_RATE | requests a second that `hypertape serve` takes of one key, and of one address |
 """
 
 from __future__ import annotations
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
     vn_database_path: Path | None = Field(default=None, validation_alias="VN_DATABASE_PATH")
     crypto_database_path: Path | None = Field(default=None, validation_alias="CRYPTO_DATABASE_PATH")
+    api_connections: int = Field(default=8, ge=1, le=100)
+    api_rate: float = Field(default=20.0, gt=0)
 
     @property
     def landing(self) -> str:

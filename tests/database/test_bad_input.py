@@ -321,7 +321,10 @@ def test_prices_in_thousands_fail_alone(place):
         ),
         pytest.param({"interval": "1M"}, BadInput, r"1mo bars are rolled up.*Load 1d", id="a rollup"),
         pytest.param(
-            {"source": "crystal_ball"}, UnknownSource, r"'crystal_ball'\. Sources: csv_tree, ", id="source"
+            {"source": "crystal_ball"},
+            UnknownSource,
+            r"'crystal_ball'\. Sources: ccxt, csv_tree, ",
+            id="source",
         ),
         pytest.param(
             {"tree": "/does/not/exist"}, SourceFileMissing, r"no directory .*--source-dir", id="directory"

@@ -19,12 +19,15 @@ from hypertape.cli import (
     doctor,
     exchange,
     gaps,
+    keys,
     migrate,
     mirror,
     quality,
+    reconcile,
     revisions,
     rollback,
     schema,
+    serve,
     source,
 )
 from hypertape.errors import HypertapeError
@@ -43,10 +46,12 @@ app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(rollback.app, name="rollback")
+app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
+app.command()(reconcile.reconcile)
 app.command()(bars.digest)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -55,6 +60,7 @@ app.command()(exchange.copy)
 app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
+app.command()(serve.serve)
 
 
 def _version(asked: bool) -> None:

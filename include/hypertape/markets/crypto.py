@@ -45,4 +45,5 @@ MARKET = Market(
         "TON": "TON11419-USD",
         "UNI": "UNI7083-USD",
     },
+    modes=("cryptos",),
 )

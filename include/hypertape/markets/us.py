@@ -33,4 +33,5 @@ MARKET = Market(
     },
     daily_move_limit=0.40,
     hour_mark=timedelta(minutes=30),
+    modes=("yahoo",),
 )

@@ -32,4 +32,6 @@ MARKET = Market(
     yahoo_suffix=".VN",
     yahoo_symbols={"VNINDEX": "^VNINDEX.VN"},
     file_scale=1000.0,
+    modes=("stock",),
+    is_usual=True,
 )

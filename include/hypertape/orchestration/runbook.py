@@ -9,9 +9,10 @@ from string import Template
 
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
+from hypertape.orchestration.form_heal import ATTEMPTS
 from hypertape.orchestration.pools import BACKFILL, ROLLUPS, WAREHOUSE, asking_pool, default_source
 from hypertape.orchestration.retry import RETRIES
-from hypertape.orchestration.timetable import data_span
+from hypertape.orchestration.timetable import data_span, heal_schedule
 from hypertape.settings import Settings
 
 
@@ -34,6 +35,22 @@ def runbook(market: Market, interval: Interval, settings: Settings) -> str:
         retries=RETRIES,
         batch_size=settings.batch_size,
         overlap=settings.overlap_bars,
+        pools=", ".join(f"`{pool.name}`" for pool in (asking_pool(market, settings), WAREHOUSE, ROLLUPS)),
+    )
+
+
+def heal_runbook(market: Market, interval: Interval, settings: Settings) -> str:
+    """Return the Markdown of the DAG that heals the gaps of a market and interval."""
+    return _template("runbook_heal_gaps.md").substitute(
+        title=market.title,
+        market=market.code,
+        interval=interval.value,
+        relation=market.relation(interval),
+        source=default_source(market, settings),
+        schedule=heal_schedule(market, interval),
+        attempts=ATTEMPTS,
+        retries=RETRIES,
+        late=_hours(LATE_AFTER[Interval.D1].total_seconds()),
         pools=", ".join(f"`{pool.name}`" for pool in (asking_pool(market, settings), WAREHOUSE, ROLLUPS)),
     )
 

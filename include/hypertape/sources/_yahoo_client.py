@@ -6,6 +6,7 @@ Importing this module imports yfinance and pandas (3 s); `yahoo` does so on the 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -92,14 +93,26 @@ class YahooSession(curl_cffi.requests.Session):  # type: ignore[misc]
             return Reply(response.status_code, response.content, retry_after(response.headers))
 
         parameters = kwargs.get("params") or {}
-        # The time zone is asked for once and remembered on disk: not a part of what a window's answer is.
-        line = self.line if "period1" in parameters else replace(self.line, recorder=None)
+        text, bare = request_text(method, url, parameters), request_text(method, url)
         try:
-            self.chart = line.ask(request_text(method, url, parameters), send)
+            self.chart = self._bars(text, bare, send) if "period1" in parameters else self._zone(bare, send)
         except HypertapeError as error:
             self.refusal = error
             raise
         return responses[0] if responses else _response(self.chart)
+
+    def _zone(self, bare: str, send: Callable[[], Reply]) -> Reply:
+        """Ask for a symbol's time zone, which is remembered on disk; kept is only its failure."""
+        reply = replace(self.line, recorder=None).ask(bare, send)
+        if reply.status >= 400 and self.line.recorder is not None:
+            self.line.recorder.keep(self.line.name, bare, reply)
+        return reply
+
+    def _bars(self, text: str, bare: str, send: Callable[[], Reply]) -> Reply:
+        if self.line.replays and self.line.recorder is not None:
+            failed = self.line.recorder.find(self.line.name, bare)
+            return self.line.recorder.find(self.line.name, text) or failed or self.line.ask(text, send)
+        return self.line.ask(text, send)
 
 
 def _response(reply: Reply) -> Any:

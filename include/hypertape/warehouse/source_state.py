@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from hypertape.errors import CircuitOpen, DatabaseUnreachable
+from hypertape.errors import CircuitOpen, DatabaseBusy, DatabaseUnreachable
 from hypertape.queries import query
 from hypertape.sources import rate_of
 from hypertape.warehouse.connect import connect, translate_errors
@@ -110,8 +110,10 @@ class DatabaseThrottle:
         try:
             with translate_errors(self._connected()):
                 return self._connected().execute(query(name), values)
-        except DatabaseUnreachable:
-            self.close()  # the server went away between two requests, minutes apart: one new connection
+        except (DatabaseUnreachable, DatabaseBusy):
+            if self._connection is None or not self._connection.closed:
+                raise
+            self.close()  # the connection was lost between two requests, perhaps minutes apart: one new one
             with translate_errors(self._connected()):
                 return self._connected().execute(query(name), values)
 

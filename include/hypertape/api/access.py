@@ -1,0 +1,46 @@
+"""Who may do what: the contract between the app and whatever knows the caller (Airflow's login, API keys)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request
+
+SAFE_SITES = ("same-origin", "none")
+CREDENTIAL_HEADERS = ("authorization", "x-api-key")
+
+
+class Access(StrEnum):
+    """What a route asks of its caller. WRITE includes READ."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+Authorize = Callable[[Access], Callable[..., Any]]
+"""Gives the FastAPI dependency that lets a caller through or raises HTTPException: 401 unknown, 403 not allowed."""
+
+
+def same_origin(request: Request) -> None:
+    """Refuse (403) a writing request that another site made a browser send.
+
+    A browser names the page's origin with every POST. Without that name only a request that carries its credential in
+    a header is believed: no page can make a browser send one elsewhere, but a cookie goes along by itself.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None and site not in SAFE_SITES:
+        raise _foreign()
+    if origin is not None:
+        if urlsplit(origin).netloc != request.url.netloc:
+            raise _foreign()
+    elif site is None and not any(name in request.headers for name in CREDENTIAL_HEADERS):
+        raise HTTPException(
+            403, "A writing request names its Origin or carries its credential in the Authorization header."
+        )
+
+
+def _foreign() -> HTTPException:
+    return HTTPException(403, "A page of another site may not write here.")

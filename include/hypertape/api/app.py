@@ -1,0 +1,80 @@
+"""The app: every route behind the caller's login, and nothing that is served without one."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from hypertape import __version__
+from hypertape.api import routes
+from hypertape.api.access import Access, Authorize, same_origin
+from hypertape.api.elsewhere import Elsewhere
+from hypertape.api.errors import handle_errors
+from hypertape.api.middleware import Around
+from hypertape.api.pool import Warehouse
+from hypertape.api.state import State
+from hypertape.settings import Settings
+from hypertape.warehouse.connect import resolve_dsn
+
+DESCRIPTION = """Bars, and how far they can be trusted. Times are UTC; a bar's time is its opening.
+
+Errors are `{"error": "what happened. What to do next."}`. A request beyond these numbers is answered with 400 and what
+to do instead: 1000 symbols, a limit of 100000 bars each, 20 million bars in all, 5000 rows of a list."""
+
+
+def create_app(
+    settings: Settings,
+    *,
+    authorize: Authorize,
+    clock: Callable[[], datetime],
+    dsn: Callable[[], str] | None = None,
+) -> FastAPI:
+    """Make the app.
+
+    `authorize` gives the dependency that admits a caller for reading or for writing; it is on every route, the
+    description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed; without
+    it the settings name it. Nothing is connected before the first request.
+    """
+    app = FastAPI(
+        title="hypertape",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+        dependencies=[Depends(authorize(Access.READ))],
+    )
+    warehouse = Warehouse(dsn or (lambda: resolve_dsn(settings)), size=settings.api_connections)
+    app.state.hypertape = State(warehouse, Elsewhere(settings, warehouse), clock, clock())
+    for module in _modules():
+        if hasattr(module, "reading"):
+            app.include_router(module.reading)
+        if hasattr(module, "writing"):
+            include_writing(app, module.writing, authorize)
+    handle_errors(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
+    app.add_middleware(Around, meter=app.state.hypertape.meter)
+    return app
+
+
+def include_writing(app: FastAPI, router: APIRouter, authorize: Authorize) -> None:
+    """Add routes that change something: for callers who may write, and not from another site's page."""
+    app.include_router(router, dependencies=[Depends(authorize(Access.WRITE)), Depends(same_origin)])
+
+
+def _modules() -> list[object]:
+    names = sorted(module.name for module in pkgutil.iter_modules(routes.__path__))
+    return [importlib.import_module(f"{routes.__name__}.{name}") for name in names]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.hypertape.close()

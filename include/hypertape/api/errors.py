@@ -1,0 +1,61 @@
+"""Every failure as `{"error": "what happened. What to do next."}`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from hypertape.api.respond import json_response
+from hypertape.errors import BadInput, HypertapeError, SchemaMissing, TransientError
+
+log = logging.getLogger("hypertape.api")
+
+RETRY_SECONDS = 5
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(HypertapeError, _ours)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    """What the caller did wrong is told whole; what is wrong with us is told in the log, where addresses may stand."""
+    if isinstance(error, BadInput):
+        return failure(400, str(error))
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    if isinstance(error, TransientError):
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        return failure(503, "The warehouse cannot answer now. Try again in a moment.", headers)
+    if isinstance(error, SchemaMissing):
+        return failure(503, "The warehouse's schema is not current. Run `hypertape schema apply`.")
+    return failure(500, "The answer could not be made. The server's log says why.")
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return failure(error.status_code, str(error.detail), error.headers)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    return failure(400, f"{name}: {first['msg']}. See the parameters in /docs.")
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return failure(500, "The answer could not be made. The server's log says why.")
+
+
+def failure(status: int, text: str, headers: Any = None) -> Response:
+    """An error answer."""
+    return json_response({"error": text}, status=status, headers=headers)

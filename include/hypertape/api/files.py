@@ -1,0 +1,24 @@
+"""Files behind the login. A mounted directory would be served to everybody; a route is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+
+def files(directory: Path, prefix: str = "/static") -> APIRouter:
+    """A router that serves the files of a directory (and nothing outside of it) with ETag and Last-Modified.
+
+    Include it into the app that `create_app` made: its routes ask for the same login as every other.
+    """
+    static = StaticFiles(directory=directory)
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(prefix + "/{path:path}", response_class=Response)
+    async def file(request: Request, path: str) -> Response:
+        return await static.get_response(path, request.scope)
+
+    return router

@@ -1,0 +1,102 @@
+"""The login of the stand-alone server: an API key in a header, and a limit on requests.
+
+`Authorization: Bearer ht_…` or `X-API-Key: ht_…`; never in the address, where logs and histories keep it. Every request
+takes a token of its address, a known key's also one of the key. Wrong keys cost an address ten, so that guessing
+and trying out old keys end soon.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from fastapi import HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+
+from hypertape.api.access import Access
+from hypertape.api.buckets import Buckets
+from hypertape.api.kept import Kept
+from hypertape.api.pool import Warehouse
+from hypertape.warehouse import api_keys
+from hypertape.warehouse.api_keys import ApiKey
+
+KEPT_SECONDS = 10.0
+"""How long a key is believed without asking the warehouse: a revoked one is refused after that at the latest."""
+
+_WRONG_KEY_TOKENS = 10.0
+
+
+class KeyGuard:
+    """Admits callers by their keys; give its `authorize` to `create_app`."""
+
+    def __init__(self, warehouse: Warehouse, clock: Callable[[], datetime], *, rate: float) -> None:
+        self._warehouse, self._clock = warehouse, clock
+        self._kept: Kept[ApiKey | None] = Kept(KEPT_SECONDS)
+        self._buckets = Buckets(rate)
+
+    def authorize(self, access: Access) -> Callable[[Request], Awaitable[None]]:
+        """The dependency that raises 401 without a good key, 403 when it may only read, 429 beyond the limit."""
+
+        async def admitted(request: Request) -> None:
+            key = await self._key_of(request)
+            if access is Access.WRITE and key.role != "write":
+                raise HTTPException(
+                    403, "This key may only read. Make one with `hypertape keys create --role write`."
+                )
+
+        return admitted
+
+    def forget(self) -> None:
+        """Ask the warehouse for every key anew."""
+        self._kept.clear()
+
+    async def _key_of(self, request: Request) -> ApiKey:
+        """The caller's key; checked once per request, however many dependencies ask."""
+        known: ApiKey | None = getattr(request.state, "api_key", None)
+        if known is None:
+            known = await self._checked(request)
+            request.state.api_key, request.state.caller = known, f"{known.name} ({known.key_id})"
+        return known
+
+    async def _checked(self, request: Request) -> ApiKey:
+        address = ("address", request.client.host if request.client else "-")
+        self._take(address)
+        given = api_keys.split_key(_given(request))
+        key = await self._find(given[0]) if given else None
+        if (
+            not api_keys.fits(key, given[1] if given else "")
+            or key is None
+            or key.state(self._clock()) != "open"
+        ):
+            self._buckets.charge(address, _WRONG_KEY_TOKENS)
+            raise HTTPException(
+                401,
+                "An API key is needed: Authorization: Bearer ht_… Make one with `hypertape keys create`.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        self._take(("key", key.key_id))
+        return key
+
+    async def _find(self, key_id: str) -> ApiKey | None:
+        """The key, from what is kept; a thread waits for the warehouse where that is too old."""
+
+        def ask() -> ApiKey | None:
+            return self._warehouse.run(lambda connection: api_keys.find(connection, key_id))
+
+        if self._kept.has(key_id):
+            return self._kept.get(key_id, ask)
+        return await run_in_threadpool(self._kept.get, key_id, ask)
+
+    def _take(self, caller: tuple[str, str]) -> None:
+        wait = self._buckets.take(caller)
+        if wait:
+            seconds = math.ceil(wait)
+            raise HTTPException(
+                429, f"Too many requests. Try again in {seconds} s.", {"Retry-After": str(seconds)}
+            )
+
+
+def _given(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")

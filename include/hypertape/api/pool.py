@@ -1,0 +1,129 @@
+"""The warehouse as the API sees it: a few connections that are lent out statement by statement."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Callable
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import conninfo
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+from hypertape.errors import DatabaseBusy, HypertapeError
+from hypertape.warehouse.connect import CONNECT_TIMEOUT_SECONDS, connect, translate_errors
+from hypertape.warehouse.dsn import normalise_dsn, place
+
+Connection = psycopg.Connection[Any]
+T = TypeVar("T")
+
+WAIT_SECONDS = 3.0
+"""How long a request waits for a free connection before it is told that the warehouse is busy."""
+
+REST_SECONDS = 2.0
+"""How long nobody waits again for a warehouse that was away."""
+
+_MOST_WAITING = 200
+
+
+class Warehouse:
+    """Connections to one warehouse, opened when they are first needed, also in a process that was forked since.
+
+    A connection is lent for one piece of work and never while a client reads its answer, so slow readers hold none.
+    psycopg prepares each statement on its fifth use and keeps it with the connection.
+    """
+
+    def __init__(self, dsn: Callable[[], str], *, size: int) -> None:
+        self._dsn, self._size = dsn, size
+        self._pool: ConnectionPool[Connection] | None = None
+        self._where = "warehouse"
+        self._lock = Lock()
+        self._away: tuple[float, HypertapeError] | None = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Do some work on a connection (autocommit, UTC) and return its result.
+
+        When the connection turns out to be broken, as after a restart of the server, the idle ones are checked and the
+        work is done once more; it must therefore only read, or write what may be written twice. Raises DatabaseBusy
+        when none is free in time, and what `translate_errors` raises.
+        """
+        pool = self._opened()
+        if self._away is not None and time.monotonic() - self._away[0] < REST_SECONDS:
+            raise self._away[1]
+        with translate_errors(self._where):
+            try:
+                return self._lend(pool, work)
+            except psycopg.OperationalError as error:
+                if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57P")):
+                    raise
+                pool.check()
+                return self._lend(pool, work)
+
+    def dsn(self) -> str:
+        """The warehouse's address. Raises as `resolve_dsn` does."""
+        return self._dsn()
+
+    def close(self) -> None:
+        """Close the connections; those that are lent out are closed when they come back."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def _lend(self, pool: ConnectionPool[Connection], work: Callable[[Connection], T]) -> T:
+        try:
+            with pool.connection(timeout=WAIT_SECONDS) as connection:
+                return work(connection)
+        except TooManyRequests as error:
+            raise DatabaseBusy(f"{self._where}: {_MOST_WAITING} requests are waiting already") from error
+        except PoolTimeout as error:
+            raise self._why() from error
+
+    def _why(self) -> HypertapeError:
+        """Tell a warehouse that is away, or refuses us, from one whose connections are all lent out."""
+        try:
+            connect(self._dsn()).close()
+        except HypertapeError as error:
+            self._away = time.monotonic(), error
+            return error
+        return DatabaseBusy(f"{self._where}: no connection came free in {WAIT_SECONDS:g} s")
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        if self._pool is None:
+            dsn = self._dsn()
+            with self._lock:
+                if self._pool is None:
+                    self._where = place(dsn)
+                    self._pool = _new_pool(dsn, self._size)
+        return self._pool
+
+
+def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
+    given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
+    defaults: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": "hypertape api",
+    }
+    address = conninfo.make_conninfo(**{**defaults, **given, "client_encoding": "utf8"})
+    pool: ConnectionPool[Connection] = ConnectionPool(
+        address,
+        min_size=0,
+        max_size=size,
+        max_waiting=_MOST_WAITING,
+        max_idle=300,
+        reconnect_timeout=WAIT_SECONDS,
+        kwargs={"autocommit": True},
+        configure=_in_utc,
+        open=True,
+        name="hypertape-api",
+    )
+    atexit.register(partial(pool.close, timeout=1))
+    return pool
+
+
+def _in_utc(connection: Connection) -> None:
+    if connection.info.parameter_status("TimeZone") != "UTC":
+        connection.execute("set time zone 'UTC'")

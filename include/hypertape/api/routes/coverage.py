@@ -1,0 +1,110 @@
+"""GET /coverage: how many bars each ticker has of those the calendar expects, by month or session date."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query
+from psycopg import sql
+from starlette.responses import Response
+
+from hypertape import calendars
+from hypertape.api.question import read_date, read_mode, read_symbols, read_width
+from hypertape.api.respond import json_response
+from hypertape.api.state import OfApp
+from hypertape.errors import BadInput
+from hypertape.model import Interval, Market, Window, midnight
+from hypertape.queries import query
+
+reading = APIRouter(tags=["trust"])
+
+MOST_DAYS = {"month": 3_700, "day": 100}
+"""Length of the window, by bucket."""
+
+_USUAL_DAYS = {"month": 365, "day": 31}
+
+
+@reading.get("/coverage", summary="Bars held against bars expected", response_class=Response)
+def coverage(
+    state: OfApp,
+    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated. None: all.")] = None,
+    interval: Annotated[str | None, Query(description="1D, 1H or 1m; default 1D.")] = None,
+    start_date: Annotated[str | None, Query(description="First UTC date.")] = None,
+    end_date: Annotated[str | None, Query(description="Last UTC date, included.")] = None,
+    mode: Annotated[str | None, Query(description="One market.")] = None,
+    by: Annotated[str | None, Query(description="month or day; default month.")] = None,
+) -> Response:
+    """Answer buckets, the bars expected in each, and each ticker's bars in the same order.
+
+    `expected` counts every opening of the market's calendar; a ticker is not to be blamed for what lies before its
+    `first` bar or after `now`.
+    """
+    market, of, bucket = _market(mode), _stored(interval), by or "month"
+    if bucket not in MOST_DAYS:
+        raise BadInput(f"by={by!r} is not known", next_step="Valid: month, day.")
+    window = _window(state.clock(), start_date, end_date, bucket)
+    expected = _expected(market, of, window, bucket)
+    positions = {name: position for position, name in enumerate(expected)}
+    tickers: dict[str, dict[str, Any]] = {}
+    parameters = {
+        "start": window.start, "end": window.end, "unit": bucket, "market": market.code, "interval": of.value,
+        "tickers": read_symbols(symbol),
+    }  # fmt: skip
+    statement = query("api_coverage").format(relation=sql.Identifier("public", market.relation(of)))
+    rows = state.warehouse.run(lambda connection: connection.execute(statement, parameters).fetchall())
+    for ticker, first, name, bars in rows:
+        entry = tickers.setdefault(ticker, {"first": first, "bars": [0] * len(expected)})
+        if name in positions:
+            entry["bars"][positions[name]] = bars
+    content = {
+        "market": market.code, "interval": of.spelling, "by": bucket, "start": window.start, "end": window.end,
+        "buckets": list(expected), "expected": list(expected.values()), "tickers": tickers,
+    }  # fmt: skip
+    return json_response(content)
+
+
+def _market(mode: str | None) -> Market:
+    markets = read_mode(mode)
+    if len(markets) > 1:
+        raise BadInput("Coverage is of one market", next_step="Name it with mode.")
+    return markets[0]
+
+
+def _stored(interval: str | None) -> Interval:
+    width = read_width(interval or "1D")
+    if not width.is_stored:
+        raise BadInput(f"{width.spelling} bars are not loaded", next_step="Coverage knows 1D, 1H and 1m.")
+    return width.interval
+
+
+def _window(now: datetime, start: str | None, end: str | None, bucket: str) -> Window:
+    """Whole UTC days; without dates the year or month up to now."""
+    last = read_date("end_date", end, include_day=True) or midnight(now.date() + timedelta(days=1))
+    try:
+        first = read_date("start_date", start) or last - timedelta(days=_USUAL_DAYS[bucket])
+    except OverflowError:
+        first = last
+    if not timedelta(0) < last - first <= timedelta(days=MOST_DAYS[bucket]):
+        raise BadInput(
+            f"The window must be longer than nothing and at most {MOST_DAYS[bucket]} days by {bucket}",
+            next_step="Narrow start_date and end_date, or count by month.",
+        )
+    return Window(first, last)
+
+
+def _expected(market: Market, interval: Interval, window: Window, bucket: str) -> dict[str, int]:
+    """Openings the calendar expects, by bucket; buckets without any are there too."""
+    unit: Any = "M" if bucket == "month" else "D"
+    last = (window.end - timedelta(microseconds=1)).date()
+    counts = {str(name): 0 for name in _buckets(window.start.date(), last, unit)}
+    times = calendars.expected_times(market, interval, window)
+    names, found = np.unique(times.astype("datetime64[us]").astype(f"datetime64[{unit}]"), return_counts=True)
+    counts |= dict(zip((str(name) for name in names), found.tolist(), strict=True))
+    return counts
+
+
+def _buckets(first: date, last: date, unit: Any) -> Any:
+    low, high = (np.datetime64(day).astype(f"datetime64[{unit}]") for day in (first, last))
+    return np.arange(low, high + 1)

@@ -1,0 +1,79 @@
+"""GET /tickers: bars with indicators, as JSON or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from hypertape.api.caching import is_conditional, version_of
+from hypertape.api.elsewhere import WAREHOUSE, Search
+from hypertape.api.parts import Part
+from hypertape.api.question import SPELLINGS, Question, read_question
+from hypertape.api.reading import BLOCK, Named, Reading
+from hypertape.api.state import OfApp, State
+from hypertape.api.writing import as_csv, as_json
+
+reading = APIRouter(tags=["bars"])
+
+STORE_HEADER = "X-Hypertape-Store"
+
+
+@reading.get("/tickers", summary="Bars of one, several or all tickers", response_class=Response)
+def tickers(
+    request: Request,
+    state: OfApp,
+    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated. None: all.")] = None,
+    interval: Annotated[str | None, Query(description=f"{', '.join(SPELLINGS)}; default 1D.")] = None,
+    start_date: Annotated[str | None, Query(description="First bar: UTC date or instant.")] = None,
+    end_date: Annotated[str | None, Query(description="Last bar; a date includes its day.")] = None,
+    limit: Annotated[
+        str | None, Query(description="Bars of each ticker: newest, or oldest from start_date.")
+    ] = None,
+    mode: Annotated[str | None, Query(description="A market, one of its other names, or all.")] = None,
+    format: Annotated[str | None, Query(description="json or csv; default json.")] = None,
+    legacy: Annotated[str | None, Query(description="true: prices in the unit of the old files.")] = None,
+    ma: Annotated[str | None, Query(description="false: no averages and scores.")] = None,
+    ema: Annotated[str | None, Query(description="true, or lengths such as 12,26.")] = None,
+) -> Response:
+    """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.question for the parameters."""
+    question = read_question(
+        symbol=symbol or (), interval=interval, start_date=start_date, end_date=end_date, limit=limit,
+        mode=mode, format=format, legacy=legacy, ma=ma, ema=ema,
+    )  # fmt: skip
+    order = state.elsewhere.order() if question.width.is_stored else (WAREHOUSE,)
+    if order != (WAREHOUSE,):
+        return _from_several(state, question, order)
+    return _from_warehouse(request, state, question)
+
+
+def _from_warehouse(request: Request, state: State, question: Question) -> Response:
+    read = Reading(state.warehouse, question)
+    found = read.find(ahead=not is_conditional(request.headers))
+    version = version_of(question, [entry.stored for entry in found.series], state.clock())
+    headers = {**version.headers, STORE_HEADER: WAREHOUSE}
+    if version.is_known(request.headers):
+        return Response(status_code=304, headers=headers)
+    return _answer(question, found.series, read.parts(found), headers)
+
+
+def _from_several(state: State, question: Question, order: tuple[str, ...]) -> Response:
+    search = Search(state.elsewhere, state.warehouse, question, order, state.clock())
+    headers = {STORE_HEADER: ", ".join(search.stores) or order[0], "Cache-Control": "no-store"}
+    return _answer(question, search.series, search.parts(), headers)
+
+
+def _answer(
+    question: Question, series: list[Named], parts: Iterator[Part], headers: dict[str, str]
+) -> Response:
+    """Whole when it is one block, else in chunks, the first of which is made before the status is sent."""
+    chunks = as_csv(parts, question) if question.csv else as_json(parts, question)
+    kind = "text/csv; charset=utf-8" if question.csv else "application/json"
+    bars = sum(question.slots(entry.stored.first, entry.stored.last) for entry in series)
+    if bars <= BLOCK:
+        return Response(b"".join(chunks), headers=headers, media_type=kind)
+    first = next(chunks) + next(chunks, b"")
+    return StreamingResponse(chain((first,), chunks), headers=headers, media_type=kind)

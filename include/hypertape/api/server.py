@@ -1,0 +1,25 @@
+"""The app as `hypertape serve` runs it: admitted by API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from fastapi import FastAPI
+
+from hypertape.api.app import create_app
+from hypertape.api.keys import KeyGuard
+from hypertape.api.pool import Warehouse
+from hypertape.settings import Settings
+from hypertape.warehouse.connect import resolve_dsn
+
+
+def server_app(
+    settings: Settings, *, clock: Callable[[], datetime], dsn: Callable[[], str] | None = None
+) -> FastAPI:
+    """Make the app with its key guard; arguments as of `create_app`."""
+    address = dsn or (lambda: resolve_dsn(settings))
+    guard = KeyGuard(Warehouse(address, size=1), clock, rate=settings.api_rate)
+    app = create_app(settings, authorize=guard.authorize, clock=clock, dsn=address)
+    app.state.hypertape.forget.append(guard.forget)
+    return app

@@ -1,0 +1,54 @@
+"""What the app's routes share: the warehouse, the other stores, what is kept for a moment, and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from hypertape.api.elsewhere import Elsewhere
+from hypertape.api.kept import Kept
+from hypertape.api.meter import Meter
+from hypertape.api.pool import Warehouse
+
+HEALTH_SECONDS = 15.0
+"""How old the figures of /health and /metrics may be: they count ledgers, and monitors ask often."""
+
+
+@dataclass(slots=True)
+class State:
+    """One app's state; `clock` gives the current instant in UTC."""
+
+    warehouse: Warehouse
+    elsewhere: Elsewhere
+    clock: Callable[[], datetime]
+    started: datetime
+    meter: Meter = field(default_factory=Meter)
+    kept: Kept[Any] = field(default_factory=lambda: Kept(HEALTH_SECONDS))
+    forget: list[Callable[[], None]] = field(default_factory=list)
+    """What POST /cache/clear runs beside clearing the state's own caches."""
+
+    def clear(self) -> None:
+        """Forget what is kept, so that the next request sees the warehouse as it is."""
+        self.kept.clear()
+        self.elsewhere.forget()
+        for forget in self.forget:
+            forget()
+
+    def close(self) -> None:
+        """Give back connections and files."""
+        self.elsewhere.close()
+        self.warehouse.close()
+
+
+async def state_of(request: Request) -> State:
+    """The state of the app that serves a request (async: it needs no thread)."""
+    found: State = request.app.state.hypertape
+    return found
+
+
+OfApp = Annotated[State, Depends(state_of)]
+"""The parameter of a route that needs the state."""

@@ -1,0 +1,152 @@
+"""Hold what is stored against another source, on demand. Nothing is written but the outcome, in `quality_result`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+import pyarrow as pa
+
+from hypertape.calendars import provisional_from
+from hypertape.errors import BadInput, HypertapeError
+from hypertape.frame import BAR_SCHEMA
+from hypertape.model import Interval, Market, Window
+from hypertape.quality.gate import gate
+from hypertape.quality.reconciliation import PRESENCE, Comparison, Tolerance, compare
+from hypertape.quality.results import FAILED, PASSED, WARNING, QualityResult, record
+from hypertape.settings import Settings, load_settings
+from hypertape.sources import SourceConfig
+from hypertape.steps.asking import ask_sources
+from hypertape.steps.plan import Batch, Head
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.read import read_bars, stored_tickers
+
+SUITE = "reconciliation"
+
+OnStep = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What came of it: one comparison per column and one of the bars' presence, and the tickers without an answer."""
+
+    run_id: str
+    source: str
+    window: Window
+    tickers: int
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    failed: dict[str, HypertapeError] = field(default_factory=dict)
+    refused: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """True when nothing compared disagrees."""
+        return all(found.disagree == 0 for found in self.comparisons.values())
+
+
+def reconcile(
+    dsn: str,
+    market: Market,
+    interval: Interval,
+    config: SourceConfig,
+    window: Window,
+    *,
+    tickers: Sequence[str] | None,
+    tolerance: Tolerance,
+    now: datetime,
+    run_id: str,
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> Reconciled:
+    """Compare the stored final bars of a window with those of another source, and record what was found.
+
+    Without `tickers` every stored one is compared. Rows of the other source that cannot be bars are left out and
+    counted (`refused`); a ticker it cannot serve is in `failed` and takes no part. Raises BadInput when nothing is
+    stored.
+    """
+    settings = settings or load_settings()
+    judged = Window(window.start, max(window.start, min(window.end, provisional_from(market, interval, now))))
+    with connect(dsn) as connection:
+        wanted = tuple(tickers or stored_tickers(connection, market, interval))
+        if not wanted:
+            raise BadInput(
+                f"No {market.code} {interval.value} bars are stored",
+                next_step="Load some first: `hypertape sync`.",
+            )
+        done = Reconciled(run_id, config.name, judged, len(wanted))
+        head = Head(run_id, market, interval, config, judged)
+        for index, first in enumerate(range(0, len(wanted), settings.batch_size)):
+            part = Batch(index, wanted[first : first + settings.batch_size], judged)
+            _compare(connection, dsn, done, head, part, tolerance, settings, now)
+            if on_step is not None:
+                on_step("compare", first + len(part.tickers), len(wanted))
+        record(connection, _results(done, market, interval, tolerance))
+        connection.commit()
+    return done
+
+
+def _compare(
+    connection: psycopg.Connection[tuple[object, ...]],
+    dsn: str,
+    done: Reconciled,
+    head: Head,
+    part: Batch,
+    tolerance: Tolerance,
+    settings: Settings,
+    now: datetime,
+) -> None:
+    fetched = ask_sources(head, part, part.tickers, landing=settings.landing, now=now, dsn=dsn)
+    gated = gate(fetched.bars, head.market, head.interval, now=now)
+    served = [ticker for ticker in part.tickers if ticker not in fetched.failures]
+    stored = read_bars(connection, head.market, head.interval, served, window=part.window)
+    connection.commit()
+    done.failed |= dict(fetched.failures)
+    done.refused += len(gated.rejects) + len(fetched.rejects)
+    for name, found in compare(_bars(stored), gated.bars, tolerance).items():
+        done.comparisons.setdefault(name, Comparison(name)).add(found)
+
+
+def _bars(stored: pa.Table) -> pa.Table:
+    return stored.select(BAR_SCHEMA.names).cast(BAR_SCHEMA)
+
+
+def _results(
+    done: Reconciled, market: Market, interval: Interval, tolerance: Tolerance
+) -> list[QualityResult]:
+    return [
+        QualityResult(
+            done.run_id,
+            market.code,
+            interval.value,
+            SUITE,
+            _expectation(found.column),
+            _description(found.column, done.source, tolerance),
+            WARNING,
+            FAILED if found.disagree else PASSED,
+            done.window,
+            target=done.source,
+            evaluated=found.compared,
+            unexpected=found.disagree,
+            sample=tuple(found.sample),
+            details={"largest": found.largest, **_more(done, found)},
+        )
+        for found in done.comparisons.values()
+    ]
+
+
+def _more(done: Reconciled, found: Comparison) -> Mapping[str, object]:
+    if found.column != PRESENCE:
+        return {}
+    return {"refused": done.refused, "failed": {ticker: str(error) for ticker, error in done.failed.items()}}
+
+
+def _expectation(column: str) -> str:
+    return "same_bars" if column == PRESENCE else f"{column}_agrees"
+
+
+def _description(column: str, source: str, tolerance: Tolerance) -> str:
+    if column == PRESENCE:
+        return f"the warehouse and {source} have the same bars"
+    return f"{column} is within {100 * (tolerance.of(column) or 0.0):g} % of {source}'s"

@@ -1,0 +1,134 @@
+"""The API as Airflow serves it: Airflow's own login and roles in front of every route."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from airflow_environment import REPOSITORY
+from hypertape.api.files import files
+from hypertape.model import utc
+from hypertape.orchestration.web import PREFIX, Lazily, airflow_app
+
+SAFE = {"Origin": "http://testserver"}
+
+
+def nowhere() -> str:
+    return "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+@pytest.fixture(scope="module")
+def managed() -> Iterator[None]:
+    """Airflow's simple auth manager, as its API server makes it."""
+    from airflow.api_fastapi.app import create_auth_manager, purge_cached_app
+
+    create_auth_manager()
+    yield
+    purge_cached_app()
+
+
+@pytest.fixture(scope="module")
+def app(managed: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The app with a directory of files, as pages will add one."""
+    directory = tmp_path_factory.mktemp("web")
+    (directory / "page.js").write_text("1")
+    app = airflow_app(nowhere)
+    app.include_router(files(directory))
+    return app
+
+
+def as_role(app: Any, role: str | None) -> TestClient:
+    """A client logged in with a role of the simple auth manager, or not at all."""
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+
+    app.dependency_overrides = {}
+    if role is not None:
+        app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username=role, role=role)
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def walked(app: Any) -> list[tuple[str, str]]:
+    """Every route as (method, path), what is mounted included."""
+    found = []
+    for route in app.routes:
+        assert hasattr(route, "methods"), f"{route} is mounted: it is served without a login"
+        path = route.path.replace("{symbol_id}", "1").replace("{path:path}", "page.js")
+        found += [(method, path) for method in sorted(route.methods)]
+    return found
+
+
+def test_the_walk_sees_the_routes(app: Any) -> None:
+    assert {
+        ("GET", "/tickers"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/static/page.js"),
+    } < set(walked(app))
+    assert len(walked(app)) >= 16
+
+
+def test_without_a_login_every_route_is_401(app: Any) -> None:
+    client = as_role(app, None)
+    answers = {(m, path): client.request(m, path, headers=SAFE).status_code for m, path in walked(app)}
+    assert answers == dict.fromkeys(answers, 401)
+
+
+def test_a_wrong_token_is_refused(app: Any) -> None:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+
+    for carried in ("Authorization: Bearer x.y.z", f"Cookie: {COOKIE_NAME_JWT_TOKEN}=x.y.z"):
+        name, _, value = carried.partition(": ")
+        assert as_role(app, None).get("/tickers", headers={name: value}).status_code in (401, 403)
+
+
+def test_a_viewer_may_read_and_not_write(app: Any) -> None:
+    client = as_role(app, "VIEWER")
+    for method, path in walked(app):
+        status = client.request(method, path, headers=SAFE).status_code
+        assert (status == 403) is (method not in ("GET", "HEAD")), (method, path, status)
+        assert status != 401
+
+
+def test_writing_routes_are_there_and_need_their_role_and_this_origin(app: Any) -> None:
+    writing = [(method, path) for method, path in walked(app) if method not in ("GET", "HEAD")]
+    assert writing
+    client = as_role(app, "OP")
+    for method, path in writing:
+        assert client.request(method, path, headers=SAFE).status_code == 200
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://testserver.evil.example"},
+            {**SAFE, "Sec-Fetch-Site": "cross-site"},
+            {},  # a cookie alone, as an old browser's form would send it
+        ):
+            assert client.request(method, path, headers=headers).status_code == 403, headers
+
+
+def test_the_plugin_mounts_it_lazily() -> None:
+    (entry,) = runpy.run_path(str(REPOSITORY / "plugins" / "hypertape_plugin.py"))[
+        "HypertapePlugin"
+    ].fastapi_apps
+    assert entry["url_prefix"] == PREFIX
+    assert isinstance(entry["app"], Lazily)
+
+
+def test_a_lazy_app_is_made_once() -> None:
+    made = []
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    def make() -> Any:
+        made.append(utc(2026))
+        return answer
+
+    client = TestClient(Lazily(make))
+    assert [client.get("/").status_code for _ in range(3)] == [204] * 3
+    assert len(made) == 1

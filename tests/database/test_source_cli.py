@@ -1,0 +1,69 @@
+"""`hypertape source` as a user has it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from hypertape.cli import main
+from hypertape.warehouse.source_state import DatabaseThrottle
+
+
+@pytest.fixture
+def run(warehouse, monkeypatch, capsys):
+    """Call `hypertape source …`; returns exit code, stdout, stderr."""
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["hypertape", "source", *words])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_the_list_names_rates_markets_and_endpoints(run, monkeypatch):
+    monkeypatch.setenv("HYPERTAPE_SOURCE_RATES", "vci=0.25")
+    monkeypatch.setenv("HYPERTAPE_SOURCE_ENDPOINTS", "vci=http://127.0.0.1:8080")
+    code, out, _ = run("list")
+    assert code == 0
+    lines = {words[1]: words for line in out.splitlines() if len(words := line.split()) > 2}
+    assert {"ccxt", "csv_tree", "sample", "vci", "yahoo"} <= set(lines)
+    assert "0.25/s" in lines["vci"]
+    assert "http://127.0.0.1:8080" in lines["vci"]
+    assert "(2)" in lines["yahoo"]
+
+
+def test_status_and_reset_of_a_source_that_is_left_alone(run, warehouse):
+    with DatabaseThrottle(warehouse, failures=1, rate=lambda gate: 2.0) as throttle:
+        throttle.wait("good")
+        throttle.record("good", True)
+        throttle.record("tired", False, reason="HTTP status 503")
+
+    code, out, err = run("status")
+    assert code == 75
+    assert "Left alone for now: tired" in err
+    assert "hypertape source reset NAME" in err
+    (line,) = (line for line in out.splitlines() if "tired" in line)
+    assert "open" in line
+    assert "HTTP status 503" in line
+
+    code, out, _ = run("reset", "tired")
+    assert (code, out.strip()) == (0, "Asked again from now on: tired.")
+    assert run("status")[0] == 0
+
+
+def test_an_unknown_source_cannot_be_reset(run, warehouse):
+    with DatabaseThrottle(warehouse, rate=lambda gate: None) as throttle:
+        throttle.wait("known")
+    code, _, err = run("reset", "nobody")
+    assert code == 2
+    assert "Nobody has asked a source 'nobody'" in err
+    assert "known" in err

@@ -38,7 +38,10 @@ def year(new_warehouse, tmp_path_factory):
     ordeals = disturb(PLOT, runs_of(PLOT), SEED)
     with new_warehouse() as dsn:
         pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
-        killed = sum(suffer(pipeline, ordeal) for ordeal in ordeals)
+        killed = 0
+        for ordeal in ordeals:
+            killed += suffer(pipeline, ordeal)
+            pipeline.forget()
         yield Aftermath(dsn, vendor, ordeals, killed)
 
 

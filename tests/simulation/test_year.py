@@ -25,7 +25,7 @@ from hypertape.warehouse.source_state import reset_sources
 pytestmark = pytest.mark.database
 PLOT = write_plot()
 TICKERS = PLOT.tickers
-CHECKED = (0, 70, 160, len(PLOT.days) - 1)
+CHECKED = (90, len(PLOT.days) - 1)
 """Sessions, by position, whose run goes through Great Expectations too: it costs seconds."""
 every_ticker = pytest.mark.parametrize("ticker", TICKERS)
 

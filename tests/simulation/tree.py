@@ -8,9 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from vendor import VALUES, Vendor
-
-from hypertape.frame import instant
 
 HEADER = "ticker,time,open,high,low,close,volume"
 
@@ -36,11 +35,9 @@ class Tree:
 
     def _rows(self, ticker: str, now: datetime) -> list[str]:
         bars = self.vendor.book(ticker, now)
-        columns = [getattr(bars, name).tolist() for name in VALUES]
-        rows = [
-            f"{ticker},{instant(time):%Y-%m-%d},{','.join(map(repr, values))}"
-            for time, *values in zip(bars.time.tolist(), *columns, strict=True)
-        ]
+        days = np.datetime_as_string(bars.time.astype("datetime64[us]"), unit="D").tolist()
+        columns = [map(repr, getattr(bars, name).tolist()) for name in VALUES]
+        rows = [f"{ticker},{','.join(cells)}" for cells in zip(days, *columns, strict=True)]
         return muddled(rows, now) if self.vendor.plot.of(ticker).messy else rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -99,7 +100,14 @@ class Pipeline:
     def __call__(self, run: Run) -> dict[str, Any]:
         """Take one run through every step. Failed tickers and checks are in the result, as a run would end with."""
         self.served.turn_to(run.now)
-        return self.go(run)
+        try:
+            return self.go(run)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        """Take away what the run landed: its days of retention pass on the simulated clock only."""
+        shutil.rmtree(self.settings.state_dir / "landing", ignore_errors=True)
 
     def go(self, run: Run) -> dict[str, Any]:
         """The same, with the vendor as it stands. `tell` is told each step as it begins."""

@@ -6,6 +6,7 @@ they are counted in sessions of the year. Nothing here knows the product, but fo
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from hypertape.markets import get_market
 from hypertape.model import Interval
 
 VN = get_market("vn")
+SEED = int(os.environ.get("SIMULATION_SEED", "2024"))
+"""Another year is simulated with another seed."""
+
 HISTORY, FIRST, LAST = date(2023, 1, 3), date(2024, 1, 2), date(2024, 12, 31)
 """Where the vendor's history begins, and the first and last session of the year."""
 
@@ -136,7 +140,7 @@ def healing(day: date) -> datetime:
     return evening(day) + timedelta(minutes=20)
 
 
-def write_plot(seed: int = 2024) -> Plot:
+def write_plot(seed: int = SEED) -> Plot:
     """Draw the year's events."""
     days = calendar_days(FIRST, LAST)
     pick = random.Random(seed)
@@ -189,7 +193,7 @@ def write_plot(seed: int = 2024) -> Plot:
     )
 
 
-def write_hours(seed: int = 2024) -> Plot:
+def write_hours(seed: int = SEED) -> Plot:
     """Three weeks of hourly bars, read several times a day."""
     days = calendar_days(date(2024, 3, 4), date(2024, 3, 22))
     corrected = datetime.combine(days[6], OPENS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from disturbance import Ordeal, disturb, suffer
 from gaps import expected_gaps, found_gaps
-from story import write_plot
+from story import SEED, write_plot
 from tree import Tree
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import Vendor
@@ -17,8 +17,7 @@ from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 
 pytestmark = pytest.mark.database
-PLOT = write_plot()
-SEED = 7
+PLOT = write_plot(SEED)
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Aftermath:
 def year(new_warehouse, tmp_path_factory):
     root = tmp_path_factory.mktemp("disturbed")
     vendor = Vendor(PLOT)
-    ordeals = disturb(PLOT, runs_of(PLOT), SEED)
+    ordeals = disturb(PLOT, runs_of(PLOT), PLOT.seed)
     with new_warehouse() as dsn:
         pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
         killed = 0
@@ -54,7 +53,8 @@ def connection(year):
 def test_the_year_was_a_hard_one(year):
     planned = runs_of(PLOT)
     kinds = [ordeal.run.kind for ordeal in year.ordeals]
-    assert len({ordeal.run.end for ordeal in year.ordeals}) < len(planned) * 0.85, "runs were lost"
+    lost = {run.end for run in planned} - {ordeal.run.end for ordeal in year.ordeals}
+    assert len(lost) >= 20
     assert kinds.count("daily-again") >= 5
     assert kinds.count("daily-late") >= 10
     assert sum(ordeal.twin for ordeal in year.ordeals) >= 4

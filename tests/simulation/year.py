@@ -13,6 +13,7 @@ from story import NOON, Plot, evening, healing, mending
 from hypertape.errors import HypertapeError
 from hypertape.model import midnight
 from hypertape.settings import Settings
+from hypertape.steps.backfill import Asked, backfill
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.heal import finish_heal, plan_heal
@@ -111,6 +112,8 @@ class Pipeline:
 
     def go(self, run: Run) -> dict[str, Any]:
         """The same, with the vendor as it stands. `tell` is told each step as it begins."""
+        if run.kind == "mend":
+            return self.mend(run)
         self.tell("plan")
         planned = self.plan(run)
         summaries = [self.load(planned, batch, run.now) for batch in planned["batches"]]
@@ -137,6 +140,27 @@ class Pipeline:
             exact=run.start is not None,
             source=self.served.source,
             tickers=self.plot.asked(run.now),
+            settings=self.settings,
+        )
+
+    def mend(self, run: Run) -> dict[str, Any]:
+        """A backfill as an operator asks for it; it runs the quality suite."""
+        asked = Asked(
+            "overwrite",
+            self.plot.asked(run.now),
+            start=run.start,
+            end=run.end,
+            source=self.served.source,
+            reason="the vendor told of a mistake",
+        )
+        return backfill(
+            self.dsn,
+            "vn",
+            self.plot.interval.value,
+            asked,
+            run_id=run.run_id,
+            now=run.now,
+            dry_run=False,
             settings=self.settings,
         )
 

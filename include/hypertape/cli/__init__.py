@@ -23,6 +23,7 @@ from hypertape.cli import (
     migrate,
     mirror,
     quality,
+    quarantine,
     reconcile,
     revisions,
     rollback,
@@ -45,6 +46,7 @@ app.add_typer(gaps.app, name="gaps")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(keys.app, name="keys")
 app.command()(bars.sync)

@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from benchmarks import api, exchange, gate, indicators, load, migration, reads
+from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -14,9 +14,11 @@ ALONE = {"indicators": indicators.run, "gate": gate.run}
 ON_A_SERVER = {
     "load": load.run,
     "reads": reads.run,
+    "gaps": gaps.run,
     "migration": migration.run,
     "exchange": exchange.run,
     "api": api.run,
+    "plan": plan.run,
 }
 
 

@@ -67,3 +67,11 @@ alter table load
     add column calls int;
 comment on column load.asked_seconds is 'How long the source took to answer for this ticker: the time of its batch, shared out. Null: not measured.';
 comment on column load.calls is 'Requests the source takes for one ticker and this window.';
+
+-- Replay of refused rows: what became of those that are released.
+alter table quarantine
+    add column released_run text,
+    add column outcome text check (outcome in ('loaded', 'superseded'));
+comment on column quarantine.released_at is 'Since when the row waits for nobody any more; null: it is open.';
+comment on column quarantine.outcome is 'loaded: a replay stored it as a bar. superseded: a bar of its time is stored already, and stays.';
+create index quarantine_open on quarantine (market, interval, ticker, time) where released_at is null;

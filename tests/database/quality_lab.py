@@ -16,6 +16,7 @@ from hypertape.markets import get_market
 from hypertape.model import STORED_INDICATOR_COLUMNS, Interval, Market, Window, utc
 from hypertape.quality.results import FAILED, QualityResult
 from hypertape.quality.run import validate
+from hypertape.warehouse.ledger import register_calendar
 
 Connection = psycopg.Connection[Any]
 Series = dict[str, Bars]
@@ -140,6 +141,7 @@ def check(
     _, window, now = SPANS[market.code, interval]
     asked = {"run_id": "test", "now": now, **options}
     window = asked.pop("window", window)
+    register_calendar(connection, market, window, asked["now"])
     results = validate(dsn, connection, market, interval, window, **asked)
     return {result.expectation: result for result in results}
 

@@ -17,6 +17,7 @@ from hypertape.model import utc
 from hypertape.quality.report import cumulative_report, run_report
 from hypertape.quality.results import QualityResult, record
 from hypertape.quality.run import validate
+from hypertape.warehouse.ledger import register_calendar
 
 RUN = "bars_vn_1d__manual__2024-02-13T09:00:00+00:00"
 EVIL = "<script>alert(1)</script>"
@@ -97,6 +98,7 @@ def insert(connection: Connection, table: str, row: dict[str, Any], returning: s
 
 
 def checked(connection: Connection, dsn: str, run_id: str = RUN) -> list[QualityResult]:
+    register_calendar(connection, VN, WINDOW, NOW)
     results = validate(dsn, connection, VN, D1, WINDOW, run_id=run_id, now=NOW)
     record(connection, results)
     return results

@@ -32,6 +32,7 @@ def validate(
     """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
     from hypertape.quality.results import raise_if_critical, record
     from hypertape.quality.run import validate as run
+    from hypertape.warehouse.ledger import register_calendar
 
     of_market, of_interval = of(market, interval)
     if not of_interval.is_stored:
@@ -43,6 +44,8 @@ def validate(
     )
     run_id = f"validate__{at:%Y%m%dT%H%M%S}"
     with warehouse() as connection, console().status("running the suite"):
+        register_calendar(connection, of_market, window, at)
+        connection.commit()
         results = run(warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at)
         record(connection, results)
         connection.commit()

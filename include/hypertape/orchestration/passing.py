@@ -65,7 +65,7 @@ def demand_all_loaded(published: Json) -> Json:
 
     A run's colour is that of its last task, so this is what turns it red. Raises BatchRefused.
     """
-    planned = sum(len(batch["tickers"]) for batch in _pull("return_value"))
+    planned = len({ticker for batch in _pull("return_value") for ticker in batch["tickers"]})
     if published["tickers"] < planned:
         raise BatchRefused(
             f"{planned - published['tickers']} tickers of the run were never loaded, the others are published",

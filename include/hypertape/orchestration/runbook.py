@@ -9,9 +9,10 @@ from string import Template
 
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
+from hypertape.orchestration.form_heal import ATTEMPTS
 from hypertape.orchestration.pools import BACKFILL, ROLLUPS, WAREHOUSE, asking_pool, usual_sources
 from hypertape.orchestration.retry import RETRIES
-from hypertape.orchestration.timetable import data_span
+from hypertape.orchestration.timetable import data_span, heal_schedule
 from hypertape.settings import Settings
 
 
@@ -38,6 +39,22 @@ def runbook(market: Market, interval: Interval, settings: Settings) -> str:
     )
 
 
+def heal_runbook(market: Market, interval: Interval, settings: Settings) -> str:
+    """Return the Markdown of the DAG that heals the gaps of a market and interval."""
+    return _template("runbook_heal_gaps.md").substitute(
+        title=market.title,
+        market=market.code,
+        interval=interval.value,
+        relation=market.relation(interval),
+        source=default_source(market, settings),
+        schedule=heal_schedule(market, interval),
+        attempts=ATTEMPTS,
+        retries=RETRIES,
+        late=_hours(LATE_AFTER[Interval.D1].total_seconds()),
+        pools=", ".join(f"`{pool.name}`" for pool in (asking_pool(market, settings), WAREHOUSE, ROLLUPS)),
+    )
+
+
 def store_runbook(dag_id: str, late: timedelta) -> str:
     """Return the Markdown of a DAG that moves bars between stores, written from `runbook_<dag_id>.md`."""
     return _template(f"runbook_{dag_id}.md").substitute(
@@ -54,6 +71,15 @@ def backfill_runbook(late: timedelta) -> str:
         retries=RETRIES,
         late=_hours(late.total_seconds()),
         pools=", ".join(f"`{pool.name}`" for pool in (BACKFILL, WAREHOUSE, ROLLUPS)),
+    )
+
+
+def actions_runbook(late: timedelta) -> str:
+    """Return the Markdown of `corporate_actions`."""
+    return _template("runbook_corporate_actions.md").substitute(
+        retries=RETRIES,
+        late=_hours(late.total_seconds()),
+        pools=", ".join(f"`{pool.name}`" for pool in (BACKFILL, WAREHOUSE)),
     )
 
 

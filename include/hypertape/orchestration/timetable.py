@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import CronTriggerTimetable
 from croniter import croniter  # type: ignore[import-untyped]
 
-from hypertape.model import Interval, Market
+from hypertape.model import STORED_INTERVALS, Interval, Market
 
 _ALWAYS_OPEN = "24/7"
 _SOME_MONDAY = datetime(2024, 1, 8, tzinfo=UTC)
+
+HEAL_AFTER = timedelta(hours=3)
+"""Late enough for a vendor to have caught up, early enough for the evening."""
+
+_BETWEEN_INTERVALS = timedelta(minutes=20)
 
 
 def timetable(market: Market, interval: Interval) -> CronTriggerTimetable:
@@ -24,6 +29,18 @@ def timetable(market: Market, interval: Interval) -> CronTriggerTimetable:
         interval=data_span(market, interval),
         run_immediately=timedelta(0),
     )
+
+
+def heal_schedule(market: Market, interval: Interval) -> str:
+    """When gaps are healed: daily, some hours after the market's daily run, one interval after the other."""
+    tick = croniter(market.schedule[Interval.D1], _SOME_MONDAY).get_next(datetime)
+    start = tick + HEAL_AFTER + list(STORED_INTERVALS).index(interval) * _BETWEEN_INTERVALS
+    return f"{start.minute} {start.hour} * * *"
+
+
+def heal_timetable(market: Market, interval: Interval) -> CronTriggerTimetable:
+    """Build the timetable of the DAG that heals a market's gaps."""
+    return CronTriggerTimetable(heal_schedule(market, interval), timezone="UTC")
 
 
 def data_span(market: Market, interval: Interval) -> timedelta:

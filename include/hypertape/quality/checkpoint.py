@@ -5,6 +5,7 @@ Importing this costs seconds: only `run.validate` does.
 
 from __future__ import annotations
 
+import logging
 import time as clock
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ from hypertape.quality.results import SAMPLE_KEYS
 from hypertape.quality.scope import Scope
 from hypertape.quality.suites import Offenders, build_suite, rows_statement
 from hypertape.queries import query
+
+logging.getLogger("great_expectations").setLevel(
+    logging.WARNING
+)  # at INFO it buries a task's log under its own doings
 
 _VERDICT = {"result_format": "BOOLEAN_ONLY"}
 _SAMPLE = {

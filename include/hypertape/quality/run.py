@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,9 +40,9 @@ def validate(
     """Run the suite of (market, interval) over the window's stored bars and return one result per rule.
 
     `dsn` (a libpq URI or keyword string) is where Great Expectations connects; `connection` is an open one of the same
-    database. What is due is judged as of min(window.end, now). `tickers` None means all. `progress` is called with
-    the name of each rule before it runs. The sessions of the window are registered in `trading_session` and committed
-    first; nothing else is written (see `results.record`).
+    database. What is due is judged as of min(window.end, now), by the sessions in `trading_session`: the caller has
+    registered those of the window (`warehouse.ledger.register_calendar`) and committed them. `tickers` None means all.
+    `progress` is called with the name of each rule before it runs. Nothing is written (see `results.record`).
 
     Bad data never raises. A rule that does not run becomes a result with status `broken` and its error, unless the
     database itself went away: then psycopg.OperationalError. Raises BadInput for a derived interval.
@@ -54,7 +54,6 @@ def validate(
     from hypertape.quality.checkpoint import outcomes  # noqa: PLC0415 - great_expectations takes 6 s to import
 
     scope = Scope(market, interval, window, run_id, now, None if tickers is None else tuple(tickers))
-    _register_sessions(connection, scope)
     counts = _counts(connection, scope)
     found = [
         _result(scope, counts, outcome) for outcome in outcomes(dsn, scope, progress or (lambda _: None))
@@ -64,20 +63,6 @@ def validate(
     found = [_with_coverage(connection, scope, result) for result in found]
     connection.commit()
     return found
-
-
-def _register_sessions(connection: Connection, scope: Scope) -> None:
-    """Let SQL see the calendar from a day before the window to a day after what can be due."""
-    last = _date(scope.judged) + timedelta(days=2)
-    first = min(_date(scope.window.start) - timedelta(days=1), last)
-    found = calendars.sessions(scope.market, first, last)
-    hours = ([s.date for s in found], [s.opens for s in found], [s.closes for s in found])
-    connection.execute(query("register_sessions"), (scope.market.code, *hours))
-    connection.commit()
-
-
-def _date(instant: datetime) -> date:
-    return instant.astimezone(UTC).date()
 
 
 def _counts(connection: Connection, scope: Scope) -> dict[str, int]:

@@ -27,7 +27,7 @@ from hypertape.steps.plan import Batch, Head, stored_interval
 from hypertape.warehouse import backfills
 from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_sessions
+from hypertape.warehouse.ledger import register_calendar
 
 ASSUMED_SECONDS = {"csv_tree": 0.05, "sample": 0.02}
 """Seconds a call is assumed to take of a source nobody measured yet; vendors get the longer one below."""
@@ -68,17 +68,12 @@ def plan_backfill(
         wish = resolve(connection, get_market(market), stored_interval(interval), asked, now, settings)
         before = None if dry_run else backfills.continued(connection, run_id, wish.fingerprint, now)
         if before is None:
-            _register_sessions(connection, wish)
+            register_calendar(connection, wish.market, wish.window, wish.window.end)
             backfills.begin(connection, _plan(connection, wish, run_id, now, dry_run, settings))
         connection.commit()
         stored = before or backfills.get(connection, run_id)
         units = backfills.units(connection, stored["backfill_id"])
     return _as_json(wish, stored, units, resumed=before is not None)
-
-
-def _register_sessions(connection: Connection, wish: Wish) -> None:
-    first, last = wish.window.start.date(), wish.window.end.date() + timedelta(days=1)
-    register_sessions(connection, wish.market, sessions(wish.market, first, last))
 
 
 def _as_json(

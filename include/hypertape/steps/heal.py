@@ -13,7 +13,7 @@ from typing import Any
 
 from hypertape.calendars import expected_times
 from hypertape.markets import get_market
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.model import Interval, Window
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.plan import Batch, Head, resolve_source
 from hypertape.steps.sync import OnStep, SyncResult, carry_out
@@ -57,7 +57,7 @@ def plan_heal(
             max_attempts=MAX_ATTEMPTS if max_attempts is None else max_attempts,
         )
         connection.commit()
-    batches = heal_batches(of_market, of_interval, gaps, now, settings.batch_size)
+    batches = heal_batches(of_interval, gaps, now, settings.batch_size)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
     return {
         **Head(run_id, of_market, of_interval, config, _span(batches, now)).to_json(),
@@ -95,22 +95,33 @@ def heal(
     return result, finish_heal(dsn, planned, now=now)
 
 
-def heal_batches(
-    market: Market, interval: Interval, gaps: Iterable[HealableGap], now: datetime, size: int
-) -> list[Batch]:
+def plan_lines(planned: Mapping[str, Any]) -> list[str]:
+    """A plan in words: what was found, what will be asked for."""
+    found = ", ".join(f"{sessions} {reason}" for reason, sessions in planned["found"]["open"].items())
+    lines = [
+        f"open sessions: {found or 'none'}",
+        f"{planned['gaps']} gaps with {planned['sessions']} sessions to ask for, in {len(planned['batches'])} batches",
+    ]
+    for batch in planned["batches"]:
+        start, end = batch["window"]
+        lines.append(f"{start} – {end}: {', '.join(batch['tickers'])}")
+    return lines
+
+
+def heal_batches(interval: Interval, gaps: Sequence[HealableGap], now: datetime, size: int) -> list[Batch]:
     """Few windows for many gaps: each is widened to whole months (1d), weeks (1h) or days (1m), and neighbours join.
 
-    So a ticker's scattered gaps take few requests, and tickers that lack the same days share a batch.
+    So a ticker's scattered gaps take few requests, and tickers that lack the same days share a batch. Nothing is asked
+    for before a ticker's bars are due, or after `now`.
     """
     periods: dict[str, set[datetime]] = defaultdict(set)
     for gap in gaps:
         periods[gap.ticker].update(_periods(interval, gap.window))
-    floor = midnight(market.history_start[interval])
-    first = {gap.ticker: min(floor, gap.window.start) for gap in gaps}
+    due_from = {gap.ticker: gap.due_from for gap in gaps}
     windows: dict[Window, list[str]] = defaultdict(list)
     for ticker, starts in sorted(periods.items()):
         for window in _joined(interval, sorted(starts)):
-            clipped = Window(max(window.start, first[ticker]), min(window.end, now))
+            clipped = Window(max(window.start, due_from[ticker]), min(window.end, now))
             windows[clipped].append(ticker)
     chunks = [
         (tuple(tickers[at : at + size]), window)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypertape.calendars import expected_times, provisional_from, sessions
+from hypertape.calendars import expected_times, provisional_from
 from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.markets import get_market
@@ -17,7 +17,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.steps.raw import Note, notes
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_sessions, watermarks
+from hypertape.warehouse.ledger import register_calendar, watermarks
 
 _OVERLAP_SEARCH = timedelta(days=60)
 """Long enough to find the overlap's bars across the longest closure."""
@@ -124,7 +124,7 @@ def plan(
         }
         batches = batches or make_batches(windows, settings.batch_size)
         span = _span(batches, owned)
-        register_sessions(connection, of_market, sessions(of_market, span.start.date(), _day_after(span.end)))
+        register_calendar(connection, of_market, span, span.end)
     head = Head(run_id, of_market, of_interval, config, span)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
     return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
@@ -224,7 +224,3 @@ def _span(batches: Sequence[Batch], owned: Window) -> Window:
     if not batches:
         return owned
     return Window(min(batch.window.start for batch in batches), max(batch.window.end for batch in batches))
-
-
-def _day_after(end: datetime) -> Any:
-    return (end + timedelta(days=1)).date()

@@ -11,6 +11,7 @@ from hypertape.quality.run import validate as run_suite
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.ledger import register_calendar
 
 
 def validate(
@@ -24,6 +25,8 @@ def validate(
     head = Head.from_json(plan_head)
     with connect(dsn) as connection:
         note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
+        connection.commit()
+        register_calendar(connection, head.market, head.window, now)
         connection.commit()
         results = run_suite(
             dsn,

@@ -8,7 +8,7 @@ again changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window
+from hypertape.model import Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.gap_rules import EXPLAINED
@@ -38,7 +38,7 @@ _TIMED_CALLS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What one ticker has in one part of a window, in sessions that are over (see `backfill_present.sql`)."""
+    """What one ticker has in one part of a window, in sessions that are over (see `backfill_sessions.sql`)."""
 
     bars: int = 0
     sessions: int = 0
@@ -108,16 +108,16 @@ def present(
     sessions: Sequence[date],
     parts: Sequence[int],
 ) -> dict[tuple[str, int], Present]:
-    """What the warehouse has of some tickers, by (ticker, part): one query, whatever their number.
+    """What the warehouse has of some tickers, by (ticker, part): one query for the bars and one for the gap ledger.
 
     `sessions` are the dates that are judged and `parts` the part of the plan that each belongs to. A pair that has
     nothing is absent.
     """
-    zone = "UTC" if interval is Interval.D1 else market.timezone
-    statement = query("backfill_present").format(
-        relation=sql.Identifier("bars", market.relation(interval)),
-        day=sql.SQL("(time at time zone {})::date").format(sql.Literal(zone)),
-    )
+    daily = interval is Interval.D1
+    names = {
+        "relation": sql.Identifier("bars", market.relation(interval)),
+        "zone": sql.Literal("UTC" if daily else market.timezone),
+    }
     parameters = {
         "market": market.code,
         "interval": interval.value,
@@ -125,12 +125,19 @@ def present(
         "start": window.start,
         "end": window.end,
         "sessions": list(sessions),
+        "opens": [midnight(session) for session in sessions],
         "parts": list(parts),
         "explained": list(EXPLAINED),
     }
-    with translate_errors(connection):
-        rows = connection.execute(statement, parameters).fetchall()
-    return {(ticker, part): Present(*counts) for ticker, part, *counts in rows}
+    with translate_errors(connection), connection.transaction():
+        connection.execute("set local work_mem = '64MB'")
+        statement = query("backfill_days" if daily else "backfill_sessions").format(**names)
+        bars = connection.execute(statement, parameters).fetchall()
+        excused = connection.execute(query("backfill_explained").format(**names), parameters).fetchall()
+    found = {(ticker, part): Present(*counts) for ticker, part, *counts in bars}
+    for ticker, part, count in excused:
+        found[ticker, part] = replace(found.get((ticker, part), Present()), explained=count)
+    return found
 
 
 def timing(

@@ -53,12 +53,13 @@ class GapFilter:
 
 @dataclass(frozen=True, slots=True)
 class HealableGap:
-    """An open gap that is worth asking for; `sessions` without a bar lie in its window."""
+    """An open gap worth asking for: `sessions` without a bar lie in its window; before `due_from` none is due."""
 
     ticker: str
     window: Window
     sessions: int
     attempts: int
+    due_from: datetime
 
 
 def check_reason(reason: str) -> str:

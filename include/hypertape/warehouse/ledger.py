@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from hypertape.calendars import Session
-from hypertape.model import Interval, Market, midnight
+from hypertape.calendars import Session, sessions
+from hypertape.model import Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
 
@@ -43,6 +43,16 @@ def register_sessions(connection: Connection, market: Market, found: Sequence[Se
             query("register_sessions"),
             (market.code, [s.date for s in found], [s.opens for s in found], [s.closes for s in found]),
         )
+
+
+def register_calendar(connection: Connection, market: Market, window: Window, until: datetime) -> None:
+    """Let SQL see the sessions from a day before a window to a day after what can be due at `until`.
+
+    Suites compare bars with these. Whoever plans or validates a window calls this first.
+    """
+    last = min(window.end, until).astimezone(UTC).date() + timedelta(days=2)
+    first = min(window.start.astimezone(UTC).date() - timedelta(days=1), last)
+    register_sessions(connection, market, sessions(market, first, last))
 
 
 def register_symbols(connection: Connection, market: Market, tickers: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.sources import calls_for
 from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
+from hypertape.warehouse.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.load_ledger import (
     close_loads,
@@ -49,15 +50,31 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
 
     One transaction: an error or a kill leaves the warehouse as it was. A ticker whose prices look scaled is refused
     whole (its result carries SuspectScale) and the others load. Raises what `translate_errors` raises.
+
+    Where a good part of a compressed chunk changes, the chunk is opened before and closed after it, in transactions of
+    their own (not within a transaction of the caller's).
     """
+    with translate_errors(connection):
+        try:
+            return _load(connection, bars, request, open_first=can_open(connection))
+        except ChunksInTheWay as found:
+            with opened(connection, found.chunks):
+                return _load(connection, bars, request, open_first=False)
+
+
+def _load(
+    connection: Connection, bars: pa.Table, request: LoadRequest, *, open_first: bool
+) -> list[LoadResult]:
     started = clock.perf_counter()
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
         batch = _open(bars, request)
         tickers = [entry.ticker for entry in batch]
         lock_series(connection, request.market.code, request.interval.value, tickers)
         states = series_states(connection, request.market, request.interval, tickers)
         _compare(connection, request, batch, states)
+        if open_first and (chunks := chunks_in_the_way(connection, request, batch)):
+            raise ChunksInTheWay(chunks)
         open_loads(connection, request, batch)
         keep_revisions(connection, request, batch)
         written = write_rows(connection, request, batch)

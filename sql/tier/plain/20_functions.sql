@@ -35,3 +35,14 @@ begin
     end if;
 end
 $$;
+
+-- Chunks are TimescaleDB's: here there are none to open and close.
+create or replace function hypertape.compressed_chunks(relation text, first_time timestamptz, last_time timestamptz)
+returns table (chunk text, range_start timestamptz, range_end timestamptz, rows bigint)
+language sql stable as $$ select null::text, null::timestamptz, null::timestamptz, null::bigint where false $$;
+
+create or replace function hypertape.open_chunk(chunk text) returns void
+language sql as $$ select $$;
+
+create or replace function hypertape.close_chunk(chunk text) returns void
+language sql as $$ select $$;

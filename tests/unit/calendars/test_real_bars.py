@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypertape.calendars import coverage, in_session, on_grid
+from hypertape.calendars import NO_SESSION, coverage, expected_times, in_session, on_grid, sessions_of
 from hypertape.frame import Micros, instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, midnight, utc
@@ -96,3 +96,49 @@ def test_intraday_coverage(
     found = coverage(get_market("vn"), Interval(interval), span(times), times)
     assert (found.judged, len(found.missing)) == (judged, missing), reason
     assert found.ratio >= least, reason
+
+
+FIRST_HOUR_LACKS_UNTIL = utc(2025, 1, 18)
+"""Until then the vendor of the files put the deals of 09:00–10:00 into the bar of 10:00 (03:00 UTC)."""
+
+
+@pytest.mark.parametrize(
+    ("ticker", "interval", "stray_marks", "stray_count", "reason"),
+    [
+        ("VNINDEX", "1h", set(), 0, "an index has every hour"),
+        ("VIC", "1h", {"05:00"}, 1, "one delayed print in the lunch break"),
+        (
+            "VNINDEX",
+            "1m",
+            {"04:30", "07:30", "07:45"},
+            165,
+            "each session: the end of the morning, the end of continuous trading, the closing match",
+        ),
+    ],
+)
+def test_every_difference_from_the_expected_openings_is_known(
+    shared_data: Path, ticker: str, interval: str, stray_marks: set[str], stray_count: int, reason: str
+) -> None:
+    times = np.sort(times_of_file(shared_data / "csv/market_data" / ticker / FILES[interval]))
+    expected = expected_times(get_market("vn"), Interval(interval), span(times))
+    lacking = [instant(time) for time in np.setdiff1d(expected, times)]
+    strays = [f"{instant(time):%H:%M}" for time in np.setdiff1d(times, expected)]
+    first_hours = [
+        t for t in map(instant, expected) if f"{t:%H:%M}" == "02:00" and t < FIRST_HOUR_LACKS_UNTIL
+    ]
+    assert lacking == (first_hours if interval == "1h" else []), "the vendor's first hour, and nothing else"
+    assert (set(strays), len(strays)) == (stray_marks, stray_count), reason
+
+
+@pytest.mark.parametrize("interval", ["1d", "1h", "1m"])
+def test_stocks_have_bars_in_the_sessions_of_the_index_only(shared_data: Path, interval: str) -> None:
+    market = get_market("vn")
+
+    def sessions_in(path: Path) -> set[int]:
+        found = sessions_of(market, Interval(interval), times_of_file(path))
+        return set(found.tolist()) - {NO_SESSION}
+
+    paths = sorted((shared_data / "csv/market_data").glob(f"*/{FILES[interval]}"))
+    of_index = sessions_in(shared_data / "csv/market_data/VNINDEX" / FILES[interval])
+    assert len(paths) >= 4
+    assert {path.parent.name for path in paths if sessions_in(path) - of_index} == set()

@@ -1,0 +1,101 @@
+"""One DAG per market and interval: ask again, once a day, for the bars that are missing and may still arrive.
+
+`plan → unless_nothing → [extract → indicators → load] per batch → reread → validate → refresh_rollups → settle_gaps →
+publish`
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, dag, get_current_context, task, task_group
+
+from hypertape.markets import all_markets
+from hypertape.model import Interval, Market
+from hypertape.orchestration.alerts import deadline
+from hypertape.orchestration.assets import assets
+from hypertape.orchestration.bar_tasks import (
+    extract,
+    indicators,
+    load,
+    publish,
+    refresh_rollups,
+    reread,
+    validate,
+)
+from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.form_heal import heal_form, heal_wishes
+from hypertape.orchestration.passing import Json, head, share_head
+from hypertape.orchestration.pools import asking_pool
+from hypertape.orchestration.runbook import heal_runbook
+from hypertape.orchestration.timetable import heal_timetable
+from hypertape.settings import load_settings
+
+_LOG = logging.getLogger(__name__)
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def plan(market: str, interval: str) -> list[Json]:
+    """Look for gaps, and plan few windows over those worth asking for. Returns the batches."""
+    from hypertape.steps.heal import plan_heal, plan_lines
+
+    context = get_current_context()
+    planned = plan_heal(warehouse_dsn(), market, interval, now=datetime.now(UTC), **heal_wishes(context))
+    for line in plan_lines(planned):
+        _LOG.info("%s", line)
+    planned["idle"] = bool(context["params"]["dry_run"]) or not planned["batches"]
+    return share_head(planned)
+
+
+@task.short_circuit(execution_timeout=timedelta(minutes=10))
+def unless_nothing() -> bool:
+    """End here when there is nothing to ask for, or it is a dry run."""
+    return not head()["idle"]
+
+
+@task(execution_timeout=timedelta(minutes=30))
+def settle_gaps() -> Json:
+    """Close what arrived, count an attempt for what did not, and judge it by the new answers."""
+    from hypertape.steps.heal import finish_heal
+
+    return finish_heal(warehouse_dsn(), head(), now=datetime.now(UTC))
+
+
+def heal_dag(market: Market, interval: Interval) -> DAG:
+    """Wire the DAG of one market and interval."""
+    settings, made = load_settings(), assets(market, interval)
+
+    @task_group
+    def per_batch(batch: Json) -> None:
+        landed = extract.override(pool=asking_pool(market, settings).name)(batch)
+        load.override(outlets=[made.bars_loaded])(indicators(landed))
+
+    @dag(
+        f"heal_gaps_{market.code}_{interval}",
+        description=f"{market.title}: asks again for missing {interval} bars",
+        schedule=heal_timetable(market, interval),
+        params=heal_form(market, settings),
+        doc_md=heal_runbook(market, interval, settings),
+        deadline=deadline(Interval.D1),
+        tags=["gaps", market.code, str(interval)],
+        **DAG_DEFAULTS,
+    )
+    def heal() -> None:
+        batches = plan(market.code, str(interval))
+        go = unless_nothing()
+        loaded = per_batch.expand(batch=batches)
+        restated = reread.override(pool=asking_pool(market, settings).name)()
+        validated = validate.override(outlets=[made.bars_validated])()
+        refreshed = refresh_rollups.override(outlets=[made.rollups_refreshed])()
+        batches >> go >> [loaded, restated, validated]
+        [batches, loaded] >> restated
+        [batches, restated] >> validated >> refreshed >> settle_gaps() >> publish()
+
+    return heal()
+
+
+for market in all_markets().values():
+    for interval in market.intervals:
+        heal_dag(market, interval)

@@ -1,0 +1,143 @@
+"""`hypertape quarantine`: the rows the gate refused, and replaying them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
+from hypertape.errors import BadInput
+from hypertape.markets import get_market
+from hypertape.model import Interval, format_instant
+
+app = typer.Typer(
+    no_args_is_help=True, help="Rows the gate refused: each is kept whole, with the rule it broke."
+)
+
+MarketFilter = Annotated[str | None, typer.Option("--market", "-m", help="A market; default: all.")]
+IntervalFilter = Annotated[str | None, typer.Option("--interval", "-i", help="An interval; default: all.")]
+TickerFilter = Annotated[str | None, typer.Option("--ticker", "-t", help="A ticker; default: all.")]
+RuleFilter = Annotated[str | None, typer.Option(help="A rule, such as ohlc_order; default: all.")]
+RunFilter = Annotated[str | None, typer.Option(help="The run that refused them first; default: all.")]
+
+_MOST = 200
+
+
+@app.command("list")
+def list_(
+    market: MarketFilter = None,
+    interval: IntervalFilter = None,
+    ticker: TickerFilter = None,
+    rule: RuleFilter = None,
+    run: RunFilter = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List open rows one by one, with their ids.")] = False,
+) -> None:
+    """Count refused rows by market, interval and rule: open, loaded by a replay, superseded."""
+    from hypertape.warehouse.quarantine import Refused, find, groups
+
+    which = Refused(*_place(market, interval), ticker, rule, run)
+    with warehouse() as connection:
+        if rows:
+            _show_rows(find(connection, which, most=_MOST))
+        else:
+            _show_groups(groups(connection, which))
+
+
+def _show_rows(found: Sequence[Mapping[str, Any]]) -> None:
+    columns = ("id", "market", "interval", "ticker", "time", "rule", "value", "source")
+    lines = [
+        (
+            row["quarantine_id"], row["market"], row["interval"], row["ticker"],
+            format_instant(row["time"]) if row["time"] else None, row["rule"], row["value"], row["source"],
+        )
+        for row in found
+    ]  # fmt: skip
+    console().print(table("open rows", columns, lines))
+    if len(found) == _MOST:
+        console().print(f"The first {_MOST}; narrow them with the options.", highlight=False)
+
+
+def _show_groups(found: Sequence[Mapping[str, Any]]) -> None:
+    columns = (
+        "market",
+        "interval",
+        "rule",
+        "open",
+        "loaded",
+        "superseded",
+        "tickers",
+        "oldest",
+        "newest",
+        "some",
+    )
+    lines = [
+        (
+            row["market"], row["interval"], row["rule"], row["open"], row["loaded"], row["superseded"], row["tickers"],
+            format_instant(row["oldest"]), format_instant(row["newest"]), "; ".join(row["some"]),
+        )
+        for row in found
+    ]  # fmt: skip
+    console().print(table("refused rows", columns, lines))
+
+
+@app.command()
+def show(quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine list --rows`.")]) -> None:
+    """Show one refused row whole: where it came from, the rule, and what became of it."""
+    from hypertape.warehouse.quarantine import Refused, find
+
+    with warehouse() as connection:
+        found = find(connection, Refused(), quarantine_id=quarantine_id, open_only=False)
+    if not found:
+        raise BadInput(
+            f"There is no refused row {quarantine_id}", next_step="See `hypertape quarantine list --rows`."
+        )
+    row = {name: value for name, value in found[0].items() if name != "row_digest"}
+    text = row.pop("row_text")
+    console().print(table(f"refused row {quarantine_id}", ("what", "value"), list(row.items())))
+    console().print(_pretty(text), markup=False, highlight=False)
+
+
+@app.command()
+def replay(
+    market: MarketFilter = None,
+    interval: IntervalFilter = None,
+    ticker: TickerFilter = None,
+    rule: RuleFilter = None,
+    run: RunFilter = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+) -> None:
+    """Judge open rows by today's rules and load those that pass, where no bar is stored. The others stay."""
+    from hypertape.steps.quarantine import OUTCOMES
+    from hypertape.steps.quarantine import replay as run_replay
+    from hypertape.warehouse.quarantine import Refused
+
+    which = Refused(*_place(market, interval), ticker, rule, run)
+    with warehouse():
+        pass  # the schema is current
+    at = now()
+    run_id = f"replay__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+    with console().status("replaying"):
+        done = run_replay(warehouse_dsn(), which, run_id=run_id, now=at, dry_run=dry_run)
+    lines = [(place, *(counts.get(name, 0) for name in OUTCOMES)) for place, counts in done["places"].items()]
+    lines.append((f"{done['rows']} in all", *(done[name] for name in OUTCOMES)))
+    title = f"{run_id} (nothing was written)" if dry_run else run_id
+    console().print(table(title, ("series", *OUTCOMES), lines))
+
+
+def _place(market: str | None, interval: str | None) -> tuple[str | None, str | None]:
+    """Check the names and spell the interval as the tables do."""
+    return (
+        get_market(market).code if market is not None else None,
+        Interval.parse(interval).value if interval is not None else None,
+    )
+
+
+def _pretty(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text

@@ -1,0 +1,82 @@
+"""The rows the gate refused: find them, and release those that are a bar now or are not needed any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from hypertape.model import Interval, Market
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+
+Connection = psycopg.Connection[Any]
+Row = dict[str, Any]
+Key = tuple[str, datetime]
+
+LOADED, SUPERSEDED = "loaded", "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Which refused rows are meant; None: any. `run_id` is the run that refused them first."""
+
+    market: str | None = None
+    interval: str | None = None
+    ticker: str | None = None
+    rule: str | None = None
+    run_id: str | None = None
+
+
+def groups(connection: Connection, which: Refused) -> list[Row]:
+    """Refused rows by market, interval and rule: open, loaded and superseded counted, with two examples."""
+    return _rows(connection, "quarantine_groups", **asdict(which))
+
+
+def find(
+    connection: Connection,
+    which: Refused,
+    *,
+    quarantine_id: int | None = None,
+    open_only: bool = True,
+    most: int | None = None,
+) -> list[Row]:
+    """The refused rows as dicts, by market, interval and source, in the order they came."""
+    return _rows(
+        connection, "quarantine_find", **asdict(which), quarantine_id=quarantine_id, open_only=open_only, most=most
+    )  # fmt: skip
+
+
+def stored_keys(
+    connection: Connection, market: Market, interval: Interval, keys: Collection[Key]
+) -> set[Key]:
+    """Those of some (ticker, opening) keys that have a bar."""
+    if not keys:
+        return set()
+    tickers, times = zip(*keys, strict=True)
+    statement = query("stored_keys").format(relation=sql.Identifier("bars", market.relation(interval)))
+    parameters = {
+        "tickers": list(tickers),
+        "times": list(times),
+        "first": min(times),
+        "last": max(times),
+    }
+    with translate_errors(connection):
+        return set(connection.execute(statement, parameters).fetchall())
+
+
+def release(connection: Connection, ids: Sequence[int], outcome: str, *, run_id: str, now: datetime) -> int:
+    """Release rows as `LOADED` or `SUPERSEDED`; return how many were open until then. The caller commits."""
+    values = {"ids": list(ids), "outcome": outcome, "run_id": run_id, "now": now}
+    with translate_errors(connection):
+        return connection.execute(query("quarantine_release"), values).rowcount
+
+
+def _rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:
+    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query(name), parameters).fetchall()

@@ -1,0 +1,3 @@
+-- purpose: compress a chunk
+-- parameters: chunk
+select hypertape.close_chunk(%s)

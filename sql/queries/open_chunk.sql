@@ -1,0 +1,3 @@
+-- purpose: turn a compressed chunk into plain rows
+-- parameters: chunk
+select hypertape.open_chunk(%s)

@@ -1,0 +1,212 @@
+"""The DAG `backfill_bars`: its shape, its form, and its runs in a real Airflow, asked through the form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypertape.markets import all_markets, get_market
+from hypertape.model import Interval
+from hypertape.orchestration.form_backfill import MODES
+from hypertape.orchestration.rest import Airflow, RunState
+from hypertape.orchestration.standalone import Standalone
+from hypertape.sources import source_names
+from hypertape.warehouse import backfills
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.embedded.server import EmbeddedServer
+from hypertape.warehouse.read import digests
+
+DAG, BARS = "backfill_bars", "bars_vn_1d"
+CHAIN = (
+    "plan",
+    "unless_rehearsal",
+    "per_unit.extract",
+    "per_unit.indicators",
+    "per_unit.load",
+    "reread",
+    "validate",
+    "refresh_rollups",
+    "publish",
+)
+AFTER_PLAN = CHAIN[2:]
+WEEK = {"start": "2024-03-04", "end": "2024-03-09"}
+FORM = {"market": "vn", "interval": "1d", "source": "sample", **WEEK}
+
+
+def test_the_chain_is_that_of_every_bar_dag_behind_a_gate(dag_bag: Any) -> None:
+    downstream = {task.task_id: set(task.downstream_task_ids) for task in dag_bag.dags[DAG].tasks}
+    assert downstream == {
+        "plan": {"unless_rehearsal", "per_unit.extract", "reread", "validate"},
+        "unless_rehearsal": {"per_unit.extract", "reread", "validate"},
+        "per_unit.extract": {"per_unit.indicators"},
+        "per_unit.indicators": {"per_unit.load"},
+        "per_unit.load": {"reread"},
+        "reread": {"validate"},
+        "validate": {"refresh_rollups"},
+        "refresh_rollups": {"publish"},
+        "publish": set(),
+    }
+
+
+def test_an_empty_form_is_a_rehearsal(dag_bag: Any) -> None:
+    params = dag_bag.dags[DAG].params
+    assert params.validate() == {
+        "market": next(iter(all_markets())),
+        "interval": "1d",
+        "mode": "missing",
+        "dry_run": True,
+        **dict.fromkeys(
+            (
+                "tickers", "groups", "start", "end", "source", "source_dir", "legacy_scale", "exchange", "replay",
+                "reason",
+            )
+        ),
+    }  # fmt: skip
+    assert params.get_param("source").schema["enum"] == [None, *source_names()]
+    assert all(params.get_param(name).schema["title"] for name in params)
+
+
+def test_the_form_offers_every_mode_there_is() -> None:
+    assert tuple(MODES) == backfills.MODES
+
+
+def test_batches_of_a_backfill_never_take_a_scheduled_runs_place_at_its_source(dag_bag: Any) -> None:
+    tasks = {task.task_id: task.pool for task in dag_bag.dags[DAG].tasks}
+    assert tasks["per_unit.extract"] == tasks["reread"] == "hypertape_backfill"
+
+
+@pytest.fixture(scope="module")
+def airflow(standalone: Standalone) -> Iterator[Airflow]:
+    with standalone.client() as client:
+        client.wait_for_dags([DAG, BARS])
+        for dag in (DAG, BARS):
+            client.pause(dag, paused=False)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def dsn(standalone: Standalone) -> str:
+    return EmbeddedServer(standalone.settings).up()
+
+
+def run(airflow: Airflow, **form: Any) -> RunState:
+    return airflow.wait(DAG, airflow.trigger(DAG, {**FORM, **form}), seconds=400)
+
+
+def stored(dsn: str) -> dict[str, str]:
+    with connect(dsn) as connection:
+        return {each.ticker: each.sha256 for each in digests(connection, get_market("vn"), Interval.D1)}
+
+
+def states(ended: RunState) -> dict[str, set[str | None]]:
+    return {task: set(ended.states(task)) for task in CHAIN}
+
+
+@pytest.fixture(scope="module")
+def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
+    """What Airflow's own backfill of `bars_vn_1d` over the week leaves behind; the bars are gone again afterwards."""
+    made = airflow.backfill(
+        BARS, "2024-03-04T00:00:00Z", "2024-03-09T00:00:00Z", conf={"source": "sample"}, max_active_runs=2
+    )
+    assert [each.state for each in airflow.wait_for_backfill(made, seconds=600)] == ["success"] * 5
+    airflow.pause(BARS, paused=True)
+    for scheduled in airflow.runs(BARS, run_type="scheduled"):  # the tick that unpausing made up for
+        airflow.wait(BARS, scheduled["dag_run_id"], seconds=400)
+    with connect(dsn) as connection:
+        connection.execute(
+            "delete from bars.market_data_1d where time < '2024-03-04' or time >= '2024-03-09'"
+        )
+        connection.commit()
+    found = stored(dsn)
+    assert len(found) > 3
+    with connect(dsn) as connection:
+        for interval in ("1d", "1w", "2w", "1mo"):
+            connection.execute(f"delete from bars.market_data_{interval}")
+        for table in ("series", "bar_revision", "rollup_pending", "restatement"):
+            connection.execute(f"delete from {table}")
+        connection.commit()
+    return found
+
+
+@pytest.mark.airflow
+@pytest.mark.timeout(1800)
+def test_airflows_backfill_and_this_one_leave_the_same_bars(
+    airflow: Airflow, by_airflow: dict[str, str], dsn: str
+) -> None:
+    """In turn, because they share an Airflow: the rehearsal, the load, the load again, and a bad ticker."""
+    rehearsal = run(airflow)
+    assert rehearsal.state == "success", told(airflow, rehearsal)
+    assert states(rehearsal) == {
+        "plan": {"success"}, "unless_rehearsal": {"success"}, **{task: {"skipped"} for task in AFTER_PLAN},
+    }  # fmt: skip
+    head = airflow.xcom(DAG, rehearsal.run_id, "plan", key="head")
+    assert head["plan"]["present"] == 0
+    assert head["plan"]["missing"] == head["plan"]["tickers"] * 5
+    log = airflow.log(DAG, rehearsal.run_id, "plan")
+    assert "bars missing" in log
+    report = Path(log.partition("Report: ")[2].splitlines()[0])
+    assert "Plan of the backfill" in report.read_text()
+    assert stored(dsn) == {}
+
+    loaded = run(airflow, mode="overwrite", dry_run=False, reason="a week again")
+    assert states(loaded) == {task: {"success"} for task in CHAIN}, told(airflow, loaded)
+    assert stored(dsn) == by_airflow
+    assert [task.name for task in loaded.tasks if task.task_id == "per_unit.load"] == [
+        "per_unit.load [2024-03-04 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
+    ]
+    published = airflow.xcom(DAG, loaded.run_id, "publish")
+    assert "a week again" in Path(published["report"]).read_text()
+    events = airflow.get("/assets/events", limit=100)["asset_events"]
+    mine = {event["name"] for event in events if event["source_run_id"] == loaded.run_id}
+    assert mine == {"vn_1d_bars_loaded", "vn_1d_bars_validated", "vn_1d_rollups_refreshed"}
+
+    airflow.clear(DAG, loaded.run_id, ["plan"])
+    cleared = airflow.wait(DAG, loaded.run_id, seconds=400)
+    assert cleared.state == "success", told(airflow, cleared)
+    assert airflow.xcom(DAG, cleared.run_id, "plan") == [], "what is done is not asked for again"
+
+    missing = run(airflow, dry_run=False)
+    assert missing.state == "success", told(airflow, missing)
+    assert airflow.xcom(DAG, missing.run_id, "plan") == [], "nothing is missing"
+    assert stored(dsn) == by_airflow
+
+
+@pytest.mark.airflow
+@pytest.mark.timeout(1200)
+def test_one_bad_ticker_is_all_that_the_next_run_asks_for(
+    airflow: Airflow, by_airflow: dict[str, str], dsn: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "AAA")
+    tree = {"source": "csv_tree", "source_dir": str(tmp_path), "tickers": ["AAA", "BBB"]}
+    red = run(airflow, **tree, dry_run=False)
+    assert red.state == "failed"
+    assert (red.states("per_unit.load"), red.states("publish")) == (["failed"], ["failed"])
+    assert set(stored(dsn)) >= {"AAA"}
+    write(tmp_path, "BBB")
+    green = run(airflow, **tree, dry_run=False)
+    assert green.state == "success", told(airflow, green)
+    (unit,) = airflow.xcom(DAG, green.run_id, "plan")
+    assert unit["tickers"] == ["BBB"]
+    head = airflow.xcom(DAG, green.run_id, "plan", key="head")
+    assert (head["resumed"], head["run_id"]) == (True, f"{DAG}__{red.run_id}")
+    assert set(stored(dsn)) >= {"AAA", "BBB"}
+
+
+def told(airflow: Airflow, ended: RunState) -> str:
+    """The ends of the logs of what failed, for the assertion's message."""
+    failed = [task for task in ended.tasks if task.state == "failed"]
+    logs = [
+        airflow.log(ended.dag_id, ended.run_id, task.task_id, map_index=task.map_index, attempt=task.tries)
+        for task in failed
+    ]
+    return "\n".join(log[-2000:] for log in logs)
+
+
+def write(tree: Path, ticker: str) -> None:
+    (tree / ticker).mkdir()
+    lines = [f"{ticker},2024-03-{day:02},10000,10100,9900,10050,1000" for day in range(4, 9)]
+    text = "\n".join(["ticker,time,open,high,low,close,volume", *lines, ""])
+    (tree / ticker / "1D.csv").write_text(text)

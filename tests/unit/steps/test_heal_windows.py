@@ -1,0 +1,85 @@
+"""Few windows for many gaps: whole months, weeks or days, joined where they touch, shared where they are equal."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypertape.model import Interval, Window, utc
+from hypertape.steps.heal import heal_batches
+from hypertape.warehouse.gap_list import HealableGap
+
+NOW, DUE_FROM = utc(2025, 6, 20, 9), utc(2015, 1, 5)
+
+
+def gap(ticker: str, start: tuple[int, ...], end: tuple[int, ...]) -> HealableGap:
+    return HealableGap(ticker, Window(utc(*start), utc(*end)), 1, 0, DUE_FROM)
+
+
+def planned(interval: Interval, *gaps: HealableGap, size: int = 50) -> list[tuple[str, str, str]]:
+    return [
+        (",".join(batch.tickers), f"{batch.window.start:%Y-%m-%d}", f"{batch.window.end:%Y-%m-%dT%H}")
+        for batch in heal_batches(interval, gaps, NOW, size)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("interval", "gaps", "expected", "reason"),
+    [
+        ("1d", [], [], "nothing is missing, nothing is asked"),
+        ("1d", [gap("A", (2025, 3, 5), (2025, 3, 6))], [("A", "2025-03-01", "2025-04-01T00")], "a whole month"),
+        (
+            "1d",
+            [gap("A", (2025, 3, 5), (2025, 3, 6)), gap("A", (2025, 3, 20), (2025, 3, 21))],
+            [("A", "2025-03-01", "2025-04-01T00")],
+            "two gaps of a month are one request",
+        ),
+        (
+            "1d",
+            [gap("A", (2025, 3, 5), (2025, 3, 6)), gap("A", (2025, 4, 9), (2025, 4, 10))],
+            [("A", "2025-03-01", "2025-05-01T00")],
+            "neighbouring months join",
+        ),
+        (
+            "1d",
+            [gap("A", (2025, 1, 8), (2025, 1, 9)), gap("A", (2025, 4, 9), (2025, 4, 10))],
+            [("A", "2025-01-01", "2025-02-01T00"), ("A", "2025-04-01", "2025-05-01T00")],
+            "what lies apart is asked for apart",
+        ),
+        (
+            "1d",
+            [gap("A", (2025, 3, 5), (2025, 3, 6)), gap("B", (2025, 3, 27), (2025, 3, 28))],
+            [("A,B", "2025-03-01", "2025-04-01T00")],
+            "tickers that lack days of the same month share a batch",
+        ),
+        ("1d", [gap("A", (2025, 6, 19), (2025, 6, 20))], [("A", "2025-06-01", "2025-06-20T09")], "up to now at most"),
+        ("1d", [gap("A", (2015, 1, 5), (2015, 1, 6))], [("A", "2015-01-05", "2015-02-01T00")], "not before it is due"),
+        ("1h", [gap("A", (2025, 6, 4, 2), (2025, 6, 4, 8))], [("A", "2025-06-02", "2025-06-09T00")], "a week"),
+        ("1m", [gap("A", (2025, 6, 4, 2), (2025, 6, 4, 8))], [("A", "2025-06-04", "2025-06-05T00")], "a day"),
+    ],
+)  # fmt: skip
+def test_windows(
+    interval: str, gaps: list[HealableGap], expected: list[tuple[str, str, str]], reason: str
+) -> None:
+    assert planned(Interval(interval), *gaps) == expected, reason
+
+
+def test_an_outage_of_a_day_is_a_few_batches() -> None:
+    gaps = [gap(f"T{n:03}", (2025, 3, 5), (2025, 3, 6)) for n in range(120)]
+    assert [len(batch.tickers) for batch in heal_batches(Interval.D1, gaps, NOW, 50)] == [50, 50, 20]
+    assert [batch.index for batch in heal_batches(Interval.D1, gaps, NOW, 50)] == [0, 1, 2]
+
+
+def test_every_gap_lies_in_a_window_of_its_ticker() -> None:
+    gaps = [
+        gap(f"T{n % 7}", (2015 + n % 10, 1 + n % 12, 5 + n % 9), (2015 + n % 10, 1 + n % 12, 20))
+        for n in range(90)
+    ]
+    batches = heal_batches(Interval.D1, gaps, NOW, 3)
+    for each in gaps:
+        if each.window.end <= NOW:
+            assert any(
+                each.ticker in b.tickers
+                and b.window.start <= each.window.start
+                and each.window.end <= b.window.end
+                for b in batches
+            )

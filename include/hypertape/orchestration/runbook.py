@@ -10,7 +10,14 @@ from string import Template
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
 from hypertape.orchestration.form_heal import ATTEMPTS
-from hypertape.orchestration.pools import BACKFILL, ROLLUPS, WAREHOUSE, asking_pool, usual_sources
+from hypertape.orchestration.pools import (
+    BACKFILL,
+    ROLLUPS,
+    WAREHOUSE,
+    asking_pool,
+    default_source,
+    usual_sources,
+)
 from hypertape.orchestration.retry import RETRIES
 from hypertape.orchestration.timetable import data_span, heal_schedule
 from hypertape.settings import Settings

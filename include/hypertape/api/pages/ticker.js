@@ -14,6 +14,7 @@ const RELATION = { "1m": "1m", "1H": "1h", "1D": "1d" };
 const AVERAGES = [10, 20, 50, 100, 200];
 const AT_DAYS = { "1m": 1, "5m": 2, "15m": 4, "30m": 8, "1H": 15, "4h": 30, "1D": 90, "1W": 500, "2W": 900, "1M": 1800 };
 const MOST_MARKS = 1000;
+const MOST_SIGNS = 12;
 const DAY = 86400000;
 
 const asked = parameters();
@@ -166,7 +167,7 @@ function draw(averages, of) {
     crosshair: { mode: CrosshairMode.Normal },
     rightPriceScale: { borderColor: line },
     timeScale: { borderColor: line, timeVisible: !daily(), secondsVisible: false },
-    localization: { locale: "en-GB", priceFormatter: (value) => number(Number(value.toPrecision(8))) },
+    localization: { locale: "en-GB", priceFormatter: (value) => number(Number(value.toPrecision(6))) },
   });
   candles = chart.addSeries(CandlestickSeries, {
     upColor: "rgba(0, 0, 0, 0)", borderUpColor: up, wickUpColor: up, downColor: down, borderDownColor: down, wickDownColor: down,
@@ -246,9 +247,8 @@ async function happened(mine) {
   const marks = found.flatMap((each) => each.times.map((time) => ({ ...each.look, at: at(seconds(time)) }))).filter((each) => each.at >= 0);
   const seen = new Set();
   const unique = marks.filter((each) => { const key = `${each.at} ${each.kind}`; return !seen.has(key) && seen.add(key); });
-  const crowded = unique.length > 60;
   marker.setMarkers(unique.sort((a, b) => a.at - b.at).map(({ at: position, sign, shape, side, tone }) => ({
-    time: timeOf(bars[position]), position: side, shape, color: colour(tone), text: crowded && sign === "R" ? "" : sign, size: crowded && sign === "R" ? 0.4 : 1,
+    time: timeOf(bars[position]), position: side, shape, color: colour(tone), text: sign, size: 0.7,
   })));
   list(found, former.next);
 }
@@ -265,7 +265,7 @@ async function replacing(revisions) {
 }
 
 const LOOKS = {
-  restated: { kind: "restated", sign: "R", shape: "circle", side: "belowBar", tone: "note", text: "restated by the vendor" },
+  restated: { kind: "restated", sign: "R", shape: "circle", side: "belowBar", tone: "note", text: "restated by the vendor; of many bars the first and last are marked" },
   gap: { kind: "gap", sign: "G", shape: "arrowDown", side: "aboveBar", tone: "bad", text: "bars missing after this one" },
   refused: { kind: "refused", sign: "Q", shape: "square", side: "aboveBar", tone: "unknown", text: "a row was refused (quarantine)" },
   split: { kind: "split", sign: "S", shape: "arrowUp", side: "belowBar", tone: "accent", text: "split" },
@@ -280,13 +280,17 @@ function restated(revisions, loads) {
     const now = BASE[chosen.interval] === chosen.interval ? bars[at(seconds(sample.time))] : null;
     const changed = now ? ["open", "high", "low", "close", "volume"].filter((name) => now[name] !== sample[name]) : [];
     return {
-      look: LOOKS.restated, times: rows.map((row) => row.time), first: rows[0].time,
+      look: LOOKS.restated, times: signed(rows), first: rows[0].time,
       what: `${plural(rows.length, "bar")} restated`,
-      detail: `${span(rows[0].time, rows.at(-1).time)}` + (changed.length ? ` · for example ${instant(sample.time, true)}: ${changed.map((name) => `${name} ${number(sample[name])} → ${number(now[name])}`).join(", ")}` : ` · for example close was ${number(sample.close)}`),
+      detail: span(rows[0].time, rows.at(-1).time) + (now && !changed.length ? ` · the adjusted close only, for example of ${instant(sample.time, true)}, which was ${number(sample.adjusted_close)}`
+        : changed.length ? ` · for example ${instant(sample.time, true)}: ${changed.map((name) => `${name} ${number(sample[name])} → ${number(now[name])}`).join(", ")}` : ` · for example close was ${number(sample.close)}`),
       when: sample.valid_to, run: load?.run_id,
     };
   });
 }
+
+/** Where a restatement is marked: at each bar, or at the first and last of many, which would hide the candles. */
+const signed = (rows) => (rows.length > MOST_SIGNS ? [rows[0], rows.at(-1)] : rows).map((row) => row.time);
 
 function grouped(rows) {
   const found = new Map();

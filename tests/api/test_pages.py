@@ -54,7 +54,7 @@ def test_there_are_these_pages() -> None:
 
 def test_scripts_import_what_is_served_and_write_text_only() -> None:
     scripts = sorted(DIRECTORY.glob("*.js"))
-    assert {script.stem for script in scripts} == {*PAGES, "common"}
+    assert {*PAGES, "common"} < {script.stem for script in scripts}
     for script in scripts:
         text = script.read_text()
         for imported in re.findall(r'from "\./([^"]+)"', text):

@@ -12,11 +12,17 @@ export class Refused extends Error {
     super(text);
     this.status = status;
     this.next =
-      status === 401 ? "Log in to Airflow again, then reload this page."
-      : status === 403 ? "Ask who administers Airflow for the right to see assets."
-      : status === 0 ? "Check that Airflow’s API server runs, then try again."
-      : status === 503 ? "Try again in a moment. If it stays so: hypertape doctor."
-      : status >= 500 ? "See the API server’s log." : "";
+      status === 401
+        ? "Log in to Airflow again, then reload this page."
+        : status === 403
+          ? "Ask who administers Airflow for the right to see assets."
+          : status === 0
+            ? "Check that Airflow’s API server runs, then try again."
+            : status === 503
+              ? "Try again in a moment. If it stays so: hypertape doctor."
+              : status >= 500
+                ? "See the API server’s log."
+                : "";
   }
 }
 
@@ -128,7 +134,8 @@ export function runLink(name, text) {
   if (!found) return make("span", { class: "mono", title: "A run of the command line" }, text ?? name ?? "–");
   const label = text ?? `${found.run}${found.cleared ? ` (cleared ${found.cleared}×)` : ""}`;
   return airflowLink(`${dagPath(found.dag)}/runs/${encodeURIComponent(found.run)}`, label, {
-    class: "run-link", title: `${found.dag} · ${found.run}`,
+    class: "run-link",
+    title: `${found.dag} · ${found.run}`,
   });
 }
 
@@ -139,7 +146,11 @@ export const spelled = (interval) => SPELLINGS[interval] ?? interval;
 
 /** 12 345 with thin spaces. */
 export const count = (value) =>
-  value === null || value === undefined ? "–" : Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, " ");
+  value === null || value === undefined
+    ? "–"
+    : Math.round(value)
+        .toString()
+        .replace(/\B(?=(\d{3})+(?!\d))/g, " ");
 
 /** A price or volume, as many digits as it has, twelve at most. */
 export function number(value) {
@@ -167,9 +178,17 @@ export const pill = (level, text, title) =>
   make("span", { class: `pill ${level}`, title }, make("span", { "aria-hidden": "true" }, MARKS[level]), text);
 
 export const verdict = (level, text, ...because) =>
-  make("section", { class: `verdict ${level}`, "aria-label": "Verdict" },
+  make(
+    "section",
+    { class: `verdict ${level}`, "aria-label": "Verdict" },
     make("span", { class: "mark", "aria-hidden": "true" }, MARKS[level]),
-    make("div", {}, make("strong", {}, text), because.filter(Boolean).map((each) => make("p", {}, each))));
+    make(
+      "div",
+      {},
+      make("strong", {}, text),
+      because.filter(Boolean).map((each) => make("p", {}, each)),
+    ),
+  );
 
 /** What a checked run's counts amount to. */
 export function ofChecks(run) {
@@ -186,17 +205,27 @@ export function ofChecks(run) {
  */
 export function table(name, columns, rows, { tall = false, id = null } = {}) {
   const head = columns.map(({ label, kind, title }) =>
-    make("th", { scope: "col", class: kind === "n" ? "n" : null, title }, label));
-  const body = rows.map((row) => make("tr", {}, row.map((cell, position) => {
-    const { kind } = columns[position];
-    const empty = kind === "n" && (cell === "0" || cell === "–");
-    const content = cell === null || cell === undefined ? "–" : cell;
-    return kind === "h"
-      ? make("th", { scope: "row" }, content)
-      : make("td", { class: [kind, empty && "zero"].filter(Boolean).join(" ") || null }, content);
-  })));
-  return make("div", { class: tall ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": name, id },
-    make("table", {}, make("thead", {}, make("tr", {}, head)), make("tbody", {}, body)));
+    make("th", { scope: "col", class: kind === "n" ? "n" : null, title }, label),
+  );
+  const body = rows.map((row) =>
+    make(
+      "tr",
+      {},
+      row.map((cell, position) => {
+        const { kind } = columns[position];
+        const empty = kind === "n" && (cell === "0" || cell === "–");
+        const content = cell === null || cell === undefined ? "–" : cell;
+        return kind === "h"
+          ? make("th", { scope: "row" }, content)
+          : make("td", { class: [kind, empty && "zero"].filter(Boolean).join(" ") || null }, content);
+      }),
+    ),
+  );
+  return make(
+    "div",
+    { class: tall ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": name, id },
+    make("table", {}, make("thead", {}, make("tr", {}, head)), make("tbody", {}, body)),
+  );
 }
 
 /** Nothing to show, and what to do about it. */
@@ -204,10 +233,13 @@ export const empty = (what, ...next) => make("div", { class: "state" }, make("st
 
 /** Something went wrong, and what to do about it. */
 export const failed = (error, again) =>
-  make("div", { class: "state bad", role: "alert" },
+  make(
+    "div",
+    { class: "state bad", role: "alert" },
     make("strong", {}, error.message || "Something went wrong."),
     make("p", {}, error instanceof Refused ? error.next : "Reload the page; if it stays so, tell who runs hypertape."),
-    again && make("p", {}, make("button", { type: "button", onclick: again }, "Try again")));
+    again && make("p", {}, make("button", { type: "button", onclick: again }, "Try again")),
+  );
 
 /** Run `work` while a part of the page is marked busy; show what goes wrong there. */
 export async function filling(id, work) {
@@ -217,39 +249,59 @@ export async function filling(id, work) {
     await work();
   } catch (error) {
     if (!(error instanceof Refused)) console.error(error);
-    show(id, failed(error, () => filling(id, work)));
+    show(
+      id,
+      failed(error, () => filling(id, work)),
+    );
   } finally {
     place.removeAttribute("aria-busy");
   }
 }
 
 export const synthetic = () =>
-  make("div", { class: "banner", role: "note" }, "SYNTHETIC SAMPLE DATA",
-    make("span", {}, " · made by a seeded generator with planted defects; no real instrument, no real price."));
+  make(
+    "div",
+    { class: "banner", role: "note" },
+    "SYNTHETIC SAMPLE DATA",
+    make("span", {}, " · made by a seeded generator with planted defects; no real instrument, no real price."),
+  );
 
 /** A `select` with its label. Options are `[value, text]`. */
 export function choose(label, name, options, value, onchange) {
-  const field = make("select", { name, onchange },
-    options.map(([each, text]) => make("option", { value: each, selected: String(each) === String(value) }, text)));
+  const field = make(
+    "select",
+    { name, onchange },
+    options.map(([each, text]) => make("option", { value: each, selected: String(each) === String(value) }, text)),
+  );
   return make("label", {}, label, field);
 }
 
 /** The link that opens the prefilled form of a DAG. */
-export const startLink = (dag, values, text, properties) => pageLink("run", { dag_id: dag, ...values }, text, properties);
+export const startLink = (dag, values, text, properties) =>
+  pageLink("run", { dag_id: dag, ...values }, text, properties);
 
 /** The header's navigation, the theme that Airflow shows, and the time of the answer. */
 export function begin() {
   const here = document.body.dataset.page;
   const keep = parameters();
   const kept = keep.market ? { market: keep.market } : {};
-  show("nav", Object.entries(PAGES).map(([page, text]) =>
-    pageLink(page, kept, text, page === here ? { "aria-current": "page" } : {})));
+  show(
+    "nav",
+    Object.entries(PAGES).map(([page, text]) =>
+      pageLink(page, kept, text, page === here ? { "aria-current": "page" } : {}),
+    ),
+  );
   followTheme();
 }
 
 export function asOf(text) {
-  show("asof", "as of ", make("time", { datetime: text }, `${instant(text.replace(/\.\d+/, ""))} UTC`), " · ",
-    make("button", { type: "button", class: "plain", onclick: () => location.reload() }, "Reload"));
+  show(
+    "asof",
+    "as of ",
+    make("time", { datetime: text }, `${instant(text.replace(/\.\d+/, ""))} UTC`),
+    " · ",
+    make("button", { type: "button", class: "plain", onclick: () => location.reload() }, "Reload"),
+  );
 }
 
 /** Airflow has a switch of its own for dark and light; its window says which. Elsewhere the system's setting counts. */

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from psycopg import sql
 
 from hypertape.markets import get_market
 from hypertape.model import Interval
+from hypertape.orchestration.airflow_home import USER
 from hypertape.orchestration.pools import pools
 from hypertape.orchestration.rest import Airflow, RunState, TaskState
 from hypertape.orchestration.standalone import Standalone
@@ -94,6 +96,34 @@ def test_the_bars_are_there_with_their_rollups_and_a_report(
     assert weekly["SYNBANK"] == 1
     report = Path(airflow.xcom(DAG, first.run_id, "publish")["report"])
     assert "SYNBANK" in report.read_text() or report.stat().st_size > 1000
+
+
+def test_the_read_api_serves_them_behind_airflows_login(standalone: Standalone, first: RunState) -> None:
+    running = standalone.status().running
+    assert running is not None
+    url = f"{running.url}/hypertape"
+    question = {"symbol": "SYNBANK", "start_date": WEEK["start"], "end_date": "2024-03-08"}
+    with httpx.Client(trust_env=False, timeout=60) as client:
+        for path in ("/tickers", "/docs", "/openapi.json", "/metrics"):
+            assert client.get(url + path).status_code == 401
+        signed_in = {"username": USER, "password": standalone.home.password()}
+        token = client.post(f"{running.url}/auth/token", json=signed_in).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        answer = client.get(f"{url}/tickers", params=question)
+        assert [bar["time"][-2:] for bar in answer.json()["SYNBANK"]] == ["04", "05", "06", "07", "08"]
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        known = client.get(
+            f"{url}/tickers", params=question, headers={"If-None-Match": answer.headers["etag"]}
+        )
+        assert known.status_code == 304
+        loads = client.get(f"{url}/loads", params={"symbol": "SYNBANK", "interval": "1D"}).json()["loads"]
+        assert first.run_id in loads[-1]["run_id"]
+        assert client.get(f"{url}/openapi.json").json()["servers"] == [{"url": "/hypertape"}]
+        assert (
+            client.post(f"{url}/cache/clear", headers={"Origin": "https://evil.example"}).status_code == 403
+        )
+        assert client.post(f"{url}/cache/clear").json() == {"cleared": True}
 
 
 def test_every_stage_tells_its_asset_what_it_did(airflow: Airflow, first: RunState) -> None:

@@ -140,7 +140,7 @@ def test_a_database_that_is_gone_is_no_finding(quality_warehouse: str, shared: C
     shared.execute("select pg_terminate_backend(%s)", (other.info.backend_pid,))
 
     with pytest.raises(psycopg.OperationalError):
-        lab.check(quality_warehouse, other, VN, D1)
+        validate(quality_warehouse, other, VN, D1, lab.SPANS["vn", D1][1], run_id="test", now=utc(2025))
 
 
 # --- broken rules are told apart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -41,7 +42,10 @@ def _ours(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return failure(error.status_code, str(error.detail), error.headers)
+    text = str(error.detail)
+    if text == HTTPStatus(error.status_code).phrase:  # the framework's own words
+        text = f"{text}: {request.method} {request.url.path}. The routes are listed in /docs."
+    return failure(error.status_code, text, error.headers)
 
 
 def _invalid(request: Request, error: Exception) -> Response:

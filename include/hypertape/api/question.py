@@ -93,7 +93,8 @@ class Question:
         own = f"{market.code}:"
         if len(self.markets) == 1:
             return list(self.symbols)
-        return [s.removeprefix(own) for s in self.symbols if ":" not in s or s.startswith(own)]
+        named = (s.removeprefix(own) for s in self.symbols if ":" not in s or s.startswith(own))
+        return list(dict.fromkeys(named))
 
     def slots(self, first: datetime, last: datetime) -> int:
         """At most how many bars a series with bars from `first` to `last` answers with."""

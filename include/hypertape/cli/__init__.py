@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hypertape import __version__
 from hypertape.cli import (
+    actions,
     backfill,
     bars,
     db,
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
 app.add_typer(gaps.app, name="gaps")
+app.add_typer(actions.app, name="actions")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")

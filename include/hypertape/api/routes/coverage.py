@@ -15,7 +15,7 @@ from hypertape.api.question import read_date, read_mode, read_symbols, read_widt
 from hypertape.api.respond import json_response
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.model import Interval, Market, Window, midnight, utc
 from hypertape.queries import query
 
 reading = APIRouter(tags=["trust"])
@@ -90,6 +90,10 @@ def _window(now: datetime, start: str | None, end: str | None, bucket: str) -> W
         raise BadInput(
             f"The window must be longer than nothing and at most {MOST_DAYS[bucket]} days by {bucket}",
             next_step="Narrow start_date and end_date, or count by month.",
+        )
+    if not utc(1900) <= first < last <= utc(2100):
+        raise BadInput(
+            "No calendar reaches that far", next_step="Ask for dates between 1900-01-01 and 2099-12-31."
         )
     return Window(first, last)
 

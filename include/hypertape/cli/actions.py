@@ -1,0 +1,86 @@
+"""`hypertape actions`: dividends and splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypertape.cli.bars import chosen_source
+from hypertape.cli.common import (
+    MarketOption,
+    TickersOption,
+    console,
+    now,
+    progress,
+    split,
+    table,
+    warehouse,
+    warehouse_dsn,
+)
+from hypertape.cli.listing import CsvOption, JsonOption, show
+from hypertape.markets import get_market
+from hypertape.model import Window, parse_instant, utc
+
+app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
+
+
+@app.command()
+def sync(
+    market: MarketOption,
+    tickers: TickersOption = None,
+    start: Annotated[
+        str | None, typer.Option(help="First date (UTC); default: 400 days before the end.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="First date not to ask for; default: now.")] = None,
+    source: Annotated[str | None, typer.Option(help="A source; default: the market's own.")] = None,
+    source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree.")] = None,
+) -> None:
+    """Fetch dividends and splits, keep them, and hold the vendor's adjusted closes against them."""
+    from hypertape.steps.actions import finish, plan_actions, raise_if_failed, sync_actions
+
+    at = now()
+    get_market(market)
+    with warehouse():
+        pass  # the schema is current
+    dsn, run_id = warehouse_dsn(), f"actions__{at:%Y%m%dT%H%M%S}"
+    batches = plan_actions(
+        dsn, market, run_id=run_id, now=at, tickers=split(tickers), source=chosen_source(source, source_dir, False),
+        start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
+    )  # fmt: skip
+    synced = []
+    with progress() as on_step:
+        for done, batch in enumerate(batches):
+            on_step("actions", done, len(batches))
+            synced.append(sync_actions(dsn, batch, now=at))
+        on_step("actions", len(batches), len(batches))
+    result = finish(dsn, synced, run_id=run_id, now=at)
+    rows = [(name.replace("_", " "), count) for name, count in result.items() if isinstance(count, int)]
+    rows += [
+        (f"adjusted closes compared ({code})", check["evaluated"]) for code, check in result["checks"].items()
+    ]
+    rows += [("of them differing", check["differing"]) for check in result["checks"].values()]
+    console().print(table(run_id, ("what", "count"), rows))
+    raise_if_failed(result)
+
+
+@app.command("list")
+def list_(
+    market: MarketOption,
+    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    since: Annotated[str | None, typer.Option(help="Actions from this date on (UTC).")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """List dividends (cash per share) and splits (new shares for one old share), newest first."""
+    from hypertape.warehouse.actions import list_actions
+
+    window = Window(parse_instant(since), utc(9999)) if since else None
+    with warehouse() as connection:
+        rows = list_actions(connection, get_market(market), ticker=ticker, window=window, limit=limit)
+    if show(rows, as_json=as_json, as_csv=as_csv):
+        return
+    lines = [(row["ticker"], f"{row['time']:%Y-%m-%d}", row["kind"], f"{row['value']:g}") for row in rows]
+    console().print(table(f"{market} corporate actions", ("ticker", "ex-date", "what", "value"), lines))

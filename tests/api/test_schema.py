@@ -1,0 +1,90 @@
+"""Every route asked with whatever its description allows, and more: no server error, always an answer in our form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from api_lab import let_in
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hypertape.api import create_app
+from hypertape.model import utc
+from hypertape.settings import Settings
+
+NOTHING = create_app(Settings(), authorize=let_in, clock=lambda: utc(2026, 1, 1), dsn=lambda: "")
+"""Only its description is used: which routes there are and what they take."""
+
+TICKER = st.sampled_from(
+    ["VCB", "VNM", "us:VNM", "NOPE", "", "\x00", "'; drop table load; --", "%", "É", "\U0001f600" * 50]
+)
+DATE = st.sampled_from(
+    ["", "2024-03-28", "20240328", "2024-W13-4", "0001-01-01", "9999-12-31", "9999-12-31T23:59:59.999999", "1677-09-21",
+     "2262-04-12", "-infinity", "2024-03-28T03:00:00-23:59", "2024-03-28 03:00", "today", "2024-03-28T24:00"]
+)  # fmt: skip
+COUNT = st.sampled_from(
+    ["", "1", "2", "5000", "5001", "100000", "0", "-1", "1e3", "９", "9" * 19, "9" * 400, "\x00"]
+)
+WORDS: dict[str, Any] = {
+    "symbol": st.lists(TICKER, max_size=4),
+    "interval": st.sampled_from(["", "1D", "1d", "1M", "1m", "1mo", "4h", "2W", "1H", "x", "\x00"]),
+    "mode": st.sampled_from(["", "vn", "stock", "all", "us", "crypto", "x", "\x00"]),
+    "limit": COUNT,
+    "load_id": COUNT,
+    "after": st.sampled_from(["", "WzFd", "WzEwMDAwMDAwMDAwMDAwMDAwMDAwMDBd", "W251bGxd", "e30", "!", "é"])
+    | st.text(max_size=9),
+    "start_date": DATE,
+    "end_date": DATE,
+}
+"""By name what a parameter may be told: what is meant, the edges of it, and what somebody will try."""
+
+FLAG = st.sampled_from(
+    ["", "true", "0", "month", "day", "json", "csv", "12,26", "1000", "failed", "unknown", "\x00", "\n"]
+)
+ROUTES = {
+    path: [
+        parameter["name"] for parameter in methods["get"].get("parameters", ()) if parameter["in"] == "query"
+    ]
+    for path, methods in NOTHING.openapi()["paths"].items()
+    if "get" in methods and "{" not in path
+}
+
+SCHEMA = schemathesis.openapi.from_dict(NOTHING.openapi())
+
+
+@pytest.fixture(scope="module")
+def send(client: Any) -> Callable[[Any], Any]:
+    return lambda case: client.request(
+        case.method, case.formatted_path, params=case.query, headers={"Authorization": "-"}
+    )
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_is_a_server_error(case: Any, send: Callable[[Any], Any]) -> None:
+    judge(send(case))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_nor_is_any_combination_of_edges(client: Any, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted(path for path, names in ROUTES.items() if names)))
+    told = st.fixed_dictionaries({}, optional={name: WORDS.get(name, FLAG) for name in ROUTES[path]})
+    judge(client.get(path, params=data.draw(told)))
+
+
+def judge(response: Any) -> None:
+    assert response.status_code in (200, 400, 404, 405), response.text
+    if response.status_code >= 400:
+        assert list(response.json()) == ["error"]
+        assert response.json()["error"].endswith(".")
+    elif response.headers["content-type"] == "application/json":
+        json.loads(response.text, parse_constant=_refused)
+
+
+def _refused(constant: str) -> float:
+    raise AssertionError(f"{constant} is no JSON")

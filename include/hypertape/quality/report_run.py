@@ -164,6 +164,8 @@ def _missing(connection: Connection, result: QualityResult) -> list[Row]:
     statement = query("report_missing").format(
         rows=query("quality_rows").format(**names),
         rule=query(rule.query_name).format(**names),
+        market=names["market"],
+        interval=names["interval"],
         most=sql.Literal(MOST),
     )
     with connection.cursor(row_factory=dict_row) as cursor:

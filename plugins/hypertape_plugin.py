@@ -3,14 +3,15 @@
 from airflow.plugins_manager import AirflowPlugin
 
 from hypertape.orchestration import pools, web
+from hypertape.orchestration.views import VIEWS
 
 
 class HypertapePlugin(AirflowPlugin):
-    """Makes the pools of our DAGs where they are missing, and serves the read API at /hypertape."""
+    """Makes the pools of our DAGs where they are missing, and serves the read API and its pages at /hypertape."""
 
     name = "hypertape"
     listeners = [pools]  # noqa: RUF012  (Airflow's own declaration)
     fastapi_apps = [  # noqa: RUF012
         {"app": web.Lazily(web.airflow_app), "url_prefix": web.PREFIX, "name": "hypertape"}
     ]
-    external_views: list[dict[str, str]] = []  # noqa: RUF012  (pages come here)
+    external_views = VIEWS

@@ -32,6 +32,7 @@ three that the documents name. An empty variable counts as not set.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -101,10 +102,12 @@ class Settings(BaseSettings):
     @classmethod
     def _pairs(cls, text: str | None, info: ValidationInfo) -> str | None:
         pairs = _pairs_of(text)
-        if any(not value for value in pairs.values()):
+        if not all(pairs.values()):
             raise ValueError("write name=value, separated by commas")
-        if info.field_name == "source_rates" and any(float(value) < 0 for value in pairs.values()):
-            raise ValueError("a rate is at least 0")
+        if info.field_name == "source_rates" and not all(map(_is_rate, pairs.values())):
+            raise ValueError("a rate is a number of requests a second, 0 for no limit")
+        if info.field_name == "source_endpoints" and not all("://" in value for value in pairs.values()):
+            raise ValueError("an endpoint starts with http:// or https://")
         return text
 
     @property
@@ -153,3 +156,10 @@ def _words(text: str | None) -> list[str]:
 def _pairs_of(text: str | None) -> dict[str, str]:
     parted = (word.partition("=") for word in _words(text))
     return {name.strip(): value.strip() for name, _, value in parted}
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        return 0 <= float(text) < math.inf
+    except ValueError:
+        return False

@@ -2,7 +2,7 @@
 -- parameters: pause (seconds it is left alone); source or null
 select
     source, state, failures, opened_at, last_ok_at, last_failed_at, last_error,
-    greatest(0, extract(epoch from next_turn - clock_timestamp()))::float8 as seconds_to_turn,
+    extract(epoch from greatest(next_turn, clock_timestamp()) - clock_timestamp())::float8 as seconds_to_turn,
     case
         when state = 'closed' then 0
         else greatest(

@@ -71,7 +71,7 @@ def routes() -> list[tuple[str, str]]:
 
     app = server_app(Settings(), clock=lambda: NOW)
     return [
-        (method, route.path.replace("{symbol_id}", "1"))
+        (method, route.path_format.format(symbol_id=1, name="markets", path="common.js"))
         for route in app.routes
         for method in getattr(route, "methods", ["GET"])
     ]
@@ -108,7 +108,8 @@ def test_a_reader_reads_and_does_not_write(served: Served, keys: dict[str, str],
     value = f"Bearer {keys['read']}" if header == "Authorization" else keys["read"]
     with httpx.Client(base_url=served.url, headers={header: value}) as client:
         for method, path in routes():
-            status = client.request(method, path, params={"limit": "1"}).status_code
+            wanted = {"limit": "1", "symbol": "T00001", "time": "2024-03-01"}
+            status = client.request(method, path, params=wanted).status_code
             assert status == (403 if method == "POST" else 404 if path.endswith("/1") else 200), (
                 path,
                 status,

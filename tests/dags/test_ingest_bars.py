@@ -91,6 +91,8 @@ def test_an_empty_form_is_valid_and_offers_every_source(dag_bag: Any, dag_id: st
         "source": None,
         "source_dir": None,
         "legacy_scale": False,
+        "exchange": None,
+        "replay": None,
     }
     assert params.get_param("source").schema["enum"] == [None, *source_names()]
     assert all(params.get_param(name).schema["title"] for name in params)

@@ -57,7 +57,7 @@ def walked(app: Any) -> list[tuple[str, str]]:
     found = []
     for route in app.routes:
         assert hasattr(route, "methods"), f"{route} is mounted: it is served without a login"
-        path = route.path.replace("{symbol_id}", "1").replace("{path:path}", "page.js")
+        path = route.path_format.format(symbol_id=1, name="markets", path="page.js")
         found += [(method, path) for method in sorted(route.methods)]
     return found
 

@@ -511,7 +511,7 @@ def test_lookback_reaches_as_far_as_the_series_needs(common, ticker, interval, s
     bars = walk(230, interval=interval, start=utc(1910))
     sparse = Bars(bars.time[0] + (bars.time - bars.time[0]) * spacing, *_arrays(bars, 0, 230)[1:])
     for part in (slice(0, 200), slice(220, 230), slice(200, 220)):
-        put(common, {ticker: sparse.take(part)}, interval=interval)
+        put(common, {ticker: sparse.take(part)}, interval=interval, now=utc(2100))
     assert fingerprint(common, ticker, interval=interval) == fresh_fingerprint(
         common, sparse, interval=interval
     )

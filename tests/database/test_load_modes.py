@@ -124,3 +124,18 @@ def test_another_source_s_opinion_is_no_restatement(common, ticker):
     put(common, {ticker: scaled(bars, 0.9)}, watch=True, now=NOW)
     assert restatements(common, ticker) == []
     assert value(common, "select count(*) from bar_revision where ticker = %s", ticker) == 30
+
+
+def test_a_run_that_was_overtaken_does_not_bring_its_open_bar_back(common, ticker):
+    """It asked while the last bar was open, and its load comes after one that knows the bar as final."""
+    bars = walk(6)
+    put(common, {ticker: bars})
+    before = digest(common, ticker)
+    half = changed(bars, 5, close=lambda close: close * 1.001, volume=1.0)
+    late = put(common, {ticker: half}, now=instant(int(bars.time[5])), run_id="late")[ticker]
+    assert (late.updated, late.unchanged) == (0, 6)
+    assert digest(common, ticker) == before
+    early = bars.take([*range(3)])
+    put(common, {ticker: changed(early, 2, volume=1.0)}, now=instant(int(bars.time[2])), run_id="later")
+    assert digest(common, ticker) == before
+    assert value(common, "select provisional_time from series where ticker = %s", ticker) is None

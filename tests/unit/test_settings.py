@@ -76,6 +76,33 @@ def test_a_variable_is_read(
         ("HYPERTAPE_LANDING_DAYS", "-1", "HYPERTAPE_LANDING_DAYS='-1' cannot be used"),
         ("HYPERTAPE_LEGACY_SCALE", "perhaps", "HYPERTAPE_LEGACY_SCALE='perhaps' cannot be used: .*boolean"),
         ("FALLBACK_TO_CSV", "perhaps", "^FALLBACK_TO_CSV='perhaps' cannot be used: .*boolean"),
+        ("HYPERTAPE_SOURCE_RATES", "vci", "HYPERTAPE_SOURCE_RATES='vci' cannot be used: .*name=value"),
+        (
+            "HYPERTAPE_SOURCE_RATES",
+            "vci=fast",
+            "HYPERTAPE_SOURCE_RATES='vci=fast' cannot be used: .*number",
+        ),
+        (
+            "HYPERTAPE_SOURCE_RATES",
+            "vci=-1",
+            "HYPERTAPE_SOURCE_RATES='vci=-1' cannot be used: .*number",
+        ),
+        (
+            "HYPERTAPE_SOURCE_RATES",
+            "vci=nan",
+            "HYPERTAPE_SOURCE_RATES='vci=nan' cannot be used: .*number",
+        ),
+        (
+            "HYPERTAPE_SOURCE_ENDPOINTS",
+            "http://h",
+            "HYPERTAPE_SOURCE_ENDPOINTS='http://h' .*name=value",
+        ),
+        (
+            "HYPERTAPE_SOURCE_ENDPOINTS",
+            "vci=h:80",
+            "HYPERTAPE_SOURCE_ENDPOINTS='vci=h:80' cannot be used: .*http://",
+        ),
+        ("HYPERTAPE_SOURCE_PAUSE", "0", "HYPERTAPE_SOURCE_PAUSE='0' cannot be used"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(
@@ -141,6 +168,15 @@ def test_the_order_of_reading(
     for name, text in given.items():
         monkeypatch.setenv(name, text)
     assert list(load_settings().read_order) == order
+
+
+def test_rates_and_endpoints_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERTAPE_SOURCE_RATES", "vci=0.5, ccxt:kraken = 2,yahoo=0")
+    monkeypatch.setenv("HYPERTAPE_SOURCE_ENDPOINTS", "vci=http://127.0.0.1:8080/?a=b")
+    found = load_settings()
+    assert found.rates == {"vci": 0.5, "ccxt:kraken": 2.0, "yahoo": 0.0}
+    assert found.endpoint_of("vci") == "http://127.0.0.1:8080/?a=b"
+    assert found.endpoint_of("yahoo") is None
 
 
 @pytest.mark.parametrize(

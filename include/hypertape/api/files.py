@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+
+KEPT = "private, no-cache"
+"""A browser keeps a file and asks before each use whether it is still the same; so an upgrade shows at once."""
 
 
 def files(directory: Path, prefix: str = "/static") -> APIRouter:
@@ -19,6 +22,10 @@ def files(directory: Path, prefix: str = "/static") -> APIRouter:
 
     @router.get(prefix + "/{path:path}", response_class=Response)
     async def file(request: Request, path: str) -> Response:
-        return await static.get_response(path, request.scope)
+        if "\x00" in path:
+            raise HTTPException(404)
+        answer = await static.get_response(path, request.scope)
+        answer.headers["Cache-Control"] = KEPT
+        return answer
 
     return router

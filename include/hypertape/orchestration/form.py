@@ -8,7 +8,7 @@ from airflow.sdk import Context, Param
 
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window, parse_instant
-from hypertape.orchestration.pools import default_source, source_names
+from hypertape.orchestration.pools import source_names, usual_sources
 from hypertape.settings import Settings
 
 _BACKFILL = "backfill"
@@ -18,7 +18,7 @@ _TEXT_OR_NOTHING = ["null", "string"]
 def form(market: Market, interval: Interval, settings: Settings) -> dict[str, Param]:
     """Build the trigger form. Every field is optional: an empty form is what a scheduled run does."""
     day = "date" if interval is Interval.D1 else "date-time"
-    usual = f"the usual one, {default_source(market, settings)}"
+    usual = " then ".join(usual_sources(market, settings))
     return {
         "tickers": Param(
             None,
@@ -47,7 +47,7 @@ def form(market: Market, interval: Interval, settings: Settings) -> dict[str, Pa
             enum=[None, *source_names()],
             values_display={"null": usual},
             title="Source",
-            description=f"Empty: {usual}.",
+            description=f"The only one asked. Empty: {usual}, the next where one fails.",
         ),
         "source_dir": Param(
             None,
@@ -60,6 +60,18 @@ def form(market: Market, interval: Interval, settings: Settings) -> dict[str, Pa
             type="boolean",
             title="Legacy price unit",
             description=f"For csv_tree: prices times {market.file_scale:g}, indices excepted.",
+        ),
+        "exchange": Param(
+            None,
+            type=_TEXT_OR_NOTHING,
+            title="Exchange",
+            description="For the source ccxt: an exchange as ccxt names it. Empty: binance.",
+        ),
+        "replay": Param(
+            None,
+            type=_TEXT_OR_NOTHING,
+            title="Replay of",
+            description="A run id of the ledger: its kept raw answers are read again, its windows, no vendor asked.",
         ),
     }
 
@@ -81,6 +93,8 @@ def plan_arguments(context: Context) -> dict[str, Any]:
             "name": params["source"],
             "directory": params["source_dir"],
             "legacy_scale": params["legacy_scale"],
+            "exchange": params["exchange"],
+            "replay": params["replay"],
         },
         "tickers": params["tickers"],
     }

@@ -49,7 +49,8 @@ def backfill_form() -> dict[str, Param]:
         "mode": Param("missing", type="string", enum=list(MODES), values_display=MODES, title="Mode"),
         "source": Param(
             None, type=_TEXT_OR_NOTHING, enum=[None, *source_names()], title="Source",
-            values_display={"null": "the market's usual one"}, description="Empty: the market's usual one.",
+            values_display={"null": "the market's, in order"},
+            description="The only one asked. Empty: the market's, the next where one fails.",
         ),
         "source_dir": Param(
             None, type=_TEXT_OR_NOTHING, title="Directory",

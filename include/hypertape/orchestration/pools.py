@@ -46,6 +46,11 @@ def default_source(market: Market, settings: Settings) -> str:
     return settings.source or market.sources[0]
 
 
+def usual_sources(market: Market, settings: Settings) -> tuple[str, ...]:
+    """The sources such a run asks, in order: HYPERTAPE_SOURCE alone, else the market's."""
+    return (settings.source,) if settings.source else market.sources
+
+
 def source_pool(source: str) -> PoolSpec:
     """Return the pool of a source: how many batches may ask it at once."""
     return PoolSpec(f"hypertape_source_{source}", SOURCE_SLOTS, f"hypertape: batches that ask {source}")

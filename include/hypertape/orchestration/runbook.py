@@ -10,7 +10,14 @@ from string import Template
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
 from hypertape.orchestration.form_heal import ATTEMPTS
-from hypertape.orchestration.pools import BACKFILL, ROLLUPS, WAREHOUSE, asking_pool, default_source
+from hypertape.orchestration.pools import (
+    BACKFILL,
+    ROLLUPS,
+    WAREHOUSE,
+    asking_pool,
+    default_source,
+    usual_sources,
+)
 from hypertape.orchestration.retry import RETRIES
 from hypertape.orchestration.timetable import data_span, heal_schedule
 from hypertape.settings import Settings
@@ -18,7 +25,7 @@ from hypertape.settings import Settings
 
 def runbook(market: Market, interval: Interval, settings: Settings) -> str:
     """Return the Markdown of a market's and interval's DAG."""
-    source = default_source(market, settings)
+    sources = " then ".join(f"`{name}`" for name in usual_sources(market, settings))
     return _template().substitute(
         dag_id=f"bars_{market.code}_{interval}",
         title=market.title,
@@ -27,7 +34,7 @@ def runbook(market: Market, interval: Interval, settings: Settings) -> str:
         relation=market.relation(interval),
         rollups=", ".join(f"`{market.relation(each)}`" for each in Interval if _rolls_up(each, interval))
         or "none",
-        source=source,
+        sources=sources,
         tickers=len(market.tickers),
         schedule=market.schedule[interval],
         span=_hours(data_span(market, interval).total_seconds()),

@@ -84,7 +84,8 @@ class SeriesLoad:
 
     `fresh` are the incoming bars that count (all, unless stored ones are kept). `restated` are the final bars that
     change (new values), `former` the same bars as they are stored. `finalised` (µs) is the bar that was open and
-    becomes final with the values it has.
+    becomes final with the values it has. `outdated`: the newest incoming bar was still open, but the series knows it as
+    final, or knows a later one: the answer of a run that was overtaken. That bar does not count.
     """
 
     ticker: str
@@ -95,6 +96,7 @@ class SeriesLoad:
     restated: Bars = field(default_factory=Bars.empty)
     former: Bars = field(default_factory=Bars.empty)
     finalised: int | None = None
+    outdated: bool = False
     refused: SuspectScale | None = None
     load_id: int = 0
 
@@ -119,14 +121,26 @@ class SeriesLoad:
         return instant(int(self.writes.bars.time[-1]))
 
     def open_bar(self, request: LoadRequest) -> int | None:
-        """The opening (µs) of the incoming bar that had not ended at `now`, if there is one."""
-        if len(self.incoming) == 0:
+        """The opening (µs) of the incoming bar that had not ended at `now`, if there is one that counts."""
+        if len(self.incoming) == 0 or self.outdated:
             return None
         newest = self.incoming.time[-1:]
         if newest[0] < micros(request.now - _LONG_CLOSED):
             return None
         ends = bar_ends(request.market, request.interval, newest)
         return int(newest[0]) if ends[0] > micros(request.now) else None
+
+    def choose_fresh(self, request: LoadRequest, stored: Bars, state: SeriesState | None) -> None:
+        """Decide which incoming bars count."""
+        self.fresh = self.incoming
+        open_bar = self.open_bar(request)
+        if open_bar is not None and state is not None and open_bar != state.provisional:
+            self.outdated = open_bar <= state.last
+        if self.outdated:
+            self.fresh = self.fresh.take(slice(0, -1))
+        if request.keep_stored:
+            final = stored.time[stored.time != state.provisional] if state is not None else stored.time
+            self.fresh = self.fresh.take(~np.isin(self.fresh.time, final))
 
     def next_open(self, request: LoadRequest, state: SeriesState | None) -> int | None:
         """The series' open bar (µs) after this load: the incoming one, or the former one if it did not come again."""

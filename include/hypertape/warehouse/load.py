@@ -146,7 +146,7 @@ def _compare(
     for entry in batch:
         if len(entry.incoming):
             there = stored.get(entry.ticker, Bars.empty())
-            entry.fresh = _not_stored(entry, there, states) if request.keep_stored else entry.incoming
+            entry.choose_fresh(request, there, states.get(entry.ticker))
             entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
     spans = {entry.ticker: entry.span for entry in touched if entry.ticker in states}
@@ -165,14 +165,6 @@ def _compare(
         entry.note_restated(whole, states.get(entry.ticker))
     for entry in batch:
         entry.note_finalised(request, states.get(entry.ticker))
-
-
-def _not_stored(entry: SeriesLoad, stored: Bars, states: Mapping[str, SeriesState]) -> Bars:
-    """The incoming bars that are not stored as final ones."""
-    final, state = stored.time, states.get(entry.ticker)
-    if state is not None and state.provisional is not None:
-        final = final[final != state.provisional]
-    return entry.incoming.take(~np.isin(entry.incoming.time, final))
 
 
 def _stored_spans(connection: Connection, request: LoadRequest, known: list[SeriesLoad]) -> dict[str, Bars]:

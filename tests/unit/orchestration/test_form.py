@@ -19,6 +19,8 @@ EMPTY = {
     "source": None,
     "source_dir": None,
     "legacy_scale": False,
+    "exchange": None,
+    "replay": None,
 }
 
 
@@ -44,7 +46,7 @@ def test_a_scheduled_run_continues_at_the_watermark_up_to_its_data_interval_s_en
         "run_id": "bars_vn_1d__scheduled__2024-03-08T08:30:00+00:00",
         "data_interval": ["2024-03-08T00:00:00+00:00", "2024-03-08T08:30:00+00:00"],
         "exact": False,
-        "source": {"name": None, "directory": None, "legacy_scale": False},
+        "source": {"name": None, "directory": None, "legacy_scale": False, "exchange": None, "replay": None},
         "tickers": None,
     }
 
@@ -107,8 +109,12 @@ def test_half_a_window_is_refused(params: dict[str, str]) -> None:
 
 def test_the_form_s_source_travels_to_the_plan() -> None:
     arguments = asked(source="csv_tree", source_dir="/data/csv", legacy_scale=True, tickers=["VIC"])
-    assert arguments["source"] == {"name": "csv_tree", "directory": "/data/csv", "legacy_scale": True}
+    assert arguments["source"] == {
+        "name": "csv_tree", "directory": "/data/csv", "legacy_scale": True, "exchange": None, "replay": None,
+    }  # fmt: skip
     assert arguments["tickers"] == ["VIC"]
+    assert asked(exchange="kraken", replay="a_run")["source"]["exchange"] == "kraken"
+    assert asked(exchange="kraken", replay="a_run")["source"]["replay"] == "a_run"
 
 
 @pytest.mark.parametrize(

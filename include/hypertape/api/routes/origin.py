@@ -1,0 +1,145 @@
+"""Where bars come from and what was refused: GET /origin, /quarantine and /actions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from psycopg import sql
+from psycopg.rows import dict_row
+from starlette.responses import Response
+
+from hypertape.api.pool import Connection
+from hypertape.api.question import (
+    ALL,
+    Width,
+    read_date,
+    read_flag,
+    read_mode,
+    read_number,
+    read_symbols,
+    read_width,
+)
+from hypertape.api.respond import MOST_ROWS, json_response, listed, rows_of
+from hypertape.api.state import OfApp
+from hypertape.errors import BadInput
+from hypertape.model import Interval, Market, Window
+from hypertape.queries import query
+
+reading = APIRouter(tags=["trust"])
+
+MOST_LOADS = 50
+"""Loads of one bar that are told; a month's bar may come from hundreds."""
+
+
+@reading.get("/origin", summary="The loads and runs a bar came with", response_class=Response)
+def origin(
+    state: OfApp,
+    symbol: Annotated[str, Query(description="One ticker.")],
+    time: Annotated[str, Query(description="The bar's opening: UTC date or instant.")],
+    interval: Annotated[str | None, Query(description="Any interval of /tickers; default 1D.")] = None,
+    mode: Annotated[str | None, Query(description="One market.")] = None,
+) -> Response:
+    """Answer `{market, interval, symbol, start, end, loads: [load, …], total}`.
+
+    For a rollup these are the loads of the stored bars below it; `bars` counts how many of them each load wrote.
+    """
+    market, width = _one_market(mode), read_width(interval or "1D")
+    opening = read_date("time", time)
+    if opening is None:
+        raise BadInput("Which bar is missing", next_step="Give its opening as time=YYYY-MM-DDTHH:MM:SS.")
+    window = _span(width, opening)
+    statement = query("pages_origin").format(
+        relation=sql.Identifier("bars", market.relation(width.interval.base))
+    )
+    parameters = {
+        "ticker": symbol.replace("\x00", "\N{REPLACEMENT CHARACTER}"), "start": window.start, "end": window.end,
+        "rows": MOST_LOADS,
+    }  # fmt: skip
+
+    def work(connection: Connection) -> list[dict[str, Any]]:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, parameters).fetchall()
+
+    loads = state.warehouse.run(work)
+    content = {
+        "market": market.code, "interval": width.spelling, "symbol": symbol, "start": window.start,
+        "end": window.end, "total": loads[0]["total"] if loads else 0,
+        "loads": [{name: value for name, value in load.items() if name != "total"} for load in loads],
+    }  # fmt: skip
+    return json_response(content)
+
+
+@reading.get("/quarantine", summary="Rows the gate refused", response_class=Response)
+def quarantine(
+    state: OfApp,
+    mode: Annotated[
+        str | None, Query(description="A market, one of its other names, or all (default).")
+    ] = None,
+    interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
+    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated.")] = None,
+    rule: Annotated[str | None, Query(description="The rule that was broken.")] = None,
+    run_id: Annotated[str | None, Query(description="Only of this run.")] = None,
+    open: Annotated[str | None, Query(description="false: released rows too.")] = None,
+    limit: Annotated[str | None, Query(description="Rows; default 100, at most 5000.")] = None,
+    after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
+) -> Response:
+    """Answer `{"quarantine": [row, …], "next": cursor or null}`, the newest first."""
+    width = read_width(interval) if interval else None
+    filters = {
+        "markets": [market.code for market in read_mode(mode, ALL)],
+        "interval": width.interval.base.value if width else None,
+        "tickers": read_symbols(symbol),
+        "rule": _text(rule),
+        "run_id": _text(run_id),
+        "open": read_flag("open", open, True),
+    }
+    page = listed(
+        state.warehouse, "api_quarantine", filters, key=("quarantine_id",), limit=limit, after=after
+    )
+    return json_response({"quarantine": page["rows"], "next": page["next"]})
+
+
+@reading.get("/actions", summary="Splits and dividends", response_class=Response)
+def actions(
+    state: OfApp,
+    mode: Annotated[str | None, Query(description="One market.")] = None,
+    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated.")] = None,
+    start_date: Annotated[str | None, Query(description="From this UTC date.")] = None,
+    end_date: Annotated[str | None, Query(description="Up to this one, included.")] = None,
+    limit: Annotated[str | None, Query(description="Rows; default and at most 5000.")] = None,
+) -> Response:
+    """Answer `{"actions": [{ticker, time, kind, value}, …]}`, the newest first.
+
+    A split's value is new shares per old one, a dividend's the money per share.
+    """
+    parameters = {
+        "market": _one_market(mode).code,
+        "tickers": read_symbols(symbol),
+        "start": read_date("start_date", start_date) or "-infinity",
+        "end": read_date("end_date", end_date, include_day=True) or "infinity",
+        "rows": read_number("limit", limit, MOST_ROWS) or MOST_ROWS,
+    }
+    return json_response({"actions": rows_of(state.warehouse, "api_actions", parameters)})
+
+
+def _one_market(mode: str | None) -> Market:
+    markets = read_mode(mode)
+    if len(markets) > 1:
+        raise BadInput("A ticker is one market's", next_step="Name the market with mode.")
+    return markets[0]
+
+
+def _span(width: Width, opening: datetime) -> Window:
+    """The time that a bar covers. Raises BadInput at the end of time."""
+    try:
+        if width.interval is Interval.MO1:
+            return Window(opening, (opening.replace(day=1) + timedelta(days=32)).replace(day=1))
+        return Window(opening, opening + width.step)
+    except OverflowError as error:
+        raise BadInput(f"No bar opens at {opening}", next_step="Give a bar's opening.") from error
+
+
+def _text(text: str | None) -> str | None:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if text else None

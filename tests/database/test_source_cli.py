@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from hypertape.cli import main
+from hypertape.markets import all_markets
+from hypertape.model import utc
+from hypertape.settings import load_settings
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.doctor import examine
 from hypertape.warehouse.source_state import DatabaseThrottle
+
+NOW = utc(2025, 6, 20)
 
 
 @pytest.fixture
@@ -58,6 +65,21 @@ def test_status_and_reset_of_a_source_that_is_left_alone(run, warehouse):
     code, out, _ = run("reset", "tired")
     assert (code, out.strip()) == (0, "Asked again from now on: tired.")
     assert run("status")[0] == 0
+
+
+def test_the_doctor_names_a_source_that_is_left_alone(warehouse):
+    def finding(connection):
+        found = examine(connection, tuple(all_markets().values()), load_settings(), now=NOW)
+        return next(one for one in found if one.subject == "sources")
+
+    with connect(warehouse, autocommit=True) as connection:
+        assert (finding(connection).level, finding(connection).finding) == ("ok", "none was asked yet")
+        with DatabaseThrottle(warehouse, failures=1, rate=lambda gate: None) as throttle:
+            throttle.record("vci", False, reason="HTTP status 503")
+            assert finding(connection).level == "note"
+            assert "left alone: vci (HTTP status 503)" in finding(connection).finding
+            throttle.record("vci", True)
+            assert finding(connection).finding == "every source that was asked answers"
 
 
 def test_an_unknown_source_cannot_be_reset(run, warehouse):

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_server import Answer
-from vci_replay import VciReplay
 
 from hypertape.calendars import expected_times
 from hypertape.errors import (
@@ -31,10 +29,13 @@ from hypertape.model import Interval, Market, Window, utc
 from hypertape.sources import Fetched, OnTicker
 from hypertape.steps.extract import extract
 from hypertape.steps.failover import fetch_from
+from hypertape.steps.landing import Landing
 from hypertape.steps.plan import plan
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import digests
+from replay_server import Answer
+from vci_replay import VciReplay
 
 VN, D1 = get_market("vn"), Interval.D1
 WEEK = Window(utc(2025, 6, 2), utc(2025, 6, 7))
@@ -309,6 +310,32 @@ def test_a_retry_that_asked_again_is_replayed_as_it_was_asked(
     third = extract(batch, plan_head=replayed, landing=landing, now=later)
 
     assert third["failed"] == {}
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("environment")
+def test_a_part_of_a_window_is_cut_from_the_whole_and_a_wider_one_is_not_made_up(
+    warehouse: str, vci: VciReplay, tmp_path: Path
+) -> None:
+    landing = (tmp_path / "landing").as_uri()
+    planned = plan(
+        warehouse, "vn", "1d", run_id="first", data_interval=WEEK.to_json(), exact=True, source={"name": "vci"},
+        tickers=["SYNTECH"],
+    )  # fmt: skip
+    extract(planned["batches"][0], plan_head=planned, landing=landing, now=NOW, dsn=warehouse)
+    vci.stop()
+    replayed = {**planned, "run_id": "again", "source": {"name": "vci", "replay": "first"}}
+
+    def again(start: datetime, end: datetime, index: int) -> dict[str, Any]:
+        batch = {"index": index, "tickers": ["SYNTECH"], "window": Window(start, end).to_json()}
+        return extract(batch, plan_head=replayed, landing=landing, now=NOW)
+
+    assert again(utc(2025, 6, 3), utc(2025, 6, 5), 0)["failed"] == {}
+    bars = Landing(landing, "again", 0).read("bars")
+    assert [at.day for at in bars["time"].to_pylist()] == [3, 4]
+    assert (Landing(landing, "again", 0).read_json("answer") or {})["counted"] == {"SYNTECH": [2, 2]}
+    wider = again(WEEK.start, utc(2025, 6, 14), 1)
+    assert "did not ask for it in this window" in wider["failed"]["SYNTECH"]["message"]
 
 
 def test_a_replay_needs_a_run_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

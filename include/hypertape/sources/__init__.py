@@ -211,6 +211,20 @@ def calls_for(name: str, interval: Interval, window: Window, now: datetime) -> i
         return 0
 
 
+def cut(fetched: Fetched, market: Market, interval: Interval, window: Window, *, now: datetime) -> Fetched:
+    """The part of an answer that lies in a window, counted anew against the calendar."""
+    from hypertape.sources._collect import judge, within  # noqa: PLC0415 (it imports this module)
+
+    inside = replace(
+        fetched,
+        bars=within(fetched.bars, window),
+        rejects=within(fetched.rejects, window),
+        dividends=within(fetched.dividends, window),
+        splits=within(fetched.splits, window),
+    )
+    return judge(inside, market, tuple(fetched.served_by), interval, window, now)
+
+
 def rate_of(gate: str) -> float | None:
     """Requests a second a source may be asked, all workers together; None: it is asked freely.
 

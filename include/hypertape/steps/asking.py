@@ -13,8 +13,9 @@ from functools import partial
 
 from hypertape.errors import SourceUnavailable
 from hypertape.frame import empty_frame, empty_rejects
+from hypertape.model import Window
 from hypertape.settings import Settings, load_settings
-from hypertape.sources import Fetched, OnTicker, Throttle, open_source
+from hypertape.sources import Fetched, OnTicker, Throttle, cut, open_source
 from hypertape.steps.failover import fetch_from, joined, only, without
 from hypertape.steps.plan import Batch, Head
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
@@ -67,19 +68,29 @@ def _replay(
     """
     recorder = RawReplay(landing, run)
     answer = Fetched(empty_frame(), empty_rejects(), {t: _not_asked(head, part, t, run) for t in tickers})
-    for note in notes(landing, run, head.market, head.interval):
-        if note.window != part.window:
-            continue
+    for note in _holding(notes(landing, run, head.market, head.interval), part.window, tickers):
         chain = replace(note.source, replay=run).chain
         sources = [partial(open_source, one, recorder=recorder) for one in chain]
         for at, asked in note.asks:
             again = [ticker for ticker in tickers if ticker in asked]
             if again:
-                fetched = fetch_from(sources, head.market, asked, head.interval, part.window, now=at)
+                fetched = fetch_from(sources, head.market, asked, head.interval, note.window, now=at)
+                if note.window != part.window:
+                    fetched = cut(fetched, head.market, head.interval, part.window, now=at)
                 answer = joined(without(answer, again), only(fetched, again))
     for ticker in tickers if on_ticker else ():
         on_ticker(ticker)  # type: ignore[misc]
     return answer
+
+
+def _holding(found: Sequence[Note], window: Window, tickers: Sequence[str]) -> list[Note]:
+    """The notes of a window; where they lack a ticker, first those whose window holds it."""
+    own = [note for note in found if note.window == window]
+    if {ticker for note in own for ticker in note.tickers} >= set(tickers):
+        return own
+    wider = (note.window for note in found)
+    holding = [w.start <= window.start and window.end <= w.end for w in wider]
+    return [note for note, holds in zip(found, holding, strict=True) if holds and note not in own] + own
 
 
 def _not_asked(head: Head, part: Batch, ticker: str, run: str) -> SourceUnavailable:

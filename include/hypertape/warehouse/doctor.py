@@ -16,6 +16,7 @@ from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse import migrate
 from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.source_state import source_states
 from hypertape.warehouse.stored import relation
 
 Connection = psycopg.Connection[Any]
@@ -54,7 +55,7 @@ def examine(
         lambda: _relations(connection, markets),
         lambda: iter([_policies(connection, markets), _pending(connection, now)]),
         lambda: _spans(connection, markets),
-        lambda: iter([_quarantine(connection), _failures(connection, now)]),
+        lambda: iter([_quarantine(connection), _failures(connection, now), _sources(connection, settings)]),
     )
     with translate_errors(connection):
         for check in checks:
@@ -199,3 +200,13 @@ def _failures(connection: Connection, now: datetime) -> Finding:
             "See `load` or the run's report.",
         )
     return Finding("ok", "loads", "no ticker failed in the last 24 hours")
+
+
+def _sources(connection: Connection, settings: Settings) -> Finding:
+    known = source_states(connection, settings.source_pause)
+    away = [
+        f"{state.source} ({state.last_error or 'no answer'})" for state in known if state.state != "closed"
+    ]
+    if away:
+        return Finding("note", "sources", f"left alone: {', '.join(away)}", "See `hypertape source status`.")
+    return Finding("ok", "sources", "every source that was asked answers" if known else "none was asked yet")

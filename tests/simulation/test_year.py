@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gaps import expected_gaps, found_gaps
 from ledger import Former, Ledger
 from replay import served
 from story import SEED, write_plot
@@ -17,6 +16,7 @@ from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
 from year import Pipeline, runs_of
 
+from gaps import expected_gaps, found_gaps
 from hypertape.frame import micros
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect

@@ -62,7 +62,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "revisions": _revisions(connection, run_id),
         "missing": [found for result in results for found in _missing(connection, result)],
         "pending": rows(connection, "report_pending", **at),
-        "gaps": rows(connection, "report_gaps", **at),
+        "gaps": rows(connection, "report_gaps", since=None, **at),
         "seconds": {
             "load": sum(load["seconds"] for load in loads),
             "checks": sum(r.seconds for r in results),

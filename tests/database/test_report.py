@@ -24,7 +24,7 @@ EVIL = "<script>alert(1)</script>"
 _, WINDOW, NOW = lab.SPANS["vn", D1]
 
 VOID = {"meta", "br", "hr"}
-LEDGERS = ("load", "quarantine", "bar_revision", "rollup_pending")
+LEDGERS = ("load", "quarantine", "bar_revision", "rollup_pending", "restatement")
 
 
 class Page(HTMLParser):
@@ -310,6 +310,81 @@ def test_an_empty_warehouse_says_what_to_do(ledger: Connection) -> None:
 
     assert "The warehouse is empty" in page.text
     assert "hypertape sync" in page.text
+
+
+def test_every_ticker_and_session_is_told_with_what_is_known_of_it(
+    quality_warehouse: str, ledger: Connection
+) -> None:
+    series = lab.clean(VN, D1, ("AAA", "BBB", "CCC"))
+    series["BBB"] = edited(series["BBB"], without(-3, -4, -5))
+    lab.store(ledger, VN, D1, series)
+    lab.add(ledger, VN, D1, [lone(WINDOW.start + timedelta(days=7), ticker="NEW", close=50.0)])
+    refuse(ledger, load(ledger, "AAA", quarantined=1), "AAA", utc(2024, 2, 7), rule="ohlc_order")
+    ledger.execute(
+        "insert into gap (market, interval, ticker, start_time, end_time, bars, reason, found_run) values "
+        "('vn', '1d', 'BBB', '2024-02-02', '2024-02-03', 1, 'provider empty', 'test'), "
+        "('vn', '1d', 'BBB', '2024-02-05', '2024-02-06', 1, 'halted', 'test')"
+    )
+    checked(ledger, quality_warehouse)
+
+    html = cumulative_report(ledger, now=NOW)
+    cells = day_cells(html)
+
+    assert cells["AAA 2024-02-07: 1 of 1; refused: ohlc_order"] == ("h5 flag-note", "q")
+    assert cells["AAA 2024-02-06: 1 of 1"] == ("h5", "✓")
+    assert cells["BBB 2024-02-02: 0 of 1; gap: provider empty; check: sessions_complete"] == (
+        "h0 flag-note",
+        "e",
+    )
+    assert cells["BBB 2024-02-05: 0 of 1; gap: halted"] == ("none", "s"), "excused, and no check fails for it"
+    assert "Vietnamese stocks, 1d: 2 sessions missing" in Page(html).text
+    assert 'href="#days-vn-1d-BBB"' in html
+    assert 'href="#runs-vn-1d"' in html
+
+
+def test_a_finding_that_a_later_run_took_back_is_told_no_more(ledger: Connection) -> None:
+    lab.store(ledger, VN, D1, lab.clean(VN, D1))
+    key = {"ticker": "AAA", "time": "2024-02-06"}
+    record(ledger, [result("ohlc_order", run_id="first", status="failed", unexpected=1, sample=(key,))])
+    assert day_cells(cumulative_report(ledger, now=NOW))["AAA 2024-02-06: 1 of 1; check: ohlc_order"] == (
+        "h5 flag-bad", "✕",
+    )  # fmt: skip
+    record(ledger, [result("ohlc_order", run_id="second", status="passed", unexpected=0)])
+    assert day_cells(cumulative_report(ledger, now=NOW))["AAA 2024-02-06: 1 of 1"] == ("h5", "✓")
+
+
+def test_the_trend_of_failed_checks_goes_run_by_run(ledger: Connection) -> None:
+    for number, offenders in enumerate((0, 1, 4, 7)):
+        status = "failed" if offenders else "passed"
+        record(ledger, [result("ohlc_order", run_id=f"run{number}", status=status, unexpected=offenders)])
+    record(ledger, [result("key_unique", run_id="run3", status="broken", error="no such column")])
+
+    page = Page(cumulative_report(ledger, now=newest(ledger)))
+
+    assert "vn 1d, 4 runs" in page.text
+    assert re.search(r"✕ ohlc_order rising ✓ 1 4 7", page.text)
+    assert re.search(r"✕ key_unique steady ✓ ✓ ✓ \?", page.text)
+
+
+def test_restatements_and_released_rows_are_counted(ledger: Connection) -> None:
+    lab.store(ledger, VN, D1, lab.clean(VN, D1))
+    refuse(ledger, load(ledger, "AAA", quarantined=2), "AAA", MONDAY, row_text="one")
+    refuse(ledger, load(ledger, "AAA", quarantined=2), "AAA", MONDAY, row_text="two")
+    ledger.execute("update quarantine set released_at = now(), outcome = 'loaded' where row_text = 'two'")
+    ledger.execute(
+        "insert into restatement (market, interval, ticker, source, state, direction, ratio, bars, first_changed, "
+        "last_changed, compared_from, found_run, found_load) values ('vn', '1d', 'AAA', 'vci', 'reread', 'down', 0.5, "
+        "200, '2023-01-03', '2024-02-07', '2024-01-25', 'test', 1)"
+    )
+    page = Page(cumulative_report(ledger, now=NOW))
+
+    assert re.search(r"ohlc_order vn 1d 1 1 \S+ \S+ \S+ \S+ AAA .*?1 0 The rows themselves", page.text)
+    assert "AAA vn 1d reread down ×0.5 200 2023-01-03 2024-02-07 vci" in page.text
+
+
+def day_cells(html: str) -> dict[str, tuple[str, str]]:
+    found = re.findall(r'<td class="([^"]+)" title="([^"]+)">([^<]+)</td>', html)
+    return {title: (classes, text) for classes, title, text in found}
 
 
 def newest(connection: Connection) -> datetime:

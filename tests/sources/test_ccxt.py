@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from binance_replay import Bar, BinanceReplay
-from replay_server import Answer
 
 from hypertape.calendars import expected_times
 from hypertape.errors import (
@@ -25,6 +24,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.ccxt import Ccxt
+from replay_server import Answer
 
 CRYPTO = get_market("crypto")
 WEEK = Window(utc(2025, 6, 2), utc(2025, 6, 9))

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_server import Answer
-from vci_replay import VciReplay
 
 from hypertape.calendars import expected_times
 from hypertape.errors import (
@@ -36,6 +34,8 @@ from hypertape.steps.plan import plan
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import digests
+from replay_server import Answer
+from vci_replay import VciReplay
 
 VN, D1 = get_market("vn"), Interval.D1
 WEEK = Window(utc(2025, 6, 2), utc(2025, 6, 7))

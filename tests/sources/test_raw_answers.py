@@ -12,9 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from binance_replay import BinanceReplay
-from replay_server import Answer
-from vci_replay import VciReplay
-from yahoo_replay import Stock, YahooReplay
 
 from hypertape.calendars import expected_times
 from hypertape.errors import BadInput, SourceUnavailable
@@ -28,6 +25,9 @@ from hypertape.sources.vci import Vci
 from hypertape.sources.yahoo import Yahoo
 from hypertape.steps.landing import sweep
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, kept_runs, notes, write_note
+from replay_server import Answer
+from vci_replay import VciReplay
+from yahoo_replay import Stock, YahooReplay
 
 VN, CRYPTO = get_market("vn"), get_market("crypto")
 D1 = Interval.D1

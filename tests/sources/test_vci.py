@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from replay_server import Answer
-from vci_replay import Bar, Request, VciReplay
 
 from hypertape.calendars import expected_times
 from hypertape.errors import (
@@ -27,6 +25,8 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.vci import FRAMES, Vci, bars_between, last_second
+from replay_server import Answer
+from vci_replay import Bar, Request, VciReplay
 
 VN = get_market("vn")
 WEEK = Window(utc(2025, 6, 2), utc(2025, 6, 7))

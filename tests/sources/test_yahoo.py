@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from yahoo_replay import Fault, Stock, YahooReplay, chart_error
 
 from hypertape.calendars import expected_times
 from hypertape.errors import (
@@ -27,6 +26,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.yahoo import Yahoo, requests
+from yahoo_replay import Fault, Stock, YahooReplay, chart_error
 
 VN, CRYPTO, US = get_market("vn"), get_market("crypto"), get_market("us")
 WEEK = Window(utc(2025, 6, 2), utc(2025, 6, 7))

@@ -15,7 +15,9 @@ from hypertape import calendars
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Market, midnight
 from hypertape.quality.figures import bars_by_day, months_between, shade
+from hypertape.quality.report_days import freshness, gather_days
 from hypertape.quality.report_run import MOST, rows
+from hypertape.quality.report_trend import gather_runs
 from hypertape.quality.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural
 from hypertape.queries import query
 
@@ -23,6 +25,7 @@ Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
 
 TREND_DAYS = 90
+BACKFILLS = 20
 COVERAGE_MONTHS = 24
 COVERAGE_TICKERS = 60
 """Rows of a heat map; the worst covered come first."""
@@ -37,8 +40,12 @@ def gather_all(
     last_runs = {
         (run["market"], run["interval"]): run for run in rows(connection, "report_last_runs", **chosen)
     }
-    holdings = [_holding(row, last_runs, now) for row in rows(connection, "report_holdings", **chosen)]
+    holdings = [
+        _holding(connection, row, last_runs, now) for row in rows(connection, "report_holdings", **chosen)
+    ]
     offenders = rows(connection, "report_offenders", since=since, most=30, **chosen)
+    days = [_days(connection, row, now) for row in holdings if row["market"] in all_markets()]
+    runs = gather_runs(connection, since, markets)
     return {
         "now": now,
         "since": since,
@@ -53,13 +60,29 @@ def gather_all(
         ],
         "offenders": offenders,
         "offenders_total": offenders[0]["total"] if offenders else 0,
+        "runs": runs,
+        "days": days,
+        "anchors": _anchors(days, runs),
+        "restatements": rows(connection, "report_restatements", since=since, most=MOST, **chosen),
+        "backfills": rows(connection, "report_backfills", since=since, most=BACKFILLS, **chosen),
         "quarantine": rows(connection, "report_open_quarantine", **chosen)[:MOST],
         "pending": rows(connection, "report_pending", intervals=None, **chosen),
-        "gaps": rows(connection, "report_gaps", intervals=None, **chosen),
+        "gaps": rows(connection, "report_gaps", intervals=None, since=since, **chosen),
     }
 
 
-def _holding(row: Row, last_runs: dict[tuple[str, str], Row], now: datetime) -> Row:
+def _anchors(days: Sequence[Row], runs: Sequence[Row]) -> set[str]:
+    """The places of the page that others may link to: a map, a ticker's line in it, a table of runs."""
+    maps = {f"days-{each['market']}-{each['interval']}": each["lines"] for each in days}
+    lines = {f"{name}-{line['ticker']}" for name, found in maps.items() for line in found}
+    return {*maps, *lines, *(f"runs-{each['market']}-{each['interval']}" for each in runs)}
+
+
+def _days(connection: Connection, holding: Row, now: datetime) -> Row:
+    return gather_days(connection, all_markets()[holding["market"]], Interval(holding["interval"]), now)
+
+
+def _holding(connection: Connection, row: Row, last_runs: dict[tuple[str, str], Row], now: datetime) -> Row:
     market = all_markets().get(row["market"])
     run = last_runs.get((row["market"], row["interval"]))
     behind = calendars.session_lag(market, row["last_time"], now) if market else None
@@ -68,6 +91,7 @@ def _holding(row: Row, last_runs: dict[tuple[str, str], Row], now: datetime) -> 
         **row,
         "behind": behind,
         "late": behind is not None and behind > allowed,
+        "freshness": freshness(connection, market, Interval(row["interval"]), now) if market else None,
         "run": run,
         "verdict": _of_run(run),
     }

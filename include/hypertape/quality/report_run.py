@@ -62,7 +62,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "revisions": _revisions(connection, run_id),
         "missing": [found for result in results for found in _missing(connection, result)],
         "pending": rows(connection, "report_pending", **at),
-        "gaps": rows(connection, "report_gaps", **at),
+        "gaps": rows(connection, "report_gaps", since=None, **at),
         "seconds": {
             "load": sum(load["seconds"] for load in loads),
             "checks": sum(r.seconds for r in results),
@@ -164,6 +164,8 @@ def _missing(connection: Connection, result: QualityResult) -> list[Row]:
     statement = query("report_missing").format(
         rows=query("quality_rows").format(**names),
         rule=query(rule.query_name).format(**names),
+        market=names["market"],
+        interval=names["interval"],
         most=sql.Literal(MOST),
     )
     with connection.cursor(row_factory=dict_row) as cursor:

@@ -1,0 +1,5 @@
+-- purpose: open gaps of a market and interval that reach beyond an instant
+-- parameters: market, interval, start
+select ticker, start_time, end_time, reason
+from public.gap
+where market = %(market)s and interval = %(interval)s and closed_at is null and end_time > %(start)s

@@ -1,0 +1,80 @@
+"""The same year with runs lost, doubled, late and out of order, and tasks killed: the warehouse ends the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from disturbance import Ordeal, disturb, suffer
+from story import SEED, write_plot
+from tree import Tree
+from truth import assert_rolled_up, assert_true, stored_digests, true_digest
+from vendor import Vendor
+from year import Pipeline, runs_of
+
+from gaps import expected_gaps, found_gaps
+from hypertape.settings import Settings
+from hypertape.warehouse.connect import connect
+
+pytestmark = pytest.mark.database
+PLOT = write_plot(SEED)
+
+
+@dataclass
+class Aftermath:
+    """A disturbed year that is over."""
+
+    dsn: str
+    vendor: Vendor
+    ordeals: list[Ordeal]
+    killed: int
+
+
+@pytest.fixture(scope="module")
+def year(new_warehouse, tmp_path_factory):
+    root = tmp_path_factory.mktemp("disturbed")
+    vendor = Vendor(PLOT)
+    ordeals = disturb(PLOT, runs_of(PLOT), PLOT.seed)
+    with new_warehouse() as dsn:
+        pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
+        killed = 0
+        for ordeal in ordeals:
+            killed += suffer(pipeline, ordeal)
+            pipeline.forget()
+        yield Aftermath(dsn, vendor, ordeals, killed)
+
+
+@pytest.fixture
+def connection(year):
+    with connect(year.dsn, autocommit=True) as connection:
+        yield connection
+
+
+def test_the_year_was_a_hard_one(year):
+    planned = runs_of(PLOT)
+    kinds = [ordeal.run.kind for ordeal in year.ordeals]
+    lost = {run.end for run in planned} - {ordeal.run.end for ordeal in year.ordeals}
+    assert len(lost) >= 20
+    assert kinds.count("daily-again") >= 5
+    assert kinds.count("daily-late") >= 10
+    assert sum(ordeal.twin for ordeal in year.ordeals) >= 4
+    assert sum(bool(ordeal.killed_in) for ordeal in year.ordeals) >= 15
+    assert year.killed >= 12, "most died at work"
+
+
+def test_the_same_final_digest(connection, year):
+    expected = {ticker: true_digest(ticker, year.vendor.truth(ticker)) for ticker in PLOT.tickers}
+    assert stored_digests(connection) == expected
+
+
+def test_what_is_missing_in_the_end_has_the_same_reasons(connection):
+    """What was missing for a while depends on when somebody looked; what stays missing does not."""
+    found = sorted(missing for missing in found_gaps(connection, PLOT) if not missing.arrived)
+    assert found == sorted(missing for missing in expected_gaps(PLOT) if not missing.arrived)
+
+
+@pytest.mark.parametrize("ticker", PLOT.tickers)
+def test_every_bar_indicator_and_rollup_is_the_truth(connection, year, ticker):
+    truth = year.vendor.truth(ticker)
+    assert_true(connection, ticker, truth)
+    assert_rolled_up(connection, ticker, truth)

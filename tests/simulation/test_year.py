@@ -1,0 +1,175 @@
+"""One simulated year, run by run: the warehouse ends as the truth, and its ledgers tell how it came to know it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from ledger import Former, Ledger
+from replay import served
+from story import SEED, write_plot
+from truth import assert_rolled_up, assert_true, stored_digests, true_digest
+from vendor import VALUES, Vendor
+from year import Pipeline, runs_of
+
+from gaps import expected_gaps, found_gaps
+from hypertape.frame import micros
+from hypertape.settings import Settings
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.source_state import reset_sources
+
+pytestmark = pytest.mark.database
+PLOT = write_plot(SEED)
+TICKERS = PLOT.tickers
+CHECKED = (len(PLOT.days) - 1,)
+"""Sessions, by position, whose run goes through Great Expectations too: it costs seconds. So does the backfill's."""
+every_ticker = pytest.mark.parametrize("ticker", TICKERS)
+
+
+@dataclass
+class Year:
+    """A year that is over. `over` is when each run was, on the server's clock."""
+
+    dsn: str
+    ledger: Ledger
+    outcomes: list[dict[str, Any]]
+    over: list[datetime]
+
+
+@pytest.fixture(scope="module")
+def year(new_warehouse, tmp_path_factory):
+    root = tmp_path_factory.mktemp("year")
+    vendor = Vendor(PLOT)
+    runs = runs_of(PLOT, CHECKED)
+    with new_warehouse() as dsn, served(vendor) as replay, connect(dsn, autocommit=True) as connection:
+        pipeline = Pipeline(dsn, PLOT, replay, Settings(state_dir=root / "state"))
+        outcomes, over = [], []
+        for run in runs:
+            outcomes.append(pipeline(run))
+            over.append(connection.execute("select clock_timestamp()").fetchone()[0])
+            reset_sources(
+                connection, [replay.gate]
+            )  # the pause of an open circuit passes, on the simulated clock
+        yield Year(dsn, Ledger(vendor, runs), outcomes, over)
+
+
+@pytest.fixture
+def connection(year):
+    with connect(year.dsn, autocommit=True) as connection:
+        yield connection
+
+
+@every_ticker
+def test_every_bar_and_indicator_is_the_truth_to_the_bit(connection, year, ticker):
+    truth = year.ledger.vendor.truth(ticker)
+    assert_true(connection, ticker, truth)
+    assert stored_digests(connection)[ticker] == true_digest(ticker, truth)
+
+
+@every_ticker
+def test_every_week_fortnight_and_month_is_the_truth(connection, year, ticker):
+    assert_rolled_up(connection, ticker, year.ledger.vendor.truth(ticker))
+
+
+@every_ticker
+def test_every_change_of_a_final_bar_is_kept_with_its_runs(connection, year, ticker):
+    rows = connection.execute(
+        "select kept.time, open, high, low, close, volume, former.run_id, replacing.run_id "
+        "from bar_revision as kept "
+        "join load as former on former.load_id = kept.load_id "
+        "join load as replacing on replacing.load_id = kept.replaced_by "
+        "where kept.ticker = %s and kept.market = 'vn' and kept.interval = '1d'",
+        (ticker,),
+    ).fetchall()
+    found = sorted(
+        Former(ticker, time, tuple(values), learnt, replaced) for time, *values, learnt, replaced in rows
+    )
+    expected = sorted(year.ledger.revisions(ticker))
+    assert set(expected) - set(found) == set()
+    assert found == expected
+
+
+def test_a_former_value_is_valid_until_its_successor_is(connection):
+    """Half-open and without a hole: each revision of a bar ends where the next one, or the bar, begins."""
+    broken = connection.execute(
+        "select kept.ticker, kept.time from bar_revision as kept "
+        "join load as former on former.load_id = kept.load_id "
+        "join load as replacing on replacing.load_id = kept.replaced_by "
+        "where kept.valid_from <> former.loaded_at or kept.valid_to <> replacing.loaded_at "
+        "or kept.valid_from >= kept.valid_to"
+    ).fetchall()
+    assert broken == []
+
+
+def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year):
+    chance = random.Random(PLOT.seed)
+    for after in sorted(chance.sample(range(len(year.over)), 100)):
+        rows = connection.execute(
+            "select ticker, time, open, high, low, close, volume from bars_as_of('vn', '1d', %s) order by 1, 2",
+            (year.over[after],),
+        ).fetchall()
+        by_ticker = {ticker: [row[1:] for row in rows if row[0] == ticker] for ticker in TICKERS}
+        for ticker in TICKERS:
+            known = year.ledger.final(ticker, after)
+            until = year.ledger.open_from(after)
+            found = [row for row in by_ticker[ticker] if micros(row[0]) < until]
+            assert [micros(row[0]) for row in found] == known.time.tolist(), (ticker, year.ledger.runs[after])
+            expected = np.column_stack([getattr(known, name) for name in VALUES]).tolist()
+            assert [list(row[1:]) for row in found] == expected, (ticker, year.ledger.runs[after])
+
+
+def test_every_missing_bar_has_its_reason_and_is_told_once(connection, year):
+    found = sorted(found_gaps(connection, PLOT))
+    expected = sorted(expected_gaps(PLOT))
+    assert set(expected) - set(found) == set()
+    assert found == expected
+
+
+def test_every_restatement_is_in_the_ledger_once(connection):
+    """Read again, once, and in its direction; what was corrected later in single bars was found to be local."""
+    rows = connection.execute(
+        "select ticker, checked_run, state, direction, ratio, reread_run from restatement order by restatement_id"
+    ).fetchall()
+    read_again = [(*row[:2], *row[3:]) for row in rows if row[2] == "reread"]
+    assert sorted((ticker, run, direction) for ticker, run, direction, _, _ in read_again) == sorted(
+        (story.ticker, first_run_from(split.at), "up" if split.factor > 1 else "down")
+        for story in PLOT.stories
+        for split in story.splits
+    )
+    assert all(run == reread_run for _, run, _, _, reread_run in read_again)
+    ratios = {(story.ticker, split.factor) for story in PLOT.stories for split in story.splits}
+    assert {(ticker, round(ratio, 2)) for ticker, _, _, ratio, _ in read_again} == {
+        (ticker, round(factor, 2)) for ticker, factor in ratios
+    }
+    local = {(row[0], row[1]) for row in rows if row[2] == "local"}
+    assert local == {
+        (story.ticker, first_run_from(correction.seen))
+        for story in PLOT.stories
+        for correction in story.corrections
+        if not correction.refused and correction.seen not in {split.at for split in story.splits}
+    }
+    assert len(rows) == len(read_again) + len(local)
+
+
+def first_run_from(moment: datetime) -> str:
+    """The first run that asks the vendor from a moment on, outages aside."""
+    return next(
+        run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in PLOT.outage
+    )
+
+
+def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):
+    for run, outcome in zip(year.ledger.runs, year.outcomes, strict=True):
+        assert set(outcome["failed"]) == year.ledger.unserved(run), run
+        assert outcome["rollups"]["differing"] == 0
+
+
+def test_the_quality_suite_finds_no_contradiction(year):
+    checked = [outcome["quality"] for outcome in year.outcomes if outcome["quality"]]
+    assert len(checked) == len(CHECKED) + 1
+    assert all(quality["critical"] == [] and quality["broken"] == [] for quality in checked)
+    assert all(quality["checks"] > 10 for quality in checked)

@@ -1,0 +1,191 @@
+"""The runs of the simulated year, and a driver that takes each through the product's own steps."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol
+
+from story import NOON, Plot, evening, healing, mending
+
+from hypertape.errors import HypertapeError
+from hypertape.model import midnight
+from hypertape.settings import Settings
+from hypertape.steps.backfill import Asked, backfill
+from hypertape.steps.enrich import enrich
+from hypertape.steps.extract import extract
+from hypertape.steps.heal import finish_heal, plan_heal
+from hypertape.steps.load import store
+from hypertape.steps.plan import Head, plan
+from hypertape.steps.publish import publish
+from hypertape.steps.refresh import refresh
+from hypertape.steps.restate import settle
+from hypertape.steps.validate import validate
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: when it starts, the end of its data interval, and whether it owns an exact window or heals.
+
+    `check` runs the quality suite too, which costs seconds.
+    """
+
+    now: datetime
+    end: datetime
+    start: datetime | None = None
+    kind: str = "daily"
+    check: bool = False
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.kind}__{self.now:%Y-%m-%dT%H:%M}"
+
+
+class Served(Protocol):
+    """How the vendor is served: a source for the plan, told what moment it is."""
+
+    source: dict[str, Any]
+
+    def turn_to(self, now: datetime) -> None: ...
+
+
+def daily(day: date) -> Run:
+    """The scheduled run of a session."""
+    return Run(evening(day), evening(day) - timedelta(minutes=5))
+
+
+def runs_of(plot: Plot, checks: Sequence[int] = ()) -> list[Run]:
+    """The undisturbed year, in order; the sessions at the positions `checks` run the quality suite."""
+    runs: list[Run] = []
+    for at, day in enumerate(plot.days):
+        if day in plot.noons:
+            noon = datetime.combine(day, NOON)
+            runs.append(Run(noon, noon, kind="noon"))
+        runs.append(replace(daily(day), check=at in checks))
+        if plot.mend and day == plot.mend[0]:
+            _, first, last = plot.mend
+            runs.append(Run(mending(day), midnight(last), midnight(first), kind="mend"))
+        if day in plot.heals:
+            runs.append(Run(healing(day), evening(day), kind="heal"))
+    return runs
+
+
+def hourly_runs_of(plot: Plot) -> list[Run]:
+    """Three runs a session, the first two of them while an hour is open; healing goes last."""
+    runs = []
+    for day in plot.days:
+        for hour, minute in ((3, 6), (6, 36), (8, 6)):
+            now = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+            runs.append(Run(now, now - timedelta(minutes=1), kind="hourly"))
+        if day in plot.heals:
+            runs.append(Run(healing(day), evening(day), kind="heal"))
+    return runs
+
+
+def _say_nothing(step: str) -> None:
+    pass
+
+
+@dataclass
+class Pipeline:
+    """The product, driven with a simulated clock."""
+
+    dsn: str
+    plot: Plot
+    served: Served
+    settings: Settings
+    tell: Callable[[str], None] = _say_nothing
+
+    def __call__(self, run: Run) -> dict[str, Any]:
+        """Take one run through every step. Failed tickers and checks are in the result, as a run would end with."""
+        self.served.turn_to(run.now)
+        try:
+            return self.go(run)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        """Take away what the run landed: its days of retention pass on the simulated clock only."""
+        shutil.rmtree(self.settings.state_dir / "landing", ignore_errors=True)
+
+    def go(self, run: Run) -> dict[str, Any]:
+        """The same, with the vendor as it stands. `tell` is told each step as it begins."""
+        if run.kind == "mend":
+            return self.mend(run)
+        self.tell("plan")
+        planned = self.plan(run)
+        summaries = [self.load(planned, batch, run.now) for batch in planned["batches"]]
+        return self.finish(planned, summaries, run)
+
+    def plan(self, run: Run) -> dict[str, Any]:
+        if run.kind.startswith("heal"):
+            return plan_heal(
+                self.dsn,
+                "vn",
+                self.plot.interval.value,
+                run_id=run.run_id,
+                now=run.now,
+                source=self.served.source,
+                settings=self.settings,
+            )
+        start = run.start or min(midnight(run.end.date()), run.end)
+        return plan(
+            self.dsn,
+            "vn",
+            self.plot.interval.value,
+            run_id=run.run_id,
+            data_interval=[start.isoformat(), run.end.isoformat()],
+            exact=run.start is not None,
+            source=self.served.source,
+            tickers=self.plot.asked(run.now),
+            settings=self.settings,
+        )
+
+    def mend(self, run: Run) -> dict[str, Any]:
+        """A backfill as an operator asks for it; it runs the quality suite."""
+        asked = Asked(
+            "overwrite",
+            self.plot.asked(run.now),
+            start=run.start,
+            end=run.end,
+            source=self.served.source,
+            reason="the vendor told of a mistake",
+        )
+        return backfill(
+            self.dsn,
+            "vn",
+            self.plot.interval.value,
+            asked,
+            run_id=run.run_id,
+            now=run.now,
+            dry_run=False,
+            settings=self.settings,
+        )
+
+    def load(self, planned: dict[str, Any], batch: dict[str, Any], now: datetime) -> dict[str, Any]:
+        self.tell("extract")
+        reference = extract(batch, plan_head=planned, landing=self.settings.landing, now=now, dsn=self.dsn)
+        self.tell("enrich")
+        reference = enrich(self.dsn, reference, plan_head=planned, now=now)
+        self.tell("load")
+        return store(self.dsn, reference, Head.from_json(planned), now=now, attempt=1)
+
+    def finish(self, planned: dict[str, Any], summaries: list[dict[str, Any]], run: Run) -> dict[str, Any]:
+        self.tell("reread")
+        restated = settle(self.dsn, planned, now=run.now, settings=self.settings)
+        quality = validate(self.dsn, planned, now=run.now) if run.check else {}
+        self.tell("refresh")
+        refreshed = refresh(self.dsn, planned)
+        self.tell("publish")
+        error = None
+        try:
+            publish(self.dsn, planned, now=run.now, settings=self.settings)
+        except HypertapeError as problem:
+            error = problem
+        if "gaps" in planned:
+            finish_heal(self.dsn, planned, now=run.now)
+        failed = {ticker: why for summary in summaries for ticker, why in summary["failed"].items()}
+        failed |= restated["failed"]
+        return {"failed": failed, "quality": quality, "rollups": refreshed, "error": error}

@@ -78,7 +78,7 @@ async function cover() {
     .map((bars, position) => [bars, position])
     .filter(([bars, position]) => bars > 0 && held.buckets[position] <= (of.last_session?.date ?? end))
     .slice(-sessions);
-  drawn = { market, interval, of, entry, live, held, due, rows: null };
+  drawn = { market, interval, of, entry, live, held, due, rows: null, more: Boolean(gaps.next) };
   drawn.rows = Object.entries(held.tickers).map(([ticker, each]) => line(ticker, each, gaps.gaps, refused.quarantine));
   draw();
 }
@@ -241,7 +241,7 @@ function legend(interval) {
   return [
     item("h5", "\u00a0", "complete"),
     ...part,
-    item("h0", "✕", "no bar, not classified yet"),
+    item("h0", "✕", drawn.more ? "no bar; its reason is beyond the 5 000 newest gaps" : "no bar, not classified yet"),
     item("h0", "F", "fetch failed"),
     item("h0", "P", "provider empty"),
     item("h0", "?", "reason unknown"),

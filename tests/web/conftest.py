@@ -62,7 +62,7 @@ def _log_in(page: Page, url: str, password: str) -> None:
     page.fill("input[name=username]", USER)
     page.fill("input[name=password]", password)
     page.keyboard.press("Enter")
-    page.wait_for_selector("nav, [data-testid]")
+    page.get_by_role("link", name="Markets").wait_for()
 
 
 def _noticed(lab: Lab, message: ConsoleMessage) -> None:

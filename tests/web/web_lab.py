@@ -35,7 +35,8 @@ class Lab:
         """The frame in which Airflow shows one of our pages, once the page is filled."""
         self.page.wait_for_selector("iframe")
         for _ in range(60):
-            found = [frame for frame in self.page.frames if f"/hypertape/pages/{part}" in frame.url]
+            inner = self.page.main_frame.child_frames  # the window's own address names the page, too
+            found = [frame for frame in inner if f"/hypertape/pages/{part}" in frame.url]
             if found:
                 found[0].wait_for_load_state("networkidle")
                 found[0].wait_for_selector("#asof time, [data-page=run] #form:not([hidden]), .state.bad")

@@ -245,6 +245,7 @@ export const failed = (error, again) =>
 export async function filling(id, work) {
   const place = byId(id);
   place.setAttribute("aria-busy", "true");
+  if (!place.hasChildNodes()) place.append(make("p", { class: "soft waiting" }, "Loading …"));
   try {
     await work();
   } catch (error) {
@@ -254,6 +255,7 @@ export async function filling(id, work) {
       failed(error, () => filling(id, work)),
     );
   } finally {
+    place.querySelector(".waiting")?.remove();
     place.removeAttribute("aria-busy");
   }
 }

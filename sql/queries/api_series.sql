@@ -1,12 +1,14 @@
 -- purpose: which series answer a question, and the newest load that changed each of them
 -- parameters: markets, interval, tickers (null: all); pending is the newest load whose rollups are not refreshed yet
 select
-    series.market, series.ticker, series.first_time, series.last_time, changed.load_id, changed.loaded_at,
-    (
-        select max(load_id) from rollup_pending
-        where rollup_pending.market = series.market and rollup_pending.interval = series.interval
-    ) as pending
+    series.market, series.ticker, series.first_time, series.last_time, changed.load_id, changed.loaded_at, waiting.pending
 from series
+left join (
+    select market, max(load_id) as pending
+    from rollup_pending
+    where market = any(%(markets)s::text[]) and interval = %(interval)s
+    group by market
+) as waiting using (market)
 left join lateral (
     select load_id, loaded_at
     from load

@@ -309,6 +309,17 @@ def test_coverage_counts_against_the_calendar(client: TestClient) -> None:
     assert days["tickers"]["VCB"]["bars"][0] == 128
 
 
+def test_a_count_of_everything_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    year = "/coverage?interval=1m&start_date=2023-04-01&end_date=2024-03-31"
+    assert client.get(year).status_code == 200
+    for number in ("MOST_COUNTS", "MOST_BARS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"hypertape.api.routes.coverage.{number}", 20)
+            response = client.get(year)
+        assert response.status_code == 400
+        assert "Name symbols, or narrow start_date and end_date." in response.json()["error"]
+
+
 def test_lists_lead_through_all_their_rows(client: TestClient) -> None:
     whole = client.get("/loads").json()["loads"]
     assert len(whole) == 12

@@ -303,3 +303,59 @@ def test_doctor_finds_a_forgotten_refresh(run: Run, warehouse: str) -> None:
 def test_the_server_has_verbs(run: Run, warehouse: str) -> None:
     assert "absent" in run("db", "status")[1]
     assert conninfo.conninfo_to_dict(warehouse)["dbname"] not in run("db", "status")[1]
+
+
+def test_a_backfill_is_planned_then_loaded_then_not_needed(run: Run, tree: Path) -> None:
+    words = (
+        "backfill",
+        "vn",
+        "1d",
+        "--source-dir",
+        str(tree),
+        "--start-date",
+        "2025-01-02",
+        "--end-date",
+        "2025-01-04",
+    )
+    code, out, _ = run(*words)
+    assert (code, "A rehearsal" in out) == (0, True)
+    assert "bars missing" in out
+    code, out, _ = run(*words, "--no-dry-run", "--reason", "first")
+    assert code == 0, out
+    assert "report: " in out
+    code, out, _ = run(*words)
+    assert code == 0
+    assert "0 to csv_tree" in out, "nothing is missing any more"
+    code, _, err = run(*words, "--mode", "restate")
+    assert code == 2
+    assert "A restatement needs a reason" in err
+
+
+def test_refused_rows_are_listed_shown_and_replayed(run: Run, tree: Path) -> None:
+    run(
+        "sync",
+        "-m",
+        "vn",
+        "-i",
+        "1d",
+        "--source-dir",
+        str(tree),
+        "--start",
+        "2025-01-02",
+        "--end",
+        "2025-01-07",
+        "--no-check",
+    )
+    code, out, _ = run("quarantine", "list", "--market", "vn", "--interval", "1D")
+    assert code == 0
+    assert "negative_volume" in out
+    code, out, _ = run("quarantine", "list", "--rows")
+    assert "2025-01-06" in out
+    code, out, _ = run("quarantine", "show", "1")
+    assert (code, '"volume": -5.0' in out) == (0, True)
+    assert run("quarantine", "show", "99")[0] == 2
+    code, out, _ = run("quarantine", "replay", "--rule", "negative_volume", "--dry-run")
+    assert (code, "nothing was written" in out) == (0, True)
+    code, out, _ = run("quarantine", "replay")
+    assert code == 0
+    assert "1 in all" in out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from gaps import expected_gaps, found_gaps
 from ledger import Former, Ledger
 from replay import served
 from story import write_hours
@@ -11,6 +10,7 @@ from truth import assert_true, stored_digests, true_digest
 from vendor import Vendor
 from year import Pipeline, hourly_runs_of
 
+from gaps import expected_gaps, found_gaps
 from hypertape.model import Interval
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect

@@ -19,7 +19,9 @@ def server_app(
 ) -> FastAPI:
     """Make the app with its key guard; arguments as of `create_app`."""
     address = dsn or (lambda: resolve_dsn(settings))
-    guard = KeyGuard(Warehouse(address, size=1), clock, rate=settings.api_rate)
+    warehouse = Warehouse(address, size=1)  # of its own, so that a key is checked however busy the others are
+    guard = KeyGuard(warehouse, clock, rate=settings.api_rate)
     app = create_app(settings, authorize=guard.authorize, clock=clock, dsn=address)
     app.state.hypertape.forget.append(guard.forget)
+    app.state.hypertape.at_end.append(warehouse.close)
     return app

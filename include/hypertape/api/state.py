@@ -30,6 +30,8 @@ class State:
     kept: Kept[Any] = field(default_factory=lambda: Kept(HEALTH_SECONDS))
     forget: list[Callable[[], None]] = field(default_factory=list)
     """What POST /cache/clear runs beside clearing the state's own caches."""
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """What else is closed with the app."""
 
     def clear(self) -> None:
         """Forget what is kept, so that the next request sees the warehouse as it is."""
@@ -42,6 +44,8 @@ class State:
         """Give back connections and files."""
         self.elsewhere.close()
         self.warehouse.close()
+        for close in self.at_end:
+            close()
 
 
 async def state_of(request: Request) -> State:

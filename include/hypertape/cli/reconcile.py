@@ -45,6 +45,9 @@ def reconcile(
         bool, typer.Option(help="Compare volumes; sources count them in different units.")
     ] = True,
     source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree.")] = None,
+    legacy_scale: Annotated[
+        bool, typer.Option("--legacy-scale", help="Its prices are in the legacy unit (vn: thousands).")
+    ] = False,
     exchange: Annotated[str | None, typer.Option(help="Exchange of ccxt.")] = None,
 ) -> None:
     """Compare stored bars with another source's. Exits 3 where they disagree; nothing stored is changed.
@@ -59,7 +62,12 @@ def reconcile(
     if not of_interval.is_stored:
         raise BadInput(f"{of_interval.value} is rolled up", next_step=f"Reconcile {of_interval.base.value}.")
     at, settings = now(), load_settings()
-    given = {"name": against, "directory": str(source_dir) if source_dir else None, "exchange": exchange}
+    given = {
+        "name": against,
+        "directory": str(source_dir) if source_dir else None,
+        "legacy_scale": legacy_scale or None,
+        "exchange": exchange,
+    }
     window = Window(
         parse_instant(start_date) if start_date else midnight(of_market.history_start[of_interval]),
         parse_instant(end_date) if end_date else at,

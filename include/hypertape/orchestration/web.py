@@ -6,6 +6,7 @@ is asked with anything the caller can put into the address.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
@@ -39,7 +40,8 @@ class Lazily:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
-        await self._made()(scope, receive, send)
+        app = self._app or await asyncio.to_thread(self._made)
+        await app(scope, receive, send)
 
     def _made(self) -> Any:
         with self._lock:

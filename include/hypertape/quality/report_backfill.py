@@ -74,24 +74,28 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A plan's figures as (what, text) pairs: the rows of its table, in reports, logs and on the command line."""
     calls = plural(plan["timed_calls"], "call")
     timed = f"measured over {calls}" if plan["timed_calls"] else "assumed, not measured yet"
-    done = f", {plan['units_done']:,} done before" if plan["units_done"] else ""
-    narrow = [("sessions with less than half of the usual bars", f"{plan['sessions_thin']:,}")]
+    done = f", {_count(plan['units_done'])} done before" if plan["units_done"] else ""
+    narrow = [("sessions with less than half of the usual bars", _count(plan["sessions_thin"]))]
     return [
         ("market, interval, mode", f"{plan['market']} {plan['interval']} {plan['mode']}"),
         ("window (UTC, end not included)", " to ".join(plan["window"])),
-        ("tickers", f"{plan['tickers']:,}"),
-        ("sessions that are over", f"{plan['sessions']:,}"),
-        ("bars expected", f"{plan['expected']:,}"),
-        ("bars present", f"{plan['present']:,}"),
-        ("bars missing", f"{plan['missing']:,}"),
-        ("sessions without a bar", f"{plan['sessions_missing']:,}"),
+        ("tickers", _count(plan["tickers"])),
+        ("sessions that are over", _count(plan["sessions"])),
+        ("bars expected", _count(plan["expected"])),
+        ("bars present", _count(plan["present"])),
+        ("bars missing", _count(plan["missing"])),
+        ("sessions without a bar", _count(plan["sessions_missing"])),
         *(narrow if plan["interval"] != "1d" else ()),
-        ("sessions without a bar that the gap ledger explains", f"{plan['explained']:,}"),
-        ("units to load (windows × batches of tickers)", f"{plan['units']:,}{done}"),
-        ("calls", f"{plan['calls']:,} to {plan['source']}"),
+        ("sessions without a bar that the gap ledger explains", _count(plan["explained"])),
+        ("units to load (windows × batches of tickers)", _count(plan["units"]) + done),
+        ("calls", f"{_count(plan['calls'])} to {plan['source']}"),
         ("time per call", f"{plan['seconds_per_call']:.3g} s, {timed}"),
         ("estimated time", f"{duration(plan['seconds'])} with one batch at a time"),
     ]
+
+
+def _count(value: int) -> str:
+    return f"{value:,}".replace(",", " ")
 
 
 def duration(seconds: float) -> str:

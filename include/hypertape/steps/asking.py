@@ -68,7 +68,7 @@ def _replay(
     """
     recorder = RawReplay(landing, run)
     answer = Fetched(empty_frame(), empty_rejects(), {t: _not_asked(head, part, t, run) for t in tickers})
-    for note in _covering(notes(landing, run, head.market, head.interval), part.window):
+    for note in _holding(notes(landing, run, head.market, head.interval), part.window, tickers):
         chain = replace(note.source, replay=run).chain
         sources = [partial(open_source, one, recorder=recorder) for one in chain]
         for at, asked in note.asks:
@@ -83,10 +83,14 @@ def _replay(
     return answer
 
 
-def _covering(found: Sequence[Note], window: Window) -> list[Note]:
-    """The notes whose window holds another one; those of the very window last, so that they count."""
-    holding = [n for n in found if n.window.start <= window.start and window.end <= n.window.end]
-    return sorted(holding, key=lambda note: note.window == window)
+def _holding(found: Sequence[Note], window: Window, tickers: Sequence[str]) -> list[Note]:
+    """The notes of a window; where they lack a ticker, first those whose window holds it."""
+    own = [note for note in found if note.window == window]
+    if {ticker for note in own for ticker in note.tickers} >= set(tickers):
+        return own
+    wider = (note.window for note in found)
+    holding = [w.start <= window.start and window.end <= w.end for w in wider]
+    return [note for note, holds in zip(found, holding, strict=True) if holds and note not in own] + own
 
 
 def _not_asked(head: Head, part: Batch, ticker: str, run: str) -> SourceUnavailable:

@@ -71,7 +71,8 @@ def resolve(
     start, end = asked.start or midnight(market.history_start[interval]), asked.end or now
     if asked.mode == "restate":
         start = min([start, *series_starts(connection, market, interval, wanted).values()])
-    between = [str(asked.start), str(asked.end)]
+    # Without an end the wish is about today: tomorrow's reaches further and plans anew.
+    between = [str(asked.start), str(asked.end or now.date())]
     words = [market.code, interval.value, asked.mode, sorted(named), between, config.to_json()]
     fingerprint = hashlib.sha256(json.dumps(words).encode()).hexdigest()
     window = Window(min(start, end), end)

@@ -23,6 +23,10 @@ _OVERLAP_SEARCH = timedelta(days=60)
 """Long enough to find the overlap's bars across the longest closure."""
 
 
+CHECKS, REREADS = 800_000, 900_000
+"""From here on batches are numbered that are fetched beside the plan: older bars to compare with, whole histories."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Tickers that share a window."""
@@ -131,10 +135,14 @@ def plan(
 
 
 def replayed(found: Sequence[Note], tickers: Sequence[str] | None) -> list[Batch]:
-    """The batches of a run that is replayed, cut down to some tickers. Raises BadInput when none is left."""
+    """The batches a run has loaded, cut down to some tickers. Raises BadInput when none is left.
+
+    What it fetched for comparing only is no batch of these.
+    """
     batches = [
         Batch(note.index, tuple(t for t in note.tickers if not tickers or t in tickers), note.window)
         for note in found
+        if not CHECKS <= note.index < REREADS
     ]
     if not any(batch.tickers for batch in batches):
         raise BadInput("The replayed run asked for none of these tickers")

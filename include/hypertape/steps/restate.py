@@ -24,7 +24,7 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.landing import Landing
 from hypertape.steps.load import raise_if_failed, store
-from hypertape.steps.plan import Batch, Head, make_batches
+from hypertape.steps.plan import CHECKS, REREADS, Batch, Head, make_batches
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.merge import differing
 from hypertape.warehouse.restatements import Restatement, held, judge, note_errors
@@ -34,9 +34,6 @@ Connection = psycopg.Connection[Any]
 
 LATEST, FIRST = 60, 20
 """So many stored bars before the suspicion, and at the start of the series, are compared with the vendor's."""
-
-_CHECKS, _REREADS = 800_000, 900_000
-"""Batches of these numbers land beside those of the run."""
 
 REASON = "restatement"
 
@@ -122,9 +119,9 @@ def _settle_source(work: _Work, found: Sequence[Restatement]) -> None:
 def _confirm(work: _Work, connection: Connection, suspected: Sequence[Restatement]) -> list[Restatement]:
     """Compare each suspected series with the vendor's older bars; return those where some differ."""
     older = _older(work, connection, suspected)
-    different, compared = _compare(work, {t: latest for t, (latest, _) in older.items()}, _CHECKS)
+    different, compared = _compare(work, {t: latest for t, (latest, _) in older.items()}, CHECKS)
     equal = {t: first for t, (_, first) in older.items() if not different[t] and t not in work.failed}
-    for known, counts in zip((different, compared), _compare(work, equal, _CHECKS + 50_000), strict=True):
+    for known, counts in zip((different, compared), _compare(work, equal, CHECKS + 50_000), strict=True):
         known.update(counts)
     confirmed = []
     for entry in suspected:
@@ -198,7 +195,7 @@ def _read_again(work: _Work, connection: Connection, confirmed: Sequence[Restate
     connection.commit()
     windows = {ticker: Window(instant(state.first), work.head.window.end) for ticker, state in states.items()}
     ids = {entry.ticker: entry.restatement_id for entry in confirmed}
-    for batch in _numbered(windows, work.settings.batch_size, _REREADS):
+    for batch in _numbered(windows, work.settings.batch_size, REREADS):
         landed = extract(
             batch.to_json(),
             plan_head=work.plan_head,

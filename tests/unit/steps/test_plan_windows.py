@@ -13,14 +13,18 @@ from hypertape.model import Interval, Window, midnight, utc
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.plan import (
+    CHECKS,
+    REREADS,
     Batch,
     Head,
     choose_tickers,
     make_batches,
     overlap_start,
+    replayed,
     resolve_source,
     window_for,
 )
+from hypertape.steps.raw import Note
 
 VN, CRYPTO, US = (get_market(code) for code in ("vn", "crypto", "us"))
 D1, H1, M1 = Interval.D1, Interval.H1, Interval.M1
@@ -145,3 +149,16 @@ def test_the_tickers_a_directory_has(tmp_path):
 
 def test_a_vendor_that_cannot_be_asked_gets_the_markets_file():
     assert set(choose_tickers(VN, D1, SourceConfig("yahoo"), None)) == set(VN.by_ticker)
+
+
+def test_a_replay_repeats_what_was_loaded_and_not_what_was_only_compared():
+    asks = ((utc(2025, 6, 20), ("AAA", "BBB")),)
+    window = Window(utc(2025, 6, 2), utc(2025, 6, 7))
+    found = [
+        Note("vn", "1d", index, window, SourceConfig("vci"), asks)
+        for index in (0, CHECKS, CHECKS + 1, REREADS)
+    ]
+    assert [batch.index for batch in replayed(found, None)] == [0, REREADS]
+    assert [batch.tickers for batch in replayed(found, ["BBB"])] == [("BBB",)] * 2
+    with pytest.raises(BadInput, match="asked for none of these tickers"):
+        replayed(found, ["CCC"])

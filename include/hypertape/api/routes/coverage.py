@@ -11,9 +11,10 @@ from psycopg import sql
 from starlette.responses import Response
 
 from hypertape import calendars
-from hypertape.api.question import read_date, read_mode, read_symbols, read_width
+from hypertape.api.question import MOST_BARS, read_date, read_mode, read_symbols, read_width
 from hypertape.api.respond import json_response
-from hypertape.api.state import OfApp
+from hypertape.api.routes.health import holdings
+from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window, midnight, utc
 from hypertape.queries import query
@@ -22,6 +23,9 @@ reading = APIRouter(tags=["trust"])
 
 MOST_DAYS = {"month": 3_700, "day": 100}
 """Length of the window, by bucket."""
+
+MOST_COUNTS = 200_000
+"""Counts of one answer; the bars behind them are at most as many as an answer of /tickers may have."""
 
 _USUAL_DAYS = {"month": 365, "day": 31}
 
@@ -46,11 +50,13 @@ def coverage(
         raise BadInput(f"by={by!r} is not known", next_step="Valid: month, day.")
     window = _window(state.clock(), start_date, end_date, bucket)
     expected = _expected(market, of, window, bucket)
+    symbols = read_symbols(symbol)
+    _refuse_too_many(len(symbols) if symbols else _tickers(state, market, of), expected)
     positions = {name: position for position, name in enumerate(expected)}
     tickers: dict[str, dict[str, Any]] = {}
     parameters = {
         "start": window.start, "end": window.end, "unit": bucket, "market": market.code, "interval": of.value,
-        "tickers": read_symbols(symbol),
+        "tickers": symbols,
     }  # fmt: skip
     statement = query("api_coverage").format(relation=sql.Identifier("public", market.relation(of)))
     rows = state.warehouse.run(lambda connection: connection.execute(statement, parameters).fetchall())
@@ -63,6 +69,23 @@ def coverage(
         "buckets": list(expected), "expected": list(expected.values()), "tickers": tickers,
     }  # fmt: skip
     return json_response(content)
+
+
+def _tickers(state: State, market: Market, interval: Interval) -> int:
+    """How many tickers the market has bars of."""
+    held = holdings(state)
+    return sum(
+        row["tickers"] for row in held if (row["market"], row["interval"]) == (market.code, interval.value)
+    )
+
+
+def _refuse_too_many(tickers: int, expected: dict[str, int]) -> None:
+    """Raise BadInput when too many bars would be counted, or too many counts told."""
+    if tickers * len(expected) > MOST_COUNTS or tickers * sum(expected.values()) > MOST_BARS:
+        raise BadInput(
+            f"{tickers} tickers in {len(expected)} buckets are too much to count at a time",
+            next_step="Name symbols, or narrow start_date and end_date.",
+        )
 
 
 def _market(mode: str | None) -> Market:

@@ -12,6 +12,7 @@ from hypertape.api.respond import json_response, rows_of
 from hypertape.api.state import OfApp, State
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Market
+from hypertape.warehouse.migrate import tier
 
 reading = APIRouter(tags=["health"])
 
@@ -51,8 +52,6 @@ def holdings(state: State) -> list[dict[str, Any]]:
 
 def tier_of(state: State) -> str:
     """`timescaledb` or `plain`."""
-    from hypertape.warehouse.migrate import tier  # noqa: PLC0415
-
     found: str = state.kept.get("tier", lambda: state.warehouse.run(tier))
     return found
 

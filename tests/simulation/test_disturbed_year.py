@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pytest
 from disturbance import Ordeal, disturb, suffer
 from memory import Memory, recall, remember
+from missing import expected_gaps, found_gaps
 from story import SEED, write_plot
 from tree import Tree
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import Vendor
 from year import Pipeline, runs_of
 
-from gaps import expected_gaps, found_gaps
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ledger import Former, Ledger
+from missing import expected_gaps, found_gaps
 from replay import served
 from story import SEED, write_plot
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
 from year import Pipeline, runs_of
 
-from gaps import expected_gaps, found_gaps
 from hypertape.frame import micros
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect

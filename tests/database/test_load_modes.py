@@ -7,6 +7,8 @@ from lab import (
     NOW,
     changed,
     digest,
+    fingerprint,
+    fresh_fingerprint,
     new_ticker,
     put,
     query,
@@ -18,6 +20,7 @@ from lab import (
 
 from hypertape.errors import SuspectScale
 from hypertape.frame import instant
+from hypertape.model import utc
 
 
 @pytest.fixture
@@ -139,3 +142,15 @@ def test_a_run_that_was_overtaken_does_not_bring_its_open_bar_back(common, ticke
     put(common, {ticker: changed(early, 2, volume=1.0)}, now=instant(int(bars.time[2])), run_id="later")
     assert digest(common, ticker) == before
     assert value(common, "select provisional_time from series where ticker = %s", ticker) is None
+
+
+@pytest.mark.parametrize("rows", [50, 1500], ids=["by INSERT", "by COPY"])
+def test_bars_that_another_program_wrote_are_compared_like_ours(common, ticker, rows):
+    bars = walk(rows)
+    put(common, {ticker: bars.take(slice(10, 40))})
+    common.execute("delete from series where ticker = %s", (ticker,))
+    common.execute("update bars.crypto_data_1d set load_id = -1 where ticker = %s", (ticker,))
+    other = changed(bars, 20, close=lambda close: close * 1.001)
+    result = put(common, {ticker: other}, now=utc(2100))[ticker]
+    assert (result.inserted, result.updated, result.unchanged) == (rows - 30, 1, 29)
+    assert fingerprint(common, ticker) == fresh_fingerprint(common, other)

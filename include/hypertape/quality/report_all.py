@@ -25,6 +25,7 @@ Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
 
 TREND_DAYS = 90
+BACKFILLS = 20
 COVERAGE_MONTHS = 24
 COVERAGE_TICKERS = 60
 """Rows of a heat map; the worst covered come first."""
@@ -63,6 +64,7 @@ def gather_all(
         "days": days,
         "anchors": _anchors(days, runs),
         "restatements": rows(connection, "report_restatements", since=since, most=MOST, **chosen),
+        "backfills": rows(connection, "report_backfills", since=since, most=BACKFILLS, **chosen),
         "quarantine": rows(connection, "report_open_quarantine", **chosen)[:MOST],
         "pending": rows(connection, "report_pending", intervals=None, **chosen),
         "gaps": rows(connection, "report_gaps", intervals=None, since=since, **chosen),

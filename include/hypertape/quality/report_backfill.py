@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import BadInput
-from hypertape.model import Window
+from hypertape.model import Window, format_instant, parse_instant
 from hypertape.quality.report_run import MOST, rows
 from hypertape.quality.verdict import NOTE, Statement, plural
 
@@ -74,11 +74,14 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A plan's figures as (what, text) pairs: the rows of its table, in reports, logs and on the command line."""
     calls = plural(plan["timed_calls"], "call")
     timed = f"measured over {calls}" if plan["timed_calls"] else "assumed, not measured yet"
-    done = f", {_count(plan['units_done'])} done before" if plan["units_done"] else ""
+    done = f", {_count(plan['units_done'])} of them done" if plan["units_done"] else ""
     narrow = [("sessions with less than half of the usual bars", _count(plan["sessions_thin"]))]
     return [
         ("market, interval, mode", f"{plan['market']} {plan['interval']} {plan['mode']}"),
-        ("window (UTC, end not included)", " to ".join(plan["window"])),
+        (
+            "window (UTC, end not included)",
+            " to ".join(map(format_instant, map(parse_instant, plan["window"]))),
+        ),
         ("tickers", _count(plan["tickers"])),
         ("sessions that are over", _count(plan["sessions"])),
         ("bars expected", _count(plan["expected"])),
@@ -100,6 +103,8 @@ def _count(value: int) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as people say them: `42 s`, `12 min`, `3 h 05 min`."""
+    if 0 < seconds < 1:
+        return "under 1 s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

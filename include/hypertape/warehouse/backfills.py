@@ -189,11 +189,6 @@ def get(connection: Connection, run_id: str) -> Row:
     return found[0]
 
 
-def newest(connection: Connection, most: int = 20) -> list[Row]:
-    """The newest backfills with how far each is, newest first."""
-    return _rows(connection, "backfill_list", most=most)
-
-
 def units(connection: Connection, backfill_id: int) -> list[Row]:
     """The units of a backfill as dicts, in their order."""
     return _rows(connection, "backfill_units", backfill_id=backfill_id)

@@ -13,7 +13,6 @@ import time as clock
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 
@@ -37,7 +36,7 @@ from hypertape.warehouse.load_ledger import (
 from hypertape.warehouse.locks import lock_series
 from hypertape.warehouse.merge import join_bars, merge, writes
 from hypertape.warehouse.scale import refused_scale
-from hypertape.warehouse.stored import SeriesState, read_neighbours, read_stored, series_states
+from hypertape.warehouse.stored import SeriesState, adopt_series, read_neighbours, read_spans, series_states
 from hypertape.warehouse.write import write_rows
 
 __all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
@@ -56,10 +55,19 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
     """
     with translate_errors(connection):
         try:
-            return _load(connection, bars, request, open_first=can_open(connection))
-        except ChunksInTheWay as found:
-            with opened(connection, found.chunks):
-                return _load(connection, bars, request, open_first=False)
+            return _load_opened(connection, bars, request)
+        except psycopg.errors.UniqueViolation:
+            # Another program, which takes no locks of ours, wrote one of these bars just now.
+            return _load_opened(connection, bars, request)
+
+
+def _load_opened(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
+    """Load, with the compressed chunks opened that are in the way."""
+    try:
+        return _load(connection, bars, request, open_first=can_open(connection))
+    except ChunksInTheWay as found:
+        with opened(connection, found.chunks):
+            return _load(connection, bars, request, open_first=False)
 
 
 def _load(
@@ -138,11 +146,13 @@ def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:
 
 
 def _compare(
-    connection: Connection, request: LoadRequest, batch: list[SeriesLoad], states: Mapping[str, SeriesState]
+    connection: Connection, request: LoadRequest, batch: list[SeriesLoad], states: dict[str, SeriesState]
 ) -> None:
     """Find what differs; for the series where something does, read the neighbours and compute the rows to write."""
-    known = [entry for entry in batch if len(entry.incoming) and entry.ticker in states]
-    stored = _stored_spans(connection, request, known)
+    spans = {entry.ticker: entry.span for entry in batch if len(entry.incoming)}
+    stored = read_spans(connection, request.market, request.interval, spans)
+    if foreign := [ticker for ticker in stored if ticker not in states]:
+        states |= adopt_series(connection, request.market, request.interval, foreign)
     for entry in batch:
         if len(entry.incoming):
             there = stored.get(entry.ticker, Bars.empty())
@@ -165,21 +175,6 @@ def _compare(
         entry.note_restated(whole, states.get(entry.ticker))
     for entry in batch:
         entry.note_finalised(request, states.get(entry.ticker))
-
-
-def _stored_spans(connection: Connection, request: LoadRequest, known: list[SeriesLoad]) -> dict[str, Bars]:
-    if not known:
-        return {}
-    first, last = min(entry.span[0] for entry in known), max(entry.span[1] for entry in known)
-    found = read_stored(
-        connection, request.market, request.interval, [entry.ticker for entry in known], first, last + 1
-    )
-    clipped = {}
-    for entry in known:
-        if entry.ticker in found:
-            bars, (first, last) = found[entry.ticker], entry.span
-            clipped[entry.ticker] = bars.take(slice(*np.searchsorted(bars.time, [first, last + 1])))
-    return clipped
 
 
 def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:

@@ -13,7 +13,7 @@ from hypertape.indicators import enrich
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.merge import join_bars, merge
-from hypertape.warehouse.stored import read_neighbours, read_stored, series_states
+from hypertape.warehouse.stored import read_neighbours, read_spans, series_states
 
 
 def enrich_bars(
@@ -29,15 +29,10 @@ def enrich_bars(
         states = series_states(connection, market, interval, sorted(series))
         spans = {t: (int(b.time[0]), int(b.time[-1])) for t, b in series.items() if t in states}
         neighbours = read_neighbours(connection, market, interval, states, spans)
-        low, high = (
-            min((s[0] for s in spans.values()), default=0),
-            max((s[1] for s in spans.values()), default=-1),
-        )
-        stored = read_stored(connection, market, interval, sorted(spans), low, high + 1)
+        stored = read_spans(connection, market, interval, spans)
     parts = []
     for ticker, incoming in series.items():
-        inner = stored.get(ticker, Bars.empty())
-        inside = inner.take((inner.time >= incoming.time[0]) & (inner.time <= incoming.time[-1]))
+        inside = stored.get(ticker, Bars.empty())
         before = neighbours[ticker][0] if ticker in neighbours else Bars.empty()
         parts.append(_columns(merge(join_bars(before, inside), incoming).bars, incoming))
     columns = {

@@ -60,6 +60,29 @@ def read_stored(
     return {ticker: _sorted(Bars(*columns)) for ticker, *columns in rows}
 
 
+def read_spans(
+    connection: Connection, market: Market, interval: Interval, spans: Mapping[str, tuple[int, int]]
+) -> dict[str, Bars]:
+    """Return the bars of each ticker's own span [first, last] (µs), by one read; tickers without any are absent."""
+    if not spans:
+        return {}
+    first, last = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
+    found = read_stored(connection, market, interval, list(spans), first, last + 1)
+    inside = {t: slice(*np.searchsorted(b.time, [spans[t][0], spans[t][1] + 1])) for t, b in found.items()}
+    return {ticker: bars.take(inside[ticker]) for ticker, bars in found.items()}
+
+
+def adopt_series(
+    connection: Connection, market: Market, interval: Interval, tickers: Sequence[str]
+) -> dict[str, SeriesState]:
+    """Enter series into `series` that another program has written bars of, and return their states."""
+    statement = query("adopt_series").format(bars=relation(market, interval))
+    connection.execute(
+        statement, {"market": market.code, "interval": interval.value, "tickers": list(tickers)}
+    )
+    return series_states(connection, market, interval, tickers)
+
+
 def read_neighbours(
     connection: Connection,
     market: Market,

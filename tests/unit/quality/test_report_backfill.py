@@ -26,7 +26,7 @@ def test_a_plan_says_where_its_time_comes_from(stored):
     assert lines["estimated time"] == "10 s with one batch at a time"
     assert lines["calls"] == "40 to vci"
     assert lines["bars expected"] == "12 000"
-    assert lines["units to load (windows × batches of tickers)"] == "2, 1 done before"
+    assert lines["units to load (windows × batches of tickers)"] == "2, 1 of them done"
     measured = dict(plan_lines(plan_figures({**stored, "timed_calls": 1200}, [])))
     assert measured["time per call"] == "0.25 s, measured over 1 200 calls"
 
@@ -41,6 +41,7 @@ def test_only_narrow_bars_have_thin_sessions(stored):
     ("seconds", "text"),
     [
         (0, "0 s"),
+        (0.2, "under 1 s"),
         (59.4, "59 s"),
         (61, "1 min"),
         (3_599, "1 h 00 min"),

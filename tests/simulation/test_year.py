@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from ledger import Former, Ledger
 from missing import expected_gaps, found_gaps
-from replay import served
+from replay import Replay, served
 from story import SEED, write_plot
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
-from year import Pipeline, runs_of
+from year import Pipeline, daily, runs_of
 
 from hypertape.frame import micros
 from hypertape.settings import Settings
@@ -38,6 +38,7 @@ class Year:
     ledger: Ledger
     outcomes: list[dict[str, Any]]
     over: list[datetime]
+    replay: Replay
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def year(new_warehouse, tmp_path_factory):
             reset_sources(
                 connection, [replay.gate]
             )  # the pause of an open circuit passes, on the simulated clock
-        yield Year(dsn, Ledger(vendor, runs), outcomes, over)
+        yield Year(dsn, Ledger(vendor, runs), outcomes, over, replay)
 
 
 @pytest.fixture
@@ -159,6 +160,13 @@ def first_run_from(moment: datetime) -> str:
     return next(
         run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in PLOT.outage
     )
+
+
+def test_a_delisted_ticker_costs_no_batch_of_its_own(year):
+    """Its window does not grow from its last bar on: the run after the year asks for everybody at once."""
+    day = PLOT.days[-1] + timedelta(days=2)
+    (batch,) = Pipeline(year.dsn, PLOT, year.replay, Settings(batch_size=50)).plan(daily(day))["batches"]
+    assert set(batch["tickers"]) == set(TICKERS)
 
 
 def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):

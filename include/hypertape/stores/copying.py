@@ -18,27 +18,31 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from itertools import islice, zip_longest
 from operator import add
 
-from hypertape.errors import (
-    BadInput,
-    BatchIncomplete,
-    DatabaseRefused,
-    DatabaseUnreachable,
-    DiskFull,
-    HypertapeError,
-    SchemaMissing,
-    SourceFileMissing,
-)
-from hypertape.markets import get_market
+from hypertape.errors import BadInput, BatchIncomplete, SourceFileMissing
 from hypertape.model import Series
-from hypertape.stores import Block, Selection, SeriesInfo, Store, WritesTogether, Written
-from hypertape.stores.accounts import NOTHING, Account, Tally, account
+from hypertape.stores import Selection, SeriesInfo, Store, Written
 from hypertape.stores.addresses import Opening
+from hypertape.stores.series_copy import (
+    Discrepancy,
+    Group,
+    Job,
+    Read,
+    SeriesCopy,
+    Task,
+    compare,
+    goes_together,
+    handle,
+    read_all,
+    write_all,
+)
+
+__all__ = ["CopyReport", "Discrepancy", "SeriesCopy", "compare", "copy", "verify"]
 
 Place = Store | Opening
 """A store, or what opens it. Several workers need the latter: each opens its own."""
@@ -46,37 +50,8 @@ Place = Store | Opening
 _TOGETHER = 50_000
 """Bars of short series that are written together; twice as many are no faster and take 40 MB more."""
 
-_HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull)
-"""What would fail for every other series too."""
-
 _AHEAD = 4
 """Groups handed out per worker beyond the one it works on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """One way in which a series differs: `what` is missing, rows, first, last, sha256 or error."""
-
-    series: Series
-    what: str
-    source: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesCopy:
-    """What became of one series.
-
-    `status` is copied, equal (nothing was written), differs (verify only) or failed (`error` says why). `source` is
-    what was read.
-    """
-
-    series: Series
-    status: str
-    source: Account
-    written: Written = field(default_factory=Written)
-    discrepancies: tuple[Discrepancy, ...] = ()
-    error: HypertapeError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +80,6 @@ OnSeries = Callable[[SeriesCopy, int, int], None]
 """Called with each series that is done, how many are done, and how many there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What is done with each series."""
-
-    start: datetime | None
-    now: datetime
-    force: bool = False
-    verify: bool = False
-    write: bool = True
-
-
-_Task = tuple[Series, bool, _Job]
-"""A series, whether the target has it, and the job."""
-
-_Group = tuple[_Task, ...]
-"""Tasks that are done together: one, or several of short series that are new to the target."""
-
-
 def copy(
     source: Place,
     target: Place,
@@ -140,7 +97,7 @@ def copy(
     compares each with the target afterwards. With several `workers` (processes) both places must be Openings.
     A series' failure is in the report; what would fail for all of them is raised: DatabaseUnreachable and so on.
     """
-    job = _Job(selection.start, now, force, verify)
+    job = Job(selection.start, now, force, verify)
     return CopyReport(_run(source, target, selection, job, workers, on_series))
 
 
@@ -158,22 +115,12 @@ def verify(
     What only the target has is not looked at: verify the other way round for that. A series that cannot be read is a
     discrepancy too.
     """
-    job = _Job(selection.start, now, write=False, verify=True)
+    job = Job(selection.start, now, write=False, verify=True)
     return CopyReport(_run(source, target, selection, job, workers, on_series))
 
 
-def compare(series: Series, source: Account, target: Account) -> tuple[Discrepancy, ...]:
-    """How two accounts of one series differ."""
-    if source.rows and not target.rows:
-        return (Discrepancy(series, "missing", f"{source.rows} rows", "none"),)
-    pairs = [
-        (name, getattr(source, name), getattr(target, name)) for name in ("rows", "first", "last", "sha256")
-    ]
-    return tuple(Discrepancy(series, name, str(a), str(b)) for name, a, b in pairs if a != b)
-
-
 def _run(
-    source: Place, target: Place, selection: Selection, job: _Job, workers: int, on_series: OnSeries | None
+    source: Place, target: Place, selection: Selection, job: Job, workers: int, on_series: OnSeries | None
 ) -> tuple[SeriesCopy, ...]:
     with _opened(source) as readable:
         chosen = list(readable.series(selection))
@@ -190,9 +137,9 @@ def _run(
     return tuple(results[info.series] for info in chosen)
 
 
-def _grouped(chosen: Sequence[SeriesInfo], held: set[Series], job: _Job) -> Iterator[_Group]:
+def _grouped(chosen: Sequence[SeriesInfo], held: set[Series], job: Job) -> Iterator[Group]:
     """Lay short new series of one market and interval together, up to _TOGETHER bars."""
-    group: list[_Task] = []
+    group: list[Task] = []
     filled = 0
     for info in chosen:
         task = (info.series, info.series in held, job)
@@ -209,7 +156,7 @@ def _grouped(chosen: Sequence[SeriesInfo], held: set[Series], job: _Job) -> Iter
         yield tuple(group)
 
 
-def _held(target: Place, selection: Selection, job: _Job) -> set[Series]:
+def _held(target: Place, selection: Selection, job: Job) -> set[Series]:
     """The selected series that the target has; none where it is still to be made."""
     with _opened(target) as store:
         try:
@@ -220,23 +167,23 @@ def _held(target: Place, selection: Selection, job: _Job) -> set[Series]:
             return set()
 
 
-def _one_by_one(source: Store, target: Place, groups: Sequence[_Group]) -> Iterator[SeriesCopy]:
+def _one_by_one(source: Store, target: Place, groups: Sequence[Group]) -> Iterator[SeriesCopy]:
     with _opened(target) as writable, ThreadPoolExecutor(1, "reader") as reader:
-        ahead: Future[list[_Read]] | None = None
+        ahead: Future[list[Read]] | None = None
         for group, following in zip_longest(groups, groups[1:], fillvalue=()):
-            if not _goes_together(group, writable):
+            if not goes_together(group, writable):
                 for task in group:
-                    yield _handle(source, writable, *task)
+                    yield handle(source, writable, *task)
                 continue
-            reads = (ahead or reader.submit(_read_all, source, group)).result()
+            reads = (ahead or reader.submit(read_all, source, group)).result()
             ahead = None
-            if _goes_together(following, writable):
-                ahead = reader.submit(_read_all, source, following)
-            yield from _write_all(source, writable, reads, ahead)
+            if goes_together(following, writable):
+                ahead = reader.submit(read_all, source, following)
+            yield from write_all(source, writable, reads, ahead)
 
 
 def _by_processes(
-    source: Place, target: Place, groups: Sequence[_Group], workers: int
+    source: Place, target: Place, groups: Sequence[Group], workers: int
 ) -> Iterator[SeriesCopy]:
     if not (isinstance(source, Opening) and isinstance(target, Opening)):
         raise BadInput(
@@ -270,102 +217,12 @@ def _open_both(source: Opening, target: Opening) -> None:
     _stores = source.open(), target.open()
 
 
-def _handle_in_worker(group: _Group) -> list[SeriesCopy]:
+def _handle_in_worker(group: Group) -> list[SeriesCopy]:
     assert _stores is not None
     source, target = _stores
-    if _goes_together(group, target):
-        return _write_all(source, target, _read_all(source, group), None)
-    return [_handle(source, target, *task) for task in group]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A series that was read whole, or the error of reading it."""
-
-    task: _Task
-    tally: Tally
-    blocks: tuple[Block, ...] = ()
-    error: HypertapeError | None = None
-
-
-def _goes_together(group: _Group, target: Store) -> bool:
-    return len(group) > 1 and isinstance(target, WritesTogether)
-
-
-def _read_all(source: Store, group: _Group) -> list[_Read]:
-    reads = []
-    for task in group:
-        series, _, job = task
-        tally = Tally(series, job.now)
-        try:
-            reads.append(_Read(task, tally, tuple(tally.gated(source.read(series, start=job.start)))))
-        except HypertapeError as error:
-            reads.append(_Read(task, tally, error=error))
-    return reads
-
-
-def _write_all(
-    source: Store, target: Store, reads: Sequence[_Read], ahead: Future[list[_Read]] | None
-) -> list[SeriesCopy]:
-    """Write what was read together. When that fails each series is copied by itself: the error is of one of them."""
-    assert isinstance(target, WritesTogether)
-    good = [read for read in reads if read.error is None and read.blocks]
-    try:
-        market, interval = get_market(reads[0].task[0].market), reads[0].task[0].interval
-        blocks = [block for read in good for block in read.blocks]
-        written = iter(target.write_together(market, interval, blocks) if blocks else ())
-        sums = {read.task[0]: reduce(add, islice(written, len(read.blocks))) for read in good}
-        return [_ended(target, read, sums.get(read.task[0], Written())) for read in reads]
-    except _HOPELESS:
-        raise
-    except HypertapeError:
-        if ahead is not None:
-            wait([ahead])  # a source is read by one thread at a time
-        return [_handle(source, target, *read.task) for read in reads]
-
-
-def _ended(target: Store, read: _Read, written: Written) -> SeriesCopy:
-    series, _, job = read.task
-    if read.error is not None:
-        return SeriesCopy(series, "failed", NOTHING, error=read.error)
-    account = read.tally.account()
-    found = compare(series, account, _target_account(target, series, True, job)) if job.verify else ()
-    return SeriesCopy(series, "copied", account, written, found)
-
-
-def _handle(source: Store, target: Store, series: Series, held: bool, job: _Job) -> SeriesCopy:
-    try:
-        if not job.write:
-            return _verified(source, target, series, held, job)
-        return _copied(source, target, series, held, job)
-    except _HOPELESS:
-        raise
-    except HypertapeError as error:
-        found = () if job.write else (Discrepancy(series, "error", str(error), ""),)
-        return SeriesCopy(series, "failed", NOTHING, discrepancies=found, error=error)
-
-
-def _copied(source: Store, target: Store, series: Series, held: bool, job: _Job) -> SeriesCopy:
-    if held and not job.force:
-        found = _verified(source, target, series, held, job)
-        if not found.discrepancies:
-            return found
-    market, tally = get_market(series.market), Tally(series, job.now)
-    blocks = tally.gated(source.read(series, start=job.start))
-    written = target.write(market, series.interval, blocks)
-    read = tally.account()
-    found_after = compare(series, read, _target_account(target, series, True, job)) if job.verify else ()
-    return SeriesCopy(series, "copied", read, written, found_after)
-
-
-def _verified(source: Store, target: Store, series: Series, held: bool, job: _Job) -> SeriesCopy:
-    read = account(source, series, start=job.start, now=job.now)
-    found = compare(series, read, _target_account(target, series, held, job))
-    return SeriesCopy(series, "differs" if found else "equal", read, discrepancies=found)
-
-
-def _target_account(target: Store, series: Series, held: bool, job: _Job) -> Account:
-    return account(target, series, start=job.start, now=job.now) if held else NOTHING
+    if goes_together(group, target):
+        return write_all(source, target, read_all(source, group), None)
+    return [handle(source, target, *task) for task in group]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ Every array is tickers × sessions of one market and interval. The first rule th
 | delisted | it lies after the ticker's last bar, and DELISTED_SESSIONS of these were answered while others traded |
 | halted | it is a known halt (`calendars.halts`) |
 | fetch failed | the last load that covers it failed |
-| holiday | the source answered, HOLIDAY_TICKERS or more were asked, nobody has a bar, and no other interval shows any |
+| holiday | the source answered, HOLIDAY_TICKERS or more were asked, nobody has a bar, no other interval shows any, |
+| | and somebody has one of a later session: until then the provider may just be late |
 | halted | it belongs to HALTED_SESSIONS or more in a row, between two bars, each answered HALT_ANSWERS times, while |
 | | others traded and no other interval shows that this ticker did |
 | provider empty | the last load that covers it was answered |
@@ -165,10 +166,12 @@ def _delisted(facts: Facts) -> Mask:
 
 
 def _holidays(facts: Facts, delisted: Mask) -> Mask:
-    """Per session: nobody has a bar although several listed tickers were asked."""
+    """Per session: nobody has a bar although several listed tickers were asked, and somebody has one of a later day."""
     listed = facts.has_bars[:, None] & (facts.position >= facts.listed[:, None])
     asked = facts.missing & facts.answered & listed & ~delisted
-    mask: Mask = ~facts.traded & (asked.sum(axis=0) >= HOLIDAY_TICKERS)
+    traded = facts.traded
+    traded_later = np.cumsum(traded[::-1])[::-1] > 0
+    mask: Mask = ~traded & traded_later & (asked.sum(axis=0) >= HOLIDAY_TICKERS)
     return mask
 
 

@@ -97,14 +97,15 @@ def test_reason_while_others_trade(ticker: str, expected: str, reason: str) -> N
     ("ticker", "others", "expected", "reason"),
     [
         ("#_#", "#_#", ".h.", "nobody has a bar and all were asked"),
-        ("#_", "#_", ".h", "also for the newest session"),
+        ("#_", "#_", ".e", "not for the newest session: the provider may be late, and the alarm must sound"),
+        ("#__#_", "#__#_", ".hh.e", "only before a session in which somebody traded"),
         ("# #", "#_#", ".u.", "this one was not asked, whatever the others say"),
         ("#?#", "#_#", ".f.", "this one failed"),
         ("#_#", "# #", ".e.", "the others were not asked: one ticker makes no holiday"),
         ("_##", "_##", "n..", "before anybody's listing there is no holiday"),
         ("#==_==#", "###_###", ".eehee.", "four sessions around a holiday are no week"),
         ("#==_===#", "###_####", ".xxhxxx.", "five are, the holiday in the middle is none of them"),
-        ("#" + "_" * TAIL, "#" + "_" * TAIL, "." + "h" * TAIL, "a market that is shut for a month delists nobody"),
+        ("#" + "_" * TAIL, "#" + "_" * TAIL, "." + "e" * TAIL, "a provider that is silent for a month delists nobody"),
     ],
 )  # fmt: skip
 def test_reason_when_others_may_rest(ticker: str, others: str, expected: str, reason: str) -> None:

@@ -1,0 +1,167 @@
+"""What one series goes through in a copy, or several short ones that are new to the target together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import reduce
+from itertools import islice
+from operator import add
+
+from hypertape.errors import DatabaseRefused, DatabaseUnreachable, DiskFull, HypertapeError, SchemaMissing
+from hypertape.markets import get_market
+from hypertape.model import Series
+from hypertape.stores import Block, Store, WritesTogether, Written
+from hypertape.stores.accounts import NOTHING, Account, Tally, account
+
+HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull)
+"""What would fail for every other series too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One way in which a series differs: `what` is missing, rows, first, last, sha256 or error."""
+
+    series: Series
+    what: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesCopy:
+    """What became of one series.
+
+    `status` is copied, equal (nothing was written), differs (verify only) or failed (`error` says why). `source` is
+    what was read.
+    """
+
+    series: Series
+    status: str
+    source: Account
+    written: Written = field(default_factory=Written)
+    discrepancies: tuple[Discrepancy, ...] = ()
+    error: HypertapeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is done with each series."""
+
+    start: datetime | None
+    now: datetime
+    force: bool = False
+    verify: bool = False
+    write: bool = True
+
+
+Task = tuple[Series, bool, Job]
+"""A series, whether the target has it, and the job."""
+
+Group = tuple[Task, ...]
+"""Tasks that are done together: one, or several of short series that are new to the target."""
+
+
+def compare(series: Series, source: Account, target: Account) -> tuple[Discrepancy, ...]:
+    """How two accounts of one series differ."""
+    if source.rows and not target.rows:
+        return (Discrepancy(series, "missing", f"{source.rows} rows", "none"),)
+    pairs = [
+        (name, getattr(source, name), getattr(target, name)) for name in ("rows", "first", "last", "sha256")
+    ]
+    return tuple(Discrepancy(series, name, str(a), str(b)) for name, a, b in pairs if a != b)
+
+
+def handle(source: Store, target: Store, series: Series, held: bool, job: Job) -> SeriesCopy:
+    """Copy or verify one series; its failure is in what is returned. Raises what every other series would meet too."""
+    try:
+        if not job.write:
+            return _verified(source, target, series, held, job)
+        return _copied(source, target, series, held, job)
+    except HOPELESS:
+        raise
+    except HypertapeError as error:
+        found = () if job.write else (Discrepancy(series, "error", str(error), ""),)
+        return SeriesCopy(series, "failed", NOTHING, discrepancies=found, error=error)
+
+
+def _copied(source: Store, target: Store, series: Series, held: bool, job: Job) -> SeriesCopy:
+    if held and not job.force:
+        found = _verified(source, target, series, held, job)
+        if not found.discrepancies:
+            return found
+    market, tally = get_market(series.market), Tally(series, job.now)
+    blocks = tally.gated(source.read(series, start=job.start))
+    written = target.write(market, series.interval, blocks)
+    read = tally.account()
+    found_after = compare(series, read, _target_account(target, series, True, job)) if job.verify else ()
+    return SeriesCopy(series, "copied", read, written, found_after)
+
+
+def _verified(source: Store, target: Store, series: Series, held: bool, job: Job) -> SeriesCopy:
+    read = account(source, series, start=job.start, now=job.now)
+    found = compare(series, read, _target_account(target, series, held, job))
+    return SeriesCopy(series, "differs" if found else "equal", read, discrepancies=found)
+
+
+def _target_account(target: Store, series: Series, held: bool, job: Job) -> Account:
+    return account(target, series, start=job.start, now=job.now) if held else NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A series that was read whole, or the error of reading it."""
+
+    task: Task
+    tally: Tally
+    blocks: tuple[Block, ...] = ()
+    error: HypertapeError | None = None
+
+
+def goes_together(group: Group, target: Store) -> bool:
+    """True when the target gains by writing the group's series at once."""
+    return len(group) > 1 and isinstance(target, WritesTogether)
+
+
+def read_all(source: Store, group: Group) -> list[Read]:
+    """Read the series of a group whole; one that cannot be read carries its error."""
+    reads = []
+    for task in group:
+        series, _, job = task
+        tally = Tally(series, job.now)
+        try:
+            reads.append(Read(task, tally, tuple(tally.gated(source.read(series, start=job.start)))))
+        except HypertapeError as error:
+            reads.append(Read(task, tally, error=error))
+    return reads
+
+
+def write_all(
+    source: Store, target: Store, reads: Sequence[Read], ahead: Future[list[Read]] | None
+) -> list[SeriesCopy]:
+    """Write what was read together. When that fails each series is copied by itself: the error is of one of them."""
+    assert isinstance(target, WritesTogether)
+    good = [read for read in reads if read.error is None and read.blocks]
+    try:
+        market, interval = get_market(reads[0].task[0].market), reads[0].task[0].interval
+        blocks = [block for read in good for block in read.blocks]
+        written = iter(target.write_together(market, interval, blocks) if blocks else ())
+        sums = {read.task[0]: reduce(add, islice(written, len(read.blocks))) for read in good}
+        return [_ended(target, read, sums.get(read.task[0], Written())) for read in reads]
+    except HOPELESS:
+        raise
+    except HypertapeError:
+        if ahead is not None:
+            wait([ahead])  # a source is read by one thread at a time
+        return [handle(source, target, *read.task) for read in reads]
+
+
+def _ended(target: Store, read: Read, written: Written) -> SeriesCopy:
+    series, _, job = read.task
+    if read.error is not None:
+        return SeriesCopy(series, "failed", NOTHING, error=read.error)
+    account = read.tally.account()
+    found = compare(series, account, _target_account(target, series, True, job)) if job.verify else ()
+    return SeriesCopy(series, "copied", account, written, found)

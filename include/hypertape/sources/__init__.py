@@ -202,14 +202,18 @@ def _vendor(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def calls_for(name: str, interval: Interval, window: Window, now: datetime) -> int:
-    """How many requests a source takes for one ticker and window: what its module's `requests` yields, else one.
+def calls_for(name: str, interval: Interval, window: Window, now: datetime, bars: int = 1) -> int:
+    """How many requests a source takes at most for one ticker and a window with so many bars.
 
-    0 when it keeps nothing that old. Raises UnknownSource with the valid names.
+    What its module's `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when
+    it keeps nothing that old. Raises UnknownSource with the valid names.
     """
-    cut = getattr(_vendor(name), "requests", None)
-    if cut is None or window.is_empty:
-        return 0 if window.is_empty else 1
+    vendor = _vendor(name)
+    cut = getattr(vendor, "requests", None)
+    if window.is_empty:
+        return 0
+    if cut is None:
+        return max(1, -(-bars // getattr(vendor, "PAGE", max(1, bars))))
     try:
         return sum(1 for _ in cut(interval, window, now))
     except NoData:

@@ -34,6 +34,11 @@ def test_calls_are_those_the_source_makes(name, interval, window, calls, reason)
     assert calls_for(name, interval, window, NOW) == calls, reason
 
 
+@pytest.mark.parametrize(("bars", "calls"), [(0, 1), (5_000, 1), (5_001, 2), (18_900, 4)])
+def test_long_windows_come_in_pages(bars: int, calls: int) -> None:
+    assert calls_for("vci", Interval.M1, YEAR, NOW, bars) == calls
+
+
 @pytest.mark.parametrize("name", source_names())
 def test_every_source_can_be_counted(name: str) -> None:
     assert calls_for(name, Interval.D1, YEAR, NOW) >= 1

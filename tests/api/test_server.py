@@ -184,6 +184,11 @@ def test_gaps_are_reopened_by_who_may_write(wide: str, served: Served, keys: dic
         assert client.post("/gaps/reopen?reason=boredom").status_code == 400
         attempts = {row["ticker"]: row["attempts"] for row in client.get("/gaps").json()["gaps"]}
         assert client.get("/gaps?reason=provider+empty").json()["gaps"][0]["ticker"] == "GAP3"
+        with connect(wide) as connection:
+            connection.execute("update gap set reason = 'halted' where ticker = 'GAP1'")
+        client.post("/cache/clear")
+        told = client.get("/metrics").text
+        assert 'hypertape_open_gap_bars{market="vn",interval="1d"} 2\n' in told, "a halt is no defect"
     assert attempts == {"GAP1": 0, "GAP2": 0, "GAP3": 9}
 
 

@@ -18,7 +18,7 @@ from year import Pipeline, runs_of
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
 PLOT = write_plot(SEED)
 
 

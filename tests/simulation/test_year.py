@@ -22,7 +22,7 @@ from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.source_state import reset_sources
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
 PLOT = write_plot(SEED)
 TICKERS = PLOT.tickers
 CHECKED = (len(PLOT.days) - 1,)

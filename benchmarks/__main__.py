@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads
+from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads, restate
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -19,6 +19,7 @@ ON_A_SERVER = {
     "exchange": exchange.run,
     "api": api.run,
     "plan": plan.run,
+    "restate": restate.run,
 }
 
 

@@ -14,7 +14,7 @@ from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_actions import actions_form, actions_wishes
 from hypertape.orchestration.labels import BATCH_LABEL
-from hypertape.orchestration.passing import Json
+from hypertape.orchestration.passing import Json, demand_all_synced
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import actions_runbook
 
@@ -31,7 +31,7 @@ def plan() -> list[Json]:
 
 @task(execution_timeout=timedelta(hours=2), map_index_template=BATCH_LABEL, pool=BACKFILL.name)
 def sync_actions(batch: Json) -> Json:
-    """Ask the source and keep what is new or different; fail after the work if a ticker failed."""
+    """Ask the source and keep what is new or different; a ticker that failed is told of by the check."""
     from hypertape.steps.actions import sync_actions
 
     return sync_actions(warehouse_dsn(), batch, now=datetime.now(UTC))
@@ -43,9 +43,10 @@ def check_adjusted(synced: list[Json]) -> Json:
     from hypertape.steps.actions import finish, raise_if_failed
 
     run_id = actions_wishes(get_current_context())["run_id"]
-    done = finish(warehouse_dsn(), [each for each in synced if each], run_id=run_id, now=datetime.now(UTC))
+    kept = [each for each in synced if each]
+    done = finish(warehouse_dsn(), kept, run_id=run_id, now=datetime.now(UTC))
     raise_if_failed(done)
-    return done
+    return {**done, "batches": demand_all_synced(len(kept))}
 
 
 documented_sync = sync_actions.override(doc_md=sync_actions.function.__doc__)

@@ -1,10 +1,11 @@
--- purpose: by market and interval: bars in open gaps, rows in quarantine, failed checks of the newest checked run
--- parameters: none
+-- purpose: by market and interval: bars in open gaps that are defects, rows in quarantine, failed checks of the newest checked run
+-- parameters: explained (reasons for which a missing bar is no defect)
 select
     held.market, held.interval,
     (
         select coalesce(sum(bars), 0)::bigint from gap
         where gap.market = held.market and gap.interval = held.interval and closed_at is null
+            and reason <> all(%(explained)s::text[])
     ) as gap_bars,
     (
         select count(*) from quarantine

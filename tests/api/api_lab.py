@@ -29,9 +29,9 @@ NOW = datetime.now(UTC) + timedelta(days=1)
 """Loads are stamped by the server's clock, so that the tests' instant lies just after it, whenever they run."""
 
 DAYS = [day for day in pd.date_range("2023-01-02", "2024-03-29", freq="D") if day.weekday() < 5]
-HOURS = [day + pd.Timedelta(hours=hour) for day in DAYS[-80:] for hour in (2, 3, 4, 6, 7)]
+HOURS = [day + pd.Timedelta(hours=hour) for day in DAYS[-130:] for hour in (2, 3, 4, 6, 7)]
 MINUTES = [
-    day + pd.Timedelta(hours=2, minutes=minute) for day in DAYS[-6:] for minute in range(150) if minute % 7
+    day + pd.Timedelta(hours=2, minutes=minute) for day in DAYS[-12:] for minute in range(150) if minute % 7
 ]
 
 Frames = dict[tuple[str, Interval, str], pd.DataFrame]

@@ -172,6 +172,26 @@ def test_it_listens_on_loopback_alone(served: Served) -> None:
                 pass
 
 
+def test_gaps_are_reopened_by_who_may_write(wide: str, served: Served, keys: dict[str, str]) -> None:
+    gap = "insert into gap (market, interval, ticker, start_time, end_time, bars, reason, found_run, attempts) values "
+    with connect(wide) as connection:
+        for ticker, reason in (("GAP1", "unknown"), ("GAP2", "unknown"), ("GAP3", "provider empty")):
+            row = "('vn', '1d', %s, '2024-01-01', '2024-01-02', 1, %s, 'lab', 9)"
+            connection.execute(gap + row, (ticker, reason))
+    with httpx.Client(base_url=served.url, headers={"X-API-Key": keys["write"]}) as client:
+        assert client.post("/gaps/reopen?symbol=GAP1").json() == {"reopened": 1}
+        assert client.post("/gaps/reopen?reason=unknown&mode=vn&interval=1D").json() == {"reopened": 1}
+        assert client.post("/gaps/reopen?reason=boredom").status_code == 400
+        attempts = {row["ticker"]: row["attempts"] for row in client.get("/gaps").json()["gaps"]}
+        assert client.get("/gaps?reason=provider+empty").json()["gaps"][0]["ticker"] == "GAP3"
+        with connect(wide) as connection:
+            connection.execute("update gap set reason = 'halted' where ticker = 'GAP1'")
+        client.post("/cache/clear")
+        told = client.get("/metrics").text
+        assert 'hypertape_open_gap_bars{market="vn",interval="1d"} 2\n' in told, "a halt is no defect"
+    assert attempts == {"GAP1": 0, "GAP2": 0, "GAP3": 9}
+
+
 # --- answers
 
 

@@ -99,7 +99,10 @@ def test_writing_routes_are_there_and_need_their_role_and_this_origin(app: Any) 
     assert writing
     client = as_role(app, "OP")
     for method, path in writing:
-        assert client.request(method, path, headers=SAFE).status_code == 200
+        status = client.request(method, path, headers=SAFE).status_code
+        assert status == (200 if path == "/cache/clear" else 503), (
+            "let through, as far as there is a warehouse"
+        )
         for headers in (
             {"Origin": "https://evil.example"},
             {"Origin": "null"},

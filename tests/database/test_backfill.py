@@ -271,6 +271,7 @@ def test_a_killed_backfill_goes_on_where_it_was(warehouse, place, units):
         ({"start": END, "end": START}, "Swap them", "a window that ends first"),
         ({"groups": ["BANKS"]}, "CRYPTO_TOP_100", "there is no such group"),
         ({"tickers": None, "source": {"name": "nasdaq"}}, "csv_tree", "there is no such source"),
+        ({"source": {"name": "nasdaq"}}, "csv_tree", "the same, with tickers nobody has to list"),
     ],
 )
 def test_wishes_that_cannot_be_are_refused(warehouse, place, wishes, told, reason):

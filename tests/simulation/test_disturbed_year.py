@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import pytest
 from disturbance import Ordeal, disturb, suffer
+from memory import Memory, recall, remember
+from missing import expected_gaps, found_gaps
 from story import SEED, write_plot
 from tree import Tree
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import Vendor
 from year import Pipeline, runs_of
 
-from gaps import expected_gaps, found_gaps
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
 PLOT = write_plot(SEED)
 
 
@@ -28,6 +30,7 @@ class Aftermath:
     vendor: Vendor
     ordeals: list[Ordeal]
     killed: int
+    memories: list[Memory]
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +40,14 @@ def year(new_warehouse, tmp_path_factory):
     ordeals = disturb(PLOT, runs_of(PLOT), PLOT.seed)
     with new_warehouse() as dsn:
         pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
-        killed = 0
-        for ordeal in ordeals:
-            killed += suffer(pipeline, ordeal)
-            pipeline.forget()
-        yield Aftermath(dsn, vendor, ordeals, killed)
+        killed, memories, chance = 0, [], random.Random(PLOT.seed)
+        with connect(dsn, autocommit=True) as watcher:
+            for ordeal in ordeals:
+                killed += suffer(pipeline, ordeal)
+                pipeline.forget()
+                if chance.random() < 0.45:
+                    memories.append(remember(watcher))
+        yield Aftermath(dsn, vendor, ordeals, killed, memories)
 
 
 @pytest.fixture
@@ -65,6 +71,14 @@ def test_the_year_was_a_hard_one(year):
 def test_the_same_final_digest(connection, year):
     expected = {ticker: true_digest(ticker, year.vendor.truth(ticker)) for ticker in PLOT.tickers}
     assert stored_digests(connection) == expected
+
+
+def test_a_hundred_random_instants_are_seen_as_they_were_read_then(connection, year):
+    """Also right after a kill, between two runs of one evening, and while late runs bring what newer ones had."""
+    assert len(year.memories) >= 100
+    for memory in year.memories:
+        assert recall(connection, memory.instant) == memory
+    assert len({tuple(memory.digests.values()) for memory in year.memories}) > 60
 
 
 def test_what_is_missing_in_the_end_has_the_same_reasons(connection):

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from story import OPENS, Plot, Story, calendar_days
+from story import OPENS, VN, Plot, Story, calendar_days
 from truth import assert_true
 from vendor import PRICES, Vendor, days_of, with_values
 from year import Pipeline, daily
@@ -15,6 +15,7 @@ from year import Pipeline, daily
 from hypertape.frame import Bars, instant
 from hypertape.model import Interval, midnight
 from hypertape.settings import Settings
+from hypertape.warehouse.actions import adjusted
 from hypertape.warehouse.connect import connect
 from yahoo_replay import Stock, YahooReplay
 
@@ -136,3 +137,13 @@ def test_both_were_read_again_once(month):
         (daily(SPLIT).run_id, "reread", "down"),
     ]
     assert float(rows[1][3]) == 0.5
+
+
+def test_the_adjusted_series_follows_from_raw_prices_and_actions(month):
+    connection, statement = month
+    computed = adjusted(connection, VN, TICKER)
+    truth = statement.bars
+    assert np.array_equal(computed.time, truth.time)
+    assert np.array_equal(computed.close, truth.close)
+    np.testing.assert_allclose(computed.adjusted, truth.adjusted_close, rtol=1e-12)
+    assert computed.factor[0] < 1.0 == computed.factor[-1]

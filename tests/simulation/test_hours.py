@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from ledger import Former, Ledger
+from missing import expected_gaps, found_gaps
 from replay import served
 from story import write_hours
 from truth import assert_true, stored_digests, true_digest
 from vendor import Vendor
 from year import Pipeline, hourly_runs_of
 
-from gaps import expected_gaps, found_gaps
 from hypertape.model import Interval
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from ledger import Former, Ledger
-from replay import served
+from missing import expected_gaps, found_gaps
+from replay import Replay, served
 from story import SEED, write_plot
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
-from year import Pipeline, runs_of
+from year import Pipeline, daily, runs_of
 
-from gaps import expected_gaps, found_gaps
 from hypertape.frame import micros
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.source_state import reset_sources
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
 PLOT = write_plot(SEED)
 TICKERS = PLOT.tickers
 CHECKED = (len(PLOT.days) - 1,)
@@ -38,6 +38,7 @@ class Year:
     ledger: Ledger
     outcomes: list[dict[str, Any]]
     over: list[datetime]
+    replay: Replay
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def year(new_warehouse, tmp_path_factory):
             reset_sources(
                 connection, [replay.gate]
             )  # the pause of an open circuit passes, on the simulated clock
-        yield Year(dsn, Ledger(vendor, runs), outcomes, over)
+        yield Year(dsn, Ledger(vendor, runs), outcomes, over, replay)
 
 
 @pytest.fixture
@@ -115,8 +116,7 @@ def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year)
         by_ticker = {ticker: [row[1:] for row in rows if row[0] == ticker] for ticker in TICKERS}
         for ticker in TICKERS:
             known = year.ledger.final(ticker, after)
-            until = year.ledger.open_from(after)
-            found = [row for row in by_ticker[ticker] if micros(row[0]) < until]
+            found = by_ticker[ticker]
             assert [micros(row[0]) for row in found] == known.time.tolist(), (ticker, year.ledger.runs[after])
             expected = np.column_stack([getattr(known, name) for name in VALUES]).tolist()
             assert [list(row[1:]) for row in found] == expected, (ticker, year.ledger.runs[after])
@@ -160,6 +160,13 @@ def first_run_from(moment: datetime) -> str:
     return next(
         run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in PLOT.outage
     )
+
+
+def test_a_delisted_ticker_costs_no_batch_of_its_own(year):
+    """Its window does not grow from its last bar on: the run after the year asks for everybody at once."""
+    day = PLOT.days[-1] + timedelta(days=2)
+    (batch,) = Pipeline(year.dsn, PLOT, year.replay, Settings(batch_size=50)).plan(daily(day))["batches"]
+    assert set(batch["tickers"]) == set(TICKERS)
 
 
 def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):

@@ -270,7 +270,7 @@ def _show_plan(planned: Mapping[str, Any], *, as_json: bool) -> None:
         (
             ", ".join(batch["tickers"][:5]) + (" …" if len(batch["tickers"]) > 5 else ""),
             len(batch["tickers"]),
-            *batch["window"],
+            *(format_instant(parse_instant(edge)) for edge in batch["window"]),
         )
         for batch in planned["batches"]
     ]

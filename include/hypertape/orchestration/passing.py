@@ -85,5 +85,16 @@ def demand_all_copied(copied: int) -> int:
     return copied
 
 
+def demand_all_synced(synced: int) -> int:
+    """Return how many batches were asked for, unless it is fewer than were planned. Raises BatchRefused."""
+    planned = len(_pull("return_value"))
+    if synced < planned:
+        raise BatchRefused(
+            f"{planned - synced} of {planned} batches failed and the others are kept",
+            next_step="See the red tasks; mend the cause and clear them: what is equal is not written again.",
+        )
+    return synced
+
+
 def _pull(key: str) -> Any:
     return get_current_context()["ti"].xcom_pull(_PLAN, key=key, map_indexes=-1)

@@ -18,6 +18,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from types import ModuleType
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -181,12 +182,8 @@ def open_source(
     Raises UnknownSource with the valid names, and BadInput or SourceFileMissing for a configuration that
     cannot work.
     """
-    if config.name not in source_names():
-        raise UnknownSource(
-            f"There is no source {config.name!r}", next_step=f"Sources: {', '.join(source_names())}."
-        )
+    vendor = _vendor(config.name)
     endpoint = config.endpoint or load_settings().endpoint_of(config.name)
-    vendor = importlib.import_module(f"{__name__}.{config.name}")
     if hasattr(vendor, "RATE"):
         from hypertape.sources._throttle import LocalThrottle  # noqa: PLC0415 (it imports this module)
 
@@ -197,14 +194,26 @@ def open_source(
     return source
 
 
-def calls_for(name: str, interval: Interval, window: Window, now: datetime) -> int:
-    """How many requests a source takes for one ticker and window: what its module's `requests` yields, else one.
+def _vendor(name: str) -> ModuleType:
+    if name not in source_names():
+        raise UnknownSource(
+            f"There is no source {name!r}", next_step=f"Sources: {', '.join(source_names())}."
+        )
+    return importlib.import_module(f"{__name__}.{name}")
 
-    0 when it keeps nothing that old.
+
+def calls_for(name: str, interval: Interval, window: Window, now: datetime, bars: int = 1) -> int:
+    """How many requests a source takes at most for one ticker and a window with so many bars.
+
+    What its module's `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when
+    it keeps nothing that old. Raises UnknownSource with the valid names.
     """
-    cut = getattr(importlib.import_module(f"{__name__}.{name}"), "requests", None)
-    if cut is None or window.is_empty:
-        return 0 if window.is_empty else 1
+    vendor = _vendor(name)
+    cut = getattr(vendor, "requests", None)
+    if window.is_empty:
+        return 0
+    if cut is None:
+        return max(1, -(-bars // getattr(vendor, "PAGE", max(1, bars))))
     try:
         return sum(1 for _ in cut(interval, window, now))
     except NoData:

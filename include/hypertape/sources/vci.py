@@ -36,6 +36,9 @@ PATH = "/api/chart/OHLCChart/gap-chart"
 RATE = 2.0
 """Requests a second; VCI names no limit."""
 
+PAGE = 5_000
+"""Bars of each symbol that one answer holds at most."""
+
 FRAMES = {Interval.D1: "ONE_DAY", Interval.H1: "ONE_HOUR", Interval.M1: "ONE_MINUTE"}
 
 SYMBOLS = {"HNXINDEX": "HNXIndex", "UPCOMINDEX": "HNXUpcomIndex"}
@@ -73,7 +76,7 @@ class Vci:
 
     endpoint: str | None = None
     symbols_per_request: int = 10
-    page: int = 5_000
+    page: int = PAGE
     attempts: int = 4
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     timeout: float = 30.0

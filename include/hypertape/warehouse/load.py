@@ -124,13 +124,14 @@ def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str,
     """Note in `load` how long the source took: `asked` holds the tickers and each one's share of the seconds."""
     if asked is None:
         return
+    bars = max((expected for expected, _ in request.expected.values()), default=1)
     parameters = {
         "run_id": request.run_id,
         "market": request.market.code,
         "interval": request.interval.value,
         "attempt": request.attempt,
         "window_start": request.window.start,
-        "calls": calls_for(request.source, request.interval, request.window, request.now),
+        "calls": calls_for(request.source, request.interval, request.window, request.now, bars),
         **asked,
     }
     with translate_errors(connection):

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from hypertape import model
 from hypertape.api.question import ALL, read_date, read_flag, read_mode, read_number, read_symbols, read_width
 from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
+from hypertape.warehouse import gap_rules
 
 reading = APIRouter(tags=["trust"])
 
@@ -24,7 +26,7 @@ Limit = Annotated[str | None, Query(description="Rows; default 100, at most 5000
 After = Annotated[str | None, Query(description="`next` of the answer before.")]
 Run = Annotated[str | None, Query(description="Only of this run.")]
 
-REASONS = ("holiday", "not listed", "delisted", "halted", "provider empty", "fetch failed", "unknown")
+REASONS = gap_rules.REASONS[1:]
 STATUSES = ("loaded", "failed", "skipped")
 RESULTS, SEVERITIES = ("passed", "failed", "broken"), ("critical", "warning")
 
@@ -43,7 +45,7 @@ def gaps(
     """The gap ledger, the newest entries first."""
     filters = {
         **_of(mode, interval, symbol),
-        "reason": _choice("reason", reason, REASONS),
+        "reason": read_choice("reason", reason, REASONS),
         "open": read_flag("open", open, True),
     }
     return _page(state, "gaps", "api_gaps", filters, ("gap_id",), limit, after)
@@ -64,8 +66,8 @@ def quality(
     filters = {
         **_of(mode, interval, None),
         "run_id": _text(run_id),
-        "status": _choice("status", status, RESULTS),
-        "severity": _choice("severity", severity, SEVERITIES),
+        "status": read_choice("status", status, RESULTS),
+        "severity": read_choice("severity", severity, SEVERITIES),
     }
     return _page(state, "results", "api_quality", filters, ("result_id",), limit, after)
 
@@ -86,7 +88,7 @@ def loads(
     filters = {
         **_of(mode, interval, symbol),
         "run_id": _text(run_id),
-        "status": _choice("status", status, STATUSES),
+        "status": read_choice("status", status, STATUSES),
         "load_id": read_number("load_id", load_id, 2**62),
     }
     return _page(state, "loads", "api_loads", filters, ("load_id",), limit, after)
@@ -117,17 +119,24 @@ def revisions(
 
 def _of(mode: str | None, interval: str | None, symbol: list[str] | None) -> dict[str, Any]:
     """Which series are meant; null for all."""
-    width = read_width(interval) if interval else None
-    if width is not None and not width.is_stored:
-        raise BadInput(f"{width.spelling} bars are not loaded", next_step="The ledgers know 1D, 1H and 1m.")
+    stored = read_stored(interval)
     return {
         "markets": [market.code for market in read_mode(mode, ALL)],
-        "interval": width.interval.value if width else None,
+        "interval": stored.value if stored else None,
         "tickers": read_symbols(symbol),
     }
 
 
-def _choice(name: str, text: str | None, valid: tuple[str, ...]) -> str | None:
+def read_stored(text: str | None) -> model.Interval | None:
+    """Read an interval that is loaded; None when it was not given. Raises BadInput."""
+    width = read_width(text) if text else None
+    if width is not None and not width.is_stored:
+        raise BadInput(f"{width.spelling} bars are not loaded", next_step="The ledgers know 1D, 1H and 1m.")
+    return width.interval if width else None
+
+
+def read_choice(name: str, text: str | None, valid: tuple[str, ...]) -> str | None:
+    """Read one of some words; None when it was not given. Raises BadInput."""
     if text and text not in valid:
         raise BadInput(f"{name}={text!r} is not known", next_step=f"Valid: {', '.join(valid)}.")
     return text or None

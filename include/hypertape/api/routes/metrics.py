@@ -13,6 +13,7 @@ from hypertape.api.meter import escaped
 from hypertape.api.respond import rows_of
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp
+from hypertape.warehouse.gap_rules import EXPLAINED
 
 reading = APIRouter(tags=["health"])
 
@@ -23,7 +24,9 @@ FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 def metrics(state: OfApp) -> Response:
     """Answer the figures; those of the warehouse are at most 15 seconds old."""
     held = holdings(state)
-    open_rows = state.kept.get("open", lambda: rows_of(state.warehouse, "api_open_entries", {}))
+    open_rows = state.kept.get(
+        "open", lambda: rows_of(state.warehouse, "api_open_entries", {"explained": list(EXPLAINED)})
+    )
     lines = [
         *_gauge("bars", "Bars loaded, by the load ledger.", held, "bars"),
         *_gauge("tickers", "Tickers with bars.", held, "tickers"),

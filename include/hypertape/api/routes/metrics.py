@@ -12,7 +12,7 @@ from starlette.responses import Response
 from hypertape.api.meter import escaped
 from hypertape.api.respond import rows_of
 from hypertape.api.routes.health import holdings
-from hypertape.api.state import OfApp
+from hypertape.api.state import OfApp, State
 from hypertape.warehouse.gap_rules import EXPLAINED
 
 reading = APIRouter(tags=["health"])
@@ -24,9 +24,7 @@ FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 def metrics(state: OfApp) -> Response:
     """Answer the figures; those of the warehouse are at most 15 seconds old."""
     held = holdings(state)
-    open_rows = state.kept.get(
-        "open", lambda: rows_of(state.warehouse, "api_open_entries", {"explained": list(EXPLAINED)})
-    )
+    open_rows = open_entries(state)
     lines = [
         *_gauge("bars", "Bars loaded, by the load ledger.", held, "bars"),
         *_gauge("tickers", "Tickers with bars.", held, "tickers"),
@@ -39,6 +37,14 @@ def metrics(state: OfApp) -> Response:
         *state.meter.lines(),
     ]
     return Response("\n".join(lines) + "\n", media_type=FORMAT)
+
+
+def open_entries(state: State) -> list[dict[str, Any]]:
+    """Missing bars that are defects, refused rows and failed checks of each market and interval."""
+    found: list[dict[str, Any]] = state.kept.get(
+        "open", lambda: rows_of(state.warehouse, "api_open_entries", {"explained": list(EXPLAINED)})
+    )
+    return found
 
 
 def _gauge(name: str, help_text: str, rows: Iterable[dict[str, Any]], column: str) -> list[str]:

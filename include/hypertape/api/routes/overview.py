@@ -11,6 +11,7 @@ from starlette.responses import Response
 from hypertape import calendars
 from hypertape.api.question import ALL, read_mode, read_number, read_width
 from hypertape.api.respond import json_response, rows_of
+from hypertape.api.routes.metrics import open_entries
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
@@ -44,9 +45,7 @@ def overview(state: OfApp) -> Response:
     runs = {
         (run["market"], run["interval"]): run for run in rows_of(state.warehouse, "report_last_runs", every)
     }
-    entries = {
-        (row["market"], row["interval"]): row for row in rows_of(state.warehouse, "api_open_entries", {})
-    }
+    entries = {(row["market"], row["interval"]): row for row in open_entries(state)}
     failing = rows_of(state.warehouse, "pages_failing", {"rows": MOST_FAILING})
     content = {
         "now": now,

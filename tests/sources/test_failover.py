@@ -249,6 +249,24 @@ def test_every_load_names_its_source_and_a_replay_is_equal_to_the_bit(
 
 @pytest.mark.database
 @pytest.mark.usefixtures("environment")
+def test_that_a_vendor_has_nothing_is_an_answer_for_a_stored_ticker_and_a_failure_for_an_unknown_one(
+    new_warehouse: Warehouses, vci: VciReplay
+) -> None:
+    with new_warehouse() as dsn:
+        only_vci = {"source": {"name": "vci"}, "tickers": ["SYNTECH", "GONE"]}
+        run(dsn, **only_vci)
+        vci.bars.clear()  # delisted
+        result = run(dsn, **only_vci)
+        with connect(dsn) as connection:
+            found = connection.execute(
+                "select ticker, status, fetched, error is null from load where run_id = %s order by ticker",
+                (result.run_id,),
+            ).fetchall()
+    assert found == [("GONE", "failed", 0, False), ("SYNTECH", "loaded", 0, True)]
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("environment")
 def test_a_part_of_a_run_is_replayed_although_its_requests_were_shared(
     new_warehouse: Warehouses, vci: VciReplay
 ) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
+import psycopg
+
+from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, NoData
 from hypertape.frame import BAR_SCHEMA
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import Failure, extract
@@ -15,6 +17,7 @@ from hypertape.steps.plan import Batch, Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols, store_actions
 from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
+from hypertape.warehouse.stored import series_states
 
 _COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
 
@@ -66,29 +69,12 @@ def store(
     """
     part = Batch.from_json(reference["batch"])
     place = Landing(reference["landing"], head.run_id, part.index)
-    answer, sifted = place.read_json("answer") or {}, place.read_json("sifted") or {}
-    request = LoadRequest(
-        head.market,
-        head.interval,
-        head.run_id,
-        head.source.name,
-        part.window,
-        now,
-        rejects=place.read("refused"),
-        fetched=answer.get("fetched", {}),
-        duplicates=sifted.get("duplicates", {}),
-        expected={t: (expected, expected - got) for t, (expected, got) in answer.get("counted", {}).items()},
-        attempt=attempt,
-        tickers=[ticker for ticker in part.tickers if ticker not in reference["failed"]],
-        keep_stored=head.mode == "missing",
-        accept_scale=head.mode == "restate",
-        reason="restatement" if rereads else head.reason,
-        watch=not rereads and head.mode != "restate",
-        rereads=rereads or {},
-        served_by=answer.get("served_by", {}),
-    )
-    failed = dict(reference["failed"])
+    answer = place.read_json("answer") or {}
     with connect(dsn) as connection:
+        failed = (
+            dict(reference["failed"]) if rereads else _without_silent(connection, head, reference["failed"])
+        )
+        request = _request(part, place, answer, head, now, attempt, failed, rereads or {})
         for table in ("dividends", "splits"):
             store_actions(connection, head.market, table, place.read(table))
         connection.commit()  # a declared split explains what the scale guard would refuse
@@ -104,6 +90,52 @@ def store(
         connection.commit()
     failed |= {r.ticker: Failure.of(r.refused).to_json() for r in results if r.refused}
     return {**_summary(results), "short": answer.get("short", []), "failed": failed}
+
+
+def _without_silent(
+    connection: psycopg.Connection[Any], head: Head, failed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The failures but for those of a stored series of which the vendor has nothing in the window.
+
+    It has answered then: the ticker is delisted or halted, or the vendor has a hole. The gap ledger tells which, and
+    the checks say what is missing. Of a ticker that was never stored the name may be wrong, and it stays failed.
+    """
+    silent = [ticker for ticker, failure in failed.items() if failure["kind"] == NoData.__name__]
+    known = series_states(connection, head.market, head.interval, silent) if silent else {}
+    return {ticker: failure for ticker, failure in failed.items() if ticker not in known}
+
+
+def _request(
+    part: Batch,
+    place: Landing,
+    answer: Mapping[str, Any],
+    head: Head,
+    now: datetime,
+    attempt: int,
+    failed: Mapping[str, Any],
+    rereads: Mapping[str, int],
+) -> LoadRequest:
+    sifted = place.read_json("sifted") or {}
+    return LoadRequest(
+        head.market,
+        head.interval,
+        head.run_id,
+        head.source.name,
+        part.window,
+        now,
+        rejects=place.read("refused"),
+        fetched=answer.get("fetched", {}),
+        duplicates=sifted.get("duplicates", {}),
+        expected={t: (expected, expected - got) for t, (expected, got) in answer.get("counted", {}).items()},
+        attempt=attempt,
+        tickers=[ticker for ticker in part.tickers if ticker not in failed],
+        keep_stored=head.mode == "missing",
+        accept_scale=head.mode == "restate",
+        reason="restatement" if rereads else head.reason,
+        watch=not rereads and head.mode != "restate",
+        rereads=rereads,
+        served_by=answer.get("served_by", {}),
+    )
 
 
 def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head) -> None:

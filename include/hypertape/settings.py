@@ -12,7 +12,7 @@ three that the documents name. An empty variable counts as not set.
 | HYPERTAPE_BATCH_SIZE | tickers per batch |
 | HYPERTAPE_BACKFILL_BARS | bars a unit of a backfill asks for at most: so long are its windows |
 | HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
-| HYPERTAPE_SOURCE | source used instead of each market's first one: `sample`, `csv_tree`, `yahoo` |
+| HYPERTAPE_SOURCE | the one source asked instead of each market's own: `sample`, `csv_tree`, `vci`, `ccxt`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
 | HYPERTAPE_SOURCE_RATES | requests a second, all workers together: `vci=1,yahoo=0.5`; 0: no limit |

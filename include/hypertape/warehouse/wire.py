@@ -25,7 +25,7 @@ _EPOCH_2000 = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where PostgreSQL counts from."""
 
 _HEADER = struct.Struct(">iiIii")  # dimensions, has nulls, element type, length, lower bound
-_ROWS_PER_BATCH = 65_536
+_ROWS_PER_BATCH = 16_384  # four times as many take 12 MB more and are no faster
 
 
 @dataclass(frozen=True, slots=True)

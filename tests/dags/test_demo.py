@@ -15,6 +15,7 @@ from hypertape.orchestration import demo
 from hypertape.orchestration.rest import RunState, TaskState
 from hypertape.settings import load_settings
 from hypertape.warehouse.embedded.server import EmbeddedServer
+from real_airflow import one_at_a_time
 
 DAYS = ("2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07")
 
@@ -50,7 +51,8 @@ def tree(tmp_path: Path) -> Path:
 def test_the_demo_runs_a_csv_tree_and_says_what_it_did(
     state_dir: Path, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert demo.main(["--data", str(tree)]) == 0
+    with one_at_a_time():  # it takes Airflow's usual port, as others would
+        assert demo.main(["--data", str(tree)]) == 0
     said = capsys.readouterr().out
     for words in (
         "bars_vn_1d",

@@ -68,7 +68,7 @@ def _quarantine(
     tickers, rules, values, rows = (list(column) for column in zip(*batch.rejects, strict=True))
     parameters = {
         "load_ids": [0] * len(rows), "run_id": migration["run_id"], "market": MARKET, "interval": _table(unit),
-        "source": f"stockula:{Path(unit.file).name}", "tickers": tickers, "times": [None] * len(rows),
+        "sources": [f"stockula:{Path(unit.file).name}"] * len(rows), "tickers": tickers, "times": [None] * len(rows),
         "rules": rules, "values": values, "rows": rows,
     }  # fmt: skip
     connection.execute(query("quarantine_rows"), parameters)

@@ -26,6 +26,7 @@ from hypertape.orchestration.standalone import Standalone
 from hypertape.orchestration.supervisor import YOUNG_SECONDS
 from hypertape.settings import Settings
 from hypertape.warehouse.embedded.server import EmbeddedServer
+from real_airflow import one_at_a_time
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
 
@@ -150,8 +151,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def test_a_start_that_fails_shows_the_log_and_leaves_nothing(settings: Settings) -> None:
     standalone = Standalone(settings, {"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"})
-    with pytest.raises(
-        AirflowFailed, match=r"stopped while it was starting(.|\n)*NoSuchExecutor(.|\n)*See the logs in"
+    with (
+        one_at_a_time(),
+        pytest.raises(
+            AirflowFailed, match=r"stopped while it was starting(.|\n)*NoSuchExecutor(.|\n)*See the logs in"
+        ),
     ):
         standalone.up()
     assert AirflowHome(settings).running() is None

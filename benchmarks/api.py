@@ -17,18 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 from benchmarks.data import walks
-from benchmarks.reads import DAYS, MARKET, MINUTES, fill
+from benchmarks.reads import CASES, DAYS, MARKET, Asked, database_ms, fill, reader
 from benchmarks.result import Result
 
-from hypertape.api import statements
-from hypertape.api.pool import Warehouse
-from hypertape.api.question import read_question
-from hypertape.api.reading import Reading
 from hypertape.api.writing import as_json
 from hypertape.model import Interval, Window
 from hypertape.warehouse import api_keys
@@ -36,7 +31,6 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.load import LoadRequest, load_bars
 
 MOST_MB = 300.0
-TEN = [f"T{n:04d}" for n in range(10)]
 
 
 def run(dsn: str, *, quick: bool = False) -> list[Result]:
@@ -47,7 +41,7 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         key = api_keys.create(connection, "benchmark", "read", now=datetime.now(UTC))
     results = []
     with _serving(dsn) as server:
-        for work, asked, limit in _cases():
+        for work, asked, limit in CASES:
             results += _measure(dsn, server, key, work, asked, limit, requests)
         for path in ("/health", "/gaps"):
             taken = sorted(_client(server, key, path, requests // 4))
@@ -58,31 +52,8 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
     return results
 
 
-def _cases() -> list[tuple[str, dict[str, object], float | None]]:
-    """What is asked, and the database time SPEC 14 allows for it in ms."""
-    last_day = DAYS + timedelta(days=3_000)
-    year, five_years = last_day - timedelta(days=365), last_day - timedelta(weeks=260)
-    day = MINUTES + timedelta(days=5)
-    return [
-        ("last 100 minutes of one ticker", {"symbol": TEN[:1], "interval": "1m", "limit": 100}, 2.0),
-        ("last 100 minutes of ten tickers", {"symbol": TEN, "interval": "1m", "limit": 100}, 5.0),
-        ("last 252 days of one ticker", {"symbol": TEN[:1]}, None),
-        ("one year of days", {"symbol": TEN[:1], "start_date": f"{year:%F}"}, 5.0),
-        (
-            "a day of the 5m rollup, 13 indicators",
-            {"symbol": TEN[:1], "interval": "5m", "start_date": f"{day:%F}", "end_date": f"{day:%F}"},
-            5.0,
-        ),
-        (
-            "five years of the 1w rollup, 13 indicators",
-            {"symbol": TEN[:1], "interval": "1W", "start_date": f"{five_years:%F}"},
-            5.0,
-        ),
-    ]
-
-
 def _measure(
-    dsn: str, server: str, key: str, work: str, asked: dict[str, object], limit: float | None, requests: int
+    dsn: str, server: str, key: str, work: str, asked: Asked, limit: float | None, requests: int
 ) -> list[Result]:
     path = f"/tickers?{urlencode(asked, doseq=True)}"
     writing = _json_ms(dsn, asked)
@@ -94,7 +65,7 @@ def _measure(
     label += (
         f" (limit {limit:g} + {writing:.2f} ms of JSON vs it)" if limit else f" ({writing:.2f} ms of JSON)"
     )
-    database = _database_ms(dsn, asked)
+    database = database_ms(dsn, asked)
     many, seconds = _clients(server, key, path, 16, requests // 4)
     return [
         Result(label, p50, "ms", allowed and allowed / p50, allowed and 1.0),
@@ -106,58 +77,17 @@ def _measure(
     ]
 
 
-def _json_ms(dsn: str, asked: dict[str, object]) -> float:
+def _json_ms(dsn: str, asked: Asked) -> float:
     """The median time of writing an answer that is read already."""
-    told = {name: value if name == "symbol" else str(value) for name, value in asked.items()}
-    question = read_question(**told)  # type: ignore[arg-type]
-    warehouse = Warehouse(lambda: dsn, size=1)
-    reading = Reading(warehouse, question)
-    parts = list(reading.parts(reading.find()))
-    warehouse.close()
+    with reader(dsn, asked) as reading:
+        parts = list(reading.parts(reading.find()))
     taken = []
     for _ in range(15):
         started = time.perf_counter()
-        for _chunk in as_json(parts, question):
+        for _chunk in as_json(parts, reading.question):
             pass
         taken.append(time.perf_counter() - started)
     return 1000 * float(np.median(taken))
-
-
-class _Listening:
-    """A cursor that remembers what it was asked."""
-
-    def __init__(self, cursor: Any, heard: list[Any]) -> None:
-        self._cursor, self._heard = cursor, heard
-
-    def execute(self, statement: bytes, parameters: dict[str, Any]) -> Any:
-        self._heard.append((statement, parameters))
-        return self._cursor.execute(statement, parameters)
-
-
-def _database_ms(dsn: str, asked: dict[str, object]) -> float:
-    """Planning and execution of the statements behind an answer, as the server reports them; the median of some."""
-    told = {name: value if name == "symbol" else str(value) for name, value in asked.items()}
-    heard: list[Any] = []
-    usual = statements.array_cursor
-    warehouse = Warehouse(lambda: dsn, size=1)
-    reading = Reading(warehouse, read_question(**told))  # type: ignore[arg-type]
-    statements.array_cursor = lambda connection: _Listening(usual(connection), heard)  # type: ignore[assignment,return-value]
-    try:
-        list(reading.parts(reading.find()))
-    finally:
-        statements.array_cursor = usual
-        warehouse.close()
-    taken = []
-    with connect(dsn) as connection:
-        for _ in range(15):
-            plans = [
-                connection.execute(
-                    b"explain (analyze, timing off, format json) " + statement, parameters
-                ).fetchone()
-                for statement, parameters in heard
-            ]
-            taken.append(sum(p[0][0]["Planning Time"] + p[0][0]["Execution Time"] for p in plans if p))
-    return float(np.median(taken))
 
 
 def _client(server: str, key: str, path: str, requests: int) -> list[float]:

@@ -1,15 +1,12 @@
--- purpose: the oldest bars of several tickers inside a window, one row of arrays per ticker, oldest first
+-- purpose: the oldest bars of several tickers between two instants: one row of arrays, each bar with its ticker's place
 -- parameters: relation, names (columns), arrays (aggregates of them); tickers, start, before, bars (how many of each)
-select wanted.name, found.*
-from unnest(%(tickers)s::text[]) as wanted (name)
+select %(tickers)s::text[] as tickers, array_agg(wanted.place) as places, array_agg(bar.time) as times, {arrays}
+from unnest(%(tickers)s::text[]) with ordinality as wanted (ticker, place)
 cross join lateral (
-    select array_agg(time) as times, {arrays}
-    from (
-        select time, {names}
-        from {relation}
-        where ticker = wanted.name and time >= %(start)s::timestamptz and time < %(before)s::timestamptz
-        order by time
-        limit %(bars)s
-    ) as bar
-) as found
-where found.times is not null
+    select time, {names}
+    from {relation}
+    where ticker = wanted.ticker and time >= %(start)s::timestamptz and time < %(before)s::timestamptz
+    order by time
+    limit %(bars)s
+) as bar
+having count(*) > 0

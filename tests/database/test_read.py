@@ -102,21 +102,17 @@ def test_reading_carries_the_public_columns(common, ticker):
 
 
 @pytest.mark.parametrize(
-    ("window", "limit", "positions"),
+    ("window", "positions"),
     [
-        pytest.param(None, 5, range(45, 50), id="the newest five"),
-        pytest.param(None, 500, range(50), id="a limit beyond the series"),
-        pytest.param(Window(utc(2020, 1, 11), utc(2020, 1, 21)), None, range(10, 20), id="half-open window"),
-        pytest.param(
-            Window(utc(2020, 1, 11), utc(2020, 1, 21)), 3, range(17, 20), id="the newest of a window"
-        ),
-        pytest.param(Window(utc(2021), utc(2022)), None, range(0), id="a window without bars"),
+        pytest.param(None, range(50), id="everything"),
+        pytest.param(Window(utc(2020, 1, 11), utc(2020, 1, 21)), range(10, 20), id="half-open window"),
+        pytest.param(Window(utc(2021), utc(2022)), range(0), id="a window without bars"),
     ],
 )
-def test_windows_and_limits(common, ticker, window, limit, positions):
+def test_windows(common, ticker, window, positions):
     bars, other = walk(50), new_ticker()
     put(common, {ticker: bars, other: bars})
-    table = read_bars(common, CRYPTO, D1, [other, "NOBODY", ticker], window=window, limit=limit)
+    table = read_bars(common, CRYPTO, D1, [other, "NOBODY", ticker], window=window)
     expected = [(name, time) for name in sorted((ticker, other)) for time in times(bars, positions)]
     assert list(zip(table["ticker"].to_pylist(), table["time"].to_pylist(), strict=True)) == expected
     assert table.schema.names[-13:] == list(INDICATOR_COLUMNS)

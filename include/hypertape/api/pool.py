@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from psycopg import conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from hypertape.errors import DatabaseBusy, HypertapeError
+from hypertape.model import Interval
 from hypertape.warehouse.connect import CONNECT_TIMEOUT_SECONDS, connect, translate_errors
 from hypertape.warehouse.dsn import normalise_dsn, place
 
@@ -42,6 +44,8 @@ class Warehouse:
         self._where = "warehouse"
         self._lock = Lock()
         self._away: tuple[float, HypertapeError] | None = None
+        self.edges: dict[tuple[str, Interval], datetime] = {}
+        """By market and stored interval, the newest bar that was seen: a hint where to look first, never an answer."""
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Do some work on a connection (autocommit, UTC) and return its result.
@@ -116,7 +120,7 @@ def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
         max_idle=300,
         reconnect_timeout=WAIT_SECONDS,
         kwargs={"autocommit": True},
-        configure=_in_utc,
+        configure=_configure,
         open=True,
         name="hypertape-api",
     )
@@ -124,6 +128,8 @@ def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
     return pool
 
 
-def _in_utc(connection: Connection) -> None:
+def _configure(connection: Connection) -> None:
+    """Times in UTC; plans for the values at hand, because a plan for any window would hold every chunk of a table."""
     if connection.info.parameter_status("TimeZone") != "UTC":
         connection.execute("set time zone 'UTC'")
+    connection.execute("set plan_cache_mode = force_custom_plan")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import psycopg
@@ -20,7 +20,8 @@ import psycopg
 from hypertape.api.parts import Follower, Part, Stretch, cut_to, in_legacy_unit, widened
 from hypertape.api.pool import Connection, Warehouse
 from hypertape.api.question import EVER, MOST_BARS, Question, ceiling
-from hypertape.api.statements import Stored, ask_newest, ask_onward, ask_series, stored_of, stretches_of
+from hypertape.api.reach import Blocks, Newest, onward
+from hypertape.api.statements import Stored, ask_onward, ask_series, stored_of, stretches_of
 from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.indicators import LOOKBACK
@@ -29,11 +30,6 @@ from hypertape.model import Market
 
 BLOCK = 25_000
 """Bars read at a time."""
-
-_NEXT = timedelta(microseconds=1)
-
-Blocks = dict[str, Stretch]
-"""Bars by ticker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +75,15 @@ class Reading:
                 listed = ask_series(
                     connection, question.markets, question.width.interval, _all_tickers(question)
                 )
-                sent = [(m.code, self._ask_newest(connection, m, question.tickers(m) or [])) for m in at_once]
-                series = named(question, stored_of(listed))
-                return Found(series, {code: self._blocks(cursor) for code, cursor in sent})
+                sent = [
+                    self._newest(m).send(connection, question.tickers(m) or [], self._edge(m))
+                    for m in at_once
+                ]
+            series = named(question, stored_of(listed))
+            self._remember(series)
+            return Found(
+                series, {s.newest.market.code: s.read(connection, _of(series, s.newest.market)) for s in sent}
+            )
 
         found = self.warehouse.run(work)
         refuse_too_many(question, [(entry.stored.first, entry.stored.last) for entry in found.series])
@@ -123,8 +125,8 @@ class Reading:
             yield from self._onward_together(group)
 
     def _newest_of(self, group: Sequence[Named]) -> Blocks:
-        tickers = [entry.ticker for entry in group]
-        return self.warehouse.run(lambda c: self._blocks(self._ask_newest(c, group[0].market, tickers)))
+        market = group[0].market
+        return self.warehouse.run(lambda c: self._newest(market).read(c, _of(group, market)))
 
     def _onward_together(self, group: Sequence[Named]) -> Iterator[tuple[Named, Iterable[Stretch]]]:
         """Several series from the start on, after what their indicators look back at, in one round trip."""
@@ -132,9 +134,12 @@ class Reading:
 
         def work(connection: Connection) -> tuple[Blocks, Blocks]:
             with connection.pipeline():
-                back = self._ask_lookback(connection, market, tickers)
-                forward = self._ask_onward(connection, market, tickers, self._start, self._forward)
-                return ({} if back is None else self._blocks(back)), self._blocks(forward)
+                before = [look.send(connection, tickers, self._start) for look in self._lookback(market)]
+                after = self._ask_onward(
+                    connection, market, tickers, self._start, self._before, self._forward
+                )
+            blocks = [sent.read(connection, _of(group, market)) for sent in before]
+            return (blocks[0] if blocks else {}), stretches_of(after)
 
         both = self.warehouse.run(work)
         for entry in group:
@@ -142,53 +147,44 @@ class Reading:
 
     def _after_lookback(self, entry: Named) -> Iterator[Stretch]:
         """One series from the start on, block by block, after what its indicators look back at."""
-
-        def work(connection: Connection) -> Blocks:
-            back = self._ask_lookback(connection, entry.market, [entry.ticker])
-            return {} if back is None else self._blocks(back)
-
-        if not self.question.width.is_stored:
-            yield from self.warehouse.run(work).values()
+        for look in self._lookback(entry.market):
+            yield from self.warehouse.run(partial(look.read, series=[entry.stored])).values()
         yield from self._onward(entry, self._start, self._forward)
 
     def _onward(self, entry: Named, start: datetime, most: int) -> Iterator[Stretch]:
-        """One series from `start` on, `most` bars at a time, each block sought by its key."""
+        """One series from `start` on, at most `most` bars at a time, each block sought by its key."""
 
-        def work(start: datetime, connection: Connection) -> Blocks:
-            return self._blocks(self._ask_onward(connection, entry.market, [entry.ticker], start, most))
+        def ask(start: datetime, before: datetime) -> Stretch | None:
+            def work(connection: Connection) -> Blocks:
+                return stretches_of(
+                    self._ask_onward(connection, entry.market, [entry.ticker], start, before, most)
+                )
 
-        while (bars := self.warehouse.run(partial(work, start)).get(entry.ticker)) is not None:
-            yield bars
-            if len(bars) < most:
-                return
-            start = instant(int(bars.time[-1])) + _NEXT
+            return self.warehouse.run(work).get(entry.ticker)
+
+        return onward(ask, self.question.width.interval, entry.stored, start, self._before, most)
 
     # --- statements
 
-    def _ask_newest(
-        self, connection: Connection, market: Market, tickers: Sequence[str]
-    ) -> psycopg.Cursor[object]:
-        return ask_newest(
-            connection,
-            market,
-            self.question.width.interval,
-            tickers,
-            self._bars(self.question.limit or 0, LOOKBACK),
-            self._before,
-            indicators=self.question.width.is_stored,
-        )
+    def _newest(self, market: Market) -> Newest:
+        width, bars = self.question.width, self._bars(self.question.limit or 0, LOOKBACK)
+        return Newest(market, width.interval, bars, self._before, indicators=width.is_stored)
 
-    def _ask_lookback(
-        self, connection: Connection, market: Market, tickers: Sequence[str]
-    ) -> psycopg.Cursor[object] | None:
+    def _lookback(self, market: Market) -> list[Newest]:
+        """What indicators look back at before the start; nothing where they are stored."""
         width = self.question.width
         if width.is_stored:
-            return None
-        bars = self._bars(0, LOOKBACK)
-        return ask_newest(connection, market, width.interval, tickers, bars, self._start, indicators=False)
+            return []
+        return [Newest(market, width.interval, self._bars(0, LOOKBACK), self._start, indicators=False)]
 
     def _ask_onward(
-        self, connection: Connection, market: Market, tickers: Sequence[str], start: datetime, bars: int
+        self,
+        connection: Connection,
+        market: Market,
+        tickers: Sequence[str],
+        start: datetime,
+        before: datetime,
+        bars: int,
     ) -> psycopg.Cursor[object]:
         return ask_onward(
             connection,
@@ -197,12 +193,19 @@ class Reading:
             tickers,
             bars,
             start,
-            self._before,
+            before,
             indicators=self._with_indicators,
         )
 
-    def _blocks(self, cursor: psycopg.Cursor[object]) -> Blocks:
-        return stretches_of(cursor)
+    def _edge(self, market: Market) -> datetime | None:
+        """About where a market's newest bars are: what was last seen of it."""
+        return self.warehouse.edges.get((market.code, self.question.width.interval.base))
+
+    def _remember(self, series: Sequence[Named]) -> None:
+        base = self.question.width.interval.base
+        for entry in series:
+            known = self.warehouse.edges.get((entry.market.code, base), EVER[0])
+            self.warehouse.edges[entry.market.code, base] = max(known, entry.stored.last)
 
     # --- how much to read
 
@@ -217,10 +220,10 @@ class Reading:
         return ceiling(start, self.question.width.step) if self.question.width.hours else start
 
     @property
-    def _before(self) -> datetime | None:
+    def _before(self) -> datetime:
         """Where reading ends: a bar made of hours is read whole."""
-        end = self.question.end
-        return ceiling(end, self.question.width.step) if end and self.question.width.hours else end
+        end = self.question.end or EVER[1]
+        return ceiling(end, self.question.width.step) if self.question.width.hours else end
 
     @property
     def _forward(self) -> int:
@@ -290,6 +293,10 @@ def refuse_too_many(question: Question, spans: Iterable[tuple[datetime, datetime
             f"The answer could have {most:,} bars, more than {MOST_BARS:,}",
             next_step="Name fewer symbols, a shorter window or a limit, or use `hypertape export`.",
         )
+
+
+def _of(series: Iterable[Named], market: Market) -> list[Stored]:
+    return [entry.stored for entry in series if entry.market is market]
 
 
 def _all_tickers(question: Question) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The statements that read bars: arrays per ticker, so that a row of the answer costs no row of the protocol."""
+"""The statements that read bars: arrays, so that a row of the answer costs no row of the protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import psycopg
 from psycopg import sql
 
 from hypertape.api.parts import PRICES, Stretch
-from hypertape.api.question import EVER
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.wire import array_cursor
@@ -55,12 +54,13 @@ def ask_newest(
     interval: Interval,
     tickers: Sequence[str],
     bars: int,
-    before: datetime | None,
+    start: datetime,
+    before: datetime,
     *,
     indicators: bool,
 ) -> psycopg.Cursor[Any]:
-    """Send the question for the newest bars of some tickers; `stretches_of` reads the answer."""
-    parameters = {"tickers": list(tickers), "before": before or EVER[1], "bars": bars}
+    """Send the question for the newest bars of some tickers between two instants; `stretches_of` reads the answer."""
+    parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
     statement = _statement("api_newest", market.relation(interval), indicators)
     return array_cursor(connection).execute(statement, parameters)
 
@@ -71,33 +71,34 @@ def ask_onward(
     interval: Interval,
     tickers: Sequence[str],
     bars: int,
-    start: datetime | None,
-    before: datetime | None,
+    start: datetime,
+    before: datetime,
     *,
     indicators: bool,
 ) -> psycopg.Cursor[Any]:
-    """Send the question for the oldest bars from `start` on; `stretches_of` reads the answer."""
-    parameters = {
-        "tickers": list(tickers),
-        "start": start or EVER[0],
-        "before": before or EVER[1],
-        "bars": bars,
-    }
+    """Send the question for the oldest bars of some tickers between two instants; `stretches_of` reads the answer."""
+    parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
     statement = _statement("api_onward", market.relation(interval), indicators)
     return array_cursor(connection).execute(statement, parameters)
 
 
 def stretches_of(cursor: psycopg.Cursor[Any]) -> dict[str, Stretch]:
     """Read the bars of each ticker that has some, oldest first."""
-    found: dict[str, Stretch] = {}
-    rows = cursor.fetchall()
-    names = [column.name for column in cursor.description or ()][2:]
-    for ticker, time, *columns in rows:
-        if len(time) > 1 and not (time[1:] > time[:-1]).all():
-            order = np.argsort(time, kind="stable")
-            time, columns = time[order], [values[order] for values in columns]
-        found[ticker] = Stretch(time, dict(zip(names, columns, strict=True)))
-    return found
+    row = cursor.fetchone()
+    if row is None:
+        return {}
+    tickers, places, time, *columns = row
+    ascending = (places[1:] == places[:-1]) & (time[1:] > time[:-1]) | (places[1:] > places[:-1])
+    if not ascending.all():
+        order = np.lexsort((time, places))
+        places, time, columns = places[order], time[order], [values[order] for values in columns]
+    names = [column.name for column in cursor.description or ()][3:]
+    bars = Stretch(time, dict(zip(names, columns, strict=True)))
+    first = np.flatnonzero(np.append(True, places[1:] != places[:-1]))
+    last = np.append(first[1:], len(places))
+    return {
+        tickers[places[i] - 1]: bars.cut(i, j) for i, j in zip(first.tolist(), last.tolist(), strict=True)
+    }
 
 
 def _columns(indicators: bool) -> tuple[str, ...]:
@@ -109,7 +110,8 @@ def _statement(name: str, relation: str, indicators: bool) -> bytes:
     """The statement as it is sent: composed once, so that each connection prepares it once."""
     names = _columns(indicators)
     arrays = [
-        sql.SQL("array_agg(coalesce({0}, 'NaN')) as {0}").format(sql.Identifier(column)) for column in names
+        sql.SQL("array_agg(coalesce(bar.{0}, 'NaN')) as {0}").format(sql.Identifier(column))
+        for column in names
     ]
     statement = query(name).format(
         relation=sql.Identifier("public", relation),

@@ -1,4 +1,4 @@
-"""Reading bars back: by window or newest first, and the digest that says two stores hold the same truth."""
+"""Reading bars back, and the digest that says two stores hold the same truth."""
 
 from __future__ import annotations
 
@@ -57,11 +57,10 @@ def read_bars(
     tickers: Sequence[str],
     *,
     window: Window | None = None,
-    limit: int | None = None,
 ) -> pa.Table:
     """Return the public columns of some tickers in one round trip, sorted by (ticker, time).
 
-    `limit` keeps the newest bars of each ticker. Stored intervals carry the 13 indicators, rollups prices and volume.
+    Stored intervals carry the 13 indicators, rollups prices and volume.
     """
     columns: tuple[str, ...] = ("open", "high", "low", "close", "volume")
     if interval.is_stored:
@@ -72,9 +71,7 @@ def read_bars(
     )
     start, end = (window.start, window.end) if window else ("-infinity", "infinity")
     with translate_errors(connection), connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(
-            statement, {"tickers": list(tickers), "start": start, "end": end, "limit": limit}
-        ).fetchall()
+        rows = cursor.execute(statement, {"tickers": list(tickers), "start": start, "end": end}).fetchall()
     schema = pa.schema(
         [
             ("ticker", pa.string()),

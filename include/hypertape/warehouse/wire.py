@@ -80,6 +80,9 @@ class _TimeDumper(Dumper):
         return _encode(obj.values - _EPOCH_2000, _TIMESTAMPTZ, ">i8")
 
 
+_RECORDS = {code: np.dtype([("size", ">i4"), ("value", code)]) for code in (">f8", ">i8")}
+
+
 def _decode(data: bytes | bytearray | memoryview, code: str) -> npt.NDArray[Any]:
     view = memoryview(data)
     dimensions, has_nulls, _, length, _ = (
@@ -88,7 +91,7 @@ def _decode(data: bytes | bytearray | memoryview, code: str) -> npt.NDArray[Any]
     if dimensions == 0:
         return np.empty(0, code)
     assert not has_nulls, "the query must replace null in arrays"
-    records = np.frombuffer(view, np.dtype([("size", ">i4"), ("value", code)]), length, _HEADER.size)
+    records = np.frombuffer(view, _RECORDS[code], length, _HEADER.size)
     return records["value"]
 
 
@@ -106,12 +109,20 @@ class _TimeLoader(Loader):
         return _decode(data, ">i8").astype(np.int64) + _EPOCH_2000
 
 
+class _IntLoader(Loader):
+    format = Format.BINARY
+
+    def load(self, data: bytes | bytearray | memoryview) -> Micros:
+        return _decode(data, ">i8").astype(np.int64)
+
+
 def array_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
-    """A binary cursor that takes and returns float8[] and timestamptz[] as numpy arrays (int64 µs since 1970)."""
+    """A binary cursor that takes and returns float8[], int8[], timestamptz[] (int64 µs since 1970) as numpy arrays."""
     cursor = connection.cursor(binary=True)
     for kind, dumper in ((FloatArray, _FloatDumper), (IntArray, _IntDumper), (TimeArray, _TimeDumper)):
         cursor.adapters.register_dumper(kind, dumper)
     cursor.adapters.register_loader(_FLOAT8_ARRAY, _FloatLoader)
+    cursor.adapters.register_loader(_INT8_ARRAY, _IntLoader)
     cursor.adapters.register_loader(_TIMESTAMPTZ_ARRAY, _TimeLoader)
     return cursor
 

@@ -27,7 +27,10 @@ three that the documents name. An empty variable counts as not set.
 | VN_DATABASE_PATH | SQLite file of the vn bars: read after the warehouse unless HYPERTAPE_READ_STORES is set |
 | CRYPTO_DATABASE_PATH | SQLite file of the crypto bars, likewise |
 | HYPERTAPE_API_CONNECTIONS | connections to the warehouse that one process of the read API keeps |
-| HYPERTAPE_API_RATE | requests a second that `hypertape serve` takes of one key, and of one address |
+| HYPERTAPE_API_STATEMENT_SECONDS | seconds after which the read API gives up a statement |
+| HYPERTAPE_API_STREAMS | long answers that one process of the read API writes at once |
+| HYPERTAPE_API_ORIGINS | further origins whose pages may write, where a proxy changes Host: `https://a.example` |
+| HYPERTAPE_API_RATE | requests a second that `hypertape serve` takes of one key, and of an address without a good one |
 """
 
 from __future__ import annotations
@@ -73,6 +76,9 @@ class Settings(BaseSettings):
     vn_database_path: Path | None = Field(default=None, validation_alias="VN_DATABASE_PATH")
     crypto_database_path: Path | None = Field(default=None, validation_alias="CRYPTO_DATABASE_PATH")
     api_connections: int = Field(default=8, ge=1, le=100)
+    api_statement_seconds: float = Field(default=30.0, gt=0)
+    api_streams: int = Field(default=16, ge=1, le=1000)
+    api_origins: str = ""
     api_rate: float = Field(default=20.0, gt=0)
 
     @property
@@ -84,6 +90,13 @@ class Settings(BaseSettings):
     def given_dsn(self) -> str | None:
         """The DSN the environment names, or None when the embedded server is meant."""
         return self.database_url or os.environ.get("AIRFLOW_CONN_HYPERTAPE_DB")
+
+    @property
+    def writing_origins(self) -> frozenset[str]:
+        """Origins beside the server's own whose pages may write."""
+        return frozenset(
+            origin.strip().rstrip("/") for origin in self.api_origins.split(",") if origin.strip()
+        )
 
     @property
     def read_order(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from (
     group by market, interval
 ) as held
 left join (
-    select market, interval, sum(inserted)::bigint as bars, max(loaded_at) as last_sync
+    select market, interval, sum(inserted)::bigint as bars,
+        max(loaded_at) filter (where status = 'loaded') as last_sync
     from load
     where status <> 'failed'
     group by market, interval

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from airflow_environment import REPOSITORY
-from hypertape.api.files import files
+from hypertape.api.app import NOWHERE
 from hypertape.model import utc
 from hypertape.orchestration.web import PREFIX, Lazily, airflow_app
 
@@ -19,6 +19,16 @@ SAFE = {"Origin": "http://testserver"}
 
 def nowhere() -> str:
     return "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+ABSENT = [
+    ("GET", "/nope"),
+    ("GET", "/tickers/"),
+    ("GET", "/cache/clear"),
+    ("POST", "/tickers"),
+    ("PUT", "/gaps"),
+]
+"""Paths and methods that there are not."""
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +42,8 @@ def managed() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def app(managed: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The app with a directory of files, as pages will add one."""
-    directory = tmp_path_factory.mktemp("web")
-    (directory / "page.js").write_text("1")
-    app = airflow_app(nowhere)
-    app.include_router(files(directory))
-    return app
+def app(managed: None) -> Any:
+    return airflow_app(nowhere)
 
 
 def as_role(app: Any, role: str | None) -> TestClient:
@@ -53,12 +58,13 @@ def as_role(app: Any, role: str | None) -> TestClient:
 
 
 def walked(app: Any) -> list[tuple[str, str]]:
-    """Every route as (method, path), what is mounted included."""
+    """Every route as (method, path), what is mounted included; where there is nothing is last."""
     found = []
     for route in app.routes:
         assert hasattr(route, "methods"), f"{route} is mounted: it is served without a login"
-        path = route.path_format.format(symbol_id=1, name="markets", path="page.js")
-        found += [(method, path) for method in sorted(route.methods)]
+        path = route.path_format.format(symbol_id=1, name="markets", path="common.js")
+        found += [(method, path) for method in sorted(route.methods) if route.path != NOWHERE]
+    assert app.routes[-1].path == NOWHERE
     return found
 
 
@@ -67,15 +73,21 @@ def test_the_walk_sees_the_routes(app: Any) -> None:
         ("GET", "/tickers"),
         ("GET", "/openapi.json"),
         ("GET", "/docs"),
-        ("GET", "/static/page.js"),
+        ("GET", "/pages/files/common.js"),
     } < set(walked(app))
     assert len(walked(app)) >= 16
 
 
 def test_without_a_login_every_route_is_401(app: Any) -> None:
     client = as_role(app, None)
-    answers = {(m, path): client.request(m, path, headers=SAFE).status_code for m, path in walked(app)}
+    asked = [*walked(app), *ABSENT]
+    answers = {(m, path): client.request(m, path, headers=SAFE).status_code for m, path in asked}
     assert answers == dict.fromkeys(answers, 401)
+
+
+def test_what_is_not_there_is_told_to_those_who_may_read(app: Any) -> None:
+    client = as_role(app, "VIEWER")
+    assert {client.request(method, path, headers=SAFE).status_code for method, path in ABSENT} == {404}
 
 
 def test_a_wrong_token_is_refused(app: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,22 +24,30 @@ Authorize = Callable[[Access], Callable[..., Any]]
 """Gives the FastAPI dependency that lets a caller through or raises HTTPException: 401 unknown, 403 not allowed."""
 
 
-def same_origin(request: Request) -> None:
-    """Refuse (403) a writing request that another site made a browser send.
+def same_origin(others: Collection[str] = ()) -> Callable[[Request], None]:
+    """The dependency that refuses (403) a writing request which another site made a browser send.
 
     A browser names the page's origin with every POST. Without that name only a request that carries its credential in
-    a header is believed: no page can make a browser send one elsewhere, but a cookie goes along by itself.
+    a header is believed: no page can make a browser send one elsewhere, but a cookie goes along by itself. Pages of
+    `others` may write too: behind a proxy that changes the Host, the server's own origin has another name.
     """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None and site not in SAFE_SITES:
-        raise _foreign()
-    if origin is not None:
-        if urlsplit(origin).netloc != request.url.netloc:
+
+    def checked(request: Request) -> None:
+        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+        if origin is not None and origin.rstrip("/") in others:
+            return
+        if site is not None and site not in SAFE_SITES:
             raise _foreign()
-    elif site is None and not any(name in request.headers for name in CREDENTIAL_HEADERS):
-        raise HTTPException(
-            403, "A writing request names its Origin or carries its credential in the Authorization header."
-        )
+        if origin is not None:
+            if urlsplit(origin).netloc != request.url.netloc:
+                raise _foreign()
+        elif site is None and not any(name in request.headers for name in CREDENTIAL_HEADERS):
+            raise HTTPException(
+                403,
+                "A writing request names its Origin or carries its credential in the Authorization header.",
+            )
+
+    return checked
 
 
 def _foreign() -> HTTPException:

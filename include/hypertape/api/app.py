@@ -7,8 +7,9 @@ import pkgutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from threading import BoundedSemaphore
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from hypertape import __version__
@@ -17,6 +18,7 @@ from hypertape.api.access import Access, Authorize, same_origin
 from hypertape.api.elsewhere import Elsewhere
 from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import Around
+from hypertape.api.parameters import known_parameters
 from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
 from hypertape.settings import Settings
@@ -49,24 +51,42 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         lifespan=_lifespan,
-        dependencies=[Depends(authorize(Access.READ))],
+        redirect_slashes=False,
+        dependencies=[Depends(authorize(Access.READ)), Depends(known_parameters)],
     )
-    warehouse = Warehouse(dsn or (lambda: resolve_dsn(settings)), size=settings.api_connections)
-    app.state.hypertape = State(warehouse, Elsewhere(settings, warehouse), clock, clock())
+    warehouse = Warehouse(
+        dsn or (lambda: resolve_dsn(settings)),
+        size=settings.api_connections,
+        statement_seconds=settings.api_statement_seconds,
+    )
+    app.state.hypertape = State(
+        warehouse,
+        Elsewhere(settings, warehouse),
+        clock,
+        clock(),
+        streams=BoundedSemaphore(settings.api_streams),
+    )
     for module in _modules():
         if hasattr(module, "reading"):
             app.include_router(module.reading)
         if hasattr(module, "writing"):
-            include_writing(app, module.writing, authorize)
+            writing = [Depends(authorize(Access.WRITE)), Depends(same_origin(settings.writing_origins))]
+            app.include_router(module.writing, dependencies=writing)
+    app.include_router(_nowhere)
     handle_errors(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
     app.add_middleware(Around, meter=app.state.hypertape.meter)
     return app
 
 
-def include_writing(app: FastAPI, router: APIRouter, authorize: Authorize) -> None:
-    """Add routes that change something: for callers who may write, and not from another site's page."""
-    app.include_router(router, dependencies=[Depends(authorize(Access.WRITE)), Depends(same_origin)])
+NOWHERE = "/{path:path}"
+_nowhere = APIRouter(include_in_schema=False)
+
+
+@_nowhere.api_route(NOWHERE, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def nowhere(path: str) -> None:
+    """Answer 404, to those who may read: what there is is not told to others."""
+    raise HTTPException(404)
 
 
 def _modules() -> list[object]:

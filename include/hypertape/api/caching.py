@@ -1,8 +1,8 @@
 """ETag and Last-Modified of an answer, from the loads that its bars came with.
 
-Bars change with loads, and rollups with the refresh that follows a load, so the newest load that changed each series,
-and whether rollups still wait for one, say whether an answer would be another one. The tags are weak: they stand for
-the same bars in any encoding.
+Bars change with loads, and rollups with the refresh that follows a load, so the newest load that changed each series
+says whether an answer would be another one. While a rollup waits for a refresh nothing is said: it may change at any
+moment. The tags are weak: they stand for the same bars in any encoding.
 """
 
 from __future__ import annotations
@@ -24,21 +24,25 @@ _SETTLED = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which state of the warehouse an answer shows."""
+    """Which state of the warehouse an answer shows; without a tag it is never the one a client has."""
 
-    etag: str
+    etag: str | None
     modified: datetime | None
 
     @property
     def headers(self) -> dict[str, str]:
         """What the answer carries. A client asks again before it uses a kept answer."""
-        told = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
+        told = {"Cache-Control": "private, no-cache"}
+        if self.etag is not None:
+            told["ETag"] = self.etag
         if self.modified is not None:
             told["Last-Modified"] = format_datetime(self.modified, usegmt=True)
         return told
 
     def is_known(self, headers: Mapping[str, str]) -> bool:
         """True when the client has this answer already (304). If-None-Match wins over If-Modified-Since."""
+        if self.etag is None:
+            return False
         tags = headers.get("if-none-match")
         if tags is not None:
             return tags.strip() == "*" or self.etag.removeprefix("W/") in {
@@ -58,15 +62,13 @@ def version_of(question: Question, stored: Iterable[Stored], now: datetime) -> V
     entries = sorted(stored)
     content = blake2b(digest_size=12)
     content.update(repr((__version__, _words(question))).encode())
-    derived = not question.width.is_stored
+    if not question.width.is_stored and any(entry.pending for entry in entries):
+        return Version(None, None)
     for entry in entries:
-        content.update(
-            repr((entry.market, entry.ticker, entry.load_id, entry.pending if derived else None)).encode()
-        )
+        content.update(repr((entry.market, entry.ticker, entry.load_id)).encode())
     times = [entry.loaded_at for entry in entries if entry.loaded_at is not None]
-    waiting = derived and any(entry.pending for entry in entries)
     newest = max(times, default=None)
-    told = newest is not None and not waiting and now - newest > _SETTLED
+    told = newest is not None and now - newest > _SETTLED
     return Version(f'W/"{content.hexdigest()}"', _whole_second(newest) if told and newest else None)
 
 
@@ -84,6 +86,6 @@ def _whole_second(instant: datetime) -> datetime:
 def _date(text: str | None) -> datetime | None:
     try:
         found = parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from hypertape.api.respond import json_response
 from hypertape.errors import BadInput, HypertapeError, SchemaMissing, TransientError
@@ -24,7 +25,6 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(HypertapeError, _ours)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 def _ours(request: Request, error: Exception) -> Response:
@@ -55,8 +55,9 @@ def _invalid(request: Request, error: Exception) -> Response:
     return failure(400, f"{name}: {first['msg']}. See the parameters in /docs.")
 
 
-def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s", request.method, request.url.path, exc_info=error)
+def unforeseen(scope: Scope, error: Exception) -> Response:
+    """The answer to what no handler knows: the log has the trace, the caller a sentence."""
+    log.error("%s %r", scope["method"], scope["path"], exc_info=error)
     return failure(500, "The answer could not be made. The server's log says why.")
 
 

@@ -15,7 +15,7 @@ KEPT = "private, no-cache"
 def files(directory: Path, prefix: str = "/static") -> APIRouter:
     """A router that serves the files of a directory (and nothing outside of it) with ETag and Last-Modified.
 
-    Include it into the app that `create_app` made: its routes ask for the same login as every other.
+    Include it in a router of `hypertape.api.routes`: its files ask for the same login as every other route.
     """
     static = StaticFiles(directory=directory)
     router = APIRouter(include_in_schema=False)

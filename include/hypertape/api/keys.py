@@ -1,8 +1,8 @@
 """The login of the stand-alone server: an API key in a header, and a limit on requests.
 
-`Authorization: Bearer ht_…` or `X-API-Key: ht_…`; never in the address, where logs and histories keep it. Every request
-takes a token of its address, a known key's also one of the key. Wrong keys cost an address ten, so that guessing
-and trying out old keys end soon.
+`Authorization: Bearer ht_…` or `X-API-Key: ht_…`; never in the address, where logs and histories keep it. A request
+with a good key takes a token of the key, any other one of its address. Wrong keys cost an address ten, so that guessing
+and trying out old keys end soon, and a neighbour's mistakes cost a good key nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ KEPT_SECONDS = 10.0
 """How long a key is believed without asking the warehouse: a revoked one is refused after that at the latest."""
 
 _WRONG_KEY_TOKENS = 10.0
+_GOOD_SECONDS = 3600.0
+"""How long a key that was good is looked up again whatever else its address does."""
 
 
 class KeyGuard:
@@ -33,6 +35,7 @@ class KeyGuard:
     def __init__(self, warehouse: Warehouse, clock: Callable[[], datetime], *, rate: float) -> None:
         self._warehouse, self._clock = warehouse, clock
         self._kept: Kept[ApiKey | None] = Kept(KEPT_SECONDS)
+        self._good: Kept[bool] = Kept(_GOOD_SECONDS)
         self._buckets = Buckets(rate)
 
     def authorize(self, access: Access) -> Callable[[Request], Awaitable[None]]:
@@ -50,6 +53,7 @@ class KeyGuard:
     def forget(self) -> None:
         """Ask the warehouse for every key anew."""
         self._kept.clear()
+        self._good.clear()
 
     async def _key_of(self, request: Request) -> ApiKey:
         """The caller's key; checked once per request, however many dependencies ask."""
@@ -60,15 +64,19 @@ class KeyGuard:
         return known
 
     async def _checked(self, request: Request) -> ApiKey:
+        """A good key pays from its own bucket; whoever has none from the address's, and ten for a wrong one."""
         address = ("address", request.client.host if request.client else "-")
-        self._take(address)
         given = api_keys.split_key(_given(request))
+        if given is None or not self._good.has(given[0]):
+            self._take(address)
         key = await self._find(given[0]) if given else None
         if (
             not api_keys.fits(key, given[1] if given else "")
             or key is None
             or key.state(self._clock()) != "open"
         ):
+            if given is not None and self._good.has(given[0]):
+                self._take(address)
             self._buckets.charge(address, _WRONG_KEY_TOKENS)
             raise HTTPException(
                 401,
@@ -76,6 +84,7 @@ class KeyGuard:
                 {"WWW-Authenticate": "Bearer"},
             )
         self._take(("key", key.key_id))
+        self._good.get(key.key_id, bool)
         return key
 
     async def _find(self, key_id: str) -> ApiKey | None:

@@ -1,4 +1,4 @@
-"""Around every request: headers that keep a browser safe, the meter, and one line of access log.
+"""Around every request: headers that keep a browser safe, the meter, one line of access log, and the last resort.
 
 The log has the method, path, status, milliseconds, caller and address. It has neither query strings nor headers, where
 somebody may have put a key.
@@ -7,11 +7,13 @@ somebody may have put a key.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hypertape.api.errors import unforeseen
 from hypertape.api.meter import Meter
 
 log = logging.getLogger("hypertape.api.access")
@@ -30,7 +32,7 @@ SAFE_HEADERS = (
 
 
 class Around:
-    """Adds the headers, meters and logs."""
+    """Adds the headers, meters and logs, and answers what nobody foresaw."""
 
     def __init__(self, app: ASGIApp, meter: Meter) -> None:
         self._app, self._meter = app, meter
@@ -40,33 +42,66 @@ class Around:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
-
-        async def outward(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                known = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    *(header for header in SAFE_HEADERS if header[0] not in known),
-                ]
-            await send(message)
-
+        began, inner, outward = time.perf_counter(), _asked(scope), _Outward(scope["method"], send)
         try:
-            await self._app(scope, receive, outward)
+            await self._answered(inner, receive, outward)
         finally:
             seconds = time.perf_counter() - began
-            self._meter.count(_route(scope), status, seconds)
+            self._meter.count(_route(inner), outward.status, seconds)
             log.info(
                 "%s %s %d %.1f ms %s %s",
                 scope["method"],
                 _printable(scope["path"]),
-                status,
+                outward.status,
                 seconds * 1000,
-                scope.get("state", {}).get("caller", "-"),
+                inner.get("state", {}).get("caller", "-"),
                 (scope.get("client") or ("-",))[0],
             )
+
+    async def _answered(self, scope: Scope, receive: Receive, outward: _Outward) -> None:
+        try:
+            await self._app(scope, receive, outward.send)
+        except Exception as error:
+            if outward.started:
+                raise
+            await unforeseen(scope, error)(scope, receive, outward.send)
+
+
+class _Outward:
+    """What goes to the client: with safe headers, and without a body where only the headers were asked for."""
+
+    def __init__(self, method: str, send: Send) -> None:
+        self._bare, self._send = method == "HEAD", send
+        self.started, self.status = False, 500
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.started, self.status = True, message["status"]
+            known = {name.lower() for name, _ in message["headers"]}
+            more = [header for header in SAFE_HEADERS if header[0] not in known]
+            message["headers"] = [*message["headers"], *more]
+        elif self._bare and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _asked(scope: Scope) -> Scope:
+    """The request as the routes know it: HEAD is a GET whose body stays here, and `gzip;q=0` names no encoding."""
+    headers = [
+        (name, _acceptable(value) if name == b"accept-encoding" else value)
+        for name, value in scope["headers"]
+    ]
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "headers": headers}
+
+
+def _acceptable(encodings: bytes) -> bytes:
+    """The encodings that are not refused by a weight of zero."""
+    return b", ".join(part.strip() for part in encodings.split(b",") if not _REFUSED.search(part))
+
+
+_REFUSED = re.compile(rb";\s*q\s*=\s*0(\.0*)?\s*$", re.IGNORECASE)
 
 
 def _route(scope: Scope) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from hypertape.api.question import Question
 from hypertape.frame import Floats, Micros, micros
 from hypertape.indicators import LOOKBACK, enrich
-from hypertape.indicators.ema import ema
+from hypertape.indicators.ema import RunningEma
 from hypertape.model import (
     AVERAGE_COLUMNS,
     INDICATOR_COLUMNS,
@@ -62,7 +62,7 @@ class Follower:
     """
 
     def __init__(self, emas: tuple[int, ...] = ()) -> None:
-        self._emas = emas
+        self._emas = {f"ema{n}": RunningEma(n) for n in emas}
         self._close, self._volume = np.empty(0), np.empty(0)
 
     def follow(self, bars: Stretch) -> Stretch:
@@ -73,8 +73,8 @@ class Follower:
         known = max(new - LOOKBACK, 0)
         made = enrich(close[known:], volume[known:])
         columns = {name: made[name][new - known :] for name in INDICATOR_COLUMNS}
-        columns |= {f"ema{n}": ema(close, n)[new:] for n in self._emas}
-        keep = 0 if self._emas else max(len(close) - LOOKBACK, 0)
+        columns |= {name: ema.follow(bars.columns["close"]) for name, ema in self._emas.items()}
+        keep = max(len(close) - LOOKBACK, 0)
         self._close, self._volume = close[keep:], volume[keep:]
         return Stretch(bars.time, {**{name: bars.columns[name] for name in PRICES}, **columns})
 

@@ -25,6 +25,9 @@ T = TypeVar("T")
 WAIT_SECONDS = 3.0
 """How long a request waits for a free connection before it is told that the warehouse is busy."""
 
+STATEMENT_SECONDS = 30.0
+"""How long one statement may take, unless the settings say otherwise."""
+
 REST_SECONDS = 2.0
 """How long nobody waits again for a warehouse that was away."""
 
@@ -38,8 +41,10 @@ class Warehouse:
     psycopg prepares each statement on its fifth use and keeps it with the connection.
     """
 
-    def __init__(self, dsn: Callable[[], str], *, size: int) -> None:
-        self._dsn, self._size = dsn, size
+    def __init__(
+        self, dsn: Callable[[], str], *, size: int, statement_seconds: float = STATEMENT_SECONDS
+    ) -> None:
+        self._dsn, self._size, self._statement_seconds = dsn, size, statement_seconds
         self._pool: ConnectionPool[Connection] | None = None
         self._where = "warehouse"
         self._lock = Lock()
@@ -101,15 +106,16 @@ class Warehouse:
             with self._lock:
                 if self._pool is None:
                     self._where = place(dsn)
-                    self._pool = _new_pool(dsn, self._size)
+                    self._pool = _new_pool(dsn, self._size, self._statement_seconds)
         return self._pool
 
 
-def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
+def _new_pool(dsn: str, size: int, statement_seconds: float) -> ConnectionPool[Connection]:
     given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
     defaults: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "hypertape api",
+        **_SILENCE,
     }
     address = conninfo.make_conninfo(**{**defaults, **given, "client_encoding": "utf8"})
     pool: ConnectionPool[Connection] = ConnectionPool(
@@ -120,7 +126,7 @@ def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
         max_idle=300,
         reconnect_timeout=WAIT_SECONDS,
         kwargs={"autocommit": True},
-        configure=_configure,
+        configure=partial(_configure, statement_seconds=statement_seconds),
         open=True,
         name="hypertape-api",
     )
@@ -128,8 +134,18 @@ def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
     return pool
 
 
-def _configure(connection: Connection) -> None:
+_SILENCE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A server that says nothing any more, as behind a broken network, is given up after 25 seconds (libpq's names)."""
+
+
+def _configure(connection: Connection, *, statement_seconds: float) -> None:
     """Times in UTC; plans for the values at hand, because a plan for any window would hold every chunk of a table."""
+    connection.execute(f"set statement_timeout = {int(1000 * statement_seconds)}".encode())
     if connection.info.parameter_status("TimeZone") != "UTC":
         connection.execute("set time zone 'UTC'")
     connection.execute("set plan_cache_mode = force_custom_plan")

@@ -98,10 +98,16 @@ class Question:
 
     def slots(self, first: datetime, last: datetime) -> int:
         """At most how many bars a series with bars from `first` to `last` answers with."""
-        low = max(first, self.start or first)
-        high = min(last, self.end or last)
-        most = int((high - low) / self.width.step) + 2 if high >= low else 0
+        most = self._between(max(first, self.start or first), last)
         return min(most, self.limit) if self.limit else most
+
+    def steps(self, first: datetime, last: datetime) -> int:
+        """At most how many bars are read for that: an EMA is computed from the first bar of its series on."""
+        return self._between(first, last) if self.emas else self.slots(first, last)
+
+    def _between(self, low: datetime, last: datetime) -> int:
+        high = min(last, self.end or last)
+        return int((high - low) / self.width.step) + 2 if high >= low else 0
 
 
 def read_question(
@@ -177,8 +183,10 @@ def read_date(name: str, text: str | None, *, include_day: bool = False) -> date
     try:
         instant = parse_instant(text)
     except (BadInput, OverflowError) as error:
+        plus = " A + is written %2B in an address." if " " in text else ""
         raise BadInput(
-            f"{name}={text!r} is not a date", next_step="Write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS (UTC)."
+            f"{name}={text!r} is not a date",
+            next_step=f"Write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS (UTC).{plus}",
         ) from error
     if not include_day:
         return instant

@@ -286,11 +286,11 @@ def named(question: Question, stored: Iterable[Stored]) -> list[Named]:
 
 
 def refuse_too_many(question: Question, spans: Iterable[tuple[datetime, datetime]]) -> None:
-    """Raise BadInput when series of these spans could answer with more than MOST_BARS bars."""
-    most = sum(question.slots(first, last) for first, last in spans)
+    """Raise BadInput when series of these spans could need more than MOST_BARS bars to be read."""
+    most = sum(question.steps(first, last) for first, last in spans)
     if most > MOST_BARS:
         raise BadInput(
-            f"The answer could have {most:,} bars, more than {MOST_BARS:,}",
+            f"{most:,} bars could be needed for the answer, more than {MOST_BARS:,}",
             next_step="Name fewer symbols, a shorter window or a limit, or use `hypertape export`.",
         )
 

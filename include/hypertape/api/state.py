@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import BoundedSemaphore
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -26,6 +27,8 @@ class State:
     elsewhere: Elsewhere
     clock: Callable[[], datetime]
     started: datetime
+    streams: BoundedSemaphore
+    """Long answers that may be written at once: each holds some 25 MB."""
     meter: Meter = field(default_factory=Meter)
     kept: Kept[Any] = field(default_factory=lambda: Kept(HEALTH_SECONDS))
     forget: list[Callable[[], None]] = field(default_factory=list)

@@ -14,8 +14,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless named.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")] = 8600,
     proxies: Annotated[
-        str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed, by commas.")
-    ] = "127.0.0.1",
+        str,
+        typer.Option(
+            help="Addresses of proxies whose X-Forwarded-For is believed, by commas; none unless named. "
+            "Name only proxies that write the header themselves."
+        ),
+    ] = "",
 ) -> None:
     """Serve the read API over HTTP until it is stopped (Ctrl-C, SIGTERM); answers under way are finished first.
 
@@ -34,7 +38,8 @@ def serve(
         port=port,
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=proxies,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies or None,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=20,
         limit_concurrency=500,

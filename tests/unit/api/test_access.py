@@ -6,6 +6,7 @@ import pytest
 from fastapi import HTTPException, Request
 
 from hypertape.api.access import same_origin
+from hypertape.settings import Settings
 
 
 def request(headers: dict[str, str]) -> Request:
@@ -28,7 +29,7 @@ def request(headers: dict[str, str]) -> Request:
     ],
 )
 def test_who_may_write(headers: dict[str, str], reason: str) -> None:
-    same_origin(request(headers))
+    same_origin()(request(headers))
 
 
 @pytest.mark.parametrize(
@@ -52,5 +53,13 @@ def test_who_may_write(headers: dict[str, str], reason: str) -> None:
 )
 def test_who_may_not(headers: dict[str, str], reason: str) -> None:
     with pytest.raises(HTTPException) as raised:
-        same_origin(request(headers))
+        same_origin()(request(headers))
     assert raised.value.status_code == 403, reason
+
+
+def test_origins_of_the_settings_may_write() -> None:
+    others = Settings(api_origins="https://airflow.example, https://b.example/").writing_origins
+    told = {"origin": "https://airflow.example", "sec-fetch-site": "cross-site"}
+    same_origin(others)(request(told))
+    with pytest.raises(HTTPException):
+        same_origin(others)(request({"origin": "https://airflow.example.evil.example"}))

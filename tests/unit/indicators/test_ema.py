@@ -5,7 +5,7 @@ from indicator_series import random_walk
 
 from hypertape.errors import BadInput
 from hypertape.indicators import COLUMNS, ON_REQUEST
-from hypertape.indicators.ema import ema
+from hypertape.indicators.ema import RunningEma, ema
 
 
 def test_seed_is_the_simple_mean_and_the_rest_follows_the_recursion():
@@ -42,3 +42,23 @@ def test_a_length_below_one_is_refused(n):
 def test_ema_is_offered_on_request_and_never_stored():
     assert ON_REQUEST["ema"].compute is ema
     assert not [name for name in COLUMNS if name.startswith("ema")]
+
+
+@pytest.mark.parametrize("n", [1, 2, 12, 50, 51, 200])
+@pytest.mark.parametrize("sizes", [[100], [1] * 100, [49, 1, 50], [0, 12, 0, 88], [11, 1, 88]])
+def test_pieces_have_the_bits_of_the_whole(n: int, sizes: list[int]) -> None:
+    close = np.random.default_rng(3).normal(100, 5, 100)
+    running, at, parts = RunningEma(n), 0, []
+    for size in sizes:
+        parts.append(running.follow(close[at : at + size]))
+        at += size
+    assert np.concatenate(parts).tobytes() == ema(close, n).tobytes()
+
+
+def test_a_long_series_is_not_kept() -> None:
+    """Nothing is kept of a series but what its next value needs."""
+    running = RunningEma(12)
+    for _ in range(40):
+        running.follow(np.full(25_000, 7.0))
+    assert len(running._first) == 12
+    assert running.follow(np.array([7.0]))[0] == 7.0

@@ -65,7 +65,7 @@ def quality(
     """The kept results, the newest first."""
     filters = {
         **_of(mode, interval, None),
-        "run_id": _text(run_id),
+        "run_id": read_name(run_id),
         "status": read_choice("status", status, RESULTS),
         "severity": read_choice("severity", severity, SEVERITIES),
     }
@@ -87,7 +87,7 @@ def loads(
     """The load ledger, the newest first."""
     filters = {
         **_of(mode, interval, symbol),
-        "run_id": _text(run_id),
+        "run_id": read_name(run_id),
         "status": read_choice("status", status, STATUSES),
         "load_id": read_number("load_id", load_id, 2**62),
     }
@@ -142,7 +142,7 @@ def read_choice(name: str, text: str | None, valid: tuple[str, ...]) -> str | No
     return text or None
 
 
-def _text(text: str | None) -> str | None:
+def read_name(text: str | None) -> str | None:
     """A name to compare with; one with a NUL is nobody's, and PostgreSQL would refuse it."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if text else None
 

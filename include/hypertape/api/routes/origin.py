@@ -22,6 +22,7 @@ from hypertape.api.question import (
     read_width,
 )
 from hypertape.api.respond import MOST_ROWS, json_response, listed, rows_of
+from hypertape.api.routes.ledgers import read_name, read_stored
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
@@ -49,12 +50,14 @@ def origin(
     opening = read_date("time", time)
     if opening is None:
         raise BadInput("Which bar is missing", next_step="Give its opening as time=YYYY-MM-DDTHH:MM:SS.")
+    if width.is_daily:
+        opening = opening.replace(hour=0, minute=0, second=0, microsecond=0)
     window = _span(width, opening)
     statement = query("pages_origin").format(
         relation=sql.Identifier("bars", market.relation(width.interval.base))
     )
     parameters = {
-        "ticker": symbol.replace("\x00", "\N{REPLACEMENT CHARACTER}"), "start": window.start, "end": window.end,
+        "ticker": read_name(symbol), "start": window.start, "end": window.end,
         "rows": MOST_LOADS,
     }  # fmt: skip
 
@@ -86,13 +89,13 @@ def quarantine(
     after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
 ) -> Response:
     """Answer `{"quarantine": [row, …], "next": cursor or null}`, the newest first."""
-    width = read_width(interval) if interval else None
+    stored = read_stored(interval)
     filters = {
         "markets": [market.code for market in read_mode(mode, ALL)],
-        "interval": width.interval.base.value if width else None,
+        "interval": stored.value if stored else None,
         "tickers": read_symbols(symbol),
-        "rule": _text(rule),
-        "run_id": _text(run_id),
+        "rule": read_name(rule),
+        "run_id": read_name(run_id),
         "open": read_flag("open", open, True),
     }
     page = listed(
@@ -139,7 +142,3 @@ def _span(width: Width, opening: datetime) -> Window:
         return Window(opening, opening + width.step)
     except OverflowError as error:
         raise BadInput(f"No bar opens at {opening}", next_step="Give a bar's opening.") from error
-
-
-def _text(text: str | None) -> str | None:
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if text else None

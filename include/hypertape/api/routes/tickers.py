@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from threading import BoundedSemaphore
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,11 +12,14 @@ from starlette.responses import Response, StreamingResponse
 
 from hypertape.api.caching import is_conditional, version_of
 from hypertape.api.elsewhere import WAREHOUSE, Search
+from hypertape.api.parameters import without_value
 from hypertape.api.parts import Part
+from hypertape.api.pool import WAIT_SECONDS
 from hypertape.api.question import SPELLINGS, Question, read_question
 from hypertape.api.reading import BLOCK, Named, Reading
 from hypertape.api.state import OfApp, State
 from hypertape.api.writing import as_csv, as_json
+from hypertape.errors import DatabaseBusy
 
 reading = APIRouter(tags=["bars"])
 
@@ -33,6 +37,7 @@ PARAMETERS = {
     "legacy": "true: prices in the unit of the old files.",
     "ma": "false: no averages and scores.",
     "ema": "true, or lengths such as 12,26.",
+    "cache": "What clients of older servers send; it changes nothing.",
 }
 """What may be asked. Read from the address as it came: declared arguments cost an answer a tenth of its time."""
 
@@ -51,7 +56,12 @@ def _described(name: str, text: str) -> dict[str, Any]:
 def tickers(request: Request, state: OfApp) -> Response:
     """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.question for the parameters."""
     asked = request.query_params
-    given = {name: asked.get(name) for name in PARAMETERS if name != "symbol"}
+    alone = without_value(request.url.query)
+    given = {
+        name: value if (value := asked.get(name)) or name in alone else None
+        for name in PARAMETERS
+        if name not in ("symbol", "cache")
+    }
     question = read_question(symbol=asked.getlist("symbol"), **given)
     order = state.elsewhere.order() if question.width.is_stored else (WAREHOUSE,)
     if order != (WAREHOUSE,):
@@ -66,17 +76,17 @@ def _from_warehouse(request: Request, state: State, question: Question) -> Respo
     headers = {**version.headers, STORE_HEADER: WAREHOUSE}
     if version.is_known(request.headers):
         return Response(status_code=304, headers=headers)
-    return _answer(question, found.series, read.parts(found), headers)
+    return _answer(state, question, found.series, read.parts(found), headers)
 
 
 def _from_several(state: State, question: Question, order: tuple[str, ...]) -> Response:
     search = Search(state.elsewhere, state.warehouse, question, order, state.clock())
     headers = {STORE_HEADER: ", ".join(search.stores) or order[0], "Cache-Control": "no-store"}
-    return _answer(question, search.series, search.parts(), headers)
+    return _answer(state, question, search.series, search.parts(), headers)
 
 
 def _answer(
-    question: Question, series: list[Named], parts: Iterator[Part], headers: dict[str, str]
+    state: State, question: Question, series: list[Named], parts: Iterator[Part], headers: dict[str, str]
 ) -> Response:
     """Whole when it is one block, else in chunks, the first of which is made before the status is sent."""
     chunks = as_csv(parts, question) if question.csv else as_json(parts, question)
@@ -84,5 +94,16 @@ def _answer(
     bars = sum(question.slots(entry.stored.first, entry.stored.last) for entry in series)
     if bars <= BLOCK:
         return Response(b"".join(chunks), headers=headers, media_type=kind)
-    first = next(chunks) + next(chunks, b"")
-    return StreamingResponse(chain((first,), chunks), headers=headers, media_type=kind)
+    stream = _in_turn(chunks, state.streams)
+    first = next(stream) + next(stream, b"")
+    return StreamingResponse(chain((first,), stream), headers=headers, media_type=kind)
+
+
+def _in_turn(chunks: Iterator[bytes], streams: BoundedSemaphore) -> Iterator[bytes]:
+    """Chunks of a long answer, while no more than so many are written at once; their end gives the turn on."""
+    if not streams.acquire(timeout=WAIT_SECONDS):
+        raise DatabaseBusy("as many long answers as may be written at once are on their way")
+    try:
+        yield from chunks
+    finally:
+        streams.release()

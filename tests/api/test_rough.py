@@ -1,0 +1,187 @@
+"""Rough callers and a rough network: misspelt names, odd headers, wrong keys next door, a warehouse gone silent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+from api_lab import NOW, client_of, open_app
+from server_lab import serving
+from starlette.testclient import TestClient
+
+from hypertape.api.errors import RETRY_SECONDS
+from hypertape.api.middleware import SAFE_HEADERS
+from hypertape.api.pool import Warehouse
+from hypertape.errors import DatabaseBusy
+from hypertape.settings import Settings
+from hypertape.warehouse import api_keys
+from hypertape.warehouse.connect import connect
+
+PAST = NOW - timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "told"),
+    [
+        ("/tickers?symbols=VCB", 400, "no parameter 'symbols'"),
+        ("/quality?symbol=VCB", 400, "no parameter 'symbol'"),
+        ("/tickers?symbol=VCB&limit=1&limit=2", 400, "limit is given 2 times"),
+        ("/tickers?symbol=VCB&symbol=FPT&limit=1", 200, ""),
+        ("/tickers?symbol=VCB&limit=1&cache=false", 200, ""),
+        ("/pages/markets?market=vn", 200, ""),
+        ("/tickers?start_date=2024-01-01T00:00:00+07:00", 400, "%2B"),
+        ("/quarantine?interval=5m", 400, "5m bars are not loaded"),
+    ],
+)
+def test_a_misspelt_question_is_not_another_one(client: TestClient, question, status, told) -> None:
+    response = client.get(question)
+    assert response.status_code == status, response.text
+    assert told in (response.text if status == 200 else response.json()["error"])
+
+
+def test_an_empty_field_is_not_a_flag(client: TestClient) -> None:
+    """`?legacy` means true; a form sends `legacy=` for a field that was left alone."""
+    prices = {
+        flag: client.get(f"/tickers?symbol=VCB&limit=1{flag}").json()["VCB"][0]["close"]
+        for flag in ("", "&legacy=", "&legacy", "&legacy=true")
+    }
+    assert prices[""] == prices["&legacy="]
+    assert prices["&legacy"] == prices["&legacy=true"] == pytest.approx(prices[""] / 1000, abs=0.01)
+    assert "ema20" not in client.get("/tickers?symbol=VCB&limit=1&ema=").json()["VCB"][0]
+
+
+@pytest.mark.parametrize(
+    "since", ["Thu, 01 Jan 1970 00:00:00 +99999999999999", "yesterday", "", "Thu, 99 Jan 1970 00:00:00 GMT"]
+)
+def test_a_date_nobody_can_read_is_none(client: TestClient, since: str) -> None:
+    assert client.get("/tickers?symbol=VCB&limit=1", headers={"If-Modified-Since": since}).status_code == 200
+
+
+def test_what_nobody_foresaw_is_answered_with_safe_headers(filled, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret of the inside")
+
+    monkeypatch.setattr("hypertape.api.routes.tickers.version_of", broken)
+    with client_of(open_app(filled)) as client:
+        response = client.get("/tickers?symbol=VCB")
+        counted = client.get("/metrics").text
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert {name.decode() for name, _ in SAFE_HEADERS} <= set(response.headers)
+    assert 'hypertape_api_requests_total{route="/tickers",status="500"} 1' in counted
+
+
+@pytest.mark.parametrize(
+    "path", ["/tickers?symbol=VCB", "/health", "/pages/markets", "/tickers?start_date=2000-01-01"]
+)
+def test_head_is_get_without_its_body(client: TestClient, path: str) -> None:
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert whole.content
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("gzip;q=0, identity", False),
+        ("identity, gzip ; q=0.000", False),
+        ("br, gzip;q=0.5", True),
+    ],
+)
+def test_a_refused_encoding_is_not_used(client: TestClient, accepted: str, packed: bool) -> None:
+    response = client.get("/tickers?symbol=VCB", headers={"Accept-Encoding": accepted})
+    assert (response.headers.get("content-encoding") == "gzip") is packed
+
+
+def test_an_ema_of_too_much_is_refused(client: TestClient, monkeypatch) -> None:
+    """One bar of an answer may need its whole series."""
+    monkeypatch.setattr("hypertape.api.reading.MOST_BARS", 100)
+    assert client.get("/tickers?symbol=VCB&limit=5").status_code == 200
+    refused = client.get("/tickers?symbol=VCB&limit=5&ema=5")
+    assert refused.status_code == 400
+    assert "more than 100" in refused.json()["error"]
+
+
+# --- long answers, and a warehouse that says nothing
+
+
+def test_long_answers_wait_for_their_turn(filled, monkeypatch) -> None:
+    monkeypatch.setattr("hypertape.api.routes.tickers.BLOCK", 10)
+    monkeypatch.setattr("hypertape.api.routes.tickers.WAIT_SECONDS", 0.1)
+    app = open_app(filled, Settings(api_streams=1))
+    with client_of(app) as client:
+        assert client.get("/tickers?symbol=VCB").status_code == 200
+        assert client.get("/tickers?symbol=FPT").status_code == 200, "the turn was given on"
+        app.state.hypertape.streams.acquire()
+        busy = client.get("/tickers?symbol=VCB")
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, str(RETRY_SECONDS))
+        assert client.get("/tickers?symbol=VCB&limit=5").status_code == 200, "a short one needs none"
+
+
+def test_a_statement_that_takes_too_long_is_given_up(filled) -> None:
+    warehouse = Warehouse(lambda: filled, size=1, statement_seconds=0.2)
+    try:
+        with pytest.raises(DatabaseBusy):
+            warehouse.run(lambda connection: connection.execute("select pg_sleep(10)"))
+        assert warehouse.run(lambda c: c.execute("select 1").fetchone()) == (1,), "the connection is good"
+    finally:
+        warehouse.close()
+
+
+def test_a_silent_network_is_noticed(filled) -> None:
+    warehouse = Warehouse(lambda: filled, size=1)
+    try:
+        given = warehouse.run(lambda c: c.info.get_parameters())
+    finally:
+        warehouse.close()
+    assert int(given["keepalives_idle"]) + 3 * int(given["keepalives_interval"]) <= 30
+    assert int(given["tcp_user_timeout"]) <= 30_000
+
+
+# --- neighbours
+
+
+@pytest.fixture(scope="module")
+def keys(filled: str) -> dict[str, str]:
+    with connect(filled) as connection:
+        good = api_keys.create(connection, "good", "read", now=PAST)
+        old = api_keys.create(connection, "old", "read", now=PAST, expires_at=PAST)
+    return {"good": good, "old": old}
+
+
+def test_a_neighbours_old_key_costs_a_good_one_nothing(filled, keys) -> None:
+    with serving(filled, HYPERTAPE_API_RATE="2") as served, httpx.Client(base_url=served.url) as client:
+        good, old = ({"X-API-Key": keys[name]} for name in ("good", "old"))
+        assert client.get("/tickers/group", headers=good).status_code == 200
+        bad = [client.get("/tickers/group", headers=old).status_code for _ in range(30)]
+        assert client.get("/tickers/group", headers=good).status_code == 200
+    assert bad[0] == 401
+    assert bad[-1] == 429
+
+
+def test_guessing_the_rest_of_a_good_key_ends_soon(filled, keys) -> None:
+    with serving(filled, HYPERTAPE_API_RATE="2") as served, httpx.Client(base_url=served.url) as client:
+        assert client.get("/tickers/group", headers={"X-API-Key": keys["good"]}).status_code == 200
+        start = keys["good"].rpartition("_")[0]
+        guesses = [
+            client.get("/tickers/group", headers={"X-API-Key": f"{start}_{k:043d}"}).status_code
+            for k in range(30)
+        ]
+    assert guesses[0] == 401
+    assert guesses[-1] == 429
+
+
+def test_nobody_is_believed_to_be_a_proxy(filled, keys) -> None:
+    with serving(filled, HYPERTAPE_API_RATE="2") as served, httpx.Client(base_url=served.url) as client:
+        statuses = [
+            client.get(
+                "/tickers/group", headers={"X-API-Key": keys["old"], "X-Forwarded-For": f"198.51.100.{k}"}
+            ).status_code
+            for k in range(30)
+        ]
+        log = "".join(served.lines)
+    assert statuses[-1] == 429, "an address made up by the caller gives no new tokens"
+    assert "198.51.100." not in log

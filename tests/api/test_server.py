@@ -11,16 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from api_lab import D1, NOW, VN, put, walk
-from server_lab import Served, serving
+from server_lab import Served, fill_wide, serving
 
-from hypertape.frame import bar_frame, micros
-from hypertape.model import Window, utc
+from hypertape.model import utc
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
 
 TICKERS, BARS = 1500, 252
 PAST = NOW - timedelta(days=2)
@@ -31,14 +28,7 @@ LIMIT_MB = 300
 def wide(new_warehouse) -> Iterator[str]:
     """A warehouse of its own with many tickers."""
     with new_warehouse() as dsn:
-        time = micros(utc(2023)) + np.arange(BARS) * 86_400_000_000
-        values = np.tile(100 + np.arange(BARS) / 100, TICKERS)
-        names = np.repeat([f"T{k:05}" for k in range(TICKERS)], BARS)
-        columns = dict.fromkeys(("open", "high", "low", "close", "volume"), values)
-        frame = bar_frame(names, np.tile(time, TICKERS), columns)
-        request = LoadRequest(VN, D1, "lab", "csv_tree", Window(utc(1900), utc(2100)), NOW)
-        with connect(dsn) as connection:
-            load_bars(connection, frame, request)
+        fill_wide(dsn, TICKERS, BARS)
         yield dsn
 
 

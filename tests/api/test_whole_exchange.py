@@ -1,0 +1,36 @@
+"""A year of ten thousand tickers as one CSV: it streams, whole, out of little memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+from api_lab import NOW
+from server_lab import fill_wide, serving
+
+from hypertape.warehouse import api_keys
+from hypertape.warehouse.connect import connect
+
+TICKERS, BARS, LIMIT_MB = 10_000, 252, 300
+
+
+def test_ten_thousand_tickers_stream_in_little_memory(new_warehouse) -> None:
+    lines = last = 0
+    with new_warehouse() as dsn:
+        fill_wide(dsn, TICKERS, BARS)
+        with connect(dsn) as connection:
+            key = api_keys.create(connection, "reader", "read", now=NOW - timedelta(days=2))
+        with (
+            serving(dsn) as served,
+            httpx.stream(
+                "GET", f"{served.url}/tickers?format=csv", headers={"X-API-Key": key}, timeout=120
+            ) as answer,
+        ):
+            assert answer.status_code == 200
+            for piece in answer.iter_bytes():
+                lines += piece.count(b"\n")
+                last = piece[-1]
+            peak = served.peak_mb()
+    assert lines == 1 + TICKERS * BARS
+    assert last == ord("\n"), "the last line is whole"
+    assert peak < LIMIT_MB, f"{peak:.0f} MB"

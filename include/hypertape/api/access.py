@@ -34,12 +34,20 @@ def same_origin(request: Request) -> None:
     if site is not None and site not in SAFE_SITES:
         raise _foreign()
     if origin is not None:
-        if urlsplit(origin).netloc != request.url.netloc:
+        if _host(origin) != request.url.netloc:
             raise _foreign()
     elif site is None and not any(name in request.headers for name in CREDENTIAL_HEADERS):
         raise HTTPException(
             403, "A writing request names its Origin or carries its credential in the Authorization header."
         )
+
+
+def _host(origin: str) -> str | None:
+    """The host and port an Origin names; None for what is no address (`http://[`)."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _foreign() -> HTTPException:

@@ -17,6 +17,7 @@ from hypertape.api.access import Access, Authorize, same_origin
 from hypertape.api.elsewhere import Elsewhere
 from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import Around
+from hypertape.api.openapi import describe
 from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
 from hypertape.settings import Settings
@@ -59,6 +60,7 @@ def create_app(
         if hasattr(module, "writing"):
             include_writing(app, module.writing, authorize)
     handle_errors(app)
+    describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
     app.add_middleware(Around, meter=app.state.hypertape.meter)
     return app

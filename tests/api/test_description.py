@@ -90,6 +90,7 @@ LISTS = [
     ("/tickers", {"symbol": "SYNBANK", "ema": "12"}, "SYNBANK"),
     ("/tickers", {"symbol": "SYNBANK", "interval": "1W"}, "SYNBANK"),
     ("/coverage", {}, "tickers"),
+    ("/series", {}, "series"),
     ("/gaps", {"open": "false"}, "gaps"),
     ("/quality", {}, "results"),
     ("/loads", {}, "loads"),

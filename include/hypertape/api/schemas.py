@@ -82,6 +82,7 @@ SCHEMAS: dict[str, Schema] = {
         **fields(_MAYBE_TEXT, "name group sector industry exchange currency"),
         **fields(_MAYBE_NUMBER, "tick_size contract_size"), **fields(_MAYBE_INSTANT, "first_seen last_seen"),
     }),
+    "Series": record({**_SERIES, **fields(INSTANT, "first_time last_time"), "watermark": _MAYBE_INSTANT}),
     "Gap": record({
         "gap_id": WHOLE, **_SERIES, **fields(INSTANT, "start_time end_time found_at"),
         **fields(WHOLE, "sessions bars attempts"), "reason": TEXT,
@@ -163,7 +164,9 @@ ANSWERS: dict[str, Schema] = {
     "/coverage": record({
         **fields(TEXT, "market interval by"), **fields(INSTANT, "start end"), "buckets": listed(TEXT),
         "expected": listed(WHOLE), "tickers": named(record({"first": INSTANT, "bars": listed(WHOLE)})),
+        "next": maybe(TEXT),
     }),
+    "/series": page("series", "Series"),
     "/gaps": page("gaps", "Gap"),
     "/quality": page("results", "CheckResult"),
     "/loads": page("loads", "Load"),

@@ -59,6 +59,7 @@ def page(name: str, row: str) -> Schema:
 _MAYBE_INSTANT, _MAYBE_TEXT, _MAYBE_WHOLE, _MAYBE_NUMBER = map(maybe, (INSTANT, TEXT, WHOLE, NUMBER))
 _SERIES = fields(TEXT, "market interval ticker")
 _CHECKED = fields(WHOLE, "checks critical warnings broken")
+_COUNTED = {**_CHECKED, "passed": WHOLE, "others": {**listed(TEXT), "description": "Statuses beside passed, failed, broken."}}
 
 BAR: Schema = {
     **record(
@@ -115,12 +116,12 @@ SCHEMAS: dict[str, Schema] = {
         "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
     }),
     "Run": record({
-        **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_CHECKED,
+        **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_COUNTED,
         **fields(WHOLE, "tickers failed skipped fetched inserted updated unchanged quarantined"),
         "missing": _MAYBE_WHOLE, **fields(INSTANT, "window_start window_end loaded_at"),
     }),
     "CheckedRun": record({
-        **fields(TEXT, "market interval run_id"), **_CHECKED, "checked_at": INSTANT, "names": listed(TEXT),
+        **fields(TEXT, "market interval run_id"), **_COUNTED, "checked_at": INSTANT, "names": listed(TEXT),
     }),
     "Place": record({
         "interval": TEXT, **fields(WHOLE, "tickers bars gap_bars quarantined behind"), "late": FLAG, "synthetic": FLAG,

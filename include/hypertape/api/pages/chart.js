@@ -77,7 +77,7 @@ export function draw() {
   }
   marker = createSeriesMarkers(candles, []);
   chart.subscribeCrosshairMove(
-    (event) => event.time !== undefined && readout(at(secondsOf(event.time)), Boolean(event.sourceEvent)),
+    (event) => event.sourceEvent && event.time !== undefined && readout(at(secondsOf(event.time)), true),
   );
   chart.subscribeClick((event) => event.time !== undefined && pick(at(secondsOf(event.time)), true));
   if (shown.bars.length > 260)
@@ -122,9 +122,8 @@ export function pick(position, asking = false) {
 function cross() {
   const bar = shown.bars[picked];
   readout(picked);
-  requestAnimationFrame(
-    () => shown.bars[picked] === bar && chart.setCrosshairPosition(bar.close, timeOf(bar), candles),
-  );
+  const put = () => shown.bars[picked] === bar && chart.setCrosshairPosition(bar.close, timeOf(bar), candles);
+  requestAnimationFrame(() => requestAnimationFrame(put)); // a new chart finds its size after the first of them
 }
 
 /** Say what a bar holds. A screen reader is told of bars that keys move to, not of each one a mouse passes. */

@@ -45,22 +45,21 @@ export const runLabel = ({ run, cleared }) => `${run}${cleared ? ` (cleared ${cl
 
 /** Point a link at the one of several runs that there is, when it is about to be followed. */
 function resolving(link, likely) {
-  let resolved = null;
-  const resolve = () => (resolved ??= firstThereIs(likely).then((run) => (link.href = airflowAddress(runPath(run)))));
+  let asked = null,
+    known = false;
+  const resolve = () =>
+    (asked ??= firstThereIs(likely).then((run) => {
+      link.href = airflowAddress(runPath(run));
+      known = true;
+    }));
   for (const event of ["pointerenter", "focus"]) link.addEventListener(event, resolve);
-  link.addEventListener(
-    "click",
-    (event) => {
-      if (link.dataset.resolved) return;
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      resolve().then(() => {
-        link.dataset.resolved = "";
-        link.dispatchEvent(new MouseEvent("click", event));
-      });
-    },
-    { capture: true },
-  );
+  const wait = (event) => {
+    if (known) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    resolve().then(() => link.dispatchEvent(new MouseEvent("click", event)));
+  };
+  link.addEventListener("click", wait, { capture: true });
 }
 
 async function firstThereIs(likely) {

@@ -117,10 +117,10 @@ def test_the_tickers_that_follow_are_counted_on_request(browser: Browser, large:
 
 PASSED: list[dict[str, str]] = [{}]
 VERDICTS: list[tuple[str, list[dict[str, str]], str, str, str]] = [
-    ("never checked", [], "unknown", "Nobody knows", "crypto 1D: never checked"),
-    ("a critical rule did not run", [*PASSED, {"status": "broken", "expectation": "x"}], "unknown", "Nobody knows",
-     "crypto 1D: 1 rule did not run"),
-    ("only a status that says nothing", [{"status": "not_evaluated"}], "unknown", "Nobody knows",
+    ("never checked", [], "unknown", "1 of 1 place not proven right", "crypto 1D: never checked"),
+    ("a critical rule did not run", [*PASSED, {"status": "broken", "expectation": "x"}], "unknown",
+     "1 of 1 place not proven right", "crypto 1D: 1 rule did not run"),
+    ("only a status that says nothing", [{"status": "not_evaluated"}], "unknown", "1 of 1 place not proven right",
      "crypto 1D: 1 not evaluated"),
     ("one beside passed checks", [*PASSED, {"status": "not_evaluated", "expectation": "x"}], "good", "Everything held",
      "1 passed, 1 not evaluated"),
@@ -132,9 +132,17 @@ VERDICTS: list[tuple[str, list[dict[str, str]], str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "results", "level", "said", "why"), VERDICTS, ids=[row[0] for row in VERDICTS])
+@pytest.mark.parametrize(
+    ("what", "results", "level", "said", "why"), VERDICTS, ids=[row[0] for row in VERDICTS]
+)
 def test_markets_calls_good_only_what_was_proven(
-    browser: Browser, warehouse: str, what: str, results: list[dict[str, str]], level: str, said: str, why: str
+    browser: Browser,
+    warehouse: str,
+    what: str,
+    results: list[dict[str, str]],
+    level: str,
+    said: str,
+    why: str,
 ) -> None:
     add_series(warehouse, "crypto", "1d", ["BTC"])
     with psycopg.connect(warehouse) as connection:  # a later version's status is not this version's
@@ -158,7 +166,7 @@ def test_one_checked_place_does_not_speak_for_another(browser: Browser, warehous
     with app_on_a_port(warehouse) as url, window(browser, "dark") as page:
         page.goto(f"{url}/pages/markets")
         filled(page)
-        expect(page.locator("#verdict")).to_contain_text("Nobody knows whether 1 of 2 places can be trusted")
+        expect(page.locator("#verdict")).to_contain_text("1 of 2 places not proven right")
         expect(page.locator("#verdict")).to_contain_text("crypto 1H: never checked")
         picture(page, "markets-unchecked-dark")
 
@@ -220,7 +228,8 @@ def test_the_chart_follows_the_systems_theme(browser: Browser, sampled: str) -> 
 
 
 def test_the_chart_follows_the_switch_of_the_window_around_it(browser: Browser, sampled: str) -> None:
-    outside = '<!doctype html><html class="light"><iframe width="1200" height="900" src="/pages/ticker?market=vn&symbol=SYNBANK">'
+    page_of = "/pages/ticker?market=vn&symbol=SYNBANK"
+    outside = f'<!doctype html><html class="light"><iframe width="1200" height="900" src="{page_of}">'
     with window(browser) as page:
         page.route("**/outside", lambda route: route.fulfill(body=outside, content_type="text/html"))
         page.goto(f"{sampled}/outside")
@@ -233,25 +242,40 @@ def test_the_chart_follows_the_switch_of_the_window_around_it(browser: Browser, 
 
 # --- names of runs
 
+JANUARY = "manual__2024-01-05T08:30:00+00:00"
 RUNS: list[tuple[str | None, list[list[Any]], str]] = [
     ("bars_vn_1d__demo", [["bars_vn_1d", "demo", 0]], "a run with a name"),
-    ("bars_vn_1d__manual__2024-01-05T08:30:00+00:00", [["bars_vn_1d", "manual__2024-01-05T08:30:00+00:00", 0]], "Airflow's"),
-    ("bars_vn_1d__manual__2024-01-05T08:30:00+00:00__2", [["bars_vn_1d", "manual__2024-01-05T08:30:00+00:00", 1]], "cleared"),
-    ("our__bars__scheduled__2024-01-05__3", [["our__bars", "scheduled__2024-01-05", 2]], "a DAG with the sign in its id"),
-    ("bars_vn_1d__nightly__12",
-     [["bars_vn_1d", "nightly__12", 0], ["bars_vn_1d", "nightly", 11], ["bars_vn_1d__nightly", "12", 0]], "three readings"),
-    ("bars_vn_1d__manual__12", [["bars_vn_1d", "manual__12", 0], ["bars_vn_1d", "manual", 11]], "a name like Airflow's"),
-    ("bars_vn_1d__nightly__01", [["bars_vn_1d", "nightly__01", 0], ["bars_vn_1d__nightly", "01", 0]], "no count has a nought"),
+    (f"bars_vn_1d__{JANUARY}", [["bars_vn_1d", JANUARY, 0]], "Airflow's"),
+    (f"bars_vn_1d__{JANUARY}__2", [["bars_vn_1d", JANUARY, 1]], "cleared"),
+    (
+        "our__bars__scheduled__2024-01-05__3",
+        [["our__bars", "scheduled__2024-01-05", 2]],
+        "a DAG id with the sign",
+    ),
+    (
+        "bars_vn_1d__nightly__12",
+        [["bars_vn_1d", "nightly__12", 0], ["bars_vn_1d", "nightly", 11], ["bars_vn_1d__nightly", "12", 0]],
+        "three readings",
+    ),
+    (
+        "bars_vn_1d__manual__12",
+        [["bars_vn_1d", "manual__12", 0], ["bars_vn_1d", "manual", 11]],
+        "almost Airflow's",
+    ),
+    ("a__nightly__01", [["a", "nightly__01", 0], ["a__nightly", "01", 0]], "no count begins with a nought"),
     ("sync__20250101T000000_abcd", [], "the command line's"),
     ("lab", [], "nobody's"),
     (None, [], "none"),
-]  # fmt: skip
+]
 
 
 def test_a_ledgers_run_id_is_read_in_every_way_it_may_be_meant(browser: Browser, sampled: str) -> None:
     with window(browser) as page:
         page.goto(f"{sampled}/pages/markets")
-        read = "async (name) => (await import('/pages/files/runs.js')).dagRuns(name).map((r) => [r.dag, r.run, r.cleared])"
+        read = (
+            "async (name) => (await import('/pages/files/runs.js')).dagRuns(name)"
+            ".map(({ dag, run, cleared }) => [dag, run, cleared])"
+        )
         for name, expected, reason in RUNS:
             assert page.evaluate(read, name) == expected, reason
 
@@ -271,14 +295,16 @@ def test_where_several_runs_may_be_meant_airflow_says_which_there_is(
     add_series(warehouse, "vn", "1d", ["VCB"])
     with psycopg.connect(warehouse) as connection:
         connection.execute(
-            "insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, code_version) "
-            "values (%s, 'vn', '1d', 'VCB', 'lab', now(), now(), 'loaded', '0')",
+            "insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, "
+            "code_version) values (%s, 'vn', '1d', 'VCB', 'lab', now(), now(), 'loaded', '0')",
             (name,),
         )
     with app_on_a_port(warehouse) as url, window(browser) as page:
         page.route(
             "**/api/v2/dags/**",
-            lambda route: route.fulfill(status=200 if route.request.url.endswith(f"/{there}") else 404, body="{}"),
+            lambda route: route.fulfill(
+                status=200 if route.request.url.endswith(f"/{there}") else 404, body="{}"
+            ),
         )
         page.route("**/dags/*/runs/**", lambda route: route.fulfill(body="Airflow's page"))
         page.goto(f"{url}/pages/markets")

@@ -82,7 +82,7 @@ function summary(places) {
   if (unknown.length)
     return verdict(
       "unknown",
-      `Nobody knows whether ${unknown.length} of ${plural(places.length, "place")} can be trusted`,
+      `${unknown.length} of ${plural(places.length, "place")} not proven right`,
       unknown.map((entry) => `${named([entry])}: ${ofChecks(entry.last_run)[1]}`).join(" · "),
       behind,
     );

@@ -317,7 +317,59 @@ def test_a_count_of_everything_is_refused(client: TestClient, monkeypatch: pytes
             patch.setattr(f"hypertape.api.routes.coverage.{number}", 20)
             response = client.get(year)
         assert response.status_code == 400
-        assert "Name symbols, or narrow start_date and end_date." in response.json()["error"]
+        assert "name symbols, or narrow start_date and end_date." in response.json()["error"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 6, 5000])
+def test_coverage_leads_through_all_tickers(client: TestClient, limit: int) -> None:
+    """Page by page it counts what it counts at once."""
+    window = "/coverage?start_date=2024-02-01&end_date=2024-03-31"
+    whole = client.get(window).json()
+    assert whole["next"] is None
+    seen, after = {}, ""
+    while after is not None:
+        page = client.get(f"{window}&limit={limit}&after={after}").json()
+        assert 0 < len(page["tickers"]) <= limit
+        seen, after = {**seen, **page["tickers"]}, page["next"]
+    assert seen == whole["tickers"]
+    assert len(seen) == 6
+
+
+def test_coverage_with_a_limit_counts_what_fits(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    year = "/coverage?interval=1m&start_date=2023-04-01&end_date=2024-03-31"
+    expected = client.get(year).json()["expected"]
+    monkeypatch.setattr("hypertape.api.routes.coverage.MOST_BARS", int(1.5 * sum(expected)))
+    assert client.get(year).status_code == 400, "two tickers are more than one and a half"
+    first = client.get(f"{year}&limit=5000").json()
+    second = client.get(f"{year}&limit=5000&after={first['next']}").json()
+    assert [*first["tickers"], *second["tickers"]] == ["FPT", "VCB"]
+    assert second["next"] is None
+    monkeypatch.setattr("hypertape.api.routes.coverage.MOST_BARS", sum(expected) - 1)
+    assert client.get(f"{year}&limit=1").status_code == 400, "not even one fits"
+
+
+def test_tickers_are_found_by_a_part_of_their_name(client: TestClient) -> None:
+    window = "/coverage?start_date=2024-02-01&end_date=2024-03-31"
+    assert list(client.get(f"{window}&contains=vn").json()["tickers"]) == ["VNINDEX", "VNM"]
+    for nothing in ("NOPE", "%25", "_", "%00"):
+        assert client.get(f"{window}&contains={nothing}").json()["tickers"] == {}
+    assert client.get(f"{window}&after=x").status_code == 400
+    named = client.get("/series?mode=vn&interval=1D&contains=Vn").json()
+    assert [row["ticker"] for row in named["series"]] == ["VNINDEX", "VNM"]
+
+
+def test_series_are_listed_without_a_bar_being_read(client: TestClient) -> None:
+    whole = client.get("/series").json()
+    places = [(row["market"], row["interval"], row["ticker"]) for row in whole["series"]]
+    assert places == sorted(places)
+    assert len(places) == 12
+    assert ("crypto", "1d", "BTC") in places
+    seen, after = [], ""
+    while after is not None:
+        page = client.get(f"/series?limit=5&after={after}").json()
+        seen, after = seen + page["series"], page["next"]
+    assert seen == whole["series"]
+    assert client.get("/series?interval=1W").status_code == 400
 
 
 def test_lists_lead_through_all_their_rows(client: TestClient) -> None:

@@ -175,6 +175,10 @@ def test_gaps_are_reopened_by_who_may_write(wide: str, served: Served, keys: dic
         assert client.post("/gaps/reopen?symbol=GAP1").json() == {"reopened": 1}
         assert client.post("/gaps/reopen?reason=unknown&mode=vn&interval=1D").json() == {"reopened": 1}
         assert client.post("/gaps/reopen?reason=boredom").status_code == 400
+        for nothing in ("", "?mode=all", "?symbol=&mode=&interval=", "?all=false"):
+            refused = client.post(f"/gaps/reopen{nothing}")
+            assert refused.status_code == 400, nothing
+            assert "all=true" in refused.json()["error"]
         attempts = {row["ticker"]: row["attempts"] for row in client.get("/gaps").json()["gaps"]}
         assert client.get("/gaps?reason=provider+empty").json()["gaps"][0]["ticker"] == "GAP3"
         with connect(wide) as connection:
@@ -182,7 +186,9 @@ def test_gaps_are_reopened_by_who_may_write(wide: str, served: Served, keys: dic
         client.post("/cache/clear")
         told = client.get("/metrics").text
         assert 'hypertape_open_gap_bars{market="vn",interval="1d"} 2\n' in told, "a halt is no defect"
-    assert attempts == {"GAP1": 0, "GAP2": 0, "GAP3": 9}
+        assert attempts == {"GAP1": 0, "GAP2": 0, "GAP3": 9}
+        assert client.post("/gaps/reopen?all=true").json() == {"reopened": 1}
+    assert [line for line in served.lines if "writeer (" in line and "reopened 1 gaps: GapFilter(" in line]
 
 
 # --- answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import runpy
 from collections.abc import Iterator
 from typing import Any
@@ -111,7 +112,7 @@ def test_writing_routes_are_there_and_need_their_role_and_this_origin(app: Any) 
     assert writing
     client = as_role(app, "OP")
     for method, path in writing:
-        status = client.request(method, path, headers=SAFE).status_code
+        status = client.request(method, path, params={"mode": "vn"}, headers=SAFE).status_code
         assert status == (200 if path == "/cache/clear" else 503), (
             "let through, as far as there is a warehouse"
         )
@@ -123,6 +124,22 @@ def test_writing_routes_are_there_and_need_their_role_and_this_origin(app: Any) 
             {},  # a cookie alone, as an old browser's form would send it
         ):
             assert client.request(method, path, headers=headers).status_code == 403, headers
+
+
+def test_the_access_log_names_airflows_user(app: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Also one that is refused; and a name cannot begin a line of its own."""
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+
+    caplog.set_level(logging.INFO, "hypertape.api.access")
+    for role in ("OP", "VIEWER"):
+        as_role(app, role).post("/cache/clear", headers=SAFE)
+    forger = TestClient(app, raise_server_exceptions=False)
+    app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="a\nb", role="OP")
+    forger.post("/cache/clear", headers=SAFE)
+    lines = [record.getMessage() for record in caplog.records if record.name == "hypertape.api.access"]
+    assert [line.split()[2] for line in lines] == ["200", "403", "200"]
+    assert [line.split()[5] for line in lines] == ["OP", "VIEWER", "a\\nb"]
 
 
 def test_the_plugin_mounts_it_lazily() -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 
 SAFE_SITES = ("same-origin", "none")
 CREDENTIAL_HEADERS = ("authorization", "x-api-key")
@@ -39,7 +39,7 @@ def same_origin(others: Collection[str] = ()) -> Callable[[Request], None]:
         if site is not None and site not in SAFE_SITES:
             raise _foreign()
         if origin is not None:
-            if urlsplit(origin).netloc != request.url.netloc:
+            if _host(origin) != request.url.netloc:
                 raise _foreign()
         elif site is None and not any(name in request.headers for name in CREDENTIAL_HEADERS):
             raise HTTPException(
@@ -50,5 +50,27 @@ def same_origin(others: Collection[str] = ()) -> Callable[[Request], None]:
     return checked
 
 
+def _host(origin: str) -> str | None:
+    """The host and port an Origin names; None for what is no address (`http://[`)."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 def _foreign() -> HTTPException:
     return HTTPException(403, "A page of another site may not write here.")
+
+
+def with_author(admitted: Callable[..., Any], user_of: Callable[..., Any]) -> Callable[..., None]:
+    """The dependency `admitted(request, user)`, which also puts the user's name where the logs read the caller.
+
+    It is there when the user is refused, too. `user_of` is the dependency that gives the user, `get_name()` its name.
+    """
+    whoever = Depends(user_of)
+
+    def known(request: Request, user: Any = whoever) -> None:
+        request.state.caller = str(user.get_name()).encode("unicode_escape").decode("ascii")
+        admitted(request, user)
+
+    return known

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from hypertape import __version__
-from hypertape.api import routes
+from hypertape.api import openapi, routes
 from hypertape.api.access import Access, Authorize, same_origin
 from hypertape.api.elsewhere import Elsewhere
 from hypertape.api.errors import handle_errors
@@ -74,6 +74,7 @@ def create_app(
             app.include_router(module.writing, dependencies=writing)
     app.include_router(_nowhere)
     handle_errors(app)
+    openapi.describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
     app.add_middleware(Around, meter=app.state.hypertape.meter)
     return app

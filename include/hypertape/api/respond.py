@@ -53,19 +53,26 @@ def listed(
     Raises BadInput for a limit over MOST_ROWS and a cursor that is none of ours.
     """
     most = read_number("limit", limit, MOST_ROWS, "Follow `next` to the following rows.") or USUAL_ROWS
-    last = _read_cursor(after, key)
+    last = read_cursor(after, key)
     page = {f"after_{column}": value for column, value in zip(key, last or [None] * len(key), strict=True)}
     rows = rows_of(warehouse, name, {**parameters, **page, "rows": most + 1})
-    following = _cursor([rows[most - 1][column] for column in key]) if len(rows) > most else None
+    following = cursor_of([rows[most - 1][column] for column in key]) if len(rows) > most else None
     return {"rows": rows[:most], "next": following}
 
 
-def _cursor(key: list[Any]) -> str:
+def searched(text: str | None) -> str | None:
+    """A part of a ticker to look for; one with a NUL is in none, and PostgreSQL would refuse it."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if text else None
+
+
+def cursor_of(key: list[Any]) -> str:
+    """The cursor that leads to what follows a row with this key."""
     texts = [value.isoformat() if isinstance(value, datetime) else value for value in key]
     return base64.urlsafe_b64encode(msgspec.json.encode(texts)).decode().rstrip("=")
 
 
-def _read_cursor(text: str | None, columns: Sequence[str]) -> list[Any] | None:
+def read_cursor(text: str | None, columns: Sequence[str]) -> list[Any] | None:
+    """The key of the row that a cursor was made of; None without one. Raises BadInput for what is no such cursor."""
     if not text:
         return None
     try:

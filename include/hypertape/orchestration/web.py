@@ -51,9 +51,8 @@ class Lazily:
 
 
 def _authorize(access: Any) -> Callable[..., Any]:
-    from airflow.api_fastapi.core_api.security import requires_access_asset  # noqa: PLC0415
+    from airflow.api_fastapi.core_api.security import get_user, requires_access_asset  # noqa: PLC0415
 
-    from hypertape.api import Access  # noqa: PLC0415
+    from hypertape.api.access import Access, with_author  # noqa: PLC0415
 
-    admitted: Callable[..., Any] = requires_access_asset("POST" if access is Access.WRITE else "GET")
-    return admitted
+    return with_author(requires_access_asset("POST" if access is Access.WRITE else "GET"), get_user)

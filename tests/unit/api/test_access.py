@@ -38,6 +38,7 @@ def test_who_may_write(headers: dict[str, str], reason: str) -> None:
         ({"origin": "http://evil.example"}, "another site"),
         ({"origin": "http://tape.example"}, "another port is another origin"),
         ({"origin": "null"}, "a sandboxed page"),
+        ({"origin": "http://["}, "no address at all"),
         ({"origin": "http://tape.example:8600.evil.example"}, "ours at the front only"),
         (
             {"origin": "http://evil.example", "authorization": "Bearer x"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,8 +12,8 @@ from psycopg import sql
 from starlette.responses import Response
 
 from hypertape import calendars
-from hypertape.api.question import MOST_BARS, read_date, read_mode, read_symbols, read_width
-from hypertape.api.respond import json_response
+from hypertape.api.question import MOST_BARS, read_date, read_mode, read_number, read_symbols, read_width
+from hypertape.api.respond import MOST_ROWS, cursor_of, json_response, read_cursor, searched
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
@@ -39,8 +40,14 @@ def coverage(
     end_date: Annotated[str | None, Query(description="Last UTC date, included.")] = None,
     mode: Annotated[str | None, Query(description="One market.")] = None,
     by: Annotated[str | None, Query(description="month or day; default month.")] = None,
+    contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
+    limit: Annotated[
+        str | None,
+        Query(description="Tickers by name, at most; fewer when they are too much to count at a time."),
+    ] = None,
+    after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
 ) -> Response:
-    """Answer buckets, the bars expected in each, and each ticker's bars in the same order.
+    """Answer buckets, the bars expected in each, each ticker's bars in the same order, and a cursor to more tickers.
 
     `expected` counts every opening of the market's calendar; a ticker is not to be blamed for what lies before its
     `first` bar or after `now`.
@@ -50,25 +57,36 @@ def coverage(
         raise BadInput(f"by={by!r} is not known", next_step="Valid: month, day.")
     window = _window(state.clock(), start_date, end_date, bucket)
     expected = _expected(market, of, window, bucket)
-    symbols = read_symbols(symbol)
-    _refuse_too_many(len(symbols) if symbols else _tickers(state, market, of), expected)
-    positions = {name: position for position, name in enumerate(expected)}
-    tickers: dict[str, dict[str, Any]] = {}
+    symbols, asked = read_symbols(symbol), read_number("limit", limit, MOST_ROWS, "Follow `next`.")
+    known = len(symbols) if symbols is not None else _tickers(state, market, of)
+    most = _at_most(known if asked is None else min(known, asked), expected, strict=asked is None)
     parameters = {
         "start": window.start, "end": window.end, "unit": bucket, "market": market.code, "interval": of.value,
-        "tickers": symbols,
+        "tickers": symbols, "part": searched(contains), "after": (read_cursor(after, ("ticker",)) or [None])[0],
+        "rows": most,
     }  # fmt: skip
     statement = query("api_coverage").format(relation=sql.Identifier("public", market.relation(of)))
     rows = state.warehouse.run(lambda connection: connection.execute(statement, parameters).fetchall())
+    tickers = _by_ticker(rows, expected)
+    more = len(tickers) > most
+    if more:
+        tickers.popitem()
+    content = {
+        "market": market.code, "interval": of.spelling, "by": bucket, "start": window.start, "end": window.end,
+        "buckets": list(expected), "expected": list(expected.values()), "tickers": tickers,
+        "next": cursor_of([list(tickers)[-1]]) if more else None,
+    }  # fmt: skip
+    return json_response(content)
+
+
+def _by_ticker(rows: Iterable[Any], expected: dict[str, int]) -> dict[str, dict[str, Any]]:
+    positions = {name: position for position, name in enumerate(expected)}
+    tickers: dict[str, dict[str, Any]] = {}
     for ticker, first, name, bars in rows:
         entry = tickers.setdefault(ticker, {"first": first, "bars": [0] * len(expected)})
         if name in positions:
             entry["bars"][positions[name]] = bars
-    content = {
-        "market": market.code, "interval": of.spelling, "by": bucket, "start": window.start, "end": window.end,
-        "buckets": list(expected), "expected": list(expected.values()), "tickers": tickers,
-    }  # fmt: skip
-    return json_response(content)
+    return tickers
 
 
 def _tickers(state: State, market: Market, interval: Interval) -> int:
@@ -79,13 +97,18 @@ def _tickers(state: State, market: Market, interval: Interval) -> int:
     )
 
 
-def _refuse_too_many(tickers: int, expected: dict[str, int]) -> None:
-    """Raise BadInput when too many bars would be counted, or too many counts told."""
-    if tickers * len(expected) > MOST_COUNTS or tickers * sum(expected.values()) > MOST_BARS:
+def _at_most(tickers: int, expected: dict[str, int], *, strict: bool) -> int:
+    """How many of so many tickers are counted: not too many bars, nor too many counts to tell.
+
+    Raises BadInput when that is not all of them and `strict`, or none.
+    """
+    fitting = min(MOST_COUNTS // len(expected), MOST_BARS // max(sum(expected.values()), 1))
+    if fitting < (tickers if strict else 1):
         raise BadInput(
             f"{tickers} tickers in {len(expected)} buckets are too much to count at a time",
-            next_step="Name symbols, or narrow start_date and end_date.",
+            next_step="Give a limit and follow `next`, name symbols, or narrow start_date and end_date.",
         )
+    return max(min(tickers, fitting), 1)
 
 
 def _market(mode: str | None) -> Market:

@@ -1,0 +1,38 @@
+"""GET /series: which series there are. It reads the catalogue of series alone, so a list costs no bar."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from hypertape.api.question import ALL, read_mode
+from hypertape.api.respond import json_response, listed, searched
+from hypertape.api.routes.ledgers import read_stored
+from hypertape.api.state import OfApp
+
+reading = APIRouter(tags=["lists"])
+
+
+@reading.get("/series", summary="Which series there are", response_class=Response)
+def series(
+    state: OfApp,
+    mode: Annotated[
+        str | None, Query(description="A market, one of its other names, or all (default).")
+    ] = None,
+    interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
+    contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
+    limit: Annotated[str | None, Query(description="Rows; default 100, at most 5000.")] = None,
+    after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
+) -> Response:
+    """Answer `{"series": [series, …], "next": cursor or null}`, ordered by market, interval and ticker."""
+    stored = read_stored(interval)
+    filters = {
+        "markets": [market.code for market in read_mode(mode, ALL)],
+        "interval": stored.value if stored else None,
+        "part": searched(contains),
+    }
+    key = ("market", "interval", "ticker")
+    page = listed(state.warehouse, "pages_series", filters, key=key, limit=limit, after=after)
+    return json_response({"series": page["rows"], "next": page["next"]})

@@ -1,0 +1,203 @@
+"""The answers of every route as JSON Schema: what the description promises and the tests hold the routes to.
+
+Plain documents, not models: the routes answer with rows of statements and records of numpy, which no model is made of.
+A column that a row gains is no breach of its schema; one that it loses is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypertape.model import INDICATOR_COLUMNS, PRICE_COLUMNS
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+INSTANT: Schema = {"type": "string", "format": "date-time"}
+DAY: Schema = {"type": "string", "format": "date"}
+ANYTHING: Schema = {"type": "object"}
+
+
+def maybe(schema: Schema) -> Schema:
+    """The same, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def listed(item: Schema) -> Schema:
+    """A list of such items."""
+    return {"type": "array", "items": item}
+
+
+def named(value: Schema) -> Schema:
+    """An object whose keys are data, such as tickers."""
+    return {"type": "object", "additionalProperties": value}
+
+
+def record(fields: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """An object with these fields, of which only the optional ones may be absent."""
+    return {"type": "object", "properties": {**fields, **(optional or {})}, "required": list(fields)}
+
+
+def fields(kind: Schema, names: str) -> dict[str, Schema]:
+    """Fields of one kind, their names in a text."""
+    return dict.fromkeys(names.split(), kind)
+
+
+def reference(name: str) -> Schema:
+    """A schema of `SCHEMAS` by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def page(name: str, row: str) -> Schema:
+    """A page of a list: its rows, and the cursor to the next page."""
+    return record({name: listed(reference(row)), "next": maybe(TEXT)})
+
+
+_MAYBE_INSTANT, _MAYBE_TEXT, _MAYBE_WHOLE, _MAYBE_NUMBER = map(maybe, (INSTANT, TEXT, WHOLE, NUMBER))
+_SERIES = fields(TEXT, "market interval ticker")
+_CHECKED = fields(WHOLE, "checks critical warnings broken")
+_COUNTED = {
+    **_CHECKED,
+    "passed": WHOLE,
+    "others": {**listed(TEXT), "description": "Statuses beside passed, failed, broken."},
+}
+
+BAR: Schema = {
+    **record(
+        {
+            "time": {
+                **TEXT,
+                "description": "The bar's opening, UTC: a date for 1D and wider, else an instant.",
+            },
+            **fields(NUMBER, " ".join(PRICE_COLUMNS)),
+            "volume": NUMBER,
+            "symbol": TEXT,
+        },
+        dict.fromkeys(INDICATOR_COLUMNS, NUMBER),
+    ),
+    "patternProperties": {"^ema[1-9][0-9]*$": NUMBER},
+    "description": "A bar. What is not known of it (an average of a young series) has no key.",
+}
+
+SCHEMAS: dict[str, Schema] = {
+    "Error": record({"error": {**TEXT, "description": "What happened, and what to do next."}}),
+    "Bar": BAR,
+    "Symbol": record({
+        "symbol_id": WHOLE, **fields(TEXT, "market ticker kind"), "digits": _MAYBE_WHOLE,
+        **fields(_MAYBE_TEXT, "name group sector industry exchange currency"),
+        **fields(_MAYBE_NUMBER, "tick_size contract_size"), **fields(_MAYBE_INSTANT, "first_seen last_seen"),
+    }),
+    "Series": record({**_SERIES, **fields(INSTANT, "first_time last_time"), "watermark": _MAYBE_INSTANT}),
+    "Gap": record({
+        "gap_id": WHOLE, **_SERIES, **fields(INSTANT, "start_time end_time found_at"),
+        **fields(WHOLE, "sessions bars attempts"), "reason": TEXT,
+        **fields(_MAYBE_TEXT, "detail former_reason found_run closed_run closed_reason"),
+        **fields(_MAYBE_INSTANT, "last_checked_at closed_at"),
+    }),
+    "CheckResult": record({
+        "result_id": WHOLE,
+        **fields(TEXT, "run_id market interval suite expectation target description severity status"),
+        **fields(_MAYBE_WHOLE, "evaluated unexpected"), "unexpected_percent": _MAYBE_NUMBER,
+        "sample": listed(ANYTHING), "error": _MAYBE_TEXT, "seconds": NUMBER,
+        **fields(INSTANT, "window_start window_end checked_at"),
+    }),
+    "Load": record({
+        "load_id": WHOLE, "run_id": TEXT, **_SERIES, **fields(TEXT, "source status code_version"),
+        **fields(WHOLE, "attempt fetched inserted updated recomputed unchanged quarantined duplicates"),
+        **fields(_MAYBE_WHOLE, "expected missing"), "error": _MAYBE_TEXT, "seconds": NUMBER,
+        **fields(INSTANT, "window_start window_end loaded_at"),
+        **fields(_MAYBE_INSTANT, "first_changed last_changed provisional_from"),
+    }),
+    "Revision": record({
+        **_SERIES, "time": INSTANT, **fields(NUMBER, "open high low close volume"), "adjusted_close": _MAYBE_NUMBER,
+        **fields(WHOLE, "load_id replaced_by"), **fields(INSTANT, "valid_from valid_to"),
+    }),
+    "RefusedRow": record({
+        **fields(WHOLE, "quarantine_id load_id"), "run_id": TEXT, **_SERIES, "time": _MAYBE_INSTANT,
+        **fields(TEXT, "rule source row_text"), "value": _MAYBE_TEXT, "quarantined_at": INSTANT,
+        "released_at": _MAYBE_INSTANT,
+    }),
+    "Action": record({
+        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
+    }),
+    "Run": record({
+        **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_COUNTED,
+        **fields(WHOLE, "tickers failed skipped fetched inserted updated unchanged quarantined"),
+        "missing": _MAYBE_WHOLE, **fields(INSTANT, "window_start window_end loaded_at"),
+    }),
+    "CheckedRun": record({
+        **fields(TEXT, "market interval run_id"), **_COUNTED, "checked_at": INSTANT, "names": listed(TEXT),
+    }),
+    "Place": record({
+        "interval": TEXT, **fields(WHOLE, "tickers bars gap_bars quarantined behind"), "late": FLAG, "synthetic": FLAG,
+        **fields(INSTANT, "first_time last_time oldest_last"), "watermark": _MAYBE_INSTANT,
+        "last_run": maybe(reference("CheckedRun")),
+    }),
+    "BarOrigin": record({
+        **fields(WHOLE, "load_id attempt fetched inserted updated unchanged quarantined bars"),
+        **fields(TEXT, "run_id source status code_version"), "reason": _MAYBE_TEXT,
+        **fields(INSTANT, "window_start window_end loaded_at"),
+    }),
+}  # fmt: skip
+"""What several answers, or their rows, are made of."""
+
+_HOLDING = record({
+    **fields(WHOLE, "tickers bars"), **fields(_MAYBE_INSTANT, "last_bar last_sync watermark"),
+})  # fmt: skip
+_HEALTH_MARKET = record({
+    **fields(TEXT, "title zone"), "trading_hours": FLAG, "intervals": named(_HOLDING),
+})  # fmt: skip
+_SESSION = record({"date": DAY, "opens": INSTANT, "closes": INSTANT})
+_OVERVIEW_MARKET = record({
+    **fields(TEXT, "market title zone price_unit"), "trading": FLAG, "last_session": maybe(_SESSION),
+    "allowed": NUMBER, "intervals": listed(reference("Place")),
+})  # fmt: skip
+_FAILURE = record({
+    **fields(WHOLE, "load_id attempt"), "run_id": TEXT, **_SERIES, "source": TEXT, "error": _MAYBE_TEXT,
+    "loaded_at": INSTANT,
+})  # fmt: skip
+_TREND_DAY = record({**fields(TEXT, "market interval"), "day": DAY, **_CHECKED, "quarantined": WHOLE})
+_OFFENDER = record({**_SERIES, **fields(WHOLE, "failed_loads quarantined"), "named_by": listed(TEXT)})
+
+ANSWERS: dict[str, Schema] = {
+    "/tickers": named(listed(reference("Bar"))),
+    "/tickers/group": named(listed(TEXT)),
+    "/tickers/name": named(TEXT),
+    "/health": record({
+        **fields(TEXT, "status version tier"), "now": INSTANT, "uptime_seconds": NUMBER, "stores": listed(TEXT),
+        "markets": named(_HEALTH_MARKET),
+    }),
+    "/coverage": record({
+        **fields(TEXT, "market interval by"), **fields(INSTANT, "start end"), "buckets": listed(TEXT),
+        "expected": listed(WHOLE), "tickers": named(record({"first": INSTANT, "bars": listed(WHOLE)})),
+        "next": maybe(TEXT),
+    }),
+    "/series": page("series", "Series"),
+    "/gaps": page("gaps", "Gap"),
+    "/quality": page("results", "CheckResult"),
+    "/loads": page("loads", "Load"),
+    "/revisions": page("revisions", "Revision"),
+    "/quarantine": page("quarantine", "RefusedRow"),
+    "/actions": record({"actions": listed(reference("Action"))}),
+    "/origin": record({
+        **fields(TEXT, "market interval symbol"), **fields(INSTANT, "start end"), "total": WHOLE,
+        "loads": listed(reference("BarOrigin")),
+    }),
+    "/overview": record({
+        "now": INSTANT, "markets": listed(_OVERVIEW_MARKET), "failing": listed(_FAILURE), "failing_total": WHOLE,
+    }),
+    "/runs": record({"runs": listed(reference("Run"))}),
+    "/quality/trend": record({
+        **fields(INSTANT, "now since"), "trend": listed(_TREND_DAY), "latest": listed(reference("CheckedRun")),
+        "offenders": listed(_OFFENDER),
+    }),
+    "/api/v1/symbols": page("symbols", "Symbol"),
+    "/api/v1/symbols/{symbol_id}": reference("Symbol"),
+    "/openapi.json": ANYTHING,
+    "/gaps/reopen": record({"reopened": WHOLE}),
+    "/cache/clear": record({"cleared": FLAG}),
+}  # fmt: skip
+"""The JSON that a route answers with 200, by its path."""

@@ -140,7 +140,8 @@ def test_a_watermark_is_the_end_of_an_unbroken_stretch_and_never_moves_back(comm
         run_id = new_ticker("run")
         for start, end in data.draw(st.permutations(windows)):
             common.execute(
-                "insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, code_version) "
+                "insert into load "
+                "(run_id, market, interval, ticker, source, window_start, window_end, status, code_version) "
                 "values (%s, 'crypto', '1d', %s, 'x', %s, %s, 'loaded', '1')",
                 (run_id, bare_series, HISTORY + timedelta(days=start), HISTORY + timedelta(days=end)),
             )

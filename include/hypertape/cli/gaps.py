@@ -28,7 +28,14 @@ from hypertape.cli.common import (
 from hypertape.errors import BatchRefused, CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, format_instant, parse_instant
-from hypertape.warehouse.gap_list import HEALABLE, MAX_ATTEMPTS, GapFilter, list_gaps, reopen_gaps
+from hypertape.warehouse.gap_list import (
+    HEALABLE,
+    MAX_ATTEMPTS,
+    GapFilter,
+    list_gaps,
+    reopen_gaps,
+    resting_line,
+)
 from hypertape.warehouse.gap_rules import EXPLAINED
 
 app = typer.Typer(
@@ -77,6 +84,7 @@ def list_(
         typer.echo(json.dumps([_plain(row) for row in shown]))
     else:
         console().print(table("gaps", _COLUMNS, [_line(row) for row in shown]))
+        _say_resting(sum(row["rests"] and row["reason"] not in EXPLAINED for row in shown))
     if len(rows) > most:
         typer.echo(f"Only the first {most} are shown: --most shows more.", err=True)
     if strict:
@@ -175,6 +183,7 @@ def heal(
         console().print(
             f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
         )
+        _say_resting(planned["resting"])
     if result.error is not None:
         raise result.error
     if result.failed:
@@ -276,6 +285,12 @@ def _show_plan(planned: Mapping[str, Any], *, as_json: bool) -> None:
     ]
     title = f"{planned['gaps']} gaps, {planned['sessions']} sessions to ask for"
     console().print(table(title, ("tickers", "count", "from", "to"), rows))
+    _say_resting(planned["resting"])
+
+
+def _say_resting(resting: int) -> None:
+    if resting:
+        console().print(resting_line(resting), highlight=False)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,15 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.plan import Batch, Head, resolve_source
 from hypertape.steps.sync import OnStep, SyncResult, carry_out
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gap_list import HEALABLE, MAX_ATTEMPTS, HealableGap, count_attempts, healable_gaps
+from hypertape.warehouse.gap_list import (
+    HEALABLE,
+    MAX_ATTEMPTS,
+    HealableGap,
+    count_attempts,
+    count_resting,
+    healable_gaps,
+    resting_line,
+)
 from hypertape.warehouse.gaps import note_gaps
 
 MODE, REASON = "missing", "heal gaps"
@@ -39,7 +47,8 @@ def plan_heal(
 ) -> dict[str, Any]:
     """Look for gaps, and plan a run over those worth asking for: the same JSON as `steps.plan.plan`.
 
-    It has `gaps` and `sessions` (how many will be asked for) and `found` (what the look changed) beside. Without gaps
+    It has `gaps` and `sessions` (how many will be asked for), `resting` (gaps that will not, because they were asked for
+    often enough) and `found` (what the look changed) beside. Without gaps
     there are no batches. `reasons` default to what may still arrive, `max_attempts` to 3. Raises UnknownMarket,
     UnknownInterval, UnknownSource, BadInput and what `connect` raises.
     """
@@ -48,14 +57,13 @@ def plan_heal(
     config = resolve_source(of_market, source, settings)
     with connect(dsn) as connection:
         found = note_gaps(connection, of_market, of_interval, None, now, run_id)
-        gaps = healable_gaps(
-            connection,
-            of_market,
-            of_interval,
-            tickers=tickers or None,
-            reasons=reasons or HEALABLE,
-            max_attempts=MAX_ATTEMPTS if max_attempts is None else max_attempts,
-        )
+        which: dict[str, Any] = {
+            "tickers": tickers or None,
+            "reasons": reasons or HEALABLE,
+            "max_attempts": MAX_ATTEMPTS if max_attempts is None else max_attempts,
+        }
+        gaps = healable_gaps(connection, of_market, of_interval, **which)
+        resting = count_resting(connection, of_market, of_interval, **which)
         connection.commit()
     batches = heal_batches(of_interval, gaps, now, settings.batch_size)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
@@ -67,6 +75,7 @@ def plan_heal(
         "expected_bars": expected,
         "gaps": len(gaps),
         "sessions": sum(gap.sessions for gap in gaps),
+        "resting": resting,
         "found": found.to_json(),
     }
 
@@ -102,6 +111,8 @@ def plan_lines(planned: Mapping[str, Any]) -> list[str]:
         f"open sessions: {found or 'none'}",
         f"{planned['gaps']} gaps with {planned['sessions']} sessions to ask for, in {len(planned['batches'])} batches",
     ]
+    if planned["resting"]:
+        lines.append(resting_line(planned["resting"]))
     for batch in planned["batches"]:
         start, end = batch["window"]
         lines.append(f"{start} – {end}: {', '.join(batch['tickers'])}")

@@ -33,10 +33,12 @@ from hypertape.warehouse.gap_evidence import Notes, gather, look_elsewhere
 from hypertape.warehouse.gap_ledger import Difference, Entry, difference
 from hypertape.warehouse.gap_rules import (
     DELISTED,
+    EMPTY,
     HALTED,
     HOLIDAY,
     NOT_LISTED,
     REASONS,
+    UNKNOWN,
     Mask,
     classify,
     runs_of,
@@ -49,6 +51,8 @@ Connection = psycopg.Connection[Any]
 
 _CONFIRMED_ONCE = (HOLIDAY, HALTED)
 _NEVER_ASKED_AGAIN = (NOT_LISTED, DELISTED)
+_UNEXPLAINED = (EMPTY, UNKNOWN)
+_UNLISTED = "before its first bar, answered once: not listed yet, or a cut answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +153,9 @@ class _Ledger:
         facts, about, notes = gather(self.connection, self.grid, self.tickers, self.series, self.missing)
         elsewhere = look_elsewhere(self.connection, self.grid, self.tickers, facts)
         self.codes = classify(facts, elsewhere)
-        said = np.where(np.isin(self.codes, _NEVER_ASKED_AGAIN), 0, about)
+        said = np.where(np.isin(self.codes, (*_NEVER_ASKED_AGAIN, HOLIDAY, *_UNEXPLAINED)), 0, about)
         said[(self.codes == HALTED) & ~facts.known_halt] = 0
-        said[np.isin(self.codes, [HOLIDAY, REASONS.index("provider empty"), REASONS.index("unknown")])] = 0
+        said[(self.codes == EMPTY) & facts.early] = notes.number(_UNLISTED)
         return difference(
             self.old,
             self._entries(said, notes, run_id),

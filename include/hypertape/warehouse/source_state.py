@@ -126,7 +126,7 @@ class DatabaseThrottle:
 
         `pause` seconds nobody asks the source.
         """
-        values = {"source": source, "begun": begun}
+        values: dict[str, object] = {"source": source, "begun": begun}
         if ok:
             self._run("source_answered", values)
         else:

@@ -9,7 +9,7 @@ Every array is tickers × sessions of one market and interval. The first rule th
 | delisted | it lies after the ticker's last bar, and DELISTED_SESSIONS of these were answered while others traded |
 | halted | it is a known halt (`calendars.halts`) |
 | fetch failed | the last load that covers it failed |
-| provider empty | it was answered, and the ticker has no bar of any interval so early: not listed, if a second answer says so |
+| provider empty | it was answered once, and the ticker has no bar of any interval so early |
 | holiday | the source answered, HOLIDAY_TICKERS or more were asked, nobody has a bar, no other interval shows any, |
 | | and somebody has one of a later session: until then the provider may just be late |
 | halted | it belongs to HALTED_SESSIONS or more in a row, between two bars, each answered HALT_ANSWERS times, while |

@@ -81,10 +81,10 @@ def note_gaps(
 ) -> GapCounts:
     """Bring the ledger of (market, interval) up to date, in one transaction, and count what that changed.
 
-    Looked at are the tickers that run `run_id` loaded, each over the window it asked for; of a run without loads all
-    known ones, or `tickers`, since they were first asked for or began. `window` limits that; a session that has not
-    closed at `now` (UTC) is never missing. Every open entry is judged again, whatever the window: what others did may
-    change its reason. Raises BadInput for a derived interval, and what `translate_errors` raises.
+    Looked at are `tickers`, since they were first asked for or began; without them those that run `run_id` loaded,
+    each over the window it asked for, and of a run without loads all known ones. `window` limits that; a session that
+    has not closed at `now` (UTC) is never missing. Every open entry is judged again, whatever the window: what others
+    did may change its reason. Raises BadInput for a derived interval, and what `translate_errors` raises.
     """
     if not interval.is_stored:
         raise BadInput(f"{interval.value} is rolled up", next_step=f"Look at {interval.base.value}.")

@@ -10,7 +10,8 @@ from hypertape.model import Interval, Window, utc
 from hypertape.steps.heal import heal_batches
 from hypertape.warehouse.gap_list import HealableGap
 
-NOW, DUE_FROM = utc(2025, 6, 20, 9), utc(2015, 1, 5)
+START = (2015, 1, 5)
+NOW, DUE_FROM = utc(2025, 6, 20, 9), utc(*START)
 
 
 def gap(ticker: str, start: tuple[int, ...], end: tuple[int, ...]) -> HealableGap:
@@ -57,13 +58,13 @@ def planned(interval: Interval, *gaps: HealableGap, size: int = 50) -> list[tupl
         ("1d", [gap("A", (2015, 1, 5), (2015, 1, 6))], [("A", "2015-01-05", "2015-02-01T00")], "not before it is due"),
         (
             "1d",
-            [gap(one, (2015, 1, 5), end) for one, end in zip("ABC", [(2018, 5, 7), (2018, 11, 20), (2024, 2, 1)], strict=True)],
+            [gap("A", START, (2018, 5, 7)), gap("B", START, (2018, 11, 20)), gap("C", START, (2024, 2, 1))],
             [("A,B", "2015-01-05", "2019-01-01T00"), ("C", "2015-01-05", "2025-01-01T00")],
             "tickers that were listed in the course of a year share a batch",
         ),
         (
             "1d",
-            [gap("A", (2015, 1, 5), (2018, 5, 7)), *(gap("A", day, (*day[:2], 9)) for day in [(2018, 8, 8), (2019, 1, 8)])],
+            [gap("A", START, (2018, 5, 7)), gap("A", (2018, 8, 7), (2018, 8, 8)), gap("A", (2019, 1, 7), (2019, 1, 8))],
             [("A", "2015-01-05", "2019-02-01T00")],
             "what lies in the rest of that year, or touches it, is in the same request",
         ),

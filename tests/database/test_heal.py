@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -213,6 +214,24 @@ def test_an_excused_gap_fails_no_check_and_the_report_says_why_another_one_does(
         ("BBB", "provider empty"),
     }
     assert "<td>provider empty</td>" in Path(found.published["report"]).read_text()
+
+
+def test_the_report_says_where_the_ledger_counts_more_than_the_check(load, healed, vendor, connection):
+    """The check looks between a ticker's first and last bar; rows that were refused before the first are missing, too."""
+    vendor.deliver("AAA", without=(12,), bad=(0, 1, 7))
+    found = load()
+    assert found.quality["warnings"] == [f"sessions_complete (2, first AAA {DAYS[7]})"]
+    assert value(connection, "select sum(sessions) from gap where closed_at is null") == 4
+    page = " ".join(Path(found.published["report"]).read_text().split())
+    assert "The gap ledger has 2 sessions more before their ticker" in page
+    assert found.published["gaps"]["open"] == {"provider empty": 1, "fetch failed": 3}
+    assert found.published["gaps"]["refused"] == 3
+    planned, *_ = healed(AFTER, "heal1")
+    assert plan_lines(planned)[0] == "open sessions: 1 provider empty, 3 fetch failed (3 refused)"
+    row = re.search(r"<td>fetch failed</td>(.*?)<td class=\"t\">", page)
+    assert re.findall(r">(\d+)<", row[1]) == ["2", "1", "3", "3", "2", "3"], (
+        "gaps, tickers, bars, sessions, early, refused"
+    )
 
 
 def test_looking_for_gaps_without_a_run(load, vendor, warehouse, connection):

@@ -35,6 +35,7 @@ from hypertape.warehouse.gap_list import (
     list_gaps,
     reopen_gaps,
     resting_line,
+    sessions_line,
 )
 from hypertape.warehouse.gap_rules import EXPLAINED
 
@@ -252,7 +253,8 @@ def _demand_explained(reasons: Sequence[str]) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    state = row["reason"] if row["closed_at"] is None else f"{row['closed_reason']} (was {row['reason']})"
+    reason = f"{row['reason']}, refused" if row["refused"] else row["reason"]
+    state = reason if row["closed_at"] is None else f"{row['closed_reason']} (was {reason})"
     return (
         row["market"],
         row["interval"],
@@ -267,7 +269,7 @@ def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _count_line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    sessions = ", ".join(f"{count} {reason}" for reason, count in row["open"].items())
+    sessions = sessions_line(row["open"], row["refused"])
     return (row["market"], row["interval"], row["opened"], row["closed"], row["changed"], sessions)
 
 

@@ -26,6 +26,7 @@ from hypertape.warehouse.gap_list import (
     count_resting,
     healable_gaps,
     resting_line,
+    sessions_line,
 )
 from hypertape.warehouse.gaps import note_gaps
 
@@ -109,7 +110,7 @@ def heal(
 
 def plan_lines(planned: Mapping[str, Any]) -> list[str]:
     """A plan in words: what was found, what will be asked for."""
-    found = ", ".join(f"{sessions} {reason}" for reason, sessions in planned["found"]["open"].items())
+    found = sessions_line(planned["found"]["open"], planned["found"]["refused"])
     lines = [
         f"open sessions: {found or 'none'}",
         f"{planned['gaps']} gaps with {planned['sessions']} sessions to ask for, in {len(planned['batches'])} batches",

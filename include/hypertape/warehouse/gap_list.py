@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -145,6 +145,12 @@ def count_attempts(
     }
     with translate_errors(connection):
         return connection.execute(query("gap_attempted"), parameters).rowcount
+
+
+def sessions_line(open_sessions: Mapping[str, int], refused: int) -> str:
+    """Open sessions by reason in words; those whose rows were refused are told apart from those nobody could fetch."""
+    told = dict.fromkeys(open_sessions, "") | {"fetch failed": f" ({refused} refused)" if refused else ""}
+    return ", ".join(f"{sessions} {reason}{told[reason]}" for reason, sessions in open_sessions.items())
 
 
 def resting_line(resting: int) -> str:

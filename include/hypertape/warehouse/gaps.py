@@ -34,6 +34,7 @@ from hypertape.warehouse.gap_ledger import Difference, Entry, difference
 from hypertape.warehouse.gap_rules import (
     DELISTED,
     EMPTY,
+    FAILED,
     HALTED,
     HOLIDAY,
     NOT_LISTED,
@@ -57,12 +58,16 @@ _UNLISTED = "before its first bar, answered once: not listed yet, or a cut answe
 
 @dataclass(frozen=True, slots=True)
 class GapCounts:
-    """What a look at the ledger did: entries opened, closed and changed; and the sessions now open, by reason."""
+    """What a look at the ledger did: entries opened, closed and changed; and the sessions now open, by reason.
+
+    `refused` of those that are `fetch failed` were fetched: their rows broke a rule and wait in quarantine.
+    """
 
     opened: int
     closed: int
     changed: int
     open: Mapping[str, int]
+    refused: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -152,7 +157,7 @@ class _Ledger:
         """What is to be written, in the name of `run_id`."""
         facts, about, notes = gather(self.connection, self.grid, self.tickers, self.series, self.missing)
         elsewhere = look_elsewhere(self.connection, self.grid, self.tickers, facts)
-        self.codes = classify(facts, elsewhere)
+        self.codes, self.refused = classify(facts, elsewhere), facts.refused
         said = np.where(np.isin(self.codes, (*_NEVER_ASKED_AGAIN, HOLIDAY, *_UNEXPLAINED)), 0, about)
         said[(self.codes == HALTED) & ~facts.known_halt] = 0
         said[(self.codes == EMPTY) & facts.early] = notes.number(_UNLISTED)
@@ -231,6 +236,7 @@ class _Ledger:
             len(found.closed),
             len(changed),
             {REASONS[code]: sessions[code] for code in sorted(sessions)},
+            int((self.refused & (self.codes == FAILED)).sum()),
         )
 
 

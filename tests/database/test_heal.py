@@ -217,7 +217,7 @@ def test_an_excused_gap_fails_no_check_and_the_report_says_why_another_one_does(
 
 
 def test_the_report_says_where_the_ledger_counts_more_than_the_check(load, healed, vendor, connection):
-    """The check looks between a ticker's first and last bar; rows that were refused before the first are missing, too."""
+    """The check looks between first and last bar; rows that were refused before the first are missing, too."""
     vendor.deliver("AAA", without=(12,), bad=(0, 1, 7))
     found = load()
     assert found.quality["warnings"] == [f"sessions_complete (2, first AAA {DAYS[7]})"]

@@ -139,7 +139,10 @@ def heal(
     tickers: TickersOption = None,
     reason: ReasonsOption = None,
     attempts: Annotated[
-        int, typer.Option(min=1, help="A gap that was asked for so often rests until it is reopened.")
+        int,
+        typer.Option(
+            min=1, help="A gap that was answered so often without its bars rests until it is reopened."
+        ),
     ] = MAX_ATTEMPTS,
     source: Annotated[str | None, typer.Option(help="Source to ask; default: the market's own.")] = None,
     source_dir: Annotated[

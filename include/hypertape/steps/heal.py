@@ -174,9 +174,9 @@ def _shared(interval: Interval, windows: Sequence[Window]) -> list[Window]:
     for window in windows:
         if window.end - window.start >= timedelta(days=31 * months):
             window = Window(_long_floor(months, window.start), _long_ceiling(months, window.end))
-        if shared and window.start <= shared[-1].end:
+        while shared and window.start <= shared[-1].end:
             before = shared.pop()
-            window = Window(before.start, max(before.end, window.end))
+            window = Window(min(before.start, window.start), max(before.end, window.end))
         shared.append(window)
     return shared
 

@@ -68,6 +68,12 @@ def planned(interval: Interval, *gaps: HealableGap, size: int = 50) -> list[tupl
             [("A", "2015-01-05", "2019-02-01T00")],
             "what lies in the rest of that year, or touches it, is in the same request",
         ),
+        (
+            "1d",
+            [gap("A", START, (2015, 1, 8)), gap("A", (2015, 3, 4), (2015, 3, 5)), gap("A", (2015, 6, 1), (2016, 8, 1))],
+            [("A", "2015-01-05", "2017-01-01T00")],
+            "and so is what lies in the beginning of its first year",
+        ),
         ("1d", [gap("A", (2025, 1, 7), (2025, 6, 5))], [("A", "2025-01-01", "2025-06-20T09")], "months are no year"),
         ("1h", [gap("A", (2023, 9, 1), (2024, 2, 20))], [("A", "2023-07-01", "2024-04-01T00")], "quarters"),
         ("1m", [gap("A", (2023, 9, 1), (2023, 12, 1))], [("A", "2023-09-01", "2023-12-01T00")], "whole months stay"),

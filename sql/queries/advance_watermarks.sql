@@ -1,6 +1,7 @@
--- purpose: move watermarks to the end of what a run loaded: never back, and never over a hole (a backfill of an island
---   leaves the watermark where it is, so that the next scheduled run still loads what lies before it; an answer without
---   a single one of the bars the calendar expects is a hole, too)
+-- purpose: move watermarks to the end of what a run loaded: never back, and never over a hole. A run's windows count from
+--   the watermark on as far as each touches or overlaps what lies before it: a backfill of an island and a heal of
+--   scattered months leave the watermark before the hole, so that the next scheduled run still loads what lies there. An
+--   answer without a single one of the bars the calendar expects is a hole, too, and one incomplete window holds all
 -- parameters: run_id, market, interval, history_start
 with last_attempt as (
     select distinct on (ticker, window_start)
@@ -9,15 +10,32 @@ with last_attempt as (
     where run_id = %(run_id)s and market = %(market)s and interval = %(interval)s
     order by ticker, window_start, load_id desc
 ),
+windows as (
+    select
+        ticker, window_start, window_end, bool_and(complete) over (partition by ticker) as complete,
+        greatest(
+            coalesce(series.watermark, %(history_start)s),
+            max(window_end) over (
+                partition by ticker order by window_start rows between unbounded preceding and 1 preceding
+            )
+        ) as reached_before
+    from last_attempt join series using (ticker)
+    where series.market = %(market)s and series.interval = %(interval)s
+),
+chained as (
+    select
+        ticker, window_end, complete,
+        bool_and(window_start <= reached_before) over (partition by ticker order by window_start) as touches
+    from windows
+),
 reached as (
-    select ticker, min(window_start) as window_start, max(window_end) as window_end
-    from last_attempt
+    select ticker, max(window_end) as watermark
+    from chained
+    where complete and touches
     group by ticker
-    having bool_and(complete)
 )
 update series
-set watermark = reached.window_end
+set watermark = reached.watermark
 from reached
 where series.market = %(market)s and series.interval = %(interval)s and series.ticker = reached.ticker
-    and reached.window_start <= coalesce(series.watermark, %(history_start)s)
-    and (series.watermark is null or series.watermark < reached.window_end)
+    and (series.watermark is null or series.watermark < reached.watermark)

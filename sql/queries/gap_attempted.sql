@@ -1,11 +1,16 @@
--- purpose: count an attempt of every open gap that a run asked for; again for the same run counts nothing
+-- purpose: note that a run asked for open gaps, and count an attempt of those about which it was answered: a request that
+--   failed says nothing, and an outage must not end healing. Again for the same run counts nothing
 -- parameters: market, interval, run_id, reasons, now
 update gap
-set attempts = attempts + 1, last_checked_at = %(now)s, healed_run = %(run_id)s
-where market = %(market)s and interval = %(interval)s and closed_at is null and reason = any(%(reasons)s)
-    and healed_run is distinct from %(run_id)s
-    and exists (
-        select from load
-        where load.run_id = %(run_id)s and load.market = gap.market and load.interval = gap.interval
-            and load.ticker = gap.ticker and load.window_start < gap.end_time and load.window_end > gap.start_time
-    )
+set attempts = attempts + asked.answered, last_checked_at = %(now)s, healed_run = %(run_id)s
+from (
+    select gap_id, max(hypertape.is_answer(load)::int) as answered
+    from gap join load
+        on load.market = gap.market and load.interval = gap.interval and load.ticker = gap.ticker
+        and load.window_start < gap.end_time and load.window_end > gap.start_time
+    where gap.market = %(market)s and gap.interval = %(interval)s and gap.closed_at is null
+        and gap.reason = any(%(reasons)s) and gap.healed_run is distinct from %(run_id)s
+        and load.run_id = %(run_id)s and load.status <> 'skipped'
+    group by gap_id
+) as asked
+where gap.gap_id = asked.gap_id

@@ -1,9 +1,10 @@
--- purpose: entries of the gap ledger, newest gap last
+-- purpose: entries of the gap ledger, newest gap last; rests: healing asks for it no more
 -- parameters: markets, intervals, tickers, reasons (arrays; null for all); start, end (null for no bound); closed (true: the
---   closed ones too); most
+--   closed ones too); most; once (reasons that rest after one more answer), attempts_limit (answers after which others do)
 select
     gap_id, market, interval, ticker, start_time, end_time, bars, sessions, reason, detail, former_reason, changed_at, attempts,
-    last_checked_at, healed_run, found_run, found_at, closed_at, closed_run, closed_reason
+    last_checked_at, healed_run, found_run, found_at, closed_at, closed_run, closed_reason, refused,
+    closed_at is null and hypertape.gap_rests(gap, %(once)s::text[], %(attempts_limit)s::int) as rests
 from gap
 where (%(markets)s::text[] is null or market = any(%(markets)s))
     and (%(intervals)s::text[] is null or interval = any(%(intervals)s))

@@ -1,5 +1,5 @@
 -- purpose: reserve the next turn of a source, unless its circuit is open; a caller that is let through while it is open is
---   the one that tries it. No row: it is left alone. Seconds to wait come back
+--   the one that tries it, and knows that by the instant of its trial. No row: it is left alone. Seconds to wait come back
 -- parameters: source, step (seconds between turns), pause (seconds it is left alone)
 insert into source_state as known (source, next_turn)
 values (%(source)s, clock_timestamp() + make_interval(secs => %(step)s))
@@ -16,4 +16,6 @@ returning
     known.next_turn - make_interval(secs => %(step)s) as turn,
     greatest(
         0, extract(epoch from known.next_turn - make_interval(secs => %(step)s) - clock_timestamp())
-    )::float8 as seconds
+    )::float8 as seconds,
+    clock_timestamp() as reserved,
+    case when known.state = 'half-open' then known.probed_at end as trial

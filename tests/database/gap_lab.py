@@ -65,6 +65,7 @@ class Tape:
         *,
         run_id: str | None = None,
         now: datetime | None = None,
+        reason: str | None = None,
     ) -> str:
         """One run over `[start, end)`: per ticker the positions it brings, or a letter of FAILURES; returns its id."""
         self.runs += 1
@@ -81,6 +82,7 @@ class Tape:
             self.window(start, end),
             now or self.now,
             tickers=list(served),
+            reason=reason,
         )
         load_bars(self.connection, self.frame(served), request)
         record_failures(self.connection, failures, request)
@@ -103,10 +105,10 @@ class Tape:
             else None
         )
 
-    def refuse(self, ticker: str, position: int) -> None:
+    def refuse(self, ticker: str, position: int, row: str = '{"close": 1}') -> None:
         """A load that brings a row the gate refused."""
         self.runs += 1
-        rejects = reject_frame([(ticker, self.time(position), "ohlc_order", "1", '{"close": 1}')])
+        rejects = reject_frame([(ticker, self.time(position), "ohlc_order", "1", row)])
         request = LoadRequest(
             self.market, self.interval, f"run{self.runs}", "csv_tree", self.window(position, position + 1), self.now,
             rejects=rejects, tickers=[ticker],

@@ -10,7 +10,15 @@ from lab import tuples_written
 
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Window, utc
-from hypertape.warehouse.gap_list import GapFilter, count_attempts, healable_gaps, list_gaps, reopen_gaps
+from hypertape.warehouse.gap_list import (
+    GapFilter,
+    count_attempts,
+    count_resting,
+    healable_gaps,
+    list_gaps,
+    reopen_gaps,
+)
+from hypertape.warehouse.gap_rules import EXPLAINED
 
 SIBLINGS = {"S1": range(99), "S2": range(99), "S3": range(99)}
 
@@ -91,7 +99,8 @@ def test_a_refused_row_is_no_empty_answer_and_names_its_rule(tape):
 
 
 def test_not_listed_until_an_older_bar_turns_up(tape):
-    tape.note(tape.load({"A": range(6, 99), **SIBLINGS}, 0, 10))
+    for _ in range(2):
+        tape.note(tape.load({"A": range(6, 99), **SIBLINGS}, 0, 10))
     assert tape.picture("A")[:10] == "nnnnnn...."
     tape.note(tape.load({"A": [2]}, 2, 3))
     assert tape.picture("A")[:10] == "nn.eee....", (
@@ -99,8 +108,34 @@ def test_not_listed_until_an_older_bar_turns_up(tape):
     )
 
 
-def test_listed_by_another_interval(tape):
+def test_a_first_answer_alone_makes_no_listing(tape):
+    """It may be cut short; healing asks once more, over the whole stretch, and then it is believed."""
     tape.note(tape.load({"A": range(6, 99), **SIBLINGS}, 0, 10))
+    assert tape.rows("ticker = 'A'", columns="reason, sessions, detail") == [
+        ("provider empty", 6, "before its first bar, answered once: not listed yet, or a cut answer")
+    ]
+    tape.note(tape.load({"A": range(99)}, 8, 12))
+    (gap,) = healable_gaps(tape.connection, tape.market, tape.interval)
+    assert gap.window == tape.window(0, 6), "an overlap is no second answer"
+    second = tape.load({"A": range(6, 99)}, 0, 7)
+    count_attempts(tape.connection, tape.market, tape.interval, second, tape.now)
+    tape.note(second)
+    assert tape.rows("ticker = 'A'", columns="reason, former_reason, sessions, attempts, detail") == [
+        ("not listed", "provider empty", 6, 0, None)
+    ]
+    assert healable_gaps(tape.connection, tape.market, tape.interval) == []
+
+
+def test_a_replay_of_refused_rows_is_no_answer(tape):
+    tape.note(tape.load({"A": range(6, 99), "B": "!", **SIBLINGS}, 0, 10))
+    tape.note(tape.load({"A": [8], "B": []}, 0, 10, reason="replay"))
+    assert tape.picture("A")[:10] == "eeeeee...."
+    assert tape.picture("B")[:10] == "f" * 10
+
+
+def test_listed_by_another_interval(tape):
+    for _ in range(2):
+        tape.note(tape.load({"A": range(6, 99), **SIBLINGS}, 0, 10))
     tape.connection.execute(
         "insert into series (market, interval, ticker, first_time, last_time) values ('vn', '1h', 'A', %s, %s)",
         (tape.time(4), tape.time(9)),
@@ -279,8 +314,71 @@ def test_inferred_holidays_and_halts_are_asked_for_once_more(tape):
     assert healable_gaps(tape.connection, tape.market, tape.interval) == []
 
 
+def resting(tape, **others):
+    rows = list_gaps(tape.connection, GapFilter())
+    told = [row["ticker"] for row in rows if row["rests"] and row["reason"] not in EXPLAINED]
+    if not others:
+        assert len(told) == count_resting(tape.connection, tape.market, tape.interval), (
+            "the list and the plan agree"
+        )
+    return count_resting(tape.connection, tape.market, tape.interval, **others)
+
+
+def heals(tape, times, answer):
+    """So many heals that ask for A; return the reason and attempts afterwards, and whether it would be asked for."""
+    for _ in range(times):
+        run = tape.load({"A": answer}, 0, 5)
+        tape.note(run)
+        count_attempts(tape.connection, tape.market, tape.interval, run, tape.now)
+        tape.note(run)
+    ((reason, attempts),) = tape.rows("ticker = 'A' and closed_at is null", columns="reason, attempts")
+    return reason, attempts, len(healable_gaps(tape.connection, tape.market, tape.interval))
+
+
+def test_an_outage_never_ends_healing(tape):
+    tape.note(tape.load({"A": [0, 1, 3, 4], **SIBLINGS}, 0, 2))
+    tape.note(tape.load({"A": "!"}, 2, 3))
+    tape.note(tape.load({"A": [3, 4]}, 3, 5))
+    assert heals(tape, 4, "!") == ("fetch failed", 0, 1), "nobody answered: nothing is counted"
+    assert tape.rows("ticker = 'A'", columns="healed_run") == [(f"run{tape.runs}",)], "but it was asked for"
+    assert heals(tape, 2, [0, 1, 3, 4]) == ("provider empty", 2, 1)
+    assert resting(tape) == 0
+    assert heals(tape, 1, [0, 1, 3, 4]) == ("provider empty", 3, 0)
+    assert (resting(tape), resting(tape, max_attempts=4), resting(tape, tickers=["S1"])) == (1, 0, 0)
+    assert heals(tape, 1, "!") == ("fetch failed", 3, 1), (
+        "asked in vain: asked again, however often it was answered"
+    )
+    assert resting(tape) == 0
+    assert heals(tape, 1, [0, 1, 3, 4]) == ("provider empty", 4, 0)
+    reopen_gaps(tape.connection, GapFilter())
+    assert resting(tape) == 0
+
+
+def test_a_refused_row_rests_after_one_equal_answer(tape):
+    tape.note(tape.load({"A": [0, 2, 3, 4], **SIBLINGS}, 0, 5))
+    tape.refuse("A", 1)
+    tape.note(f"run{tape.runs}")
+    assert tape.rows("ticker = 'A'", columns="reason, refused") == [("fetch failed", True)]
+    assert heals(tape, 1, [0, 2, 3, 4]) == ("fetch failed", 1, 0)
+    assert resting(tape) == 1
+    reopen_gaps(tape.connection, GapFilter())
+    assert heals(tape, 0, []) == ("fetch failed", 0, 1)
+
+
+def test_a_refused_row_that_changes_is_asked_for_again(tape):
+    tape.note(tape.load({"A": [0, 2, 3, 4], **SIBLINGS}, 0, 5))
+    tape.refuse("A", 1)
+    tape.note(f"run{tape.runs}")
+    for close in (2, 3, 4):
+        assert heals(tape, 0, []) == ("fetch failed", close - 2, 1)
+        tape.refuse("A", 1, row=f'{{"close": {close}}}')
+        count_attempts(tape.connection, tape.market, tape.interval, f"run{tape.runs}", tape.now)
+    assert heals(tape, 0, []) == ("fetch failed", 3, 0), "but not for ever"
+
+
 def test_listing_filters(tape):
-    tape.note(tape.load({"A": [0, 2, 4], "B": range(2, 99), **SIBLINGS}, 0, 5))
+    for _ in range(2):
+        tape.note(tape.load({"A": [0, 2, 4], "B": range(2, 99), **SIBLINGS}, 0, 5))
     tape.note(tape.load({"A": [1]}, 1, 2))
 
     def found(closed=False, **wanted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from hypertape.markets import get_market
 from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.steps.gaps import find_gaps
-from hypertape.steps.heal import finish_heal, heal, plan_heal
+from hypertape.steps.heal import finish_heal, heal, plan_heal, plan_lines
 from hypertape.steps.sync import sync
+from hypertape.warehouse.gap_list import GapFilter, reopen_gaps
 
 VN = get_market("vn")
 FIRST, AFTER = utc(2024, 3, 4), utc(2024, 4, 6)
@@ -140,15 +142,53 @@ def test_a_week_without_deals_becomes_a_halt_when_healing_confirms_it(load, heal
     assert planned["gaps"] == 0, "confirmed: not asked for again"
 
 
-def test_a_refused_row_is_healed_when_the_source_has_mended_it(load, healed, vendor, connection):
+def test_a_refused_row_rests_after_one_equal_answer_and_is_healed_when_it_is_reopened(
+    load, healed, vendor, connection
+):
     vendor.deliver("AAA", bad=(7,))
     load()
     assert gaps(connection) == [("AAA", 1, "fetch failed", 0)]
     healed(AFTER, "heal1")
     assert gaps(connection) == [("AAA", 1, "fetch failed", 1)], "still refused"
     vendor.deliver("AAA")
-    healed(AFTER, "heal2")
+    planned, *_ = healed(AFTER, "heal2")
+    assert (planned["gaps"], planned["resting"]) == (0, 1), "the vendor stands by it"
+    assert plan_lines(planned)[2] == (
+        "1 gap rests: asked for often enough, and not again until `hypertape gaps reopen`."
+    )
+    reopen_gaps(connection, GapFilter())
+    connection.commit()
+    healed(AFTER, "heal3")
     assert gaps(connection) == []
+
+
+def test_three_outages_do_not_end_healing(load, healed, vendor, connection):
+    vendor.deliver("AAA", without=(12,))
+    load()
+    vendor.fail("AAA")
+    for attempt in range(3):
+        planned, result, finished = healed(AFTER, f"heal{attempt}")
+        assert (planned["gaps"], result.failed.keys(), finished["still_missing"]) == (1, {"AAA"}, 1)
+    assert gaps(connection) == [("AAA", 1, "fetch failed", 0)]
+    vendor.deliver("AAA")
+    assert healed(AFTER, "heal3")[2]["still_missing"] == 0
+    assert gaps(connection) == []
+
+
+def test_a_cut_first_answer_is_healed_and_a_late_listing_is_believed_then(load, healed, vendor, connection):
+    """To the first run both look the same: the bars begin late."""
+    vendor.deliver("AAA", without=range(14))
+    vendor.deliver("BBB", without=range(14))
+    load()
+    assert gaps(connection) == [("AAA", 14, "provider empty", 0), ("BBB", 14, "provider empty", 0)]
+    vendor.deliver("AAA")
+    planned, result, _ = healed(AFTER, "heal1")
+    assert [(batch["tickers"], batch["window"][0][:10]) for batch in planned["batches"]] == [
+        (["AAA", "BBB"], "2024-03-04")
+    ], "one request each, over the whole stretch"
+    assert (result.counts["inserted"], result.failed) == (14, {})
+    assert gaps(connection) == [("BBB", 14, "not listed", 0)]
+    assert healed(AFTER, "heal2")[0]["gaps"] == 0
 
 
 def test_stored_bars_stay_as_they_are(load, healed, vendor, connection):
@@ -174,6 +214,24 @@ def test_an_excused_gap_fails_no_check_and_the_report_says_why_another_one_does(
         ("BBB", "provider empty"),
     }
     assert "<td>provider empty</td>" in Path(found.published["report"]).read_text()
+
+
+def test_the_report_says_where_the_ledger_counts_more_than_the_check(load, healed, vendor, connection):
+    """The check looks between first and last bar; rows that were refused before the first are missing, too."""
+    vendor.deliver("AAA", without=(12,), bad=(0, 1, 7))
+    found = load()
+    assert found.quality["warnings"] == [f"sessions_complete (2, first AAA {DAYS[7]})"]
+    assert value(connection, "select sum(sessions) from gap where closed_at is null") == 4
+    page = " ".join(Path(found.published["report"]).read_text().split())
+    assert "The gap ledger has 2 sessions more before their ticker" in page
+    assert found.published["gaps"]["open"] == {"provider empty": 1, "fetch failed": 3}
+    assert found.published["gaps"]["refused"] == 3
+    planned, *_ = healed(AFTER, "heal1")
+    assert plan_lines(planned)[0] == "open sessions: 1 provider empty, 3 fetch failed (3 refused)"
+    row = re.search(r"<td>fetch failed</td>(.*?)<td class=\"t\">", page)
+    assert re.findall(r">(\d+)<", row[1]) == ["2", "1", "3", "3", "2", "3"], (
+        "gaps, tickers, bars, sessions, early, refused"
+    )
 
 
 def test_looking_for_gaps_without_a_run(load, vendor, warehouse, connection):
@@ -245,5 +303,12 @@ def test_the_verb_that_heals(verb, load, vendor, connection):
     result, text = verb(*ask)
     assert result.exit_code == 0, result.exception
     assert "2 gaps asked for, 1 of them still have no bars" in text.replace("\n", " ")
+    for _ in range(2):
+        assert verb(*ask)[0].exit_code == 0
+    rests = "1 gap rests: asked for often enough, and not again until `hypertape gaps reopen`."
+    for words in (("list",), (*ask, "--dry-run")):
+        assert rests in verb(*words)[1].replace("\n", " "), words
+    assert sum(row["rests"] for row in json.loads(verb("list", "--json")[1])) == 1
     assert verb("reopen", "--tickers", "AAA")[0].exit_code == 0
+    assert "rest" not in verb("list")[1]
     assert value(connection, "select sum(attempts) from gap where ticker = 'AAA' and closed_at is null") == 0

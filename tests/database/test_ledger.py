@@ -6,6 +6,8 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lab import CRYPTO, D1, NOW, US, VN, new_ticker, query, request, to_frame, tuples_written, value, walk
 
 from hypertape.calendars import sessions
@@ -88,6 +90,70 @@ def test_windows_of_one_run_count_together(common, ticker, run_id):
         load_window(common, ticker, run_id, start, end)
     advance_watermarks(common, CRYPTO, D1, run_id)
     assert mark(common, ticker) == utc(2020)
+
+
+def test_scattered_windows_of_a_run_move_it_up_to_the_first_hole(common, ticker):
+    """A heal asks for months here and there: what lies between them nobody has loaded."""
+    load_window(common, ticker, first := new_ticker("run"), HISTORY, utc(2020, 3))
+    advance_watermarks(common, CRYPTO, D1, first)
+    load_window(common, ticker, new_ticker("run"), utc(2020, 6, 10), utc(2020, 6, 20))
+    healed = new_ticker("run")
+    for start, end in ((utc(2020, 2), utc(2020, 3)), (utc(2020, 6), utc(2020, 7))):
+        load_window(common, ticker, healed, start, end)
+    assert advance_watermarks(common, CRYPTO, D1, healed) == 0
+    assert mark(common, ticker) == utc(2020, 3)
+    load_window(common, ticker, joined := new_ticker("run"), utc(2020, 3), utc(2020, 4))
+    load_window(common, ticker, joined, utc(2020, 5), utc(2020, 6))
+    assert advance_watermarks(common, CRYPTO, D1, joined) == 1
+    assert mark(common, ticker) == utc(2020, 4), "as far as the windows touch"
+
+
+windows_of_a_run = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(1, 3)).map(lambda span: (span[0], sum(span))),
+    min_size=1,
+    max_size=4,
+    unique_by=min,
+)
+
+
+@pytest.fixture
+def bare_series(common, ticker):
+    common.execute(
+        "insert into series (market, interval, ticker, first_time, last_time) values ('crypto', '1d', %s, %s, %s)",
+        (ticker, HISTORY, HISTORY),
+    )
+    return ticker
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(runs=st.lists(windows_of_a_run, min_size=1, max_size=4), data=st.data())
+def test_a_watermark_is_the_end_of_an_unbroken_stretch_and_never_moves_back(common, bare_series, runs, data):
+    """Whatever windows the runs had, everything before the watermark was loaded: by the runs, day by day."""
+    common.execute("update series set watermark = null where ticker = %s", (bare_series,))
+    loaded, before = set(), 0
+    for windows in runs:
+        run_id = new_ticker("run")
+        for start, end in data.draw(st.permutations(windows)):
+            common.execute(
+                "insert into load "
+                "(run_id, market, interval, ticker, source, window_start, window_end, status, code_version) "
+                "values (%s, 'crypto', '1d', %s, 'x', %s, %s, 'loaded', '1')",
+                (run_id, bare_series, HISTORY + timedelta(days=start), HISTORY + timedelta(days=end)),
+            )
+            loaded |= set(range(start, end))
+        advance_watermarks(common, CRYPTO, D1, run_id)
+        now = ((mark(common, bare_series) or HISTORY) - HISTORY).days
+        assert now >= before
+        assert set(range(now)) <= loaded
+        assert any(before < end <= now for _, end in windows) == (now > before)
+        touching = [end for start, end in windows if start <= now]
+        assert now == max([before, *touching]), "nothing that touches it is left behind"
+        before = now
 
 
 def test_a_failed_window_stops_the_watermark_until_a_retry_succeeds(common, ticker, run_id):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from lab import CRYPTO, D1, changed, new_ticker, put, query, to_frame, value, walk
+from lab import CRYPTO, D1, H1, changed, new_ticker, put, query, to_frame, value, walk
 
 from hypertape.frame import empty_rejects, reject_frame
 from hypertape.model import Window, utc
@@ -13,10 +13,11 @@ from hypertape.quality.gate import gate
 from hypertape.settings import Settings
 from hypertape.steps.quarantine import read_row, replay
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.gaps import note_gaps
 from hypertape.warehouse.load import LoadRequest, load_bars
 from hypertape.warehouse.quarantine import Refused, find, groups
 
-NOW, LATER = utc(2020, 1, 5, 12), utc(2020, 3, 1)
+START, NOW, LATER = utc(2020), utc(2020, 1, 5, 12), utc(2020, 3, 1)
 
 
 @pytest.fixture
@@ -24,13 +25,13 @@ def settings(tmp_path):
     return Settings(state_dir=tmp_path)
 
 
-def refuse(dsn, bars, *, now=NOW, ticker=None, rejects=None, run_id="run"):
+def refuse(dsn, bars, *, now=NOW, ticker=None, rejects=None, run_id="run", interval=D1, start=START):
     """Gate and load a series as a run does; what is refused goes to quarantine."""
     ticker = ticker or new_ticker()
-    gated = gate(to_frame({ticker: bars}), CRYPTO, D1, now=now)
-    window = Window(utc(2020, 1, 1), now)
+    gated = gate(to_frame({ticker: bars}), CRYPTO, interval, now=now)
+    window = Window(start, now)
     refused = gated.rejects if rejects is None else rejects(ticker)
-    request = LoadRequest(CRYPTO, D1, run_id, "csv_tree", window, now, rejects=refused)
+    request = LoadRequest(CRYPTO, interval, run_id, "csv_tree", window, now, rejects=refused)
     with connect(dsn) as connection:
         load_bars(connection, gated.bars, request)
         connection.commit()
@@ -68,6 +69,53 @@ def test_rows_that_were_ahead_of_their_time_are_loaded_once(warehouse, settings)
         assert value(connection, "select count(*) from rollup_pending") == 0, "refreshed by the replay"
         assert value(connection, "select count(*) from bars.crypto_data_1w") == 2
     assert again(warehouse, settings, ticker)["rows"] == 0, "idempotent"
+
+
+def open_gaps(connection):
+    return query(
+        connection,
+        "select ticker, start_time, sessions, reason, refused from gap where closed_at is null order by 1, 2",
+    )
+
+
+def test_a_replay_closes_the_gaps_of_what_it_loads(warehouse, settings):
+    bars = walk(10)
+    early = refuse(warehouse, bars)
+    bad = refuse(warehouse, changed(bars, 2, high=lambda high: high / 2), now=LATER)
+    after = utc(2020, 1, 11)
+    with connect(warehouse) as connection:
+        note_gaps(connection, CRYPTO, D1, None, after, "find")
+        assert open_gaps(connection) == [
+            (early, utc(2020, 1, 6), 5, "fetch failed", True),
+            (bad, utc(2020, 1, 3), 1, "fetch failed", True),
+        ]
+    both = replay(warehouse, Refused(), run_id="replayed", now=after, settings=settings)
+    assert outcomes(both) == {"loaded": 5, "refused": 1}
+    with connect(warehouse) as connection:
+        assert open_gaps(connection) == [(bad, utc(2020, 1, 3), 1, "fetch failed", True)]
+        closed = query(
+            connection,
+            "select ticker, sessions, closed_run, closed_reason from gap where closed_at is not null",
+        )
+        assert closed == [(early, 5, "replayed", "arrived")]
+
+
+def test_a_replay_of_hours_closes_a_session_that_had_none(warehouse, settings):
+    """Gaps of hours are sessions, longer than what the rows span."""
+    hours = walk(30, interval=H1, start=utc(2024))
+    bad = changed(hours, slice(0, 25), high=lambda high: high / 2)
+    ticker = refuse(warehouse, bad, interval=H1, start=utc(2024), now=utc(2024, 1, 2, 6))
+    with connect(warehouse) as connection:
+        note_gaps(connection, CRYPTO, H1, None, utc(2024, 1, 2), "find")
+        assert open_gaps(connection) == [(ticker, utc(2024), 1, "fetch failed", True)]
+        mended = json.dumps({"open": 100, "high": 101, "low": 99, "close": 100, "volume": 5})
+        connection.execute(
+            "update quarantine set row_text = %s where time = %s", (mended, utc(2024, 1, 1, 9))
+        )
+        connection.commit()
+    assert outcomes(again(warehouse, settings, ticker, now=utc(2024, 1, 2)))["loaded"] == 1
+    with connect(warehouse) as connection:
+        assert open_gaps(connection) == []
 
 
 def test_what_is_wrong_by_todays_rules_stays(warehouse, settings):

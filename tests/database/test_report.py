@@ -228,7 +228,7 @@ def test_waiting_rollups_and_open_gaps_are_listed(ledger: Connection) -> None:
     page = Page(run_report(ledger, RUN))
 
     assert "vn 1d 1 2024-01-02 2024-01-05" in page.text
-    assert "vn 1d provider empty 1 1 2 2024-01-25" in page.text
+    assert "vn 1d provider empty 1 1 2 1 1 0 2024-01-25" in page.text, "no series: before any bar"
 
 
 def test_long_lists_are_cut_and_say_how_to_read_the_rest(ledger: Connection) -> None:

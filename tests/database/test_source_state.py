@@ -8,12 +8,14 @@ import sys
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from lab import new_ticker, query, value
 
 from hypertape.errors import CircuitOpen
-from hypertape.sources import rate_of
+from hypertape.sources import Reply, rate_of
+from hypertape.sources._line import Line
 from hypertape.warehouse.source_state import DatabaseThrottle, reset_sources, source_states
 
 STEP = 0.05
@@ -71,7 +73,7 @@ def test_a_source_nobody_asked_for_long_saves_no_turns(throttle, common, name):
     common.execute(
         "update source_state set next_turn = next_turn - interval '1 day' where source = %s", (name,)
     )
-    second, seconds = throttle.reserve(name)
+    second, seconds, *_ = throttle.reserve(name)
     assert second > first - timedelta(seconds=1), "it is now's turn, not yesterday's"
     assert seconds < STEP
 
@@ -86,7 +88,7 @@ def test_a_source_without_a_rate_never_waits(common_warehouse, naps, name):
 def test_retry_after_holds_everybody(common_warehouse, throttle, name):
     throttle.record(name, False, pause=40.0, reason="HTTP status 429")
     with DatabaseThrottle(common_warehouse, rate=lambda gate: 1.0) as other:
-        _, seconds = other.reserve(name)
+        seconds = other.reserve(name).seconds
     assert 38 < seconds <= 40
 
 
@@ -227,6 +229,128 @@ def test_a_reset_frees_a_source_at_once(throttle, common, name):
     assert reset_sources(common, [name, "nobody"]) == [name]
     assert throttle.reserve(name)[1] == 0
     assert value(common, "select state from source_state where source = %s", name) == "closed"
+
+
+# waiters
+
+
+class Waiter:
+    """A worker in a thread of its own, with a connection of its own, that sleeps until it is woken."""
+
+    def __init__(self, dsn, name, rate=0.2, pause=60.0):
+        self.name, self.naps, self.asleep, self.awake = name, [], Event(), Event()
+        self.throttle = DatabaseThrottle(dsn, 3, pause, lambda gate: rate, self.sleep)
+        self.outcome = None
+        self.thread = Thread(target=self.work, daemon=True)
+        self.thread.start()
+        assert self.asleep.wait(20), "it has to wait: somebody has the turn before"
+
+    def sleep(self, seconds):
+        self.naps.append(seconds)
+        self.asleep.set()
+        assert self.awake.wait(20)
+
+    def work(self):
+        with self.throttle:
+            try:
+                self.outcome = self.throttle.wait(self.name)
+            except CircuitOpen as error:
+                self.outcome = error
+
+    def wake(self):
+        self.awake.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        return self.outcome
+
+
+@pytest.fixture
+def waiter(common_warehouse, common, name):
+    def make(**others):
+        return Waiter(common_warehouse, name, **others)
+
+    with DatabaseThrottle(common_warehouse, 3, rate=lambda gate: 0.2) as first:
+        first.reserve(name)
+    return make
+
+
+def test_a_retry_after_holds_those_who_wait_already(waiter, throttle, common, name):
+    """They take new turns after the hold, one after the other: not all at once when it ends."""
+    waiters = [waiter() for _ in range(3)]
+    throttle.record(name, False, pause=100.0, reason="HTTP status 429")
+    assert all(isinstance(one.wake(), datetime) for one in waiters)
+    assert [len(one.naps) for one in waiters] == [2, 2, 2]
+    assert [round(one.naps[1] / 5) * 5 for one in waiters] == [100, 105, 110]
+    assert state_of(common, name).failures == 1
+
+
+def test_who_waits_while_a_circuit_opens_does_not_go(waiter, throttle, common, name):
+    waiting = waiter()
+    fail(throttle, name, 3)
+    outcome = waiting.wake()
+    assert isinstance(outcome, CircuitOpen)
+    assert "failed 3 times in a row" in str(outcome)
+    assert state_of(common, name).state == "open"
+
+
+def test_who_waits_goes_when_the_circuit_has_closed_again(waiter, throttle, common, name):
+    waiting = waiter()
+    fail(throttle, name, 3)
+    throttle.record(name, True)
+    assert isinstance(waiting.wake(), datetime)
+
+
+def test_who_waits_leaves_a_trial_to_the_one_that_makes_it(waiter, throttle, common, name):
+    waiting = waiter()
+    fail(throttle, name, 3)
+    long_ago(common, name)
+    throttle.wait(name)
+    assert isinstance(waiting.wake(), CircuitOpen)
+    assert state_of(common, name).state == "half-open"
+
+
+def test_the_one_that_tries_waits_for_its_turn_and_goes(waiter, throttle, common, name):
+    fail(throttle, name, 3, pause=30.0)
+    long_ago(common, name)
+    trial = waiter()
+    assert isinstance(trial.wake(), datetime)
+    assert 25 < trial.naps[0] <= 30
+
+
+def test_a_late_success_does_not_close_a_circuit(waiter, throttle, common, name):
+    begun = waiter().wake()
+    fail(throttle, name, 3)
+    throttle.record(name, True, begun=begun)
+    assert (state_of(common, name).state, state_of(common, name).failures) == ("open", 3)
+    long_ago(common, name, seconds=61)
+    begun -= timedelta(seconds=61)
+    trial = throttle.wait(name)
+    throttle.record(name, True, begun=begun)
+    assert state_of(common, name).state == "half-open", "nor while another one tries"
+    throttle.record(name, True, begun=trial)
+    assert state_of(common, name).state == "closed"
+
+
+def test_a_late_failure_does_not_end_a_trial(waiter, throttle, common, name):
+    begun = waiter().wake() - timedelta(seconds=61)
+    fail(throttle, name, 3)
+    long_ago(common, name, seconds=61)
+    trial = throttle.wait(name)
+    throttle.record(name, False, begun=begun, reason="a timeout")
+    assert state_of(common, name).state == "half-open"
+    throttle.record(name, True, begun=trial)
+    assert state_of(common, name).state == "closed"
+
+
+def test_a_request_tells_when_it_began(throttle, common, name):
+    """The client's own line: while its request is under way the others' failures open the circuit."""
+
+    def send():
+        fail(throttle, name, 3)
+        return Reply(200, b"")
+
+    Line(name, throttle=throttle).ask("GET /", send)
+    assert state_of(common, name).state == "open"
 
 
 # rates

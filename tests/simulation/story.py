@@ -178,6 +178,7 @@ def write_plot(seed: int = SEED) -> Plot:
         Story("GONE", delisted=days[pick.randint(138, 142)]),
         Story("FLAKY", fails=span(pick.randint(28, 32), 2)),
         Story("MESSY", corrections=(late(131, 2, "open"),), messy=True),
+        Story("CUT", holes=(_cut(days, heals),)),
     )  # fmt: skip
     return Plot(
         seed,
@@ -222,6 +223,12 @@ def _corrections(late: object, pick: random.Random) -> Iterable[Correction]:
         (190, "every"),
     ):
         yield late(at, pick.randint(1, 8), column)
+
+
+def _cut(days: tuple[date, ...], heals: tuple[date, ...]) -> Hole:
+    """The first answer holds the newest bars only, later ones are whole: healing asks for the rest."""
+    older = calendar_days(HISTORY, days[0] - timedelta(days=1))[:-12]
+    return Hole(older, datetime.combine(days[1], OPENS), healing(heals[0]))
 
 
 def _holes(days: tuple[date, ...], heals: tuple[date, ...], pick: random.Random) -> Iterable[Hole]:

@@ -448,7 +448,9 @@ def test_an_open_circuit_is_not_knocked_at(replay: VciReplay, naps: list[float])
         def wait(self, source: str) -> None:
             raise CircuitOpen(f"{source} is left alone")
 
-        def record(self, source: str, ok: bool, *, pause: float = 0.0, reason: str = "") -> None:
+        def record(
+            self, source: str, ok: bool, *, begun: Any = None, pause: float = 0.0, reason: str = ""
+        ) -> None:
             raise AssertionError("nothing was asked")
 
     shut = Vci(endpoint=replay.url, sleep=naps.append, throttle=Shut())
@@ -466,7 +468,9 @@ def test_requests_take_their_turn_and_tell_how_they_went(replay: VciReplay, naps
         def wait(self, source: str) -> None:
             told.append(source)
 
-        def record(self, source: str, ok: bool, *, pause: float = 0.0, reason: str = "") -> None:
+        def record(
+            self, source: str, ok: bool, *, begun: Any = None, pause: float = 0.0, reason: str = ""
+        ) -> None:
             told.append((ok, pause, reason))
 
     replay.fault = lambda request: (

@@ -28,7 +28,15 @@ from hypertape.cli.common import (
 from hypertape.errors import BatchRefused, CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, format_instant, parse_instant
-from hypertape.warehouse.gap_list import HEALABLE, MAX_ATTEMPTS, GapFilter, list_gaps, reopen_gaps
+from hypertape.warehouse.gap_list import (
+    HEALABLE,
+    MAX_ATTEMPTS,
+    GapFilter,
+    list_gaps,
+    reopen_gaps,
+    resting_line,
+    sessions_line,
+)
 from hypertape.warehouse.gap_rules import EXPLAINED
 
 app = typer.Typer(
@@ -77,6 +85,7 @@ def list_(
         typer.echo(json.dumps([_plain(row) for row in shown]))
     else:
         console().print(table("gaps", _COLUMNS, [_line(row) for row in shown]))
+        _say_resting(sum(row["rests"] and row["reason"] not in EXPLAINED for row in shown))
     if len(rows) > most:
         typer.echo(f"Only the first {most} are shown: --most shows more.", err=True)
     if strict:
@@ -130,7 +139,10 @@ def heal(
     tickers: TickersOption = None,
     reason: ReasonsOption = None,
     attempts: Annotated[
-        int, typer.Option(min=1, help="A gap that was asked for so often rests until it is reopened.")
+        int,
+        typer.Option(
+            min=1, help="A gap that was answered so often without its bars rests until it is reopened."
+        ),
     ] = MAX_ATTEMPTS,
     source: Annotated[str | None, typer.Option(help="Source to ask; default: the market's own.")] = None,
     source_dir: Annotated[
@@ -175,6 +187,7 @@ def heal(
         console().print(
             f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
         )
+        _say_resting(planned["resting"])
     if result.error is not None:
         raise result.error
     if result.failed:
@@ -243,7 +256,8 @@ def _demand_explained(reasons: Sequence[str]) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    state = row["reason"] if row["closed_at"] is None else f"{row['closed_reason']} (was {row['reason']})"
+    reason = f"{row['reason']}, refused" if row["refused"] else row["reason"]
+    state = reason if row["closed_at"] is None else f"{row['closed_reason']} (was {reason})"
     return (
         row["market"],
         row["interval"],
@@ -258,7 +272,7 @@ def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _count_line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    sessions = ", ".join(f"{count} {reason}" for reason, count in row["open"].items())
+    sessions = sessions_line(row["open"], row["refused"])
     return (row["market"], row["interval"], row["opened"], row["closed"], row["changed"], sessions)
 
 
@@ -276,6 +290,12 @@ def _show_plan(planned: Mapping[str, Any], *, as_json: bool) -> None:
     ]
     title = f"{planned['gaps']} gaps, {planned['sessions']} sessions to ask for"
     console().print(table(title, ("tickers", "count", "from", "to"), rows))
+    _say_resting(planned["resting"])
+
+
+def _say_resting(resting: int) -> None:
+    if resting:
+        console().print(resting_line(resting), highlight=False)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

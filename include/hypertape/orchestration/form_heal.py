@@ -30,11 +30,12 @@ def heal_form(market: Market, settings: Settings) -> dict[str, Param]:
         ),
         "reasons": Param(
             list(REASONS), type="array", items={"type": "string", "enum": list(REASONS)}, examples=list(REASONS),
-            title="Reasons", description="Only gaps with one of these. An inferred holiday or halt is asked for once.",
+            title="Reasons",
+            description="Only gaps with one of these. A refused row, an inferred holiday or halt are asked for once.",
         ),
         "attempts": Param(
             ATTEMPTS, type="integer", minimum=1, maximum=100, title="Attempts",
-            description="A gap that was asked for so often rests. More asks for resting ones again.",
+            description="A gap that was answered so often without its bars rests. More asks for resting ones again.",
         ),
         "source": Param(
             None, type=_TEXT_OR_NOTHING, enum=[None, *source_names()], values_display={"null": usual},

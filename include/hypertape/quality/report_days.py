@@ -19,6 +19,7 @@ from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.quality.figures import shade
 from hypertape.quality.report_run import rows
+from hypertape.quality.verdict import EXPLAINED
 from hypertape.queries import query
 
 Connection = psycopg.Connection[Any]
@@ -37,7 +38,6 @@ GAP_LETTERS = {
     "fetch failed": "f",
     "unknown": "?",
 }
-EXPLAINED = ("holiday", "not listed", "delisted", "halted")
 _LOOK_BACK = timedelta(days=120)
 """Holds the sessions of a map across the longest closure."""
 

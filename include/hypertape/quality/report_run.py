@@ -15,7 +15,7 @@ from hypertape.model import Interval
 from hypertape.quality.results import BROKEN, CRITICAL, FAILED, WARNING, QualityResult, results_of
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
-from hypertape.quality.verdict import answers, run_verdict
+from hypertape.quality.verdict import EXPLAINED, answers, run_verdict
 from hypertape.queries import query
 
 Connection = psycopg.Connection[Any]
@@ -40,17 +40,19 @@ def gather_run(connection: Connection, run_id: str) -> Row:
     places = sorted(
         {(load["market"], load["interval"]) for load in loads} | {(r.market, r.interval) for r in results}
     )
-    at = {
+    at: Row = {
         "markets": sorted({place[0] for place in places}),
         "intervals": sorted({place[1] for place in places}),
     }
+    gaps = rows(connection, "report_gaps", since=None, **at)
+    early = sum(row["early"] for row in gaps if row["reason"] not in EXPLAINED)
     return {
         "run_id": run_id,
         "synthetic": any(load["source"] == "sample" for load in loads),
         "sources": sorted({load["source"] for load in loads}),
         "scopes": [_scope_line(place, loads, results) for place in places],
         "verdict": run_verdict(loads, results),
-        "answers": answers(loads, results, sum(load["quarantined"] for load in loads)),
+        "answers": answers(loads, results, sum(load["quarantined"] for load in loads), early),
         "loads": loads[:MOST],
         "loads_total": len(loads),
         "totals": _totals(loads),
@@ -62,7 +64,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "revisions": _revisions(connection, run_id),
         "missing": [found for result in results for found in _missing(connection, result)],
         "pending": rows(connection, "report_pending", **at),
-        "gaps": rows(connection, "report_gaps", since=None, **at),
+        "gaps": gaps,
         "seconds": {
             "load": sum(load["seconds"] for load in loads),
             "checks": sum(r.seconds for r in results),

@@ -11,6 +11,9 @@ from hypertape.quality.results import BROKEN, CRITICAL, FAILED, QualityResult
 GOOD, NOTE, BAD, UNKNOWN = "good", "note", "bad", "unknown"
 MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
 
+EXPLAINED = ("holiday", "not listed", "delisted", "halted")
+"""Reasons of the gap ledger that excuse a bar."""
+
 _COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_after_last", "fresh")
 
 Loads = Sequence[Mapping[str, Any]]
@@ -59,32 +62,43 @@ def run_verdict(loads: Loads, results: Results) -> Statement:
     return Statement(GOOD, "Every bar that was due is there, and every check passed")
 
 
-def answers(loads: Loads, results: Results, quarantined: int) -> list[tuple[str, Statement]]:
-    """The three questions, answered."""
+def answers(loads: Loads, results: Results, quarantined: int, early: int = 0) -> list[tuple[str, Statement]]:
+    """The three questions, answered.
+
+    `early` sessions of the gap ledger that nothing excuses lie before their ticker's first bar, where no check looks.
+    """
     return [
-        ("Is every bar there?", _there(loads, results)),
+        ("Is every bar there?", _there(loads, results, early)),
         ("Is every bar right?", _right(results, quarantined)),
         ("How would I know?", _known(results)),
     ]
 
 
-def _there(loads: Loads, results: Results) -> Statement:
+def _there(loads: Loads, results: Results, early: int) -> Statement:
     failed = sum(load["status"] == "failed" for load in loads)
     found = [result for result in results if result.expectation in _COMPLETENESS and result.status == FAILED]
     judged = [result for result in results if result.expectation in _COMPLETENESS and result.status != BROKEN]
     missing = sum(result.unexpected or 0 for result in found if result.expectation != "fresh")
+    beside = (
+        (
+            f"The gap ledger has {plural(early, 'session')} more before their ticker's first bar, "
+            "where these checks do not look",
+        )
+        if early
+        else ()
+    )
     because = tuple(_counted(result) for result in found)
     if failed:
         because = (f"{plural(failed, 'ticker')} could not be loaded", *because)
     if because:
         text = f"No: {plural(missing, 'session')} without a bar" if missing else f"No: {because[0]}"
-        return Statement(BAD if failed else NOTE, text, because)
+        return Statement(BAD if failed else NOTE, text, (*because, *beside))
     if not judged:
-        return Statement(UNKNOWN, "Not checked")
+        return Statement(UNKNOWN, "Not checked", beside)
     sessions = max(
         (result.evaluated or 0 for result in judged if result.details.get("unit") == "sessions"), default=0
     )
-    return Statement(GOOD, "Yes", (f"{plural(sessions, 'session')} were due over all tickers",))
+    return Statement(GOOD, "Yes", (f"{plural(sessions, 'session')} were due over all tickers", *beside))
 
 
 def _right(results: Results, quarantined: int) -> Statement:

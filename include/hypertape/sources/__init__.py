@@ -72,11 +72,16 @@ class Reply:
 class Throttle(Protocol):
     """Says when a source may be asked, and learns how it went."""
 
-    def wait(self, source: str) -> None:
-        """Return when it is our turn. Raises CircuitOpen while the source is left alone."""
+    def wait(self, source: str) -> datetime | None:
+        """Return when it is our turn: the instant at which the request begins, for `record`, where that matters.
+
+        Raises CircuitOpen while the source is left alone.
+        """
         ...
 
-    def record(self, source: str, ok: bool, *, pause: float = 0.0, reason: str = "") -> None:
+    def record(
+        self, source: str, ok: bool, *, begun: datetime | None = None, pause: float = 0.0, reason: str = ""
+    ) -> None:
         """Note the outcome of a request; `pause` (seconds) keeps everybody from asking for so long."""
         ...
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -53,9 +54,8 @@ class Line:
         """
         if self.replays:
             return self._kept(request)
-        if self.throttle is not None:
-            self.throttle.wait(self.gate or self.name)
-        reply = self._sent(send)
+        begun = None if self.throttle is None else self.throttle.wait(self.gate or self.name)
+        reply = self._sent(send, begun)
         if self.recorder is not None:
             self.recorder.keep(self.name, request, reply)
         return reply
@@ -70,22 +70,22 @@ class Line:
             )
         return found
 
-    def _sent(self, send: Callable[[], Reply]) -> Reply:
+    def _sent(self, send: Callable[[], Reply], begun: datetime | None) -> Reply:
         try:
             reply = send()
         except Exception as error:  # whatever the client raises: the vendor gave no answer
-            self._record(False, reason=(str(error).splitlines() or [type(error).__name__])[0])
+            self._record(False, begun, reason=(str(error).splitlines() or [type(error).__name__])[0])
             raise
         fine = reply.status != 429 and reply.status < 500
         pause = (reply.retry_after or 0.0) if reply.status == 429 else 0.0
         self._record(
-            fine, pause=min(pause, LONGEST_PAUSE), reason="" if fine else f"HTTP status {reply.status}"
+            fine, begun, pause=min(pause, LONGEST_PAUSE), reason="" if fine else f"HTTP status {reply.status}"
         )
         return reply
 
-    def _record(self, ok: bool, *, pause: float = 0.0, reason: str) -> None:
+    def _record(self, ok: bool, begun: datetime | None, *, pause: float = 0.0, reason: str) -> None:
         if self.throttle is not None:
-            self.throttle.record(self.gate or self.name, ok, pause=pause, reason=reason)
+            self.throttle.record(self.gate or self.name, ok, begun=begun, pause=pause, reason=reason)
 
     def persist(self, call: Callable[[], _Answer]) -> _Answer:
         """Make a call, and again while its error may pass. A replay and an open circuit are not tried again."""

@@ -18,10 +18,22 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.plan import Batch, Head, resolve_source
 from hypertape.steps.sync import OnStep, SyncResult, carry_out
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gap_list import HEALABLE, MAX_ATTEMPTS, HealableGap, count_attempts, healable_gaps
+from hypertape.warehouse.gap_list import (
+    HEALABLE,
+    MAX_ATTEMPTS,
+    HealableGap,
+    count_attempts,
+    count_resting,
+    healable_gaps,
+    resting_line,
+    sessions_line,
+)
 from hypertape.warehouse.gaps import note_gaps
 
 MODE, REASON = "missing", "heal gaps"
+
+_LONG_PERIOD = {Interval.D1: 12, Interval.H1: 3, Interval.M1: 1}
+"""Months. Where many tickers lack the beginning of history, each up to a day of its own, few windows hold them."""
 
 
 def plan_heal(
@@ -39,23 +51,23 @@ def plan_heal(
 ) -> dict[str, Any]:
     """Look for gaps, and plan a run over those worth asking for: the same JSON as `steps.plan.plan`.
 
-    It has `gaps` and `sessions` (how many will be asked for) and `found` (what the look changed) beside. Without gaps
-    there are no batches. `reasons` default to what may still arrive, `max_attempts` to 3. Raises UnknownMarket,
-    UnknownInterval, UnknownSource, BadInput and what `connect` raises.
+    It has `gaps` and `sessions` (how many will be asked for), `resting` (gaps that were asked for often enough) and
+    `found` (what the look changed) beside. Without gaps there are no batches. `reasons` default to what may still
+    arrive, `max_attempts` to 3. Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect`
+    raises.
     """
     settings = settings or load_settings()
     of_market, of_interval = get_market(market), Interval.parse(interval)
     config = resolve_source(of_market, source, settings)
     with connect(dsn) as connection:
         found = note_gaps(connection, of_market, of_interval, None, now, run_id)
-        gaps = healable_gaps(
-            connection,
-            of_market,
-            of_interval,
-            tickers=tickers or None,
-            reasons=reasons or HEALABLE,
-            max_attempts=MAX_ATTEMPTS if max_attempts is None else max_attempts,
-        )
+        which: dict[str, Any] = {
+            "tickers": tickers or None,
+            "reasons": reasons or HEALABLE,
+            "max_attempts": MAX_ATTEMPTS if max_attempts is None else max_attempts,
+        }
+        gaps = healable_gaps(connection, of_market, of_interval, **which)
+        resting = count_resting(connection, of_market, of_interval, **which)
         connection.commit()
     batches = heal_batches(of_interval, gaps, now, settings.batch_size)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
@@ -67,6 +79,7 @@ def plan_heal(
         "expected_bars": expected,
         "gaps": len(gaps),
         "sessions": sum(gap.sessions for gap in gaps),
+        "resting": resting,
         "found": found.to_json(),
     }
 
@@ -97,11 +110,13 @@ def heal(
 
 def plan_lines(planned: Mapping[str, Any]) -> list[str]:
     """A plan in words: what was found, what will be asked for."""
-    found = ", ".join(f"{sessions} {reason}" for reason, sessions in planned["found"]["open"].items())
+    found = sessions_line(planned["found"]["open"], planned["found"]["refused"])
     lines = [
         f"open sessions: {found or 'none'}",
         f"{planned['gaps']} gaps with {planned['sessions']} sessions to ask for, in {len(planned['batches'])} batches",
     ]
+    if planned["resting"]:
+        lines.append(resting_line(planned["resting"]))
     for batch in planned["batches"]:
         start, end = batch["window"]
         lines.append(f"{start} – {end}: {', '.join(batch['tickers'])}")
@@ -111,8 +126,9 @@ def plan_lines(planned: Mapping[str, Any]) -> list[str]:
 def heal_batches(interval: Interval, gaps: Sequence[HealableGap], now: datetime, size: int) -> list[Batch]:
     """Few windows for many gaps: each is widened to whole months (1d), weeks (1h) or days (1m), and neighbours join.
 
-    So a ticker's scattered gaps take few requests, and tickers that lack the same days share a batch. Nothing is asked
-    for before a ticker's bars are due, or after `now`.
+    So a ticker's scattered gaps take few requests, and tickers that lack the same days share a batch. A window as long
+    as a year (1d), quarter (1h) or month (1m) ends with one: tickers that were listed one by one since the market's
+    history began are asked for together. Nothing is asked for before a ticker's bars are due, or after `now`.
     """
     periods: dict[str, set[datetime]] = defaultdict(set)
     for gap in gaps:
@@ -120,7 +136,7 @@ def heal_batches(interval: Interval, gaps: Sequence[HealableGap], now: datetime,
     due_from = {gap.ticker: gap.due_from for gap in gaps}
     windows: dict[Window, list[str]] = defaultdict(list)
     for ticker, starts in sorted(periods.items()):
-        for window in _joined(interval, sorted(starts)):
+        for window in _shared(interval, _joined(interval, sorted(starts))):
             clipped = Window(max(window.start, due_from[ticker]), min(window.end, now))
             windows[clipped].append(ticker)
     chunks = [
@@ -149,6 +165,29 @@ def _joined(interval: Interval, starts: Sequence[datetime]) -> list[Window]:
         else:
             joined.append(Window(start, end))
     return joined
+
+
+def _shared(interval: Interval, windows: Sequence[Window]) -> list[Window]:
+    """The windows, long ones widened to long periods; those that touch then become one."""
+    shared: list[Window] = []
+    months = _LONG_PERIOD[interval]
+    for window in windows:
+        if window.end - window.start >= timedelta(days=31 * months):
+            window = Window(_long_floor(months, window.start), _long_ceiling(months, window.end))
+        while shared and window.start <= shared[-1].end:
+            before = shared.pop()
+            window = Window(min(before.start, window.start), max(before.end, window.end))
+        shared.append(window)
+    return shared
+
+
+def _long_floor(months: int, at: datetime) -> datetime:
+    return at.replace(month=at.month - (at.month - 1) % months, day=1, hour=0)
+
+
+def _long_ceiling(months: int, at: datetime) -> datetime:
+    floor = _long_floor(months, at)
+    return at if floor == at else _long_floor(months, floor + timedelta(days=31 * months))
 
 
 def _floor(interval: Interval, at: datetime) -> datetime:

@@ -7,7 +7,7 @@ superseded. So a replay may be run at any time, by anybody, again: nothing is lo
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -27,6 +27,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.steps.refresh import refresh
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.gaps import note_gaps
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.load import LoadRequest, load_bars
 from hypertape.warehouse.quarantine import LOADED, SUPERSEDED, Refused, find, release, stored_keys
@@ -49,8 +50,8 @@ def replay(
 ) -> dict[str, Any]:
     """Replay the open rows that `which` means and return how many rows had which outcome, in all and by series family.
 
-    The loads are of run `run_id` with the reason `replay`; rollups are refreshed and mirrors fed. A dry run says what
-    would happen. Raises what the warehouse raises; a ticker whose rows look scaled keeps them.
+    The loads are of run `run_id` with the reason `replay`; rollups are refreshed, gaps closed and mirrors fed. A dry
+    run says what would happen. Raises what the warehouse raises; a ticker whose rows look scaled keeps them.
     """
     settings = settings or load_settings()
     counts: Counter[str] = Counter()
@@ -66,12 +67,26 @@ def replay(
         for market, interval in {(row["market"], row["interval"]) for row in rows}:
             refresh(dsn, _head(run_id, market, interval, REASON, now).to_json())
         deliver_mirrors(dsn, now=now, settings=settings)
+    if (counts["loaded"] or counts["superseded"]) and not dry_run:
+        _note_gaps(dsn, rows, run_id, now)
     return {
         "run_id": run_id,
         "rows": len(rows),
         **{name: counts[name] for name in OUTCOMES},
         "places": places,
     }
+
+
+def _note_gaps(dsn: str, rows: Sequence[Row], run_id: str, now: datetime) -> None:
+    """Look at the series of the rows again, so that what arrived is closed."""
+    tickers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in rows:
+        tickers[row["market"], row["interval"]].add(row["ticker"])
+    with connect(dsn) as connection:
+        for (market, interval), touched in sorted(tickers.items()):
+            of = get_market(market), Interval(interval)
+            note_gaps(connection, *of, None, now, run_id, tickers=sorted(touched))
+            connection.commit()
 
 
 def _head(run_id: str, market: str, interval: str, source: str, now: datetime) -> Head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,18 +14,19 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gap_rules import REASONS
+from hypertape.warehouse.gap_rules import EXPLAINED, REASONS
 
 Connection = psycopg.Connection[Any]
 
 HEALABLE = ("unknown", "fetch failed", "provider empty", "holiday", "halted")
-"""What healing asks for when nobody says otherwise."""
+"""What healing asks for when nobody says otherwise. What may be a listing is `provider empty` until a second answer."""
 
 CONFIRMED_ONCE = ("holiday", "halted")
-"""Conclusions from what others had: one more answer confirms them, then they rest."""
+"""Conclusions from what others had: one more answer confirms them, then they rest. So does a refused row: one equal
+answer shows that the vendor stands by it."""
 
 MAX_ATTEMPTS = 3
-"""After so many answers without the bars a gap rests until somebody reopens it."""
+"""After so many answers without the bars a gap rests until somebody reopens it; failed requests do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,12 @@ def check_reason(reason: str) -> str:
 def list_gaps(
     connection: Connection, wanted: GapFilter, *, closed: bool = False, most: int | None = None
 ) -> list[dict[str, Any]]:
-    """Entries by market, interval, ticker and time, each with every column of the ledger; open ones, or all."""
-    parameters = {**wanted.parameters(), "closed": closed, "most": most}
+    """Entries by market, interval, ticker and time, each with every column of the ledger; open ones, or all.
+
+    `rests` tells those that healing asks for no more.
+    """
+    limits = {"once": list(CONFIRMED_ONCE), "attempts_limit": MAX_ATTEMPTS}
+    parameters = {**wanted.parameters(), **limits, "closed": closed, "most": most}
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("gap_list"), parameters).fetchall()
 
@@ -88,23 +93,49 @@ def healable_gaps(
     max_attempts: int = MAX_ATTEMPTS,
 ) -> list[HealableGap]:
     """Open gaps with one of the reasons that were not asked for too often, by ticker and time."""
-    parameters = {
-        "market": market.code,
-        "interval": interval.value,
-        "tickers": None if tickers is None else list(tickers),
-        "reasons": [check_reason(reason) for reason in reasons],
-        "confirmed": list(CONFIRMED_ONCE),
-        "max_attempts": max_attempts,
-    }
+    parameters = _healing(market, interval, tickers, reasons, max_attempts)
     with translate_errors(connection):
         rows = connection.execute(query("gap_healable"), parameters).fetchall()
     return [HealableGap(ticker, Window(start, end), *rest) for ticker, start, end, *rest in rows]
 
 
+def count_resting(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    *,
+    tickers: Sequence[str] | None = None,
+    reasons: Sequence[str] = HEALABLE,
+    max_attempts: int = MAX_ATTEMPTS,
+) -> int:
+    """How many open gaps that nothing explains are not among the healable ones: they were answered often enough."""
+    parameters = _healing(market, interval, tickers, reasons, max_attempts) | {"explained": list(EXPLAINED)}
+    with translate_errors(connection):
+        row = connection.execute(query("gap_resting"), parameters).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _healing(
+    market: Market, interval: Interval, tickers: Sequence[str] | None, reasons: Sequence[str], most: int
+) -> dict[str, Any]:
+    return {
+        "market": market.code,
+        "interval": interval.value,
+        "tickers": None if tickers is None else list(tickers),
+        "reasons": [check_reason(reason) for reason in reasons],
+        "once": list(CONFIRMED_ONCE),
+        "most": most,
+    }
+
+
 def count_attempts(
     connection: Connection, market: Market, interval: Interval, run_id: str, now: datetime
 ) -> int:
-    """Count an attempt of every open gap that the run asked for; return how many. A second call changes nothing."""
+    """Count an attempt of every open gap about which the run was answered; return how many it asked for.
+
+    A second call changes nothing.
+    """
     parameters = {
         "market": market.code,
         "interval": interval.value,
@@ -114,6 +145,20 @@ def count_attempts(
     }
     with translate_errors(connection):
         return connection.execute(query("gap_attempted"), parameters).rowcount
+
+
+def sessions_line(open_sessions: Mapping[str, int], refused: int) -> str:
+    """Open sessions by reason in words; those whose rows were refused are told apart from those nobody could fetch."""
+    told = dict.fromkeys(open_sessions, "") | {"fetch failed": f" ({refused} refused)" if refused else ""}
+    return ", ".join(f"{sessions} {reason}{told[reason]}" for reason, sessions in open_sessions.items())
+
+
+def resting_line(resting: int) -> str:
+    """What a plan or a list says of gaps that rest; nothing when none does."""
+    if not resting:
+        return ""
+    gaps = "1 gap rests" if resting == 1 else f"{resting} gaps rest"
+    return f"{gaps}: asked for often enough, and not again until `hypertape gaps reopen`."
 
 
 def reopen_gaps(connection: Connection, wanted: GapFilter) -> int:

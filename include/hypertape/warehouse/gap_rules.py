@@ -5,10 +5,11 @@ Every array is tickers × sessions of one market and interval. The first rule th
 | reason | holds for a session without a bar when |
 |---|---|
 | fetch failed | a row for it arrived and was refused: it waits in quarantine |
-| not listed | the source answered, and the ticker has no bar of any interval so early |
+| not listed | it was answered LISTING_ANSWERS times, and the ticker has no bar of any interval so early |
 | delisted | it lies after the ticker's last bar, and DELISTED_SESSIONS of these were answered while others traded |
 | halted | it is a known halt (`calendars.halts`) |
 | fetch failed | the last load that covers it failed |
+| provider empty | it was answered once, and the ticker has no bar of any interval so early |
 | holiday | the source answered, HOLIDAY_TICKERS or more were asked, nobody has a bar, no other interval shows any, |
 | | and somebody has one of a later session: until then the provider may just be late |
 | halted | it belongs to HALTED_SESSIONS or more in a row, between two bars, each answered HALT_ANSWERS times, while |
@@ -38,6 +39,9 @@ DELISTED_SESSIONS = 20
 
 HALTED_SESSIONS = 5
 """A week of sessions: a vendor loses single bars, but seldom a week of one ticker in the middle of its history."""
+
+LISTING_ANSWERS = 2
+"""A first answer that is cut short looks like a late listing. Healing asks once more, over the whole stretch."""
 
 HALT_ANSWERS = 2
 """Once may be a hiccup. A daily run's overlap asks again by itself; for old sessions healing does."""
@@ -91,6 +95,12 @@ class Facts:
         return np.arange(self.missing.shape[1])[None, :]
 
     @property
+    def early(self) -> Mask:
+        """Before the first bar of any interval of a ticker that has bars."""
+        mask: Mask = (self.position < self.listed[:, None]) & self.has_bars[:, None]
+        return mask
+
+    @property
     def inside(self) -> Mask:
         """Between the ticker's first and last bar."""
         within = (self.position >= self.first[:, None]) & (self.position <= self.last[:, None])
@@ -126,15 +136,16 @@ def classify(facts: Facts, elsewhere: Elsewhere) -> Codes:
 
     `elsewhere` need only know of the runs that `possible_halts` and the sessions that `possible_holidays` return.
     """
-    early = facts.position < facts.listed[:, None]
+    early, due = facts.early, facts.has_bars[:, None] & ~facts.early
     delisted = _delisted(facts)
     closed = _holidays(facts, delisted) & ~elsewhere.anybody
     rules = (
         (facts.refused, FAILED),
-        (facts.has_bars[:, None] & early & facts.answered, NOT_LISTED),
+        (early & (facts.answers >= LISTING_ANSWERS), NOT_LISTED),
         (delisted, DELISTED),
-        (facts.has_bars[:, None] & ~early & facts.known_halt, HALTED),
+        (due & facts.known_halt, HALTED),
         (facts.failed, FAILED),
+        (early & facts.empty, EMPTY),
         (facts.empty & closed[None, :], HOLIDAY),
         (_halted(facts, elsewhere), HALTED),
         (facts.empty, EMPTY),

@@ -27,7 +27,7 @@ def spans_to_judge(
 ) -> dict[str, Span]:
     """Per ticker to look at, from where to where its bars are read; see `gaps.note_gaps`."""
     end = micros(now) if window is None else min(micros(window.end), micros(now))
-    of_run = read_asked(connection, market, interval, run_id, tickers)
+    of_run = {} if tickers is not None else read_asked(connection, market, interval, run_id, None)
     strange = [ticker for ticker in of_run if ticker not in series or series[ticker].judged is None]
     asked = read_asked(connection, market, interval, None, strange if of_run else tickers)
     known = tickers if tickers is not None else asked.keys() | series.keys()

@@ -33,10 +33,13 @@ from hypertape.warehouse.gap_evidence import Notes, gather, look_elsewhere
 from hypertape.warehouse.gap_ledger import Difference, Entry, difference
 from hypertape.warehouse.gap_rules import (
     DELISTED,
+    EMPTY,
+    FAILED,
     HALTED,
     HOLIDAY,
     NOT_LISTED,
     REASONS,
+    UNKNOWN,
     Mask,
     classify,
     runs_of,
@@ -49,16 +52,22 @@ Connection = psycopg.Connection[Any]
 
 _CONFIRMED_ONCE = (HOLIDAY, HALTED)
 _NEVER_ASKED_AGAIN = (NOT_LISTED, DELISTED)
+_UNEXPLAINED = (EMPTY, UNKNOWN)
+_UNLISTED = "before its first bar, answered once: not listed yet, or a cut answer"
 
 
 @dataclass(frozen=True, slots=True)
 class GapCounts:
-    """What a look at the ledger did: entries opened, closed and changed; and the sessions now open, by reason."""
+    """What a look at the ledger did: entries opened, closed and changed; and the sessions now open, by reason.
+
+    `refused` of those that are `fetch failed` were fetched: their rows broke a rule and wait in quarantine.
+    """
 
     opened: int
     closed: int
     changed: int
     open: Mapping[str, int]
+    refused: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -77,10 +86,10 @@ def note_gaps(
 ) -> GapCounts:
     """Bring the ledger of (market, interval) up to date, in one transaction, and count what that changed.
 
-    Looked at are the tickers that run `run_id` loaded, each over the window it asked for; of a run without loads all
-    known ones, or `tickers`, since they were first asked for or began. `window` limits that; a session that has not
-    closed at `now` (UTC) is never missing. Every open entry is judged again, whatever the window: what others did may
-    change its reason. Raises BadInput for a derived interval, and what `translate_errors` raises.
+    Looked at are `tickers`, since they were first asked for or began; without them those that run `run_id` loaded,
+    each over the window it asked for, and of a run without loads all known ones. `window` limits that; a session that
+    has not closed at `now` (UTC) is never missing. Every open entry is judged again, whatever the window: what others
+    did may change its reason. Raises BadInput for a derived interval, and what `translate_errors` raises.
     """
     if not interval.is_stored:
         raise BadInput(f"{interval.value} is rolled up", next_step=f"Look at {interval.base.value}.")
@@ -148,10 +157,10 @@ class _Ledger:
         """What is to be written, in the name of `run_id`."""
         facts, about, notes = gather(self.connection, self.grid, self.tickers, self.series, self.missing)
         elsewhere = look_elsewhere(self.connection, self.grid, self.tickers, facts)
-        self.codes = classify(facts, elsewhere)
-        said = np.where(np.isin(self.codes, _NEVER_ASKED_AGAIN), 0, about)
+        self.codes, self.refused = classify(facts, elsewhere), facts.refused
+        said = np.where(np.isin(self.codes, (*_NEVER_ASKED_AGAIN, HOLIDAY, *_UNEXPLAINED)), 0, about)
         said[(self.codes == HALTED) & ~facts.known_halt] = 0
-        said[np.isin(self.codes, [HOLIDAY, REASONS.index("provider empty"), REASONS.index("unknown")])] = 0
+        said[(self.codes == EMPTY) & facts.early] = notes.number(_UNLISTED)
         return difference(
             self.old,
             self._entries(said, notes, run_id),
@@ -227,6 +236,7 @@ class _Ledger:
             len(found.closed),
             len(changed),
             {REASONS[code]: sessions[code] for code in sorted(sessions)},
+            int((self.refused & (self.codes == FAILED)).sum()),
         )
 
 

@@ -1,8 +1,9 @@
 """Turns and circuit breakers of the sources, shared through the warehouse by all workers on all hosts.
 
 A turn is reserved by one statement on the server's clock and waited for afterwards: no transaction and no lock is held
-meanwhile. The circuit opens after some failures in a row; after a pause one worker is let through, and how it fares
-decides. All times are the server's, so that hosts whose clocks differ agree.
+meanwhile, and who has waited asks once more, because the source may have been held or left alone by then. The circuit
+opens after some failures in a row; after a pause one worker is let through, and how it fares decides; what began before
+the circuit opened decides nothing. All times are the server's, so that hosts whose clocks differ agree.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
@@ -41,6 +42,18 @@ class SourceState:
     last_error: str | None
     seconds_to_turn: float
     seconds_to_trial: float
+
+
+class Turn(NamedTuple):
+    """A reserved turn: its instant and the seconds until then. Instants are the server's, UTC.
+
+    `trial` tells the one that tries a source that was left alone from the others; None: nobody has to.
+    """
+
+    instant: datetime
+    seconds: float
+    reserved: datetime
+    trial: datetime | None
 
 
 @dataclass(slots=True)
@@ -72,28 +85,53 @@ class DatabaseThrottle:
             self._connection.close()
             self._connection = None
 
-    def wait(self, source: str) -> None:
-        """Reserve the next turn and return when it has come. Raises CircuitOpen while the source is left alone."""
-        _, seconds = self.reserve(source)
-        if seconds > 0:
-            self.sleep(seconds)
+    def wait(self, source: str) -> datetime:
+        """Reserve the next turn and return when it has come, with the instant at which the request begins.
 
-    def reserve(self, source: str) -> tuple[datetime, float]:
-        """Reserve the next turn: its instant on the server's clock, and the seconds until then. Raises CircuitOpen."""
+        Raises CircuitOpen while the source is left alone, also when that began during the wait. Who is held meanwhile
+        takes another turn after the hold.
+        """
+        turn = self.reserve(source)
+        while turn.seconds > 0:
+            self.sleep(turn.seconds)
+            begun = self._go(source, turn)
+            if begun is not None:
+                return begun
+            turn = self.reserve(source)
+        return turn.reserved
+
+    def reserve(self, source: str) -> Turn:
+        """Reserve the next turn. Raises CircuitOpen."""
         rate = self.rate(source)
         values = {"source": source, "step": 1.0 / rate if rate else 0.0, "pause": self.pause}
         turn = self._run("source_turn", values).fetchone()
         if turn is None:
             raise self._open(source)
-        return turn[0], turn[1]
+        return Turn(*turn)
 
-    def record(self, source: str, ok: bool, *, pause: float = 0.0, reason: str = "") -> None:
-        """Note how a request went; `pause` seconds nobody asks the source."""
+    def _go(self, source: str, turn: Turn) -> datetime | None:
+        """The instant of the request whose turn has come; None when the source was held beyond the turn meanwhile."""
+        values = {"source": source, "turn": turn.instant, "trial": turn.trial}
+        found = self._run("source_go", values).fetchone()
+        assert found is not None, "a turn was reserved"
+        now, allowed, held = found
+        if not allowed:
+            raise self._open(source)
+        return None if held else now
+
+    def record(
+        self, source: str, ok: bool, *, begun: datetime | None = None, pause: float = 0.0, reason: str = ""
+    ) -> None:
+        """Note how a request went that began at `begun` (what `wait` returned; None: just now).
+
+        `pause` seconds nobody asks the source.
+        """
+        values: dict[str, object] = {"source": source, "begun": begun}
         if ok:
-            self._run("source_answered", {"source": source})
+            self._run("source_answered", values)
         else:
-            values = {"source": source, "reason": reason, "pause": pause, "failures": self.failures}
-            self._run("source_failed", values)
+            failed = {"reason": reason, "pause": pause, "failures": self.failures}
+            self._run("source_failed", values | failed)
 
     def _open(self, source: str) -> CircuitOpen:
         found = source_states(self._connected(), self.pause, source)

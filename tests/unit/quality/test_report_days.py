@@ -6,7 +6,8 @@ from datetime import date
 
 import pytest
 
-from hypertape.quality.report_days import EXPLAINED, GAP_LETTERS, Sheet, _cell
+from hypertape.quality.report_days import GAP_LETTERS, Sheet, _cell
+from hypertape.quality.verdict import EXPLAINED
 from hypertape.warehouse import gap_rules
 
 DAY = date(2024, 2, 5)

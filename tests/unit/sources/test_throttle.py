@@ -72,6 +72,18 @@ def test_a_pause_holds_everybody(clock: Clock) -> None:
     assert clock.naps == [30.0]
 
 
+def test_a_pause_holds_those_who_wait_already(clock: Clock) -> None:
+    def nap(seconds: float) -> None:
+        if not clock.naps:
+            turns.record("vci", False, pause=30.0)
+        clock.sleep(seconds)
+
+    turns = LocalThrottle(lambda gate: 2.0, clock, nap)
+    turns.wait("vci")
+    turns.wait("vci")
+    assert clock.naps == [0.5, 29.5]
+
+
 def test_threads_share_the_turns() -> None:
     naps: list[float] = []
     turns = LocalThrottle(lambda gate: 10.0, lambda: 0.0, naps.append)

@@ -10,6 +10,7 @@ from hypertape.warehouse.gap_rules import (
     HALT_ANSWERS,
     HALTED_SESSIONS,
     HOLIDAY_TICKERS,
+    LISTING_ANSWERS,
     REASONS,
     Elsewhere,
     Facts,
@@ -67,11 +68,14 @@ TAIL = DELISTED_SESSIONS
         ("#__#", ".ee.", "the source answered and had nothing"),
         ("#?!#", ".ff.", "the last load failed, whatever an earlier one said"),
         ("#q#", ".f.", "a row arrived and was refused: that is no empty answer"),
-        ("__##", "nn..", "before the first bar, and the source was asked"),
-        ("!!##", "nn..", "an answer once given stands, though the last load failed"),
+        ("==##", "nn..", "before the first bar, and the source said so twice"),
+        ("__##", "ee..", "it said so once: a cut answer looks like that"),
+        ("=_##", "ne..", "twice, session by session"),
+        ("!!##", "ff..", "one answer, and the last load failed"),
+        ("kk##", "ee..", "a known halt before the listing is no second answer"),
         ("??##", "ff..", "only failures: nobody knows whether it was listed"),
         ("  ##", "uu..", "before the first bar, and nobody asked"),
-        ("q_##", "fn..", "a refused row speaks of its own session only"),
+        ("q=##", "fn..", "a refused row speaks of its own session only"),
         ("____", "eeee", "a ticker without any bar: the provider has nothing, and nobody knows why"),
         ("#" + "=" * LONG + "#", "." + "x" * LONG + ".", "a week without a deal, answered twice: halted"),
         ("#" + "=" * SHORT + "#", "." + "e" * SHORT + ".", "a day less is an omission"),
@@ -80,7 +84,7 @@ TAIL = DELISTED_SESSIONS
         ("#==q===#", ".eefeee.", "and so does a refused row"),
         ("#k#", ".x.", "a known halt needs no week"),
         ("#==k==#", ".xxxxx.", "and counts in a run"),
-        ("k_##", "nn..", "before the listing a halt halts nothing"),
+        ("k=##", "en..", "before the listing a halt halts nothing"),
         ("#" + "=" * LONG, "." + "e" * LONG, "no bar after it: maybe delisted, not halted"),
         ("#" + "_" * (TAIL - 1), "." + "e" * (TAIL - 1), "the tail is empty for almost a month: still an alarm"),
         ("#" + "_" * TAIL, "." + "d" * TAIL, "a month: delisted"),
@@ -102,7 +106,8 @@ def test_reason_while_others_trade(ticker: str, expected: str, reason: str) -> N
         ("# #", "#_#", ".u.", "this one was not asked, whatever the others say"),
         ("#?#", "#_#", ".f.", "this one failed"),
         ("#_#", "# #", ".e.", "the others were not asked: one ticker makes no holiday"),
-        ("_##", "_##", "n..", "before anybody's listing there is no holiday"),
+        ("=##", "=##", "n..", "before anybody's listing there is no holiday"),
+        ("_##", "#_#", "e..", "and before one ticker's there is none for it"),
         ("#==_==#", "###_###", ".eehee.", "four sessions around a holiday are no week"),
         ("#==_===#", "###_####", ".xxhxxx.", "five are, the holiday in the middle is none of them"),
         ("#" + "_" * TAIL, "#" + "_" * TAIL, "." + "e" * TAIL, "a provider that is silent for a month delists nobody"),
@@ -127,11 +132,12 @@ def test_other_intervals_have_a_say(
 
 
 def test_a_later_start_of_this_interval_is_no_listing() -> None:
-    assert drawn("____##", listed=2) == "nnee..", "listed since the third session, says another interval"
+    assert drawn("====##", listed=2) == "nnee..", "listed since the third session, says another interval"
 
 
 def test_the_documented_limits() -> None:
-    assert (HOLIDAY_TICKERS, DELISTED_SESSIONS, HALTED_SESSIONS, HALT_ANSWERS) == (3, 20, 5, 2)
+    assert (HOLIDAY_TICKERS, DELISTED_SESSIONS, HALTED_SESSIONS) == (3, 20, 5)
+    assert (HALT_ANSWERS, LISTING_ANSWERS) == (2, 2)
     assert HOLIDAY_TICKERS <= SIBLINGS
 
 

@@ -113,6 +113,11 @@ def both(*plants: Plant) -> Plant:
     return plant
 
 
+def withdrawn(table: str) -> Plant:
+    """Its source took the action back: it explains nothing."""
+    return update(f"update {table} set withdrawn_at = '2024-02-01 00:00:00+00', withdrawn_run = 'gone'")
+
+
 AT = "ticker = 'AAA' and time = '2024-01-15 00:00:00+00'"
 
 
@@ -170,6 +175,26 @@ DEFECTS = {
         },
     ),
     "a jump of 30 %": (change("AAA", scaled(1.3, -10, *PRICES)), {"close_jump": [("AAA", "2024-01-25")]}),
+    "a jump with a split that was withdrawn": (
+        both(
+            change("AAA", scaled(1.3, -10, *PRICES)), action("splits", "ratio", "2024-01-25"), withdrawn("splits")
+        ),
+        {"close_jump": [("AAA", "2024-01-25")]},
+    ),
+    "a jump with a dividend that was withdrawn": (
+        both(
+            change("AAA", scaled(0.7, -10, *PRICES)), action("dividends", "amount", "2024-01-25"),
+            withdrawn("dividends"),
+        ),
+        {"close_jump": [("AAA", "2024-01-25")]},
+    ),
+    "an adjustment with a dividend that was withdrawn": (
+        both(
+            change("AAA", scaled(1.05, -10, "adjusted_close")), action("dividends", "amount", "2024-01-25"),
+            withdrawn("dividends"),
+        ),
+        {"adjustment_steps": [("AAA", "2024-01-25")]},
+    ),
     "a fall of 30 % right at the window's start": (
         change("AAA", scaled(0.7, 184, *PRICES)), {"close_jump": [("AAA", "2023-10-02")]},
     ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +22,7 @@ from hypertape.cli.common import (
 )
 from hypertape.cli.listing import CsvOption, JsonOption, show
 from hypertape.markets import get_market
-from hypertape.model import Window, parse_instant, utc
+from hypertape.model import Window, format_instant, parse_instant, utc
 
 app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
 
@@ -74,7 +75,10 @@ def list_(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List dividends (cash per share) and splits (new shares for one old share), newest first."""
+    """List dividends (cash per share) and splits (new shares for one old share), newest first.
+
+    One that its source no longer reports is marked withdrawn and counts for nothing; its source may bring it back.
+    """
     from hypertape.warehouse.actions import list_actions
 
     window = Window(parse_instant(since), utc(9999)) if since else None
@@ -82,5 +86,21 @@ def list_(
         rows = list_actions(connection, get_market(market), ticker=ticker, window=window, limit=limit)
     if show(rows, as_json=as_json, as_csv=as_csv):
         return
-    lines = [(row["ticker"], f"{row['time']:%Y-%m-%d}", row["kind"], f"{row['value']:g}") for row in rows]
-    console().print(table(f"{market} corporate actions", ("ticker", "ex-date", "what", "value"), lines))
+    lines = [
+        (
+            row["ticker"],
+            f"{row['time']:%Y-%m-%d}",
+            row["kind"],
+            f"{row['value']:g}",
+            row["source"],
+            _state(row),
+        )
+        for row in rows
+    ]
+    columns = ("ticker", "ex-date", "what", "value", "source", "state")
+    console().print(table(f"{market} corporate actions", columns, lines))
+
+
+def _state(row: Mapping[str, Any]) -> str | None:
+    at = row["withdrawn_at"]
+    return f"withdrawn {format_instant(at)} by {row['withdrawn_run']}" if at else None

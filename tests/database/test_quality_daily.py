@@ -64,13 +64,35 @@ def test_clean_bars_pass_every_rule(
     assert results["fresh"].evaluated == len(series)
 
 
-def test_a_window_without_bars_passes_and_says_that_nothing_was_there(
+def test_a_window_without_bars_is_not_evaluated_and_says_that_nothing_was_there(
     quality_warehouse: str, shared: Connection
 ) -> None:
     results = lab.check(quality_warehouse, shared, VN, D1)
 
     assert failed(results) == {}
     assert {result.evaluated for result in results.values()} == {0}
+    assert {result.status for result in results.values()} == {"not_evaluated"}
+    assert results["fresh"].details["why"] == "no ticker is stored"
+
+
+def test_a_check_of_a_column_nobody_filled_has_looked_at_nothing(
+    quality_warehouse: str, shared: Connection
+) -> None:
+    lab.store(shared, VN, D1, lab.clean(VN, D1))
+    shared.execute("update bars.market_data_1d set adjusted_close = null")
+
+    results = lab.check(quality_warehouse, shared, VN, D1)
+
+    idle = {
+        name: result.details["why"] for name, result in results.items() if result.status == "not_evaluated"
+    }
+    assert idle == {
+        "adjusted_close_positive": "no bar in the window has an adjusted close",
+        "adjustment_steps": "no bar in the window has an adjusted close",
+        "day_holds_1h": "no ticker has bars of both intervals in the window",
+        "day_holds_1m": "no ticker has bars of both intervals in the window",
+    }
+    assert results["ohlc_order"].status == "passed"
 
 
 # --- one defect, one finding: daily bars of vn

@@ -63,6 +63,9 @@ def sync(
     ]
     rows += [("of them differing", check["differing"]) for check in result["checks"].values()]
     console().print(table(run_id, ("what", "count"), rows))
+    for code, check in result["checks"].items():
+        if check["why"]:
+            console().print(f"{code}: not evaluated, because {check['why']}", highlight=False)
     raise_if_failed(result)
 
 

@@ -137,6 +137,7 @@ def show_run(result: SyncResult) -> None:
         ]
     if result.quality:
         rows.append(("checks passed", f"{result.quality['passed']} of {result.quality['checks']}"))
+        rows.append(("checks with nothing to look at", len(result.quality["not_evaluated"])))
     screen = console()
     screen.print(table(f"{result.run_id}  {window[0]} – {window[1]}", ("what", "count"), rows))
     for kind in ("critical", "broken", "warnings"):

@@ -49,8 +49,12 @@ def validate(
         results = run(warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at)
         record(connection, results)
         connection.commit()
-    rows = [(r.expectation, r.severity, r.status, r.evaluated, r.unexpected) for r in results]
-    console().print(table(run_id, ("check", "severity", "status", "evaluated", "unexpected"), rows))
+    rows = [
+        (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.error or r.details.get("why"))
+        for r in results
+    ]
+    columns = ("check", "severity", "status", "evaluated", "unexpected", "why")
+    console().print(table(run_id, columns, rows))
     raise_if_critical(results)
 
 

@@ -129,6 +129,12 @@ def _judge(done: Reconciled) -> None:
         may_pass = any(isinstance(error, TransientError) for error in done.failed.values())
         kind = BatchIncomplete if may_pass else BatchRefused
         raise kind(
-            f"{len(done.failed)} of {done.tickers} tickers were not compared, the others agree",
+            f"{len(done.failed)} of {done.tickers} tickers were not compared"
+            + (", the others agree" if done.compared else ""),
             next_step="Their errors are above and in `quality_result`.",
+        )
+    if not done.compared:
+        raise BadInput(
+            f"Nothing was compared: {done.why_nothing}",
+            next_step="Name a window or tickers with stored bars.",
         )

@@ -13,7 +13,7 @@ from hypertape.errors import BatchIncomplete, BatchRefused
 from hypertape.frame import instant
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Window
-from hypertape.quality.results import FAILED, PASSED, SAMPLE_KEYS, WARNING, QualityResult, record
+from hypertape.quality.results import NOT_EVALUATED, SAMPLE_KEYS, WARNING, QualityResult, record, status_of
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.extract import extract
 from hypertape.steps.landed_actions import keep_landed_actions
@@ -36,6 +36,10 @@ TOLERANCE = 2e-3
 amounts to cents and factors to six digits."""
 
 SUITE = "corporate_actions"
+
+NO_ACTION = "no ticker with daily bars has a dividend or split that stands"
+NO_ADJUSTED_CLOSE = "no bar in the window has an adjusted close of its vendor's"
+"""Why there was nothing to compare."""
 
 CHANGES = tuple(field.name for field in fields(Kept))
 """What may become of an action, as a run counts it."""
@@ -111,7 +115,8 @@ def check_adjusted(
 ) -> QualityResult:
     """Compare the vendor's adjusted closes with those computed from closes and actions; keep the outcome.
 
-    Looks at the tickers that have an action, over the window; a warning where more than TOLERANCE lies between.
+    Looks at the tickers that have an action, over the window; a warning where more than TOLERANCE lies between, not
+    evaluated where there is nothing to compare.
     """
     of_market = get_market(market)
     evaluated = unexpected = 0
@@ -134,11 +139,15 @@ def check_adjusted(
                 }
                 for at in np.flatnonzero(far)[-2:]
             ]
+        status = status_of(evaluated, unexpected)
+        details: dict[str, Any] = {"tickers": len(found)}
+        if status == NOT_EVALUATED:
+            details |= {"why": NO_ADJUSTED_CLOSE if found else NO_ACTION}
         result = QualityResult(
             run_id, market, Interval.D1.value, SUITE, "adjusted_close_reproduced",
             f"adjusted_close is the close times the factors of the later dividends and splits (within {TOLERANCE:.1%})",
-            WARNING, FAILED if unexpected else PASSED, window, target="adjusted_close", evaluated=evaluated,
-            unexpected=unexpected, sample=tuple(sample[:SAMPLE_KEYS]), details={"tickers": len(found)}, checked_at=now,
+            WARNING, status, window, target="adjusted_close", evaluated=evaluated, unexpected=unexpected,
+            sample=tuple(sample[:SAMPLE_KEYS]), details=details, checked_at=now,
         )  # fmt: skip
         record(connection, [result])
         connection.commit()
@@ -157,7 +166,12 @@ def finish(dsn: str, synced: Sequence[Mapping[str, Any]], *, run_id: str, now: d
         tickers = [ticker for batch in synced if batch["market"] == market for ticker in batch["tickers"]]
         window = _fetched(batch for batch in synced if batch["market"] == market)
         checked = check_adjusted(dsn, market, tickers, window, run_id=run_id, now=now)
-        checks[market] = {"evaluated": checked.evaluated, "differing": checked.unexpected}
+        checks[market] = {
+            "evaluated": checked.evaluated,
+            "differing": checked.unexpected,
+            "status": checked.status,
+            "why": checked.details.get("why"),
+        }
     failed = {ticker: failure for batch in synced for ticker, failure in batch["failed"].items()}
     return {**total, "checks": checks, "failed": failed}
 

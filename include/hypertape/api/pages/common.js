@@ -196,7 +196,9 @@ export function ofChecks(run) {
   if (run.critical) return ["bad", `${run.critical} critical`];
   if (run.broken) return ["unknown", plural(run.broken, "rule did", "rules did") + " not run"];
   if (run.warnings) return ["note", plural(run.warnings, "warning")];
-  return ["good", `all ${run.checks} passed`];
+  const idle = run.not_evaluated ?? 0;
+  if (idle >= run.checks) return ["unknown", "nothing to check"];
+  return ["good", idle ? `${run.checks - idle} passed, ${idle} not evaluated` : `all ${run.checks} passed`];
 }
 
 /**

@@ -186,11 +186,11 @@ class UnknownTicker(BadInput):
 
     @classmethod
     def among(cls, place: str, names: Sequence[str], valid: Sequence[str]) -> UnknownTicker:
-        """Build the error for names that are not among the stored tickers of a place, with those most like them."""
+        """Build the error for names that are not among a place's tickers, with those most like them."""
         some = closest(names[0], valid)
         shown = ", ".join(some) + (f" … ({len(valid)} in all)" if len(valid) > len(some) else "")
         what = "is no ticker" if len(names) == 1 else "are no tickers"
-        return cls(f"{', '.join(names)} {what} of {place}", next_step=f"Stored: {shown}.")
+        return cls(f"{', '.join(names)} {what} of {place}", next_step=f"There are: {shown}.")
 
 
 class UnknownInterval(BadInput):

@@ -33,6 +33,8 @@ update splits set source = known.source from of_one_source as known
 where splits.market = known.market and splits.ticker = known.ticker;
 drop table of_one_source;
 
+comment on column load.calls is 'Its share of the requests that the source takes for its batch: the sum over a batch is right.';
+
 alter table quality_result drop constraint quality_result_status_check;
 alter table quality_result add constraint quality_result_status_check
     check (status in ('passed', 'failed', 'broken', 'not_evaluated'));

@@ -51,7 +51,7 @@ def test_what_is_stored_and_equal_is_not_written(common, ticker):
     assert keep_actions(common, US, "dividends", second) == Kept(new=1, changed=1)
     assert keep_actions(common, US, "splits", splits()) == Kept()
     keep_actions(common, US, "splits", splits((ticker, utc(2024, 7, 1), 2.0)))
-    found = [(row["kind"], row["value"]) for row in list_actions(common, US, ticker=ticker)]
+    found = [(row["kind"], row["value"]) for row in list_actions(common, US, tickers=[ticker])]
     assert found == [("dividend", 1.6), ("split", 2.0), ("dividend", 1.6), ("dividend", 1.5)]
 
 

@@ -195,7 +195,12 @@ def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys)
     found = kept(loaded[0])
     assert {row[1:4] for row in found.values()} == {("not_evaluated", 0, 0)}
     with connect(loaded[0]) as connection:
-        (why,) = {row[0] for row in query(connection, "select details ->> 'why' from quality_result where suite = 'reconciliation'")}
+        (why,) = {
+            row[0]
+            for row in query(
+                connection, "select details ->> 'why' from quality_result where suite = 'reconciliation'"
+            )
+        }
     assert why == "neither the warehouse nor csv_tree has a final bar of these tickers in the window"
     code, _, err = call(
         monkeypatch, capsys, loaded[1], "--start-date", "2023-01-01", "--end-date", "2023-02-01"
@@ -208,7 +213,7 @@ def test_a_ticker_nobody_knows_is_named_with_those_there_are(loaded, monkeypatch
     code, _, err = call(monkeypatch, capsys, loaded[1], "--tickers", "NOPE,BBB")
     assert code == 2
     assert "NOPE is no ticker of crypto" in err
-    assert "Stored: AAA, BBB" in err
+    assert "There are: AAA, BBB" in err
 
 
 def test_when_no_ticker_was_served_nobody_agrees(loaded, monkeypatch, capsys):

@@ -166,7 +166,7 @@ def test_the_verb_shows_it_and_the_checks_pass_over_it(vendor, monkeypatch):
     load()
     replay.stocks["AAPL"] = stock()
     run("gone")
-    (row,) = list_actions(connection, US, ticker="AAPL")
+    (row,) = list_actions(connection, US, tickers=["AAPL"])
     assert (row["source"], row["withdrawn_at"], row["withdrawn_run"]) == ("yahoo", NOW, "gone")
     monkeypatch.setenv("HYPERTAPE_DATABASE_URL", connection.info.dsn)
     monkeypatch.setenv("COLUMNS", "200")

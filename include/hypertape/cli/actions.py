@@ -10,6 +10,8 @@ import typer
 
 from hypertape.cli.bars import chosen_source
 from hypertape.cli.common import (
+    END,
+    START,
     MarketOption,
     TickersOption,
     console,
@@ -21,6 +23,7 @@ from hypertape.cli.common import (
     warehouse_dsn,
 )
 from hypertape.cli.listing import CsvOption, JsonOption, show
+from hypertape.cli.nothing import say_nothing
 from hypertape.markets import get_market
 from hypertape.model import Window, format_instant, parse_instant, utc
 
@@ -31,10 +34,12 @@ app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
 def sync(
     market: MarketOption,
     tickers: TickersOption = None,
-    start: Annotated[
-        str | None, typer.Option(help="First date (UTC); default: 400 days before the end.")
+    start_date: Annotated[
+        str | None, typer.Option(*START, help="First date (UTC); default: 400 days before the end.")
     ] = None,
-    end: Annotated[str | None, typer.Option(help="First date not to ask for; default: now.")] = None,
+    end_date: Annotated[
+        str | None, typer.Option(*END, help="First date not to ask for; default: now.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="A source; default: the market's own.")] = None,
     source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree.")] = None,
 ) -> None:
@@ -48,7 +53,7 @@ def sync(
     dsn, run_id = warehouse_dsn(), f"actions__{at:%Y%m%dT%H%M%S}"
     batches = plan_actions(
         dsn, market, run_id=run_id, now=at, tickers=split(tickers), source=chosen_source(source, source_dir, False),
-        start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
+        start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
     )  # fmt: skip
     synced = []
     with progress() as on_step:
@@ -72,7 +77,7 @@ def sync(
 @app.command("list")
 def list_(
     market: MarketOption,
-    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    tickers: TickersOption = None,
     since: Annotated[str | None, typer.Option(help="Actions from this date on (UTC).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
     as_json: JsonOption = False,
@@ -86,7 +91,11 @@ def list_(
 
     window = Window(parse_instant(since), utc(9999)) if since else None
     with warehouse() as connection:
-        rows = list_actions(connection, get_market(market), ticker=ticker, window=window, limit=limit)
+        named, code = split(tickers), get_market(market).code
+        rows = list_actions(connection, get_market(market), tickers=named, window=window, limit=limit)
+        if not rows:
+            say_nothing(connection, "no corporate action of these", markets=[code], tickers=named)
+            return
     if show(rows, as_json=as_json, as_csv=as_csv):
         return
     lines = [

@@ -12,7 +12,7 @@ import numpy as np
 from hypertape.errors import BatchIncomplete, BatchRefused
 from hypertape.frame import instant
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval, Window
+from hypertape.model import Interval, Window, asked_window
 from hypertape.quality.results import NOT_EVALUATED, SAMPLE_KEYS, WARNING, QualityResult, record, status_of
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.extract import extract
@@ -61,7 +61,7 @@ def plan_actions(
 
     Raises what `steps.plan.plan` raises.
     """
-    window = Window(start or (end or now) - LOOK_BACK, end or now)
+    window = asked_window(start, end, earliest=(end or now) - LOOK_BACK, now=now)
     batches: list[dict[str, Any]] = []
     settings = settings or load_settings()
     for code in [market] if market else all_markets():

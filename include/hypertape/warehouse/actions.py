@@ -169,14 +169,15 @@ def list_actions(
     connection: Connection,
     market: Market,
     *,
-    ticker: str | None = None,
+    tickers: Sequence[str] | None = None,
     window: Window | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """The actions of a market, newest first: dicts of ticker, time (UTC), kind (dividend, split), value and source, and
     since when and by which run it is withdrawn (both None: it stands)."""
     start, end = (window.start, window.end) if window else ("-infinity", "infinity")
-    parameters = {"market": market.code, "ticker": ticker, "start": start, "end": end, "limit": limit}
+    named = list(tickers) if tickers else None
+    parameters = {"market": market.code, "tickers": named, "start": start, "end": end, "limit": limit}
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("actions_of"), parameters).fetchall()
 

@@ -39,11 +39,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
-NAMED = 20
-"""How many valid values a message names at most."""
 
-
-def closest(name: str, valid: Iterable[str], most: int = NAMED) -> list[str]:
+def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
     """The valid values to name in a message: all, or of many those spelled most like `name`, then the first ones."""
     known = sorted(valid)
     if len(known) <= most:

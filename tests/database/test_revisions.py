@@ -97,7 +97,7 @@ def test_the_verb_for_restatements(changes, run):
     assert {"state": "suspected", "direction": "down", "ratio": 0.5, "bars": 20}.items() <= json.loads(
         line
     ).items()
-    assert run("restatements", "--state", "local", "--csv").output == ""
+    assert run("restatements", "--state", "local", "--csv").stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,7 @@ def _show(done: dict[str, Any]) -> None:
     from hypertape.quality.report_backfill import plan_lines
 
     screen = console()
-    title = f"plan of {done['run_id']}"
-    if done["resumed"]:
-        counted = format_instant(parse_instant(done["plan"]["planned_at"]))
-        title += f", continued: present and missing are what they were when it was planned, {counted}"
-    screen.print(table(title, ("what", "figure"), plan_lines(done["plan"])))
+    screen.print(table(f"plan of {done['run_id']}", ("what", "figure"), plan_lines(done["plan"])))
     if done["dry_run"]:
         screen.print(
             "A rehearsal: nothing was asked of the source. Run it again with --no-dry-run.", highlight=False
@@ -111,8 +107,11 @@ def _show(done: dict[str, Any]) -> None:
         screen.print(f"report: {done['report']}", highlight=False)
         return
     if done["resumed"]:
+        counted = format_instant(parse_instant(done["plan"]["planned_at"]))
         screen.print(
-            f"continued: {len(done['batches'])} of {done['plan']['units']} units were open", highlight=False
+            f"continued: {len(done['batches'])} of {done['plan']['units']} units were open; what is present and "
+            f"missing is as of its plan, {counted}",
+            highlight=False,
         )
     rows = [*done["counts"].items(), ("tickers failed", len(done["failed"]))]
     rows += [("rollup buckets refreshed", done["rollups"]["buckets"])]

@@ -35,8 +35,29 @@ do next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import ClassVar
+
+
+def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
+    """The valid values to name in a message: all, or of many those spelled most like `name`, then the first ones."""
+    known = sorted(valid)
+    if len(known) <= most:
+        return known
+    return list(dict.fromkeys([*get_close_matches(name.upper(), known, most), *known]))[:most]
+
+
+EXIT_CODES = {
+    0: "done",
+    1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",
+    2: "bad input: an option, a name, a file or a setting that cannot be used, or nothing to work on",
+    3: "a critical check found bad data, or two sources disagree",
+    4: "done in part: some tickers failed for good (also those the source does not know), all else is stored",
+    5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
+    75: "failed in a way that may pass: try again",
+}
+"""What the command line's exit codes mean."""
 
 
 class HypertapeError(Exception):
@@ -160,6 +181,14 @@ class UnknownTicker(BadInput):
 
     next_step = "List the market's tickers in include/hypertape/markets/tickers, or correct the spelling."
 
+    @classmethod
+    def among(cls, place: str, names: Sequence[str], valid: Sequence[str]) -> UnknownTicker:
+        """Build the error for names that are not among a place's tickers, with those most like them."""
+        some = closest(names[0], valid)
+        shown = ", ".join(some) + (f" … ({len(valid)} in all)" if len(valid) > len(some) else "")
+        what = "is no ticker" if len(names) == 1 else "are no tickers"
+        return cls(f"{', '.join(names)} {what} of {place}", next_step=f"There are: {shown}.")
+
 
 class UnknownInterval(BadInput):
     """There is no such interval."""
@@ -200,6 +229,7 @@ class NoData(TerminalError):
 class BatchRefused(TerminalError):
     """Some tickers of the batch failed for good; the others are stored."""
 
+    exit_code = 4
     next_step = "See each ticker's error in `load`."
 
 
@@ -243,18 +273,21 @@ class RolledBack(TerminalError):
 class SchemaMissing(TerminalError):
     """The warehouse schema is missing or older than this program."""
 
+    exit_code = 5
     next_step = "Run `hypertape schema apply`."
 
 
 class MigrationChanged(TerminalError):
     """A migration that already ran has another text now."""
 
+    exit_code = 5
     next_step = "Restore its text and write the change as a new migration."
 
 
 class TierChanged(TerminalError):
     """The schema was built on another tier than the server offers now."""
 
+    exit_code = 5
     next_step = "Point HYPERTAPE_DATABASE_URL at a new database and load or copy the bars into it."
 
 

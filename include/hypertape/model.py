@@ -156,6 +156,32 @@ class Window:
         return cls(datetime.fromisoformat(start), datetime.fromisoformat(end))
 
 
+def asked_window(
+    start: datetime | None, end: datetime | None, *, earliest: datetime, now: datetime
+) -> Window:
+    """The window somebody asked for; an edge that was not given is `earliest` or `now`.
+
+    Raises BadInput for a start in the future, a window that ends where it starts or before, and an end at or before
+    `earliest` where no start was given.
+    """
+    if start is not None and start >= now:
+        raise BadInput(
+            f"The window starts at {format_instant(start)}, which is in the future",
+            next_step=f"It is {format_instant(now)} (UTC) now: name an earlier start.",
+        )
+    if start is not None and end is not None and start >= end:
+        raise BadInput(
+            f"The window ends at {format_instant(end)}, not after its start {format_instant(start)}",
+            next_step="Swap them." if start > end else "The end is not included: name a later one.",
+        )
+    if start is None and end is not None and end <= earliest:
+        raise BadInput(
+            f"The window ends at {format_instant(end)}, before the first bar that would be asked for",
+            next_step=f"Name an end after {format_instant(earliest)}, or an earlier start.",
+        )
+    return Window(start if start is not None else min(earliest, now), end if end is not None else now)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Series:
     """One ticker of one market at one interval."""

@@ -1,4 +1,4 @@
--- purpose: of some tickers, those with daily bars that have a corporate action, and the source of their newest load
+-- purpose: of some tickers, those with daily bars that have a corporate action which stands, and the source of their newest load
 -- parameters: market, tickers
 select series.ticker, newest.source
 from series
@@ -9,7 +9,13 @@ left join lateral (
 ) as newest on true
 where series.market = %(market)s and series.interval = '1d' and series.ticker = any(%(tickers)s)
     and (
-        exists (select from splits where splits.market = series.market and splits.ticker = series.ticker)
-        or exists (select from dividends where dividends.market = series.market and dividends.ticker = series.ticker)
+        exists (
+            select from splits as action
+            where action.market = series.market and action.ticker = series.ticker and action.withdrawn_at is null
+        )
+        or exists (
+            select from dividends as action
+            where action.market = series.market and action.ticker = series.ticker and action.withdrawn_at is null
+        )
     )
 order by series.ticker

@@ -1,4 +1,5 @@
--- purpose: by market and interval: bars in open gaps that are defects, rows in quarantine, failed checks of the newest checked run
+-- purpose: by market and interval: bars in open gaps that are defects, rows in quarantine, and of the newest checked run
+--   the checks that failed and those that had nothing to look at
 -- parameters: explained (reasons for which a missing bar is no defect)
 select
     held.market, held.interval,
@@ -11,14 +12,18 @@ select
         select count(*) from quarantine
         where quarantine.market = held.market and quarantine.interval = held.interval and released_at is null
     ) as quarantined,
-    (
-        select count(*) from quality_result as result
-        where result.status <> 'passed' and result.run_id = (
+    checked.failed as failed_checks, checked.idle as not_evaluated_checks
+from (select distinct market, interval from series) as held
+cross join lateral (
+    select
+        count(*) filter (where result.status in ('failed', 'broken')) as failed,
+        count(*) filter (where result.status = 'not_evaluated') as idle
+    from quality_result as result
+    where result.run_id = (
             select run_id from quality_result as newest
             where newest.market = held.market and newest.interval = held.interval
             order by result_id desc
             limit 1
         ) and result.market = held.market and result.interval = held.interval
-    ) as failed_checks
-from (select distinct market, interval from series) as held
+) as checked
 order by held.market, held.interval

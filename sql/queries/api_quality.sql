@@ -2,7 +2,7 @@
 -- parameters: markets, interval, tickers, run_id, status, severity (null: all), after_result_id (null: from the newest), rows
 select
     result_id, run_id, market, interval, suite, expectation, target, description, severity, status, evaluated,
-    unexpected, unexpected_percent, sample, error, window_start, window_end, seconds, checked_at
+    unexpected, unexpected_percent, sample, error, details ->> 'why' as why, window_start, window_end, seconds, checked_at
 from quality_result
 where market = any(%(markets)s::text[])
     and (%(interval)s::text is null or interval = %(interval)s::text)

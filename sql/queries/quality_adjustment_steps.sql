@@ -13,11 +13,11 @@ from stepped
 where abs(ratio - ratio_before) > {adjustment_tolerance} * ratio_before
     and not exists (
         select from public.splits as action
-        where action.market = {market} and action.ticker = stepped.ticker
+        where action.market = {market} and action.ticker = stepped.ticker and action.withdrawn_at is null
             and action.time > stepped.time_before and action.time <= stepped.time
     )
     and not exists (
         select from public.dividends as action
-        where action.market = {market} and action.ticker = stepped.ticker
+        where action.market = {market} and action.ticker = stepped.ticker and action.withdrawn_at is null
             and action.time > stepped.time_before and action.time <= stepped.time
     )

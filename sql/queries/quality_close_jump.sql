@@ -17,11 +17,11 @@ where abs(moved.close / moved.previous_close - 1) > case
     end
     and not exists (
         select from public.splits as action
-        where action.market = {market} and action.ticker = moved.ticker
+        where action.market = {market} and action.ticker = moved.ticker and action.withdrawn_at is null
             and action.time > before.time and action.time <= moved.time
     )
     and not exists (
         select from public.dividends as action
-        where action.market = {market} and action.ticker = moved.ticker
+        where action.market = {market} and action.ticker = moved.ticker and action.withdrawn_at is null
             and action.time > before.time and action.time <= moved.time
     )

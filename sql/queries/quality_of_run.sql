@@ -11,4 +11,4 @@ from (
         and (%(interval)s::text is null or interval = %(interval)s)
     order by market, interval, suite, expectation, target, window_start, window_end, result_id desc
 ) as newest
-order by severity, array_position(array['broken', 'failed', 'passed'], status), result_id
+order by severity, array_position(array['broken', 'failed', 'not_evaluated', 'passed'], status), result_id

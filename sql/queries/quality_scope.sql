@@ -1,7 +1,7 @@
--- purpose: what a suite looks at, counted: bars, tickers, and the sessions its tickers should have bars for
+-- purpose: what a suite looks at, counted: bars, those with an adjusted close, tickers, and the sessions its tickers should have bars for
 -- parameters: relation, market, interval, start, end, judged, width, tickers
 with counted as (
-    select count(*) as bars, count(distinct ticker) as tickers from {relation}
+    select count(*) as bars, count(adjusted_close) as adjusted, count(distinct ticker) as tickers from {relation}
     where time >= {start} and time < {end} and ({tickers} is null or ticker = any({tickers}))
 ),
 kept as (
@@ -9,7 +9,7 @@ kept as (
     where market = {market} and interval = {interval} and ({tickers} is null or ticker = any({tickers}))
 )
 select
-    counted.bars, counted.tickers, (select count(*) from kept) as series,
+    counted.bars, counted.adjusted, counted.tickers, (select count(*) from kept) as series,
     (
         select count(*) from kept join public.trading_session as session on session.market = kept.market
         where case

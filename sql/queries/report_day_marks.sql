@@ -19,7 +19,7 @@ marks as (
         select from public.quality_result as later
         where later.result_id > failed.result_id and later.market = failed.market and later.interval = failed.interval
             and later.suite = failed.suite and later.expectation = failed.expectation and later.target = failed.target
-            and later.status <> 'broken' and later.window_start <= failed.time and later.window_end > failed.time
+            and later.status in ('passed', 'failed') and later.window_start <= failed.time and later.window_end > failed.time
     )
     union all
     select ticker, time, 'refused', rule, false

@@ -16,8 +16,8 @@ select
     coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed', 'broken')), '{}') as others,
     count(*) filter (where status = 'failed' and severity = 'critical') as critical,
     count(*) filter (where status = 'failed' and severity = 'warning') as warnings,
-    count(*) filter (where status = 'broken') as broken,
-    coalesce(array_agg(expectation order by severity, result_id) filter (where status <> 'passed'), '{}') as names
+    count(*) filter (where status = 'broken') as broken, count(*) filter (where status = 'not_evaluated') as not_evaluated,
+    coalesce(array_agg(expectation order by severity, result_id) filter (where status in ('failed', 'broken')), '{}') as names
 from last_result
 group by market, interval, run_id
 order by market, interval

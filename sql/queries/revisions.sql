@@ -1,11 +1,11 @@
 -- purpose: who changed which final bar in which run: former values, and what replaced them (the next revision of that
 --   bar, else the stored bar), the oldest change first
--- parameters: bars relation; market, interval, ticker, since, run_id (the last three null: all), limit (null: all)
+-- parameters: bars relation; market, interval, tickers, since, run_id (the last three null: all), limit (null: all)
 with chosen as (
     select revision.*, load.run_id, load.source, load.reason, load.window_start, load.window_end
     from bar_revision as revision join load on load.load_id = revision.replaced_by
     where revision.market = %(market)s and revision.interval = %(interval)s
-        and (%(ticker)s::text is null or revision.ticker = %(ticker)s)
+        and (%(tickers)s::text[] is null or revision.ticker = any(%(tickers)s::text[]))
         and (%(since)s::timestamptz is null or revision.valid_to >= %(since)s)
         and (%(run_id)s::text is null or revision.replaced_by in (select load_id from load where run_id = %(run_id)s))
     order by revision.valid_to desc, revision.ticker, revision.time

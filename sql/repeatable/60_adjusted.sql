@@ -1,5 +1,5 @@
 -- Daily closes adjusted for dividends and splits, computed from the stored closes and `dividends` and `splits`: the close
--- times the product of the factors of every later action up to the series' last bar.
+-- times the product of the factors of every later action up to the series' last bar. What its source withdrew counts not.
 --   dividend: 1 - amount / close before the ex-date (both on the footing of that day)
 --   split:    1 / ratio, unless the stored closes are adjusted for it already
 -- `split_adjusted` says whether they are; null: each split is looked up in the closes (those around it lie closer together
@@ -24,10 +24,10 @@ begin
         $query$
         with action as (
             select time, null::float8 as amount, ratio from splits
-            where market = $1 and ticker = $2 and time > $3 and time <= $5
+            where market = $1 and ticker = $2 and time > $3 and time <= $5 and withdrawn_at is null
             union all
             select time, amount, null from dividends
-            where market = $1 and ticker = $2 and time > $3 and time <= $5
+            where market = $1 and ticker = $2 and time > $3 and time <= $5 and withdrawn_at is null
         ),
         priced as (
             select action.*, before.close as before_close, after.close as after_close

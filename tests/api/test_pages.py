@@ -196,6 +196,10 @@ def test_refused_rows_and_actions_are_listed(client: TestClient, filled: str) ->
         connection.execute(
             "insert into dividends (market, ticker, time, amount) values ('vn', 'VCB', '2024-03-04', 500)"
         )
+        connection.execute(
+            "insert into dividends (market, ticker, time, amount, withdrawn_at, withdrawn_run) values "
+            "('vn', 'VCB', '2024-03-05', 500, '2024-03-08', 'moved')"
+        )
     (row,) = client.get("/quarantine?mode=vn&rule=ohlc_order").json()["quarantine"]
     assert (row["ticker"], row["released_at"]) == ("<b>", None)
     assert client.get("/quarantine?mode=us").json() == {"quarantine": [], "next": None}

@@ -147,11 +147,11 @@ def check(
 
 
 def failed(results: Mapping[str, QualityResult]) -> dict[str, list[tuple[str, str]]]:
-    """The sample keys of every rule that did not pass; a broken one has its error for a key."""
+    """The sample keys of every rule that failed; a broken one has its error for a key."""
     return {
         name: [(key.get("ticker"), key.get("time")) for key in result.sample]
         if result.status == FAILED
         else [("broken", str(result.error))]
         for name, result in results.items()
-        if result.status != "passed"
+        if result.status not in ("passed", "not_evaluated")
     }

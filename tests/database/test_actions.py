@@ -51,8 +51,14 @@ def test_what_is_stored_and_equal_is_not_written(common, ticker):
     assert keep_actions(common, US, "dividends", second) == Kept(new=1, changed=1)
     assert keep_actions(common, US, "splits", splits()) == Kept()
     keep_actions(common, US, "splits", splits((ticker, utc(2024, 7, 1), 2.0)))
-    found = [(row["kind"], row["value"]) for row in list_actions(common, US, ticker=ticker)]
+    found = [(row["kind"], row["value"]) for row in list_actions(common, US, tickers=[ticker])]
     assert found == [("dividend", 1.6), ("split", 2.0), ("dividend", 1.6), ("dividend", 1.5)]
+
+
+def test_an_action_reported_twice_in_one_answer_is_kept_once(common, ticker):
+    twice = dividends((ticker, utc(2020, 5, 4), 2.0), (ticker, utc(2020, 5, 4), 2.0))
+    assert keep_actions(common, US, "dividends", twice) == Kept(new=1)
+    assert value(common, "select count(*) from dividends where ticker = %s", ticker) == 1
 
 
 def series(days=40):
@@ -199,7 +205,10 @@ def test_the_verbs(chain, monkeypatch, tmp_path):
     assert done.exit_code == 0, done.output
     assert "splits" in done.output
     listed = run(app, ["actions", "list", "-m", "us", "--ticker", "SYNCORP", "--json"]).output
-    assert json.loads(listed) == {"ticker": "SYNCORP", "time": "2025-06-09", "kind": "split", "value": 2.0}
+    assert json.loads(listed) == {
+        "ticker": "SYNCORP", "time": "2025-06-09", "kind": "split", "value": 2.0, "source": "sample",
+        "withdrawn_at": None, "withdrawn_run": None,
+    }  # fmt: skip
     assert "SYNOIL" in run(app, ["actions", "list", "-m", "us", "--since", "2025-01-01"]).output
 
 

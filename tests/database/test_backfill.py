@@ -103,6 +103,33 @@ def test_a_rehearsal_stores_its_plan_and_touches_nothing_else(warehouse, place):
         assert value(connection, "select count(*) from backfill") == 1
 
 
+@pytest.mark.parametrize(
+    ("tickers", "symbols", "calls", "reason"),
+    [(27, 10, 3, "ten symbols a request"), (27, 5, 6, "five"), (10, 10, 1, "one request for all of them")],
+)
+def test_calls_are_those_the_source_makes_for_a_group(
+    warehouse, tmp_path, monkeypatch, tickers, symbols, calls, reason
+):
+    monkeypatch.setenv("HYPERTAPE_SYMBOLS_PER_REQUEST", str(symbols))
+    asked = Asked(
+        tickers=[f"B{at:02}" for at in range(tickers)], source={"name": "vci"}, start=utc(2024, 6, 3),
+        end=utc(2024, 6, 29),
+    )  # fmt: skip
+    settings = Settings(state_dir=tmp_path, batch_size=50)
+    planned = plan_backfill(warehouse, "vn", "1d", asked, run_id="run", now=NOW, settings=settings)
+    assert planned["plan"]["calls"] == calls, reason
+    assert planned["plan"]["seconds"] == calls * planned["plan"]["seconds_per_call"]
+
+
+def test_time_per_call_is_measured_over_the_calls_that_were_made(warehouse, place, monkeypatch):
+    monkeypatch.setattr("hypertape.sources.csv_tree.tickers_per_request", lambda: 2, raising=False)
+    place.run(warehouse)
+    with connect(warehouse) as connection:
+        asked = query(connection, "select count(*), sum(calls), min(calls), max(calls) from load")
+    assert asked == [(18, 12, 0, 1)], "two tickers share a call, the third has one of its own, six times"
+    assert place.run(warehouse, run_id="again", mode="overwrite")["plan"]["timed_calls"] == 12
+
+
 def test_windows_end_with_months_and_cover_everything_once(warehouse, place):
     place.plan(warehouse)
     with connect(warehouse) as connection:
@@ -269,6 +296,8 @@ def test_a_killed_backfill_goes_on_where_it_was(warehouse, place, units):
         ({"mode": "replace"}, "Modes: missing, overwrite, restate", "there is no such mode"),
         ({"mode": "restate", "reason": "x", "start": START}, "Leave start and end empty", "restates all"),
         ({"start": END, "end": START}, "Swap them", "a window that ends first"),
+        ({"start": NOW + timedelta(days=1), "end": None}, "in the future", "nothing can be there"),
+        ({"start": None, "end": utc(1990)}, "before the first bar", "nothing would be asked for"),
         ({"groups": ["BANKS"]}, "CRYPTO_TOP_100", "there is no such group"),
         ({"tickers": None, "source": {"name": "nasdaq"}}, "csv_tree", "there is no such source"),
         ({"source": {"name": "nasdaq"}}, "csv_tree", "the same, with tickers nobody has to list"),

@@ -110,7 +110,7 @@ def test_a_database_without_a_schema_says_how_to_get_one(
 ) -> None:
     monkeypatch.setenv("HYPERTAPE_DATABASE_URL", empty_database)
     code, _, err = run("digest", "-m", "vn", "-i", "1d")
-    assert code == 1
+    assert code == 5
     assert "hypertape schema apply" in err
 
 
@@ -164,7 +164,7 @@ def test_a_ticker_that_does_not_exist_is_named_and_the_others_load(run: Run, tre
         "2025-01-01",
         "--no-check",
     )
-    assert code == 1
+    assert code == 4
     assert "NOPE" in err
     assert "NOPE" in out
     assert "AAA 2 " in run("digest", "-m", "vn", "-i", "1d")[1]

@@ -303,7 +303,7 @@ def test_a_wrong_unit_fails_its_series_only(hypertape, connection, tmp_path):
     )
     source.write(VN, D1, [Block(to_frame({"BBB": walk(60)}))])
     code, said = hypertape("import", "--input", "from")
-    assert code == 1
+    assert code == 4
     assert "vn/1d/AAA" in said
     assert "×1000" in said
     assert query(connection, "select ticker, count(*) from bars.market_data_1d group by 1 order by 1") == [

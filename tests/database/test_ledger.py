@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lab import CRYPTO, D1, NOW, US, VN, new_ticker, query, request, to_frame, tuples_written, value, walk
+from lab import CRYPTO, D1, NOW, VN, new_ticker, query, request, to_frame, tuples_written, walk
 
 from hypertape.calendars import sessions
 from hypertape.errors import NoData
-from hypertape.frame import TIME_TYPE, empty_frame
+from hypertape.frame import empty_frame
 from hypertape.model import Window, midnight, utc
 from hypertape.warehouse.batch import LoadRequest
 from hypertape.warehouse.ledger import (
@@ -20,7 +19,6 @@ from hypertape.warehouse.ledger import (
     register_sessions,
     register_symbols,
     run_loads,
-    store_actions,
     watermarks,
 )
 from hypertape.warehouse.load import load_bars, record_failures
@@ -262,31 +260,3 @@ def test_sessions_are_registered_once_and_corrected(connection):
     assert query(connection, "select max(closes_at - opens_at) from trading_session") == [
         (timedelta(hours=6),)
     ]
-
-
-# corporate actions
-
-
-def actions(name, *rows):
-    schema = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), (name, pa.float64())])
-    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
-
-
-@pytest.mark.parametrize(("table", "name"), [("dividends", "amount"), ("splits", "ratio")])
-def test_corporate_actions_are_written_only_where_they_differ(common, ticker, table, name):
-    first = actions(name, (ticker, utc(2020, 5, 4), 2.0), (ticker, utc(2021, 5, 4), 3.0))
-    assert store_actions(common, US, table, first) == 2
-    assert store_actions(common, US, table, first) == 0
-    corrected = actions(name, (ticker, utc(2020, 5, 4), 2.5), (ticker, utc(2021, 5, 4), 3.0))
-    assert store_actions(common, US, table, corrected) == 1
-    rows = query(
-        common, f"select time, {name} from {table} where ticker = %s and market = 'us' order by time", ticker
-    )
-    assert rows == [(utc(2020, 5, 4), 2.5), (utc(2021, 5, 4), 3.0)]
-    assert store_actions(common, US, table, first.slice(0, 0)) == 0
-
-
-def test_an_action_reported_twice_in_one_answer_is_kept_once(common, ticker):
-    twice = actions("amount", (ticker, utc(2020, 5, 4), 2.0), (ticker, utc(2020, 5, 4), 2.0))
-    assert store_actions(common, US, "dividends", twice) == 1
-    assert value(common, "select count(*) from dividends where ticker = %s", ticker) == 1

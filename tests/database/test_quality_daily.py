@@ -64,13 +64,35 @@ def test_clean_bars_pass_every_rule(
     assert results["fresh"].evaluated == len(series)
 
 
-def test_a_window_without_bars_passes_and_says_that_nothing_was_there(
+def test_a_window_without_bars_is_not_evaluated_and_says_that_nothing_was_there(
     quality_warehouse: str, shared: Connection
 ) -> None:
     results = lab.check(quality_warehouse, shared, VN, D1)
 
     assert failed(results) == {}
     assert {result.evaluated for result in results.values()} == {0}
+    assert {result.status for result in results.values()} == {"not_evaluated"}
+    assert results["fresh"].details["why"] == "no ticker is stored"
+
+
+def test_a_check_of_a_column_nobody_filled_has_looked_at_nothing(
+    quality_warehouse: str, shared: Connection
+) -> None:
+    lab.store(shared, VN, D1, lab.clean(VN, D1))
+    shared.execute("update bars.market_data_1d set adjusted_close = null")
+
+    results = lab.check(quality_warehouse, shared, VN, D1)
+
+    idle = {
+        name: result.details["why"] for name, result in results.items() if result.status == "not_evaluated"
+    }
+    assert idle == {
+        "adjusted_close_positive": "no bar in the window has an adjusted close",
+        "adjustment_steps": "no bar in the window has an adjusted close",
+        "day_holds_1h": "no ticker has bars of both intervals in the window",
+        "day_holds_1m": "no ticker has bars of both intervals in the window",
+    }
+    assert results["ohlc_order"].status == "passed"
 
 
 # --- one defect, one finding: daily bars of vn
@@ -111,6 +133,11 @@ def both(*plants: Plant) -> Plant:
             each(connection, series)
 
     return plant
+
+
+def withdrawn(table: str) -> Plant:
+    """Its source took the action back: it explains nothing."""
+    return update(f"update {table} set withdrawn_at = '2024-02-01 00:00:00+00', withdrawn_run = 'gone'")
 
 
 AT = "ticker = 'AAA' and time = '2024-01-15 00:00:00+00'"
@@ -170,6 +197,26 @@ DEFECTS = {
         },
     ),
     "a jump of 30 %": (change("AAA", scaled(1.3, -10, *PRICES)), {"close_jump": [("AAA", "2024-01-25")]}),
+    "a jump with a split that was withdrawn": (
+        both(
+            change("AAA", scaled(1.3, -10, *PRICES)), action("splits", "ratio", "2024-01-25"), withdrawn("splits")
+        ),
+        {"close_jump": [("AAA", "2024-01-25")]},
+    ),
+    "a jump with a dividend that was withdrawn": (
+        both(
+            change("AAA", scaled(0.7, -10, *PRICES)), action("dividends", "amount", "2024-01-25"),
+            withdrawn("dividends"),
+        ),
+        {"close_jump": [("AAA", "2024-01-25")]},
+    ),
+    "an adjustment with a dividend that was withdrawn": (
+        both(
+            change("AAA", scaled(1.05, -10, "adjusted_close")), action("dividends", "amount", "2024-01-25"),
+            withdrawn("dividends"),
+        ),
+        {"adjustment_steps": [("AAA", "2024-01-25")]},
+    ),
     "a fall of 30 % right at the window's start": (
         change("AAA", scaled(0.7, 184, *PRICES)), {"close_jump": [("AAA", "2023-10-02")]},
     ),

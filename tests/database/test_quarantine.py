@@ -39,7 +39,7 @@ def refuse(dsn, bars, *, now=NOW, ticker=None, rejects=None, run_id="run", inter
 
 
 def again(dsn, settings, ticker, *, now=LATER, run_id="replayed", **others):
-    return replay(dsn, Refused(ticker=ticker), run_id=run_id, now=now, settings=settings, **others)
+    return replay(dsn, Refused(tickers=[ticker]), run_id=run_id, now=now, settings=settings, **others)
 
 
 def outcomes(done):
@@ -124,7 +124,7 @@ def test_what_is_wrong_by_todays_rules_stays(warehouse, settings):
     done = again(warehouse, settings, ticker)
     assert outcomes(done) == {"refused": 1}
     with connect(warehouse) as connection:
-        assert [row["rule"] for row in find(connection, Refused(ticker=ticker))] == ["ohlc_order"]
+        assert [row["rule"] for row in find(connection, Refused(tickers=[ticker]))] == ["ohlc_order"]
         assert value(connection, "select count(*) from load where run_id = 'replayed'") == 0
 
 
@@ -142,8 +142,8 @@ def test_a_bar_that_came_meanwhile_stays_and_supersedes_the_row(warehouse, setti
     with connect(warehouse) as connection:
         assert query(connection, "select time, close from bars.crypto_data_1d order by time") == before
         assert value(connection, "select count(*) from bar_revision") == 0
-        assert find(connection, Refused(ticker=ticker)) == []
-        (group,) = groups(connection, Refused(ticker=ticker))
+        assert find(connection, Refused(tickers=[ticker])) == []
+        (group,) = groups(connection, Refused(tickers=[ticker]))
     assert (group["open"], group["loaded"], group["superseded"]) == (0, 0, 3)
 
 
@@ -154,7 +154,7 @@ def test_rows_of_another_scale_stay(warehouse, settings):
     done = again(warehouse, settings, ticker)
     assert (done["suspect scale"], done["loaded"]) == (5, 0)
     with connect(warehouse) as connection:
-        assert len(find(connection, Refused(ticker=ticker))) == 5
+        assert len(find(connection, Refused(tickers=[ticker]))) == 5
         assert value(connection, "select count(*) from bars.crypto_data_1d") == 5
 
 

@@ -185,4 +185,42 @@ def test_the_command_line_tells_and_exits_accordingly(loaded, monkeypatch, capsy
     assert call(monkeypatch, capsys, loaded[1], *window, "--tickers", "BBB")[0] == 0
     assert call(monkeypatch, capsys, loaded[1], *window, "--tolerance", "0.00001")[0] == 3
     assert call(monkeypatch, capsys, loaded[1], *window, "--tolerance", "0.5", "--no-volume")[0] == 0
-    assert call(monkeypatch, capsys, loaded[1], *window, "--tickers", "BBB,GONE")[0] == 1
+    assert call(monkeypatch, capsys, loaded[1], *window, "--tickers", "BBB,GONE")[0] == 2
+
+
+def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys):
+    early = Window(utc(2023, 1, 1), utc(2023, 2, 1))
+    done = against(loaded, window=early)
+    assert done.compared == 0
+    found = kept(loaded[0])
+    assert {row[1:4] for row in found.values()} == {("not_evaluated", 0, 0)}
+    with connect(loaded[0]) as connection:
+        (why,) = {
+            row[0]
+            for row in query(
+                connection, "select details ->> 'why' from quality_result where suite = 'reconciliation'"
+            )
+        }
+    assert why == "neither the warehouse nor csv_tree has a final bar of these tickers in the window"
+    code, _, err = call(
+        monkeypatch, capsys, loaded[1], "--start-date", "2023-01-01", "--end-date", "2023-02-01"
+    )
+    assert code == 2
+    assert "Nothing was compared" in err
+
+
+def test_a_ticker_nobody_knows_is_named_with_those_there_are(loaded, monkeypatch, capsys):
+    code, _, err = call(monkeypatch, capsys, loaded[1], "--tickers", "NOPE,BBB")
+    assert code == 2
+    assert "NOPE is no ticker of crypto" in err
+    assert "There are: AAA, BBB" in err
+
+
+def test_when_no_ticker_was_served_nobody_agrees(loaded, monkeypatch, capsys):
+    for name in ("AAA", "BBB"):
+        (loaded[1] / name / "1D.csv").unlink()
+        (loaded[1] / name).rmdir()
+    code, _, err = call(monkeypatch, capsys, loaded[1])
+    assert code == 4
+    assert "2 of 2 tickers were not compared." in err
+    assert "agree" not in err

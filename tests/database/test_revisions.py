@@ -33,7 +33,7 @@ def changes(new_warehouse):
 
 def test_each_change_shows_both_sides_of_it(changes):
     _, connection, one, _, bars, second, third = changes
-    found = list(revisions(connection, CRYPTO, D1, ticker=one))
+    found = list(revisions(connection, CRYPTO, D1, tickers=[one]))
     assert [(r["time"], r["run_id"], r["reason"]) for r in found] == [
         (times(bars, [5])[0], "second", "asked for"),
         *((instant, "third", None) for instant in times(bars, [5, 6])),
@@ -68,7 +68,7 @@ def test_a_value_no_load_left_is_no_obstacle(common):
     put(common, {ticker: bars})
     common.execute("update bars.crypto_data_1d set load_id = -1 where ticker = %s", (ticker,))
     put(common, {ticker: scaled(bars, 1.5)})
-    assert [r["valid_from"] for r in revisions(common, CRYPTO, D1, ticker=ticker)] == [None] * 3
+    assert [r["valid_from"] for r in revisions(common, CRYPTO, D1, tickers=[ticker])] == [None] * 3
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_verb_for_restatements(changes, run):
     assert {"state": "suspected", "direction": "down", "ratio": 0.5, "bars": 20}.items() <= json.loads(
         line
     ).items()
-    assert run("restatements", "--state", "local", "--csv").output == ""
+    assert run("restatements", "--state", "local", "--csv").stdout == ""
 
 
 @pytest.mark.parametrize(

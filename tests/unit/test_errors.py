@@ -6,6 +6,7 @@ import pickle
 import re
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -109,10 +110,43 @@ def test_a_message_says_what_where_and_what_next(error: HypertapeError, text: st
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(HypertapeError(), 1), (RateLimited(), 75), (BadInput(), 2), (errors.CheckFailed(), 3), (NoData(), 1)],
-)
+    [
+        (HypertapeError(), 1), (RateLimited(), 75), (BadInput(), 2), (errors.UnknownTicker(), 2),
+        (errors.CheckFailed(), 3), (NoData(), 1), (errors.BatchRefused(), 4), (errors.BatchIncomplete(), 75),
+        (errors.SchemaMissing(), 5), (errors.MigrationChanged(), 5), (errors.TierChanged(), 5),
+    ],
+)  # fmt: skip
 def test_exit_codes_for_scripts(error: HypertapeError, code: int) -> None:
     assert error.exit_code == code
+
+
+def test_every_exit_code_is_explained() -> None:
+    kinds, found = [HypertapeError], {0}
+    while kinds:
+        kind = kinds.pop()
+        found.add(kind.exit_code)
+        kinds += kind.__subclasses__()
+    assert found == set(errors.EXIT_CODES)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\d+) \| (.+?) \|$", readme, re.MULTILINE)
+    assert {int(code): meaning for code, meaning in table} == errors.EXIT_CODES
+
+
+@pytest.mark.parametrize(
+    ("names", "valid", "text"),
+    [
+        (["NOPE"], ["VIC", "VCB"], "NOPE is no ticker of vn. There are: VCB, VIC."),
+        (
+            ["VCX", "X"],
+            [f"T{at:03}" for at in range(99)] + ["VCB"],
+            "VCX, X are no tickers of vn. There are: VCB, T000",
+        ),
+    ],
+)
+def test_an_unknown_ticker_is_answered_with_the_nearest(
+    names: list[str], valid: list[str], text: str
+) -> None:
+    assert str(errors.UnknownTicker.among("vn", names, valid)).startswith(text)
 
 
 def test_an_error_without_a_docstring_is_named_by_its_class() -> None:

@@ -1,8 +1,4 @@
-"""`hypertape …`: the same steps as the DAGs, from any shell.
-
-Exit codes: 0 done; 1 failed for good; 2 bad input; 3 a critical quality check failed; 75 failed in a way that may pass
-when tried again.
-"""
+"""`hypertape …`: the same steps as the DAGs, from any shell. What its exit codes mean: `errors.EXIT_CODES`."""
 
 from __future__ import annotations
 
@@ -32,11 +28,12 @@ from hypertape.cli import (
     serve,
     source,
 )
-from hypertape.errors import HypertapeError
+from hypertape.errors import EXIT_CODES, HypertapeError
 
 app = typer.Typer(
     name="hypertape",
     help="Keep a market-data warehouse true: is every bar there, is every bar right, and how would I know?",
+    epilog="\n\n".join(["Exit codes", *(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())]),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hypertape.cli.bars import chosen_source
 from hypertape.cli.common import (
+    END,
+    START,
     MarketOption,
     TickersOption,
     console,
@@ -20,8 +23,9 @@ from hypertape.cli.common import (
     warehouse_dsn,
 )
 from hypertape.cli.listing import CsvOption, JsonOption, show
+from hypertape.cli.nothing import say_nothing
 from hypertape.markets import get_market
-from hypertape.model import Window, parse_instant, utc
+from hypertape.model import Window, format_instant, parse_instant, utc
 
 app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
 
@@ -30,10 +34,12 @@ app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
 def sync(
     market: MarketOption,
     tickers: TickersOption = None,
-    start: Annotated[
-        str | None, typer.Option(help="First date (UTC); default: 400 days before the end.")
+    start_date: Annotated[
+        str | None, typer.Option(*START, help="First date (UTC); default: 400 days before the end.")
     ] = None,
-    end: Annotated[str | None, typer.Option(help="First date not to ask for; default: now.")] = None,
+    end_date: Annotated[
+        str | None, typer.Option(*END, help="First date not to ask for; default: now.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="A source; default: the market's own.")] = None,
     source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree.")] = None,
 ) -> None:
@@ -47,7 +53,7 @@ def sync(
     dsn, run_id = warehouse_dsn(), f"actions__{at:%Y%m%dT%H%M%S}"
     batches = plan_actions(
         dsn, market, run_id=run_id, now=at, tickers=split(tickers), source=chosen_source(source, source_dir, False),
-        start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
+        start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
     )  # fmt: skip
     synced = []
     with progress() as on_step:
@@ -62,25 +68,51 @@ def sync(
     ]
     rows += [("of them differing", check["differing"]) for check in result["checks"].values()]
     console().print(table(run_id, ("what", "count"), rows))
+    for code, check in result["checks"].items():
+        if check["why"]:
+            console().print(f"{code}: not evaluated, because {check['why']}", highlight=False)
     raise_if_failed(result)
 
 
 @app.command("list")
 def list_(
     market: MarketOption,
-    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    tickers: TickersOption = None,
     since: Annotated[str | None, typer.Option(help="Actions from this date on (UTC).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List dividends (cash per share) and splits (new shares for one old share), newest first."""
+    """List dividends (cash per share) and splits (new shares for one old share), newest first.
+
+    One that its source no longer reports is marked withdrawn and counts for nothing; its source may bring it back.
+    """
     from hypertape.warehouse.actions import list_actions
 
     window = Window(parse_instant(since), utc(9999)) if since else None
     with warehouse() as connection:
-        rows = list_actions(connection, get_market(market), ticker=ticker, window=window, limit=limit)
+        named, code = split(tickers), get_market(market).code
+        rows = list_actions(connection, get_market(market), tickers=named, window=window, limit=limit)
+        if not rows:
+            say_nothing(connection, "no corporate action of these", markets=[code], tickers=named)
+            return
     if show(rows, as_json=as_json, as_csv=as_csv):
         return
-    lines = [(row["ticker"], f"{row['time']:%Y-%m-%d}", row["kind"], f"{row['value']:g}") for row in rows]
-    console().print(table(f"{market} corporate actions", ("ticker", "ex-date", "what", "value"), lines))
+    lines = [
+        (
+            row["ticker"],
+            f"{row['time']:%Y-%m-%d}",
+            row["kind"],
+            f"{row['value']:g}",
+            row["source"],
+            _state(row),
+        )
+        for row in rows
+    ]
+    columns = ("ticker", "ex-date", "what", "value", "source", "state")
+    console().print(table(f"{market} corporate actions", columns, lines))
+
+
+def _state(row: Mapping[str, Any]) -> str | None:
+    at = row["withdrawn_at"]
+    return f"withdrawn {format_instant(at)} by {row['withdrawn_run']}" if at else None

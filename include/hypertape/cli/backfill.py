@@ -10,8 +10,11 @@ import typer
 
 from hypertape.cli.bars import chosen_source
 from hypertape.cli.common import (
+    EndOption,
+    StartOption,
     TickersOption,
     console,
+    end_with,
     now,
     of,
     progress,
@@ -20,16 +23,11 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.errors import BatchRefused
-from hypertape.model import parse_instant
+from hypertape.model import format_instant, parse_instant
 
 GroupsOption = Annotated[
     str | None, typer.Option(help="Groups of the market's file, separated by commas, beside the tickers.")
 ]
-StartOption = Annotated[
-    str | None, typer.Option(help="First instant (UTC); default: where the market's history starts.")
-]
-EndOption = Annotated[str | None, typer.Option(help="End of the window (UTC, not included); default: now.")]
 ModeOption = Annotated[
     str,
     typer.Option(
@@ -93,10 +91,8 @@ def backfill(
             warehouse_dsn(), market, interval, asked, run_id=run_id, now=at, dry_run=dry_run, on_step=on_step
         )
     _show(done)
-    if not dry_run and done["error"] is not None:
-        raise done["error"]
-    if not dry_run and done["failed"]:
-        raise BatchRefused(f"{len(done['failed'])} tickers failed: {', '.join(sorted(done['failed']))}")
+    if not dry_run:
+        end_with(done["error"], done["failed"], done["may_pass"])
 
 
 def _show(done: dict[str, Any]) -> None:
@@ -111,7 +107,12 @@ def _show(done: dict[str, Any]) -> None:
         screen.print(f"report: {done['report']}", highlight=False)
         return
     if done["resumed"]:
-        screen.print(f"continued: {len(done['batches'])} units were open", highlight=False)
+        counted = format_instant(parse_instant(done["plan"]["planned_at"]))
+        screen.print(
+            f"continued: {len(done['batches'])} of {done['plan']['units']} units were open; what is present and "
+            f"missing is as of its plan, {counted}",
+            highlight=False,
+        )
     rows = [*done["counts"].items(), ("tickers failed", len(done["failed"]))]
     rows += [("rollup buckets refreshed", done["rollups"]["buckets"])]
     screen.print(table("loaded", ("what", "count"), rows))

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypertape.cli.common import (
+    START,
+    EndOption,
     IntervalOption,
     MarketOption,
     TickersOption,
     console,
+    end_with,
     now,
     of,
     progress,
@@ -21,7 +24,8 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.errors import BadInput, BatchRefused
+from hypertape.cli.nothing import demand_known
+from hypertape.errors import BadInput
 from hypertape.model import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -32,13 +36,11 @@ def sync(
     market: MarketOption,
     interval: IntervalOption,
     tickers: TickersOption = None,
-    start: Annotated[
+    start_date: Annotated[
         str | None,
-        typer.Option(help="First instant (UTC); without it each ticker continues at its watermark."),
+        typer.Option(*START, help="First instant (UTC); without it each ticker continues at its watermark."),
     ] = None,
-    end: Annotated[
-        str | None, typer.Option(help="End of the window (UTC, not included); default: now.")
-    ] = None,
+    end_date: EndOption = None,
     source: Annotated[
         str | None, typer.Option(help="The only source asked; default: the market's, one after the other.")
     ] = None,
@@ -68,14 +70,11 @@ def sync(
     with progress() as on_step:
         result = run(
             warehouse_dsn(), market, interval, now=now(), tickers=split(tickers),
-            start=parse_instant(start) if start else None, end=parse_instant(end) if end else None,
+            start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
             source=chosen_source(source, source_dir, legacy_scale, exchange, replay), check=check, on_step=on_step,
         )  # fmt: skip
     show_run(result)
-    if result.error is not None:
-        raise result.error
-    if result.failed:
-        raise BatchRefused(f"{len(result.failed)} tickers failed: {', '.join(sorted(result.failed))}")
+    end_with(result.error, result.failed, result.may_pass)
 
 
 def digest(
@@ -95,6 +94,7 @@ def digest(
             f"{of_interval.value} is rolled up from {of_interval.base.value}", next_step="Digest that one."
         )
     with warehouse() as connection:
+        demand_known(connection, markets=[of_market.code], tickers=split(tickers))
         for line in digests(connection, of_market, of_interval, split(tickers), indicators=indicators):
             first = format_instant(line.first) if line.first else "-"
             last = format_instant(line.last) if line.last else "-"
@@ -137,6 +137,7 @@ def show_run(result: SyncResult) -> None:
         ]
     if result.quality:
         rows.append(("checks passed", f"{result.quality['passed']} of {result.quality['checks']}"))
+        rows.append(("checks with nothing to look at", len(result.quality["not_evaluated"])))
     screen = console()
     screen.print(table(f"{result.run_id}  {window[0]} – {window[1]}", ("what", "count"), rows))
     for kind in ("critical", "broken", "warnings"):

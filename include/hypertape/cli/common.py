@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,15 +21,32 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval, Market
+from hypertape.model import Interval, Market, Window, asked_window, midnight, parse_instant
 from hypertape.settings import load_settings
 from hypertape.warehouse.connect import connect, resolve_dsn
 from hypertape.warehouse.migrate import verify
 
 MarketOption = Annotated[str, typer.Option("--market", "-m", help="Market: vn, crypto or us.")]
 IntervalOption = Annotated[str, typer.Option("--interval", "-i", help="Interval: 1d, 1h or 1m.")]
-TickersOption = Annotated[str | None, typer.Option("--tickers", "-t", help="Tickers, separated by commas.")]
+RUN_AGAIN = "Mend the cause and run the same again; what is stored and equal is not written again."
+
+Connection = psycopg.Connection[Any]
+
+TICKERS = ("--tickers", "--ticker", "--symbols", "-t")
+START, END = ("--start-date", "--start"), ("--end-date", "--end")
+"""The spellings of the options that many verbs share, the documented one first."""
+
+TickersOption = Annotated[
+    str | None, typer.Option(*TICKERS, help="Tickers, separated by commas; default: all.")
+]
+StartOption = Annotated[
+    str | None, typer.Option(*START, help="First instant (UTC); default: where the market's history starts.")
+]
+EndOption = Annotated[
+    str | None, typer.Option(*END, help="End of the window (UTC, not included); default: now.")
+]
 
 
 def console() -> Console:
@@ -48,7 +65,7 @@ def warehouse_dsn() -> str:
 
 
 @contextmanager
-def warehouse() -> Iterator[psycopg.Connection[Any]]:
+def warehouse() -> Iterator[Connection]:
     """A connection to a warehouse whose schema is current."""
     with connect(warehouse_dsn()) as connection:
         verify(connection, all_markets().values())
@@ -58,6 +75,22 @@ def warehouse() -> Iterator[psycopg.Connection[Any]]:
 def of(market: str, interval: str) -> tuple[Market, Interval]:
     """Read the market and interval options."""
     return get_market(market), Interval.parse(interval)
+
+
+def window_of(market: Market, interval: Interval, start: str | None, end: str | None, at: datetime) -> Window:
+    """Read the window options; without them all of the market's history up to `at`."""
+    edges = (parse_instant(edge) if edge else None for edge in (start, end))
+    return asked_window(*edges, earliest=midnight(market.history_start[interval]), now=at)
+
+
+def end_with(error: HypertapeError | None, failed: Collection[str], may_pass: Collection[str]) -> None:
+    """Raise what a run ends with: its error; else, when tickers failed, BatchIncomplete if one may succeed later."""
+    if error is not None and not (failed and isinstance(error, BatchRefused)):
+        raise error
+    if failed:
+        what = error.what if error else f"{len(failed)} tickers failed: {', '.join(sorted(failed))}"
+        kind = BatchIncomplete if may_pass else BatchRefused
+        raise kind(what, next_step=error.advice if error else RUN_AGAIN)
 
 
 def split(tickers: str | None) -> list[str] | None:

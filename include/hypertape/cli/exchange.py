@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypertape.cli.common import console, now, progress, table
+from hypertape.cli.common import START, TICKERS, console, now, progress, table
 from hypertape.errors import (
     BadInput,
     BatchIncomplete,
@@ -39,10 +39,8 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SRC", help=f"The store t
 TargetArgument = Annotated[str, typer.Argument(metavar="DST", help=f"The other store: {_FORMS}.")]
 AnyMarket = Annotated[str | None, typer.Option("--market", "-m", help="One market; default: all.")]
 AnyInterval = Annotated[str | None, typer.Option("--interval", "-i", help="1d, 1h or 1m; default: all.")]
-Symbols = Annotated[
-    str | None, typer.Option("--symbols", "--tickers", "-t", help="Tickers, separated by commas.")
-]
-StartDate = Annotated[str | None, typer.Option("--start-date", help="First instant (UTC); default: all.")]
+Symbols = Annotated[str | None, typer.Option(*TICKERS, help="Tickers, separated by commas; default: all.")]
+StartDate = Annotated[str | None, typer.Option(*START, help="First instant (UTC); default: all.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="Processes that copy.")]
 Force = Annotated[bool, typer.Option("--force", help="Write series too that are equal already.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Compare every series afterwards.")]

@@ -13,10 +13,13 @@ import typer
 
 from hypertape.cli.bars import chosen_source, show_run
 from hypertape.cli.common import (
+    END,
+    START,
     IntervalOption,
     MarketOption,
     TickersOption,
     console,
+    end_with,
     now,
     of,
     progress,
@@ -24,8 +27,10 @@ from hypertape.cli.common import (
     table,
     warehouse,
     warehouse_dsn,
+    window_of,
 )
-from hypertape.errors import BatchRefused, CheckFailed
+from hypertape.cli.nothing import demand_known, say_nothing
+from hypertape.errors import CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, format_instant, parse_instant
 from hypertape.warehouse.gap_list import (
@@ -52,8 +57,10 @@ IntervalsOption = Annotated[
 ReasonsOption = Annotated[
     list[str] | None, typer.Option("--reason", help="A reason, such as 'provider empty'. May be repeated.")
 ]
-StartOption = Annotated[str | None, typer.Option(help="Only gaps that reach beyond this instant (UTC).")]
-EndOption = Annotated[str | None, typer.Option(help="Only gaps that begin before this instant (UTC).")]
+StartOption = Annotated[
+    str | None, typer.Option(*START, help="Only gaps that reach beyond this instant (UTC).")
+]
+EndOption = Annotated[str | None, typer.Option(*END, help="Only gaps that begin before this instant (UTC).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit 3 when one is open that no holiday, listing or halt explains.")
@@ -76,10 +83,19 @@ def list_(
     strict: StrictOption = False,
 ) -> None:
     """List what the ledger knows. Exits 3 with --strict when an open gap has no explanation."""
+    which = _filter(market, interval, tickers, reason, start, end)
     with warehouse() as connection:
-        rows = list_gaps(
-            connection, _filter(market, interval, tickers, reason, start, end), closed=closed, most=most + 1
-        )
+        rows = list_gaps(connection, which, closed=closed, most=most + 1)
+        if not rows:
+            say_nothing(
+                connection,
+                "no such gap",
+                markets=which.markets,
+                intervals=which.intervals,
+                tickers=which.tickers,
+            )
+            if not as_json:
+                return
     shown = rows[:most]
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in shown]))
@@ -99,9 +115,11 @@ def find(
     tickers: TickersOption = None,
     start: Annotated[
         str | None,
-        typer.Option(help="First instant (UTC); default: since each ticker was first asked for or began."),
+        typer.Option(
+            *START, help="First instant (UTC); default: since each ticker was first asked for or began."
+        ),
     ] = None,
-    end: Annotated[str | None, typer.Option(help="End (UTC, not included); default: now.")] = None,
+    end: Annotated[str | None, typer.Option(*END, help="End (UTC, not included); default: now.")] = None,
     as_json: JsonOption = False,
     strict: StrictOption = False,
 ) -> None:
@@ -109,8 +127,8 @@ def find(
     from hypertape.steps.gaps import find_gaps
 
     at = now()
-    with warehouse():
-        pass  # the schema is current
+    with warehouse() as connection:
+        demand_known(connection, markets=market, intervals=interval, tickers=split(tickers))
     found = []
     for of_market, of_interval in _relations(market, interval):
         window = _window(of_market, of_interval, start, end, at)
@@ -156,14 +174,14 @@ def heal(
 ) -> None:
     """Ask again for what may still arrive, write only what is missing, and close what came.
 
-    Exits 75 or 1 when tickers failed, 3 when a critical check failed; what could be healed is healed.
+    Exits 75 or 4 when tickers failed, 3 when a critical check failed; what could be healed is healed.
     """
     from hypertape.steps.heal import heal as run
     from hypertape.steps.heal import plan_heal
 
     of(market, interval)
-    with warehouse():
-        pass  # the schema is current
+    with warehouse() as connection:
+        demand_known(connection, markets=[market], tickers=split(tickers))
     at = now()
     planned = plan_heal(
         warehouse_dsn(), market, interval, run_id=f"heal__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}", now=at,
@@ -188,10 +206,7 @@ def heal(
             f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
         )
         _say_resting(planned["resting"])
-    if result.error is not None:
-        raise result.error
-    if result.failed:
-        raise BatchRefused(f"{len(result.failed)} tickers failed: {', '.join(sorted(result.failed))}")
+    end_with(result.error, result.failed, result.may_pass)
 
 
 @app.command()
@@ -204,8 +219,10 @@ def reopen(
     end: EndOption = None,
 ) -> None:
     """Let healing ask again for gaps that it has given up on."""
+    which = _filter(market, interval, tickers, reason, start, end)
     with warehouse() as connection:
-        count = reopen_gaps(connection, _filter(market, interval, tickers, reason, start, end))
+        demand_known(connection, markets=which.markets, tickers=which.tickers)
+        count = reopen_gaps(connection, which)
         connection.commit()
     console().print(f"{count} gaps will be asked for again.", highlight=False)
 
@@ -242,8 +259,7 @@ def _window(
 ) -> Window | None:
     if start is None and end is None:
         return None
-    begin = market.history_start[interval].isoformat() if start is None else start
-    return Window(parse_instant(begin), parse_instant(end) if end else at)
+    return window_of(market, interval, start, end, at)
 
 
 def _demand_explained(reasons: Sequence[str]) -> None:

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from hypertape.cli.common import console, now, progress, split, table, warehouse, warehouse_dsn
+from hypertape.cli.common import (
+    START,
+    TickersOption,
+    console,
+    now,
+    progress,
+    split,
+    table,
+    warehouse,
+    warehouse_dsn,
+)
 from hypertape.errors import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="Bring SQLite files into the warehouse, resumable and proven.")
@@ -24,9 +34,9 @@ def sqlite(
     tables: Annotated[
         str | None, typer.Option(help="Tables, separated by commas; default: all that are known.")
     ] = None,
-    symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas; default: all.")] = None,
+    symbols: TickersOption = None,
     start_date: Annotated[
-        str | None, typer.Option(help="First instant (UTC) to copy; default: all there is.")
+        str | None, typer.Option(*START, help="First instant (UTC) to copy; default: all there is.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that copy.")] = 1,
     force: Annotated[

@@ -8,26 +8,26 @@ from typing import Annotated
 import typer
 
 from hypertape.cli.common import (
+    EndOption,
     IntervalOption,
     MarketOption,
+    StartOption,
     console,
     now,
     of,
     table,
     warehouse,
     warehouse_dsn,
+    window_of,
 )
 from hypertape.errors import BadInput
-from hypertape.model import Window, midnight, parse_instant
 
 
 def validate(
     market: MarketOption,
     interval: IntervalOption,
-    start: Annotated[
-        str | None, typer.Option(help="First instant (UTC); default: the market's history start.")
-    ] = None,
-    end: Annotated[str | None, typer.Option(help="End (UTC, not included); default: now.")] = None,
+    start_date: StartOption = None,
+    end_date: EndOption = None,
 ) -> None:
     """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
     from hypertape.quality.results import raise_if_critical, record
@@ -38,10 +38,7 @@ def validate(
     if not of_interval.is_stored:
         raise BadInput(f"{of_interval.value} is rolled up", next_step=f"Validate {of_interval.base.value}.")
     at = now()
-    window = Window(
-        parse_instant(start) if start else midnight(of_market.history_start[of_interval]),
-        parse_instant(end) if end else at,
-    )
+    window = window_of(of_market, of_interval, start_date, end_date, at)
     run_id = f"validate__{at:%Y%m%dT%H%M%S}"
     with warehouse() as connection, console().status("running the suite"):
         register_calendar(connection, of_market, window, at)
@@ -49,8 +46,12 @@ def validate(
         results = run(warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at)
         record(connection, results)
         connection.commit()
-    rows = [(r.expectation, r.severity, r.status, r.evaluated, r.unexpected) for r in results]
-    console().print(table(run_id, ("check", "severity", "status", "evaluated", "unexpected"), rows))
+    rows = [
+        (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.error or r.details.get("why"))
+        for r in results
+    ]
+    columns = ("check", "severity", "status", "evaluated", "unexpected", "why")
+    console().print(table(run_id, columns, rows))
     raise_if_critical(results)
 
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
+from hypertape.cli.common import (
+    Connection,
+    TickersOption,
+    console,
+    now,
+    split,
+    table,
+    warehouse,
+    warehouse_dsn,
+)
+from hypertape.cli.nothing import say_nothing
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
+
+if TYPE_CHECKING:
+    from hypertape.warehouse.quarantine import Refused
 
 app = typer.Typer(
     no_args_is_help=True, help="Rows the gate refused: each is kept whole, with the rule it broke."
@@ -20,7 +33,6 @@ app = typer.Typer(
 
 MarketFilter = Annotated[str | None, typer.Option("--market", "-m", help="A market; default: all.")]
 IntervalFilter = Annotated[str | None, typer.Option("--interval", "-i", help="An interval; default: all.")]
-TickerFilter = Annotated[str | None, typer.Option("--ticker", "-t", help="A ticker; default: all.")]
 RuleFilter = Annotated[str | None, typer.Option(help="A rule, such as ohlc_order; default: all.")]
 RunFilter = Annotated[str | None, typer.Option(help="The run that refused them first; default: all.")]
 
@@ -31,7 +43,7 @@ _MOST = 200
 def list_(
     market: MarketFilter = None,
     interval: IntervalFilter = None,
-    ticker: TickerFilter = None,
+    tickers: TickersOption = None,
     rule: RuleFilter = None,
     run: RunFilter = None,
     rows: Annotated[bool, typer.Option("--rows", help="List open rows one by one, with their ids.")] = False,
@@ -39,12 +51,32 @@ def list_(
     """Count refused rows by market, interval and rule: open, loaded by a replay, superseded."""
     from hypertape.warehouse.quarantine import Refused, find, groups
 
-    which = Refused(*_place(market, interval), ticker, rule, run)
+    which = Refused(*_place(market, interval), split(tickers), rule, run)
     with warehouse() as connection:
-        if rows:
+        found = groups(connection, which)
+        if not found:
+            _say_nothing(connection, which)
+        elif rows:
             _show_rows(find(connection, which, most=_MOST))
         else:
-            _show_groups(groups(connection, which))
+            _show_groups(found)
+
+
+def _say_nothing(connection: Connection, which: Refused) -> None:
+    """Say why no row matches. Raises BadInput for a rule there is none of, UnknownTicker for such a ticker."""
+    from hypertape.quality.gate import BAR_RULES, KEY_RULES
+    from hypertape.warehouse.quarantine import rules
+
+    known = sorted({rule.name for rule in (*KEY_RULES, *BAR_RULES)} | set(rules(connection)))
+    if which.rule is not None and which.rule not in known:
+        raise BadInput(
+            f"No row was ever refused by a rule {which.rule!r}", next_step=f"Rules: {', '.join(known)}."
+        )
+    place = {"markets": which.market, "intervals": which.interval}
+    say_nothing(
+        connection, "no refused row of these", **{name: [one] if one else None for name, one in place.items()},
+        tickers=which.tickers,
+    )  # fmt: skip
 
 
 def _show_rows(found: Sequence[Mapping[str, Any]]) -> None:
@@ -105,7 +137,7 @@ def show(quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine
 def replay(
     market: MarketFilter = None,
     interval: IntervalFilter = None,
-    ticker: TickerFilter = None,
+    tickers: TickersOption = None,
     rule: RuleFilter = None,
     run: RunFilter = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
@@ -113,11 +145,13 @@ def replay(
     """Judge open rows by today's rules and load those that pass, where no bar is stored. The others stay."""
     from hypertape.steps.quarantine import OUTCOMES
     from hypertape.steps.quarantine import replay as run_replay
-    from hypertape.warehouse.quarantine import Refused
+    from hypertape.warehouse.quarantine import Refused, groups
 
-    which = Refused(*_place(market, interval), ticker, rule, run)
-    with warehouse():
-        pass  # the schema is current
+    which = Refused(*_place(market, interval), split(tickers), rule, run)
+    with warehouse() as connection:
+        if not groups(connection, which):
+            _say_nothing(connection, which)
+            return
     at = now()
     run_id = f"replay__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with console().status("replaying"):

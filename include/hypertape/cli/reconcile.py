@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypertape.cli.common import (
+    EndOption,
+    StartOption,
     TickersOption,
     console,
     now,
@@ -18,9 +20,10 @@ from hypertape.cli.common import (
     table,
     warehouse,
     warehouse_dsn,
+    window_of,
 )
 from hypertape.errors import BadInput, BatchIncomplete, BatchRefused, CheckFailed, TransientError
-from hypertape.model import Window, format_instant, midnight, parse_instant
+from hypertape.model import format_instant, parse_instant
 from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
@@ -32,10 +35,8 @@ def reconcile(
     market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     against: Annotated[str, typer.Option(help="The source to compare with; see `hypertape source list`.")],
-    start_date: Annotated[
-        str | None, typer.Option(help="First instant (UTC); default: the market's history start.")
-    ] = None,
-    end_date: Annotated[str | None, typer.Option(help="End (UTC, not included); default: now.")] = None,
+    start_date: StartOption = None,
+    end_date: EndOption = None,
     tickers: TickersOption = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest relative difference of a price: 0.005 is half a percent.")
@@ -68,10 +69,7 @@ def reconcile(
         "legacy_scale": legacy_scale or None,
         "exchange": exchange,
     }
-    window = Window(
-        parse_instant(start_date) if start_date else midnight(of_market.history_start[of_interval]),
-        parse_instant(end_date) if end_date else at,
-    )
+    window = window_of(of_market, of_interval, start_date, end_date, at)
     with warehouse():
         pass  # the schema is current
     with progress() as on_step:
@@ -129,6 +127,12 @@ def _judge(done: Reconciled) -> None:
         may_pass = any(isinstance(error, TransientError) for error in done.failed.values())
         kind = BatchIncomplete if may_pass else BatchRefused
         raise kind(
-            f"{len(done.failed)} of {done.tickers} tickers were not compared, the others agree",
+            f"{len(done.failed)} of {done.tickers} tickers were not compared"
+            + (", the others agree" if done.compared else ""),
             next_step="Their errors are above and in `quality_result`.",
+        )
+    if not done.compared:
+        raise BadInput(
+            f"Nothing was compared: {done.why_nothing}",
+            next_step="Name a window or tickers with stored bars.",
         )

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from itertools import chain
+from typing import Annotated, Any
 
 import typer
 
-from hypertape.cli.common import IntervalOption, MarketOption, console, of, table, warehouse
+from hypertape.cli.common import (
+    IntervalOption,
+    MarketOption,
+    TickersOption,
+    console,
+    of,
+    split,
+    table,
+    warehouse,
+)
 from hypertape.cli.listing import CsvOption, JsonOption, show
+from hypertape.cli.nothing import say_nothing
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, parse_instant
@@ -19,7 +31,7 @@ _VALUES = ("open", "high", "low", "close", "volume", "adjusted_close")
 def revisions(
     market: MarketOption,
     interval: IntervalOption,
-    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    tickers: TickersOption = None,
     since: Annotated[str | None, typer.Option(help="Changes made since this instant (UTC).")] = None,
     run: Annotated[str | None, typer.Option(help="Changes this run made.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
@@ -35,9 +47,17 @@ def revisions(
             f"{of_interval.value} is rolled up from {of_interval.base.value}",
             next_step="Its revisions are that one's.",
         )
-    instant = parse_instant(since) if since else None
+    instant, named = parse_instant(since) if since else None, split(tickers)
     with warehouse() as connection:
-        rows = read(connection, of_market, of_interval, ticker=ticker, since=instant, run_id=run, limit=limit)
+        rows = _some_of(
+            read(connection, of_market, of_interval, tickers=named, since=instant, run_id=run, limit=limit)
+        )
+        if rows is None:
+            markets, intervals = [of_market.code], [of_interval.value]
+            say_nothing(
+                connection, "no revision of these", markets=markets, intervals=intervals, tickers=named
+            )
+            return
         if show(rows, as_json=as_json, as_csv=as_csv):
             return
         lines = [
@@ -59,7 +79,7 @@ def revisions(
 def restatements(
     market: Annotated[str | None, typer.Option("--market", "-m", help="Market; default: all.")] = None,
     interval: Annotated[str | None, typer.Option("--interval", "-i", help="Interval; default: all.")] = None,
-    ticker: Annotated[str | None, typer.Option("--ticker", "-t", help="One ticker; default: all.")] = None,
+    tickers: TickersOption = None,
     state: Annotated[str | None, typer.Option(help="suspected, confirmed, local or reread.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     as_json: JsonOption = False,
@@ -77,10 +97,17 @@ def restatements(
             connection,
             market=get_market(market) if market else None,
             interval=Interval.parse(interval) if interval else None,
-            ticker=ticker,
+            tickers=split(tickers),
             state=state,
             limit=limit,
         )
+        if not rows:
+            say_nothing(
+                connection, "no restatement of these",
+                markets=[get_market(market).code] if market else None,
+                intervals=[Interval.parse(interval).value] if interval else None, tickers=split(tickers),
+            )  # fmt: skip
+            return
     if show(rows, as_json=as_json, as_csv=as_csv):
         return
     lines = [
@@ -102,6 +129,12 @@ def restatements(
         "error",
     )
     console().print(table("restatements", columns, lines))
+
+
+def _some_of(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]] | None:
+    """The same rows, or None when there are none: they are read as they are written, not before."""
+    first = next(rows, None)
+    return None if first is None else chain([first], rows)
 
 
 def _minute(instant: datetime) -> str:

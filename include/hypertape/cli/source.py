@@ -47,6 +47,12 @@ def status() -> None:
     settings = load_settings()
     with warehouse() as connection:
         known = source_states(connection, settings.source_pause)
+    if not known:
+        console().print(
+            "No source was asked yet: `hypertape sync -m vn -i 1d` asks the first; `hypertape source list` names all.",
+            highlight=False,
+        )
+        return
     columns = ("source", "circuit", "failures", "answered", "failed", "turn in", "tried in", "error")
     console().print(table("sources", columns, [_line(state) for state in known]))
     away = [state.source for state in known if state.state != "closed"]

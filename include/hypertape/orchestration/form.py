@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Context, Param
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window, parse_instant
+from hypertape.model import Interval, Market, Window, asked_window, parse_instant
 from hypertape.orchestration.pools import source_names, usual_sources
 from hypertape.settings import Settings
 
@@ -114,7 +115,10 @@ def _asked_window(params: Any) -> Window | None:
     start, end = params["start"], params["end"]
     if bool(start) != bool(end):
         raise BadInput("Start and End belong together", next_step="Fill in both, or leave both empty.")
-    return Window(parse_instant(start), parse_instant(end)) if start else None
+    if not start:
+        return None
+    begin = parse_instant(start)
+    return asked_window(begin, parse_instant(end), earliest=begin, now=datetime.now(UTC))
 
 
 def _data_interval(run: Any) -> Window:

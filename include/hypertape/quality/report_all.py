@@ -106,7 +106,12 @@ def _of_run(run: Row | None) -> Statement:
         return Statement(UNKNOWN, f"{plural(run['broken'], 'rule')} did not run", tuple(run["names"]))
     if run["warnings"]:
         return Statement(NOTE, plural(run["warnings"], "warning"), tuple(run["names"]))
-    return Statement(GOOD, f"all {run['checks']} passed")
+    idle, checks = run["not_evaluated"], run["checks"]
+    if idle == checks:
+        return Statement(UNKNOWN, "nothing to check")
+    return Statement(
+        GOOD, f"{checks - idle} passed, {idle} not evaluated" if idle else f"all {checks} passed"
+    )
 
 
 def _verdict(holdings: Sequence[Row]) -> Statement:

@@ -58,13 +58,17 @@ def backfill_of(connection: Connection, run_id: str) -> Row | None:
 
 
 def plan_figures(stored: Mapping[str, Any], units: Sequence[Mapping[str, Any]]) -> Row:
-    """The figures of a stored plan as JSON; `seconds` estimates the whole, one batch at a time."""
+    """The figures of a stored plan as JSON, counted at `planned_at`; `seconds` estimates what is left of it, one batch
+    at a time."""
+    left = stored["calls"] - sum(unit["calls"] for unit in units if unit["state"] == "done")
     return {
         **{name: stored[name] for name in _FIGURES},
         "window": Window(stored["window_start"], stored["window_end"]).to_json(),
         "source": stored["source"]["name"],
         "tickers": len(stored["tickers"]),
-        "seconds": stored["calls"] * stored["seconds_per_call"],
+        "seconds": left * stored["seconds_per_call"],
+        "calls_left": left,
+        "planned_at": stored["planned_at"].isoformat(),
         "units": len(units),
         "units_done": sum(unit["state"] == "done" for unit in units),
     }
@@ -75,6 +79,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     calls = plural(plan["timed_calls"], "call")
     timed = f"measured over {calls}" if plan["timed_calls"] else "assumed, not measured yet"
     done = f", {_count(plan['units_done'])} of them done" if plan["units_done"] else ""
+    left = f", {_count(plan['calls_left'])} of them left" if plan["units_done"] else ""
     narrow = [("sessions with less than half of the usual bars", _count(plan["sessions_thin"]))]
     return [
         ("market, interval, mode", f"{plan['market']} {plan['interval']} {plan['mode']}"),
@@ -91,9 +96,10 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         *(narrow if plan["interval"] != "1d" else ()),
         ("sessions without a bar that the gap ledger explains", _count(plan["explained"])),
         ("units to load (windows × batches of tickers)", _count(plan["units"]) + done),
-        ("calls", f"{_count(plan['calls'])} to {plan['source']}"),
+        ("calls", f"{_count(plan['calls'])} to {plan['source']}{left}"),
         ("time per call", f"{plan['seconds_per_call']:.3g} s, {timed}"),
         ("estimated time", f"{duration(plan['seconds'])} with one batch at a time"),
+        ("counted (UTC)", f"{format_instant(parse_instant(plan['planned_at']))}, before the first call"),
     ]
 
 

@@ -12,7 +12,15 @@ from psycopg.rows import dict_row
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import Interval
-from hypertape.quality.results import BROKEN, CRITICAL, FAILED, WARNING, QualityResult, results_of
+from hypertape.quality.results import (
+    BROKEN,
+    CRITICAL,
+    FAILED,
+    NOT_EVALUATED,
+    WARNING,
+    QualityResult,
+    results_of,
+)
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
 from hypertape.quality.verdict import EXPLAINED, answers, run_verdict
@@ -56,8 +64,11 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "loads": loads[:MOST],
         "loads_total": len(loads),
         "totals": _totals(loads),
-        "critical": [result for result in results if result.severity == CRITICAL and result.status != BROKEN],
-        "warnings": [result for result in results if result.severity == WARNING and result.status != BROKEN],
+        "critical": [
+            r for r in results if r.severity == CRITICAL and r.status not in (BROKEN, NOT_EVALUATED)
+        ],
+        "warnings": [r for r in results if r.severity == WARNING and r.status not in (BROKEN, NOT_EVALUATED)],
+        "idle": [result for result in results if result.status == NOT_EVALUATED],
         "broken": [result for result in results if result.status == BROKEN],
         "quarantine": refused,
         "quarantine_total": refused[0]["total"] if refused else 0,

@@ -18,7 +18,8 @@ from hypertape.queries import query
 Connection = psycopg.Connection[Any]
 
 CRITICAL, WARNING = "critical", "warning"
-PASSED, FAILED, BROKEN = "passed", "failed", "broken"
+PASSED, FAILED, BROKEN, NOT_EVALUATED = "passed", "failed", "broken", "not_evaluated"
+STATUSES = (PASSED, FAILED, BROKEN, NOT_EVALUATED)
 
 SAMPLE_KEYS = 10
 """Offending keys kept with a result; `unexpected` counts them all."""
@@ -28,9 +29,10 @@ SAMPLE_KEYS = 10
 class QualityResult:
     """The outcome of one check over one window.
 
-    `severity` is critical (blocks the watermark) or warning; `status` is passed, failed, or broken (the check itself
-    did not run, `error` says why, and nothing is known about the data). `evaluated` counts what was looked at, in the
-    check's own unit (bars, sessions, tickers, days, buckets); `unexpected` counts offenders. `sample` holds at most
+    `severity` is critical (blocks the watermark) or warning; `status` is passed, failed, broken (the check itself
+    did not run, `error` says why, and nothing is known about the data) or not_evaluated (it ran and had nothing to look
+    at, `details["why"]` says why: no reason to worry, and none to be calm). `evaluated` counts what was looked at, in
+    the check's own unit (bars, sessions, tickers, days, buckets); `unexpected` counts offenders. `sample` holds at most
     `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones are cut when recorded.
     """
 
@@ -60,6 +62,11 @@ class QualityResult:
         return 100.0 * self.unexpected / self.evaluated
 
 
+def status_of(evaluated: int, unexpected: int) -> str:
+    """The status of a check that ran: what looked at nothing has proved nothing."""
+    return FAILED if unexpected else PASSED if evaluated else NOT_EVALUATED
+
+
 def record(connection: Connection, results: Iterable[QualityResult]) -> int:
     """Keep results in `quality_result` and return how many; the caller commits."""
     rows = [_row(result) for result in results]
@@ -81,7 +88,7 @@ def results_of(
 
 
 def summary(results: Sequence[QualityResult]) -> dict[str, Any]:
-    """Count results as JSON: checks, passed, failed by severity, broken, and the failed and broken checks' names."""
+    """Count results as JSON: checks and passed; the names of failed ones by severity, broken and not evaluated ones."""
     failed = [result for result in results if result.status == FAILED]
     return {
         "checks": len(results),
@@ -89,6 +96,7 @@ def summary(results: Sequence[QualityResult]) -> dict[str, Any]:
         "critical": [_label(result) for result in failed if result.severity == CRITICAL],
         "warnings": [_label(result) for result in failed if result.severity == WARNING],
         "broken": [result.expectation for result in results if result.status == BROKEN],
+        "not_evaluated": [result.expectation for result in results if result.status == NOT_EVALUATED],
         "seconds": round(sum(result.seconds for result in results), 3),
     }
 

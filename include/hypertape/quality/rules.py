@@ -20,7 +20,8 @@ from hypertape.quality.results import CRITICAL, WARNING
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One check. `unit` says what is counted as evaluated: bars, sessions, tickers or sample.
+    """One check. `unit` says what is counted as evaluated: bars, adjusted closes, pairs
+    (bars of a ticker that also has the other interval), sessions, tickers or sample.
 
     With `expectation`, a class of great_expectations.expectations and its `arguments`; without, the statement
     `quality_<statement or name>.sql`. `intervals` are the stored intervals it applies to;
@@ -83,6 +84,7 @@ RULES: tuple[Rule, ...] = (
         "An adjusted close, where there is one, is above zero",
         WARNING,
         "adjusted_close",
+        unit="adjusted closes",
         expectation="ExpectColumnValuesToBeBetween",
         arguments={"column": "adjusted_close", "min_value": 0, "strict_min": True},
         only_positive_prices=True,
@@ -170,6 +172,7 @@ RULES: tuple[Rule, ...] = (
         "adjusted_close / close changes only where a dividend or split lies between two bars",
         WARNING,
         "adjusted_close, close",
+        unit="adjusted closes",
         intervals=_DAY,
     ),
     *(
@@ -178,6 +181,7 @@ RULES: tuple[Rule, ...] = (
             f"A day's bar contains its {narrow.value} bars (low, high) and ends at their close, where both exist",
             WARNING,
             "high, low, close",
+            unit="pairs",
             statement="day_holds_intraday",
             intervals=(Interval.D1, narrow),
             narrow=narrow,

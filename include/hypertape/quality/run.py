@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from hypertape import calendars
 from hypertape.errors import BadInput
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, format_instant
-from hypertape.quality.results import BROKEN, FAILED, PASSED, QualityResult
+from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult, status_of
+from hypertape.quality.rules import rules_for
 from hypertape.quality.scope import SAMPLED_BARS, Scope, names_for
 from hypertape.queries import query
 
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
     from hypertape.quality.checkpoint import Outcome
 
 Connection = psycopg.Connection[Any]
+
+NOTHING = {
+    "bars": "no bar is stored in the window",
+    "sample": "no bar is stored in the window",
+    "adjusted closes": "no bar in the window has an adjusted close",
+    "pairs": "no ticker has bars of both intervals in the window",
+    "sessions": "no session of a stored ticker is due in the window",
+    "tickers": "no ticker is stored",
+}
+"""Why a check had nothing to look at, by what it counts."""
 
 
 def validate(
@@ -56,7 +68,8 @@ def validate(
     scope = Scope(market, interval, window, run_id, now, None if tickers is None else tuple(tickers))
     counts = _counts(connection, scope)
     found = [
-        _result(scope, counts, outcome) for outcome in outcomes(dsn, scope, progress or (lambda _: None))
+        _result(scope, _evaluated(connection, scope, counts, outcome), outcome)
+        for outcome in outcomes(dsn, scope, progress or (lambda _: None))
     ]
     if any(result.status == BROKEN for result in found):
         connection.execute("select 1")
@@ -72,15 +85,31 @@ def _counts(connection: Connection, scope: Scope) -> dict[str, int]:
     assert row is not None
     return {
         "bars": row["bars"],
+        "adjusted closes": row["adjusted"],
         "tickers": row["series"],
         "sessions": row["sessions"],
         "sample": min(row["bars"], row["tickers"] + SAMPLED_BARS),
     }
 
 
-def _result(scope: Scope, counts: Mapping[str, int], outcome: Outcome) -> QualityResult:
+def _evaluated(connection: Connection, scope: Scope, counts: Mapping[str, int], outcome: Outcome) -> int:
+    unit = outcome.rule["unit"]
+    if unit != "pairs":
+        return counts[unit]
+    rule = next(r for r in rules_for(scope.market, scope.interval) if r.name == outcome.rule["name"])
+    other = rule.narrow if scope.interval is Interval.D1 else Interval.D1
+    names = {**names_for(scope, rule), "other": sql.Literal(other.value if other else None)}
+    row = connection.execute(query("quality_pairs").format(**names)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _result(scope: Scope, evaluated: int, outcome: Outcome) -> QualityResult:
     unexpected = _unexpected(outcome)
-    status = BROKEN if outcome.error is not None else PASSED if outcome.success else FAILED
+    status = (
+        BROKEN if outcome.error is not None else FAILED if not outcome.success else status_of(evaluated, 0)
+    )
+    why = {"why": NOTHING[outcome.rule["unit"]]} if status == NOT_EVALUATED else {}
     return QualityResult(
         run_id=scope.run_id,
         market=scope.market.code,
@@ -91,10 +120,10 @@ def _result(scope: Scope, counts: Mapping[str, int], outcome: Outcome) -> Qualit
         description=outcome.rule["description"],
         severity=outcome.severity,
         status=status,
-        evaluated=None if status == BROKEN else counts[outcome.rule["unit"]],
+        evaluated=None if status == BROKEN else evaluated,
         unexpected=None if status == BROKEN else unexpected,
         sample=() if status == BROKEN else _sample(outcome.result),
-        details={name: outcome.rule[name] for name in ("unit", "statement")},
+        details={name: outcome.rule[name] for name in ("unit", "statement")} | why,
         error=outcome.error,
         window=scope.window,
         seconds=outcome.seconds,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypertape.quality.results import BROKEN, CRITICAL, FAILED, QualityResult
+from hypertape.quality.results import BROKEN, CRITICAL, FAILED, NOT_EVALUATED, QualityResult
 
 GOOD, NOTE, BAD, UNKNOWN = "good", "note", "bad", "unknown"
 MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
@@ -59,6 +59,15 @@ def run_verdict(loads: Loads, results: Results) -> Statement:
         return Statement(UNKNOWN, "Not checked: no quality result is recorded for this run")
     if warnings or broken:
         return Statement(NOTE, f"Consistent, with {plural(len(warnings) + len(broken), 'point')} to look at")
+    idle = _idle(results)
+    if len(idle) == len(results):
+        return Statement(UNKNOWN, "Nothing to check: no check had anything to look at", _whys(idle))
+    if idle:
+        return Statement(
+            GOOD,
+            "Every bar that was due is there, and every check that had something to look at passed",
+            _whys(idle),
+        )
     return Statement(GOOD, "Every bar that was due is there, and every check passed")
 
 
@@ -77,7 +86,8 @@ def answers(loads: Loads, results: Results, quarantined: int, early: int = 0) ->
 def _there(loads: Loads, results: Results, early: int) -> Statement:
     failed = sum(load["status"] == "failed" for load in loads)
     found = [result for result in results if result.expectation in _COMPLETENESS and result.status == FAILED]
-    judged = [result for result in results if result.expectation in _COMPLETENESS and result.status != BROKEN]
+    about = [result for result in results if result.expectation in _COMPLETENESS]
+    judged = [result for result in about if result.status not in (BROKEN, NOT_EVALUATED)]
     missing = sum(result.unexpected or 0 for result in found if result.expectation != "fresh")
     beside = (
         (
@@ -94,7 +104,8 @@ def _there(loads: Loads, results: Results, early: int) -> Statement:
         text = f"No: {plural(missing, 'session')} without a bar" if missing else f"No: {because[0]}"
         return Statement(BAD if failed else NOTE, text, (*because, *beside))
     if not judged:
-        return Statement(UNKNOWN, "Not checked", beside)
+        idle = _idle(about)
+        return Statement(UNKNOWN, "Nothing was due" if idle else "Not checked", (*_whys(idle), *beside))
     sessions = max(
         (result.evaluated or 0 for result in judged if result.details.get("unit") == "sessions"), default=0
     )
@@ -113,6 +124,9 @@ def _right(results: Results, quarantined: int) -> Statement:
         return Statement(UNKNOWN, "Not checked", kept_out)
     if failed:
         return Statement(NOTE, "Consistent; some deserve a look", (*map(_counted, failed), *kept_out))
+    idle = _idle(rest)
+    if len(idle) == len(rest):
+        return Statement(UNKNOWN, "Nothing to check", (*_whys(idle), *kept_out))
     return Statement(GOOD, "Yes", kept_out)
 
 
@@ -126,11 +140,28 @@ def _known(results: Results) -> Statement:
         return Statement(UNKNOWN, f"{text}; {len(broken)} did not run", (_names(broken),))
     if not results:
         return Statement(UNKNOWN, "No check ran")
-    return Statement(GOOD, text, ("All of them ran, inside the database, over the stored rows",))
+    idle = _idle(results)
+    if len(idle) == len(results):
+        return Statement(UNKNOWN, "No check had anything to look at", _whys(idle))
+    ran = "All of them ran, inside the database, over the stored rows"
+    return Statement(GOOD, text, (ran, *((f"{len(idle)} had nothing to look at",) if idle else ())))
 
 
 def _failed(results: Results, severity: str) -> list[QualityResult]:
     return [result for result in results if result.status == FAILED and result.severity == severity]
+
+
+def _idle(results: Results) -> list[QualityResult]:
+    return [result for result in results if result.status == NOT_EVALUATED]
+
+
+def _whys(idle: Results) -> tuple[str, ...]:
+    """Each reason for having nothing to look at, with the checks it holds for."""
+    reasons = dict.fromkeys(str(result.details.get("why", "nothing to look at")) for result in idle)
+    by_reason = {
+        why: [r for r in idle if r.details.get("why", "nothing to look at") == why] for why in reasons
+    }
+    return tuple(f"Not evaluated, because {why}: {_names(those)}" for why, those in by_reason.items())
 
 
 def _names(results: Results) -> str:

@@ -207,13 +207,21 @@ def _vendor(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def calls_for(name: str, interval: Interval, window: Window, now: datetime, bars: int = 1) -> int:
-    """How many requests a source takes at most for one ticker and a window with so many bars.
+def calls_for(
+    name: str, interval: Interval, window: Window, now: datetime, bars: int = 1, tickers: int = 1
+) -> int:
+    """How many requests a source takes at most for a group of tickers and a window with so many bars of each.
 
-    What its module's `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when
-    it keeps nothing that old. Raises UnknownSource with the valid names.
+    For one group that is asked at once (`tickers_per_request()` of its module, else one ticker): what its module's
+    `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when it keeps nothing
+    that old. Raises UnknownSource with the valid names.
     """
     vendor = _vendor(name)
+    at_once = getattr(vendor, "tickers_per_request", lambda: 1)()
+    return -(-tickers // at_once) * _calls_of_one(vendor, interval, window, now, bars)
+
+
+def _calls_of_one(vendor: ModuleType, interval: Interval, window: Window, now: datetime, bars: int) -> int:
     cut = getattr(vendor, "requests", None)
     if window.is_empty:
         return 0

@@ -55,11 +55,16 @@ _HEADERS = {
 }
 
 
+def tickers_per_request() -> int:
+    """How many tickers one request asks for."""
+    return load_settings().symbols_per_request
+
+
 def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None) -> Vci:
     """Open VCI, or the server at the configuration's endpoint that answers in its place."""
     return Vci(
         endpoint=config.endpoint,
-        symbols_per_request=load_settings().symbols_per_request,
+        symbols_per_request=tickers_per_request(),
         throttle=throttle,
         recorder=recorder,
     )

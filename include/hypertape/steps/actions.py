@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,17 +12,18 @@ import numpy as np
 from hypertape.errors import BatchIncomplete, BatchRefused
 from hypertape.frame import instant
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval, Window
-from hypertape.quality.results import FAILED, PASSED, SAMPLE_KEYS, WARNING, QualityResult, record
+from hypertape.model import Interval, Window, asked_window
+from hypertape.quality.results import NOT_EVALUATED, SAMPLE_KEYS, WARNING, QualityResult, record, status_of
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.extract import extract
+from hypertape.steps.landed_actions import keep_landed_actions
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head, plan
 from hypertape.warehouse.actions import (
     SPLIT_ADJUSTED,
+    Kept,
     adjusted,
     differs_from_vendor,
-    keep_actions,
     tickers_with_actions,
 )
 from hypertape.warehouse.connect import connect
@@ -34,6 +36,13 @@ TOLERANCE = 2e-3
 amounts to cents and factors to six digits."""
 
 SUITE = "corporate_actions"
+
+NO_ACTION = "no ticker with daily bars has a dividend or split that stands"
+NO_ADJUSTED_CLOSE = "no bar in the window has an adjusted close of its vendor's"
+"""Why there was nothing to compare."""
+
+CHANGES = tuple(field.name for field in fields(Kept))
+"""What may become of an action, as a run counts it."""
 
 
 def plan_actions(
@@ -52,7 +61,7 @@ def plan_actions(
 
     Raises what `steps.plan.plan` raises.
     """
-    window = Window(start or (end or now) - LOOK_BACK, end or now)
+    window = asked_window(start, end, earliest=(end or now) - LOOK_BACK, now=now)
     batches: list[dict[str, Any]] = []
     settings = settings or load_settings()
     for code in [market] if market else all_markets():
@@ -88,19 +97,13 @@ def sync_actions(
     part = Batch.from_json(batch)
     landed = extract(part.to_json(), plan_head=batch["head"], landing=settings.landing, now=now, dsn=dsn)
     place = Landing(settings.landing, head.run_id, part.index)
-    counts: dict[str, Any] = {}
     with connect(dsn) as connection:
-        for table in ("dividends", "splits"):
-            kept = keep_actions(connection, head.market, table, place.read(table))
-            counts |= {
-                f"{table}_new": kept.new,
-                f"{table}_changed": kept.changed,
-                f"{table}_unchanged": kept.unchanged,
-            }
+        counts = keep_landed_actions(connection, head, part, place, now)
         connection.commit()
     failed = {t: failure for t, failure in landed["failed"].items() if failure["kind"] != "NoData"}
     return {
         "market": head.market.code,
+        "window": part.window.to_json(),
         "tickers": [t for t in part.tickers if t not in failed],
         **counts,
         "failed": failed,
@@ -112,7 +115,8 @@ def check_adjusted(
 ) -> QualityResult:
     """Compare the vendor's adjusted closes with those computed from closes and actions; keep the outcome.
 
-    Looks at the tickers that have an action, over the window; a warning where more than TOLERANCE lies between.
+    Looks at the tickers that have an action, over the window; a warning where more than TOLERANCE lies between, not
+    evaluated where there is nothing to compare.
     """
     of_market = get_market(market)
     evaluated = unexpected = 0
@@ -135,11 +139,15 @@ def check_adjusted(
                 }
                 for at in np.flatnonzero(far)[-2:]
             ]
+        status = status_of(evaluated, unexpected)
+        details: dict[str, Any] = {"tickers": len(found)}
+        if status == NOT_EVALUATED:
+            details |= {"why": NO_ADJUSTED_CLOSE if found else NO_ACTION}
         result = QualityResult(
             run_id, market, Interval.D1.value, SUITE, "adjusted_close_reproduced",
             f"adjusted_close is the close times the factors of the later dividends and splits (within {TOLERANCE:.1%})",
-            WARNING, FAILED if unexpected else PASSED, window, target="adjusted_close", evaluated=evaluated,
-            unexpected=unexpected, sample=tuple(sample[:SAMPLE_KEYS]), details={"tickers": len(found)}, checked_at=now,
+            WARNING, status, window, target="adjusted_close", evaluated=evaluated, unexpected=unexpected,
+            sample=tuple(sample[:SAMPLE_KEYS]), details=details, checked_at=now,
         )  # fmt: skip
         record(connection, [result])
         connection.commit()
@@ -151,16 +159,27 @@ def finish(dsn: str, synced: Sequence[Mapping[str, Any]], *, run_id: str, now: d
     total: dict[str, Any] = {
         f"{table}_{what}": sum(batch[f"{table}_{what}"] for batch in synced)
         for table in ("dividends", "splits")
-        for what in ("new", "changed", "unchanged")
+        for what in CHANGES
     }
     checks = {}
     for market in dict.fromkeys(batch["market"] for batch in synced):
         tickers = [ticker for batch in synced if batch["market"] == market for ticker in batch["tickers"]]
-        window = Window(now - LOOK_BACK, now)
+        window = _fetched(batch for batch in synced if batch["market"] == market)
         checked = check_adjusted(dsn, market, tickers, window, run_id=run_id, now=now)
-        checks[market] = {"evaluated": checked.evaluated, "differing": checked.unexpected}
+        checks[market] = {
+            "evaluated": checked.evaluated,
+            "differing": checked.unexpected,
+            "status": checked.status,
+            "why": checked.details.get("why"),
+        }
     failed = {ticker: failure for batch in synced for ticker, failure in batch["failed"].items()}
     return {**total, "checks": checks, "failed": failed}
+
+
+def _fetched(synced: Iterable[Mapping[str, Any]]) -> Window:
+    """The window that was asked for: all batches of a market share it."""
+    windows = [Window.from_json(batch["window"]) for batch in synced]
+    return Window(min(w.start for w in windows), max(w.end for w in windows))
 
 
 def raise_if_failed(done: Mapping[str, Any]) -> None:

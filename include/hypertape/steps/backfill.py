@@ -18,7 +18,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.backfill_plan import plan_backfill
 from hypertape.steps.backfill_wish import Asked
 from hypertape.steps.enrich import enrich
-from hypertape.steps.extract import extract
+from hypertape.steps.extract import Failure, extract
 from hypertape.steps.load import fetch_again, raise_if_failed, store
 from hypertape.steps.plan import Head
 from hypertape.steps.publish import publish, write_report
@@ -29,6 +29,9 @@ from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
 
 __all__ = ["Asked", "backfill", "finish", "load_unit", "plan_backfill", "plan_table", "rehearse"]
+
+AGAIN = "run the same again: only what is open is asked for"
+"""What to do about failed tickers where there are no tasks to clear."""
 
 OnStep = Callable[[str, int, int], None]
 """Called with the step's name, how much of it is done, and how much there is."""
@@ -57,7 +60,12 @@ def load_unit(
 
 
 def finish(
-    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
+    dsn: str,
+    plan_head: Mapping[str, Any],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    again: str = "clear the run's load tasks or run the same again: only what is open is asked for",
 ) -> dict[str, Any]:
     """Close the backfill, publish it, and return what `publish` says with the units that are left and their number.
 
@@ -67,7 +75,7 @@ def finish(
         left_open = backfills.end(connection, plan_head["backfill_id"], now)
         all_units = len(backfills.units(connection, plan_head["backfill_id"]))
         connection.commit()
-    published = publish(dsn, plan_head, now=now, settings=settings)
+    published = publish(dsn, plan_head, now=now, settings=settings, again=again)
     if left_open:
         raise BatchRefused(
             f"{left_open} of {all_units} units of the backfill are not loaded, the others are published",
@@ -97,7 +105,8 @@ def backfill(
 ) -> dict[str, Any]:
     """Run every step in this process and return the plan with `counts`, `failed` (why, by ticker) and `published`.
 
-    A dry run returns the plan and the path of its `report`. Otherwise `error` is what the run ends with, None when all
+    A dry run returns the plan and the path of its `report`. Of the failed tickers those of `may_pass` may succeed when
+    asked again. Otherwise `error` is what the run ends with, None when all
     went well, after everything that could be done was done. Raises what stops the run as a whole.
     """
     settings, tell = settings or load_settings(), on_step or (lambda *_: None)
@@ -108,10 +117,10 @@ def backfill(
     tell("plan", 1, 1)
     if dry_run:
         return {**planned, "report": str(rehearse(planned, dsn, settings=settings))}
-    counts, failed = _load_units(dsn, planned, now, settings, tell)
+    counts, failed, may_pass = _load_units(dsn, planned, now, settings, tell)
     restated = settle(dsn, planned, now=now, settings=settings, on_step=on_step)
     counts = {name: counts[name] + restated.get(name, 0) for name in counts}
-    failed |= {ticker: why["message"] for ticker, why in restated["failed"].items()}
+    _note(failed, may_pass, restated["failed"])
     tell("validate", 0, 1)
     quality = validate(dsn, planned, now=now)
     tell("validate", 1, 1)
@@ -119,9 +128,9 @@ def backfill(
     rollups = refresh(dsn, planned)
     tell("refresh rollups", 1, 1)
     result = {**planned, "counts": counts, "failed": failed, "quality": quality, "rollups": rollups}
-    result |= {"published": {}, "error": None}
+    result |= {"may_pass": sorted(may_pass), "published": {}, "error": None}
     try:
-        result["published"] = finish(dsn, planned, now=now, settings=settings)
+        result["published"] = finish(dsn, planned, now=now, settings=settings, again=AGAIN)
     except HypertapeError as error:
         result["error"] = error
     return result
@@ -129,20 +138,26 @@ def backfill(
 
 def _load_units(
     dsn: str, planned: Mapping[str, Any], now: datetime, settings: Settings, tell: OnStep
-) -> tuple[dict[str, int], dict[str, str]]:
-    counts, failed = dict.fromkeys(backfills.COUNTS, 0), dict[str, str]()
+) -> tuple[dict[str, int], dict[str, str], set[str]]:
+    counts, failed, may_pass = dict.fromkeys(backfills.COUNTS, 0), dict[str, str](), set[str]()
     units = planned["batches"]
     for number, unit in enumerate(units):
         tell("load", number, len(units))
         try:
             done = _one_unit(dsn, unit, planned, now, settings)
         except HypertapeError as error:
-            failed |= dict.fromkeys(unit["tickers"], str(error))
+            _note(failed, may_pass, dict.fromkeys(unit["tickers"], Failure.of(error).to_json()))
             continue
         counts = {name: counts[name] + done[name] for name in counts}
-        failed |= {ticker: why["message"] for ticker, why in done["failed"].items()}
+        _note(failed, may_pass, done["failed"])
     tell("load", len(units), len(units))
-    return counts, failed
+    return counts, failed, may_pass
+
+
+def _note(failed: dict[str, str], may_pass: set[str], more: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add failures by ticker, and those that may pass."""
+    failed |= {ticker: why["message"] for ticker, why in more.items()}
+    may_pass |= {ticker for ticker, why in more.items() if why["transient"]}
 
 
 def _one_unit(

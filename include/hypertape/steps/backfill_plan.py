@@ -206,7 +206,6 @@ def units_of(
     """The units of work, oldest window first. In mode `missing` only tickers that miss bars in a window are in it."""
     units: list[PlannedUnit] = []
     for number, part in enumerate(parts):
-        calls = calls_for(wish.source.name, wish.interval, part.window, now, part.expected)
         wanted = [t for t in wish.tickers if wish.mode != "missing" or _misses(part, there.get((t, number)))]
         for first in range(0, len(wanted), batch_size):
             tickers = tuple(wanted[first : first + batch_size])
@@ -220,7 +219,9 @@ def units_of(
                     present=sum(pair.bars for pair in pairs),
                     sessions_missing=sum(_absent(part, pair) for pair in pairs),
                     sessions_thin=sum(pair.thin for pair in pairs),
-                    calls=calls * len(tickers),
+                    calls=calls_for(
+                        wish.source.name, wish.interval, part.window, now, part.expected, len(tickers)
+                    ),
                 )
             )
     return units

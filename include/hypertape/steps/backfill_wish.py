@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.model import Interval, Market, Window, asked_window, midnight
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.plan import choose_tickers, resolve_source
@@ -68,15 +68,17 @@ def resolve(
     named = dict.fromkeys(asked.tickers or ())
     named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (asked.groups or ()))
     wanted = choose_tickers(market, interval, config, tuple(named))
-    start, end = asked.start or midnight(market.history_start[interval]), asked.end or now
+    window = asked_window(asked.start, asked.end, earliest=midnight(market.history_start[interval]), now=now)
     if asked.mode == "restate":
-        start = min([start, *series_starts(connection, market, interval, wanted).values()])
+        starts = series_starts(connection, market, interval, wanted).values()
+        window = Window(min([window.start, *starts]), window.end)
     # Without an end the wish is about today: tomorrow's reaches further and plans anew.
     between = [str(asked.start), str(asked.end or now.date())]
-    words = [market.code, interval.value, asked.mode, sorted(named), between, config.to_json()]
+    # So is another reason: what is loaded under it must not be told of under the one before.
+    reason = asked.reason or None
+    words = [market.code, interval.value, asked.mode, sorted(named), between, config.to_json(), reason]
     fingerprint = hashlib.sha256(json.dumps(words).encode()).hexdigest()
-    window = Window(min(start, end), end)
-    return Wish(market, interval, asked.mode, wanted, window, config, asked.reason or None, fingerprint)
+    return Wish(market, interval, asked.mode, wanted, window, config, reason, fingerprint)
 
 
 def _check(market: Market, asked: Asked) -> None:
@@ -94,8 +96,4 @@ def _check(market: Market, asked: Asked) -> None:
         raise BadInput(
             "A restatement reads the whole history",
             next_step="Leave start and end empty, or use mode overwrite.",
-        )
-    if asked.start and asked.end and asked.start >= asked.end:
-        raise BadInput(
-            f"The window ends at {asked.end}, not after its start {asked.start}", next_step="Swap them."
         )

@@ -12,10 +12,11 @@ from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, NoDa
 from hypertape.frame import BAR_SCHEMA
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import Failure, extract
+from hypertape.steps.landed_actions import keep_landed_actions
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_symbols, store_actions
+from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
 from hypertape.warehouse.stored import series_states
 
@@ -75,8 +76,7 @@ def store(
             dict(reference["failed"]) if rereads else _without_silent(connection, head, reference["failed"])
         )
         request = _request(part, place, answer, head, now, attempt, failed, rereads or {})
-        for table in ("dividends", "splits"):
-            store_actions(connection, head.market, table, place.read(table))
+        keep_landed_actions(connection, head, part, place, now)
         connection.commit()  # a declared split explains what the scale guard would refuse
         results = load_bars(connection, place.read("enriched").select(BAR_SCHEMA.names), request)
         note_asked(connection, request, answer.get("asked"))

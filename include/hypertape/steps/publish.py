@@ -24,13 +24,18 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def publish(
-    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
+    dsn: str,
+    plan_head: Mapping[str, Any],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    again: str = "clear the run's load tasks or run it again",
 ) -> dict[str, Any]:
     """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
 
     Returns counts and the report's path. Mirrors receive what the run changed, whatever the checks say: they hold what
     the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken
-    for critical checks, BatchRefused when tickers failed.
+    for critical checks, BatchRefused when tickers failed: `again` says how they are tried once more.
     """
     settings = settings or load_settings()
     head = Head.from_json(plan_head)
@@ -48,7 +53,7 @@ def publish(
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     if verdict is not None:
         raise verdict
-    _raise_for(loads, head, report)
+    _raise_for(loads, head, report, again)
     return {
         "watermarks_moved": moved,
         "report": str(report),
@@ -74,7 +79,7 @@ def _verdict(results: Any) -> CheckFailed | CheckBroken | None:
     return None
 
 
-def _raise_for(loads: list[RunLoad], head: Head, report: Path) -> None:
+def _raise_for(loads: list[RunLoad], head: Head, report: Path, again: str) -> None:
     failed = {load.ticker: load.error for load in loads if load.status == "failed"}
     if failed:
         lines = "; ".join(f"{ticker}: {error}" for ticker, error in sorted(failed.items()))
@@ -82,5 +87,5 @@ def _raise_for(loads: list[RunLoad], head: Head, report: Path) -> None:
             f"{len(failed)} tickers of the run failed and the others are published: {lines}",
             market=head.market.code,
             interval=head.interval.value,
-            next_step=f"Mend the cause, then clear the run's load tasks or run it again. Report: {report}",
+            next_step=f"Mend the cause, then {again}. Report: {report}",
         )

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import psycopg
 import pyarrow as pa
 
 from hypertape.calendars import provisional_from
-from hypertape.errors import BadInput, HypertapeError
+from hypertape.errors import BadInput, HypertapeError, UnknownTicker
 from hypertape.frame import BAR_SCHEMA
 from hypertape.model import Interval, Market, Window
 from hypertape.quality.gate import gate
 from hypertape.quality.reconciliation import PRESENCE, Comparison, Tolerance, compare
-from hypertape.quality.results import FAILED, PASSED, WARNING, QualityResult, record
+from hypertape.quality.results import NOT_EVALUATED, WARNING, QualityResult, record, status_of
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.asking import ask_sources
@@ -45,6 +46,18 @@ class Reconciled:
         """True when nothing compared disagrees."""
         return all(found.disagree == 0 for found in self.comparisons.values())
 
+    @property
+    def compared(self) -> int:
+        """Bars that either side has: 0 when nothing was there to compare."""
+        return self.comparisons[PRESENCE].compared if PRESENCE in self.comparisons else 0
+
+    @property
+    def why_nothing(self) -> str:
+        """Why nothing was compared."""
+        if len(self.failed) == self.tickers:
+            return f"{self.source} served no ticker"
+        return f"neither the warehouse nor {self.source} has a final bar of these tickers in the window"
+
 
 def reconcile(
     dsn: str,
@@ -64,17 +77,12 @@ def reconcile(
 
     Without `tickers` every stored one is compared. Rows of the other source that cannot be bars are left out and
     counted (`refused`); a ticker it cannot serve is in `failed` and takes no part. Raises BadInput when nothing is
-    stored.
+    stored, and UnknownTicker for one that is neither stored nor in the market's file.
     """
     settings = settings or load_settings()
     judged = Window(window.start, max(window.start, min(window.end, provisional_from(market, interval, now))))
     with connect(dsn) as connection:
-        wanted = tuple(tickers or stored_tickers(connection, market, interval))
-        if not wanted:
-            raise BadInput(
-                f"No {market.code} {interval.value} bars are stored",
-                next_step="Load some first: `hypertape sync`.",
-            )
+        wanted = _wanted(connection, market, interval, tickers)
         done = Reconciled(run_id, config.name, judged, len(wanted))
         head = Head(run_id, market, interval, config, judged)
         for index, first in enumerate(range(0, len(wanted), settings.batch_size)):
@@ -85,6 +93,21 @@ def reconcile(
         record(connection, _results(done, market, interval, tolerance))
         connection.commit()
     return done
+
+
+def _wanted(
+    connection: psycopg.Connection[Any], market: Market, interval: Interval, tickers: Sequence[str] | None
+) -> tuple[str, ...]:
+    stored = stored_tickers(connection, market, interval)
+    if not stored:
+        raise BadInput(
+            f"No {market.code} {interval.value} bars are stored",
+            next_step=f"Load some first: `hypertape sync -m {market.code} -i {interval.value}`.",
+        )
+    unknown = [ticker for ticker in tickers or () if ticker not in {*stored, *market.by_ticker}]
+    if unknown:
+        raise UnknownTicker.among(market.code, unknown, stored)
+    return tuple(tickers or stored)
 
 
 def _compare(
@@ -124,13 +147,13 @@ def _results(
             _expectation(found.column),
             _description(found.column, done.source, tolerance),
             WARNING,
-            FAILED if found.disagree else PASSED,
+            status_of(found.compared, found.disagree),
             done.window,
             target=done.source,
             evaluated=found.compared,
             unexpected=found.disagree,
             sample=tuple(found.sample),
-            details={"largest": found.largest, **_more(done, found)},
+            details={"largest": found.largest, **_more(done, found), **_why(done, found)},
         )
         for found in done.comparisons.values()
     ]
@@ -140,6 +163,12 @@ def _more(done: Reconciled, found: Comparison) -> Mapping[str, object]:
     if found.column != PRESENCE:
         return {}
     return {"refused": done.refused, "failed": {ticker: str(error) for ticker, error in done.failed.items()}}
+
+
+def _why(done: Reconciled, found: Comparison) -> Mapping[str, object]:
+    if status_of(found.compared, found.disagree) != NOT_EVALUATED:
+        return {}
+    return {"why": "no bar is on both sides" if done.compared else done.why_nothing}
 
 
 def _expectation(column: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypertape.model import format_instant
-from hypertape.quality.results import QualityResult, record
+from hypertape.quality.results import QualityResult, record, status_of
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, RollupCheck, check_rollups, refresh_pending
@@ -60,9 +60,10 @@ def _result(head: Head, check: RollupCheck) -> QualityResult:
         target=head.market.relation(check.interval),
         description=f"Every {check.interval.value} bucket equals a recomputation from the {head.interval.value} bars",
         severity="critical",
-        status="failed" if check.differing else "passed",
+        status=status_of(check.buckets, check.differing),
         evaluated=check.buckets,
         unexpected=check.differing,
         sample=tuple({"ticker": ticker, "time": format_instant(time)} for ticker, time in check.sample),
+        details={} if check.buckets else {"why": "no bucket of it lies in what changed"},
         window=check.window,
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from hypertape.errors import HypertapeError
-from hypertape.model import Window, midnight
+from hypertape.model import Window, asked_window, midnight
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
@@ -23,24 +23,36 @@ from hypertape.steps.validate import validate
 
 COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
 
+AGAIN = "run the same again; what is stored and equal is not written again"
+"""What to do about failed tickers where there are no tasks to clear."""
+
 OnStep = Callable[[str, int, int], None]
 """Called with the step's name, how much of it is done, and how much there is."""
 
 
 @dataclass(slots=True)
 class SyncResult:
-    """What a sync did. `error` is what the run ends with, after everything that could be done was done."""
+    """What a sync did. `error` is what the run ends with, after everything that could be done was done.
+
+    `failed` says why, by ticker; those in `may_pass` may succeed when asked again.
+    """
 
     run_id: str
     plan: dict[str, Any]
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     failed: dict[str, str] = field(default_factory=dict)
+    may_pass: set[str] = field(default_factory=set)
     short: list[str] = field(default_factory=list)
     restated: dict[str, int] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
     rollups: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
     error: HypertapeError | None = None
+
+    def note_failed(self, failed: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add a step's failures (`Failure.to_json`) by ticker."""
+        self.failed |= {ticker: failure["message"] for ticker, failure in failed.items()}
+        self.may_pass |= {ticker for ticker, failure in failed.items() if failure["transient"]}
 
 
 def sync(
@@ -69,9 +81,12 @@ def sync(
     settings = settings or load_settings()
     run_id = run_id or f"sync__{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     stop = end or now
-    window = Window(start if start is not None else min(midnight(stop.date()), stop), stop)
+    day = midnight(stop.date())
+    owned = (
+        asked_window(start, end, earliest=day, now=now) if start is not None else Window(min(day, stop), stop)
+    )
     planned = plan(
-        dsn, market, interval, run_id=run_id, data_interval=window.to_json(), exact=start is not None, source=source,
+        dsn, market, interval, run_id=run_id, data_interval=owned.to_json(), exact=start is not None, source=source,
         tickers=tickers, settings=settings,
     )  # fmt: skip
     return carry_out(dsn, planned, now=now, settings=settings, check=check, on_step=on_step)
@@ -101,7 +116,7 @@ def carry_out(
     tell("refresh rollups", 1, 1)
     if check:
         try:
-            result.published = publish(dsn, planned, now=now, settings=settings)
+            result.published = publish(dsn, planned, now=now, settings=settings, again=AGAIN)
         except HypertapeError as error:
             result.error = error
     else:
@@ -116,7 +131,7 @@ def _settle_restatements(
     for name in COUNTS:
         result.counts[name] += done.get(name, 0)
     result.restated = {name: done.get(name, 0) for name in ("suspected", "local", "reread")}
-    result.failed |= {ticker: failure["message"] for ticker, failure in done["failed"].items()}
+    result.note_failed(done["failed"])
 
 
 def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:
@@ -132,6 +147,6 @@ def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetim
         for name in COUNTS:
             result.counts[name] += summary[name]
         result.short += summary["short"]
-        result.failed |= {ticker: failure["message"] for ticker, failure in summary["failed"].items()}
+        result.note_failed(summary["failed"])
         done += len(batch["tickers"])
         tell("load", done, total)

@@ -11,12 +11,17 @@ closes are depends on the source:
 | vci | adjusted for both, without telling | none |
 | ccxt | as traded (there are no actions) | none |
 | csv_tree | whatever its files hold | whatever its files hold |
+
+A vendor takes actions back and moves their dates. Its answer is the whole of what it knows of a ticker in a window, so
+what it reported before and reports no longer is marked withdrawn: kept, shown as such, and counted nowhere. What became
+of an action is in `action_change`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -38,15 +43,38 @@ SPLIT_ADJUSTED = {"yahoo": True, "sample": False}
 Another source's closes are looked at, split by split."""
 
 VALUES = {"dividends": "amount", "splits": "ratio"}
+KINDS = {"dividends": "dividend", "splits": "split"}
+
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What became of the actions of one answer: counts of those that were new, other than stored, and equal."""
+    """What became of the actions of one answer: counts of those that were new, other than stored, equal, back again
+    after they had been withdrawn, and of stored ones that the answer withdrew."""
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    restored: int = 0
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whose word some actions are, and how far it reaches.
+
+    `sources` maps a ticker to the source that answered. `complete` maps those of which the answer is whole to the times
+    of its first and last bar: only between these, and inside `window`, does silence withdraw an action. A `replayed`
+    answer is an old one: it neither withdraws nor restores.
+    """
+
+    run_id: str
+    now: datetime
+    window: Window
+    sources: Mapping[str, str]
+    complete: Mapping[str, Span] = field(default_factory=dict)
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +89,95 @@ class Adjusted:
     adjusted: Floats
 
 
-def keep_actions(connection: Connection, market: Market, table: str, actions: pa.Table) -> Kept:
-    """Upsert the `dividends` or `splits` of an answer (DIVIDEND_SCHEMA, SPLIT_SCHEMA). Nothing is ever removed."""
-    if len(actions) == 0:
-        return Kept()
-    value = VALUES[table]
-    statement = query("store_actions").format(table=sql.Identifier(table), value=sql.Identifier(value))
+def keep_actions(
+    connection: Connection, market: Market, table: str, actions: pa.Table, answer: Answer | None = None
+) -> Kept:
+    """Upsert the `dividends` or `splits` of an answer (DIVIDEND_SCHEMA, SPLIT_SCHEMA), and withdraw what it lacks.
+
+    Without `answer` nobody's word is known: nothing is withdrawn or restored. Raises what `translate_errors` raises.
+    """
     columns = actions.to_pydict()
-    keys = len(set(zip(columns["ticker"], columns["time"], strict=True)))
-    given = (market.code, columns["ticker"], columns["time"], columns[value])
+    changes: list[str] = []
     with translate_errors(connection):
-        inserted = [row[0] for row in connection.execute(statement, given).fetchall()]
-    return Kept(sum(inserted), len(inserted) - sum(inserted), keys - len(inserted))
+        for source in dict.fromkeys(_source(answer, ticker) for ticker in columns["ticker"]):
+            rows = [at for at, ticker in enumerate(columns["ticker"]) if _source(answer, ticker) == source]
+            part = {name: [cells[at] for at in rows] for name, cells in columns.items()}
+            changes += _upsert(connection, market, table, part, source, answer)
+        withdrawn = _withdraw(connection, market, table, columns, answer) if answer else 0
+    keys = len(set(zip(columns["ticker"], columns["time"], strict=True)))
+    counts = {name: changes.count(name) for name in ("new", "changed", "restored")}
+    return Kept(**counts, unchanged=keys - len(changes), withdrawn=withdrawn)
+
+
+def _source(answer: Answer | None, ticker: str) -> str | None:
+    return answer.sources.get(ticker) if answer else None
+
+
+def _upsert(
+    connection: Connection,
+    market: Market,
+    table: str,
+    columns: Mapping[str, list[Any]],
+    source: str | None,
+    answer: Answer | None,
+) -> list[str]:
+    """Write some actions of one source and return what was new, changed or restored."""
+    given = {
+        "source": source,
+        "restore": answer is not None and not answer.replayed,
+        "run_id": answer.run_id if answer else None,
+        "now": answer.now if answer else None,
+        "tickers": columns["ticker"],
+        "times": columns["time"],
+        "values": columns[VALUES[table]],
+        "first": min(columns["time"]),
+        "last": max(columns["time"]),
+    }
+    return [row[0] for row in connection.execute(*_statement("store_actions", market, table, given))]
+
+
+def _withdraw(
+    connection: Connection, market: Market, table: str, columns: Mapping[str, list[Any]], answer: Answer
+) -> int:
+    """Mark what the answer should have and has not, and return how many."""
+    whole = [] if answer.replayed else [ticker for ticker in answer.complete if ticker in answer.sources]
+    if not whole:
+        return 0
+    given = {
+        "run_id": answer.run_id,
+        "now": answer.now,
+        "start": answer.window.start,
+        "end": answer.window.end,
+        "tickers": whole,
+        "sources": [answer.sources[ticker] for ticker in whole],
+        "firsts": [answer.complete[ticker][0] for ticker in whole],
+        "lasts": [answer.complete[ticker][1] for ticker in whole],
+        "given_tickers": columns["ticker"],
+        "given_times": columns["time"],
+    }
+    return len(connection.execute(*_statement("withdraw_actions", market, table, given)).fetchall())
+
+
+def _statement(
+    name: str, market: Market, table: str, given: Mapping[str, Any]
+) -> tuple[sql.Composed, Mapping[str, Any]]:
+    statement = query(name).format(table=sql.Identifier(table), value=sql.Identifier(VALUES[table]))
+    return statement, {"market": market.code, "kind": KINDS[table], **given}
 
 
 def list_actions(
     connection: Connection,
     market: Market,
     *,
-    ticker: str | None = None,
+    tickers: Sequence[str] | None = None,
     window: Window | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The actions of a market, newest first: dicts of ticker, time (UTC), kind (dividend, split) and value."""
+    """The actions of a market, newest first: dicts of ticker, time (UTC), kind (dividend, split), value and source, and
+    since when and by which run it is withdrawn (both None: it stands)."""
     start, end = (window.start, window.end) if window else ("-infinity", "infinity")
-    parameters = {"market": market.code, "ticker": ticker, "start": start, "end": end, "limit": limit}
+    named = list(tickers) if tickers else None
+    parameters = {"market": market.code, "tickers": named, "start": start, "end": end, "limit": limit}
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("actions_of"), parameters).fetchall()
 

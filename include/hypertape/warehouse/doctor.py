@@ -175,7 +175,7 @@ def _spans(connection: Connection, markets: Sequence[Market]) -> Iterator[Findin
             subject = f"{market.code} {interval.value} series"
             drifted = [ticker for ticker, same in rows if not same]
             if drifted:
-                mend = "Bars were written past hypertape. Load the tickers again with --start before their first bar."
+                mend = "Bars were written past hypertape. Load the tickers again from before their first bar."
                 yield Finding(
                     "bad", subject, f"span differs from the bars for {', '.join(drifted[:10])}", mend
                 )

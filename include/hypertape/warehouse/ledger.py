@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-import pyarrow as pa
-from psycopg import sql
 
 from hypertape.calendars import Session, sessions
 from hypertape.model import Interval, Market, Window, midnight
@@ -112,20 +110,6 @@ def run_loads(connection: Connection, market: Market, interval: Interval, run_id
     with translate_errors(connection):
         rows = connection.execute(query("run_loads"), (run_id, market.code, interval.value)).fetchall()
     return [RunLoad(*row) for row in rows]
-
-
-def store_actions(connection: Connection, market: Market, table: str, actions: pa.Table) -> int:
-    """Upsert dividends or splits (`table`); return how many rows were new or different."""
-    if len(actions) == 0:
-        return 0
-    value = "amount" if table == "dividends" else "ratio"
-    statement = query("store_actions").format(table=sql.Identifier(table), value=sql.Identifier(value))
-    columns = actions.to_pydict()
-    with translate_errors(connection):
-        cursor = connection.execute(
-            statement, (market.code, columns["ticker"], columns["time"], columns[value])
-        )
-    return cursor.rowcount
 
 
 def _default_kind(market: Market) -> str:

@@ -131,7 +131,9 @@ def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str,
         "interval": request.interval.value,
         "attempt": request.attempt,
         "window_start": request.window.start,
-        "calls": calls_for(request.source, request.interval, request.window, request.now, bars),
+        "calls": calls_for(
+            request.source, request.interval, request.window, request.now, bars, len(asked["tickers"])
+        ),
         **asked,
     }
     with translate_errors(connection):

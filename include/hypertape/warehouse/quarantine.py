@@ -28,7 +28,7 @@ class Refused:
 
     market: str | None = None
     interval: str | None = None
-    ticker: str | None = None
+    tickers: list[str] | None = None
     rule: str | None = None
     run_id: str | None = None
 
@@ -36,6 +36,11 @@ class Refused:
 def groups(connection: Connection, which: Refused) -> list[Row]:
     """Refused rows by market, interval and rule: open, loaded and superseded counted, with two examples."""
     return _rows(connection, "quarantine_groups", **asdict(which))
+
+
+def rules(connection: Connection) -> list[str]:
+    """The rules that ever refused a row."""
+    return [row["rule"] for row in _rows(connection, "quarantine_rules")]
 
 
 def find(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ def revisions(
     market: Market,
     interval: Interval,
     *,
-    ticker: str | None = None,
+    tickers: Sequence[str] | None = None,
     since: datetime | None = None,
     run_id: str | None = None,
     limit: int | None = None,
@@ -38,7 +38,7 @@ def revisions(
     parameters = {
         "market": market.code,
         "interval": interval.value,
-        "ticker": ticker,
+        "tickers": list(tickers) if tickers else None,
         "since": since,
         "run_id": run_id,
         "limit": limit,
@@ -58,7 +58,7 @@ def restatements(
     *,
     market: Market | None = None,
     interval: Interval | None = None,
-    ticker: str | None = None,
+    tickers: Sequence[str] | None = None,
     state: str | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def restatements(
     parameters = {
         "market": market and market.code,
         "interval": interval and interval.value,
-        "ticker": ticker,
+        "tickers": list(tickers) if tickers else None,
         "state": state,
         "limit": limit,
     }

@@ -17,14 +17,17 @@ STORED = {
 def stored():
     from hypertape.model import utc
 
-    return {**STORED, "window_start": utc(2024), "window_end": utc(2024, 2)}
+    return {**STORED, "window_start": utc(2024), "window_end": utc(2024, 2), "planned_at": utc(2024, 2, 3)}
 
 
 def test_a_plan_says_where_its_time_comes_from(stored):
-    lines = dict(plan_lines(plan_figures(stored, [{"state": "pending"}, {"state": "done"}])))
+    lines = dict(
+        plan_lines(plan_figures(stored, [{"state": "pending", "calls": 30}, {"state": "done", "calls": 10}]))
+    )
     assert lines["time per call"] == "0.25 s, assumed, not measured yet"
-    assert lines["estimated time"] == "10 s with one batch at a time"
-    assert lines["calls"] == "40 to vci"
+    assert lines["estimated time"] == "8 s with one batch at a time", "of what is left"
+    assert lines["calls"] == "40 to vci, 30 of them left"
+    assert lines["counted (UTC)"] == "2024-02-03, before the first call"
     assert lines["bars expected"] == "12 000"
     assert lines["units to load (windows × batches of tickers)"] == "2, 1 of them done"
     measured = dict(plan_lines(plan_figures({**stored, "timed_calls": 1200}, [])))

@@ -84,13 +84,15 @@ def test_the_summary_tells_failures_from_broken_rules() -> None:
         result("b", status="failed", unexpected=1),
         result("c", "warning", "failed", unexpected=2, seconds=0.5),
         result("d", "warning", "broken"),
+        result("e", status="not_evaluated"),
     ]
 
     assert summary(results) == {
-        "checks": 4,
+        "checks": 5,
         "passed": 1,
         "critical": ["b (1)"],
         "warnings": ["c (2)"],
         "broken": ["d"],
+        "not_evaluated": ["e"],
         "seconds": 0.75,
     }

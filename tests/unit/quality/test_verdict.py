@@ -20,6 +20,9 @@ LOADED = {"status": "loaded"}
 FAILED = {"status": "failed"}
 
 
+IDLE = result("sessions_complete", "warning", "not_evaluated", details={"why": "no session was due"})
+
+
 @pytest.mark.parametrize(
     ("loads", "results", "level", "words"),
     [
@@ -30,6 +33,9 @@ FAILED = {"status": "failed"}
         ([LOADED], [result("fresh", "warning", "broken")], NOTE, "1 point to look at"),
         ([LOADED, FAILED], [result("ohlc_order")], BAD, "1 of 2 tickers failed to load"),
         ([LOADED], [], UNKNOWN, "Not checked"),
+        ([LOADED], [IDLE, result("ohlc_order")], GOOD, "every check that had something to look at passed"),
+        ([LOADED], [IDLE], UNKNOWN, "Nothing to check"),
+        ([LOADED], [IDLE, result("fresh", "warning", "failed")], NOTE, "1 point to look at"),
         (
             [FAILED],  # what is proven wrong comes first
             [result("averages", status="broken"), result("ohlc_order", status="failed")],
@@ -43,6 +49,16 @@ def test_the_headline(loads: Any, results: Any, level: str, words: str) -> None:
 
     assert verdict.level == level
     assert words in verdict.text
+
+
+def test_no_question_is_answered_by_a_check_that_looked_at_nothing() -> None:
+    found = dict(answers([LOADED], [IDLE], 0))
+
+    assert {answer.level for answer in found.values()} == {UNKNOWN}
+    assert found["Is every bar there?"].text == "Nothing was due"
+    assert found["Is every bar there?"].because == (
+        "Not evaluated, because no session was due: sessions_complete",
+    )
 
 
 def test_the_three_questions_are_answered_apart() -> None:

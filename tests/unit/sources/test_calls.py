@@ -39,6 +39,23 @@ def test_long_windows_come_in_pages(bars: int, calls: int) -> None:
     assert calls_for("vci", Interval.M1, YEAR, NOW, bars) == calls
 
 
+@pytest.mark.parametrize(
+    ("name", "tickers", "calls", "reason"),
+    [
+        ("vci", 27, 3, "ten symbols a request"),
+        ("vci", 1, 1, "one is a group too"),
+        ("vci", 0, 0, "nobody is asked for"),
+        ("yahoo", 27, 27, "one ticker a request"),
+        ("ccxt", 27, 27, "one pair a request"),
+        ("csv_tree", 27, 27, "one file a ticker"),
+    ],
+)
+def test_a_group_takes_the_calls_the_source_makes_of_it(
+    name: str, tickers: int, calls: int, reason: str
+) -> None:
+    assert calls_for(name, Interval.D1, YEAR, NOW, 252, tickers) == calls, reason
+
+
 @pytest.mark.parametrize("name", source_names())
 def test_every_source_can_be_counted(name: str) -> None:
     assert calls_for(name, Interval.D1, YEAR, NOW) >= 1

@@ -114,7 +114,13 @@ function ofRunVerdict(results, loads) {
       `Consistent, with ${plural(warnings.length + broken.length, "point")} to look at`,
       names([...warnings, ...broken]),
     );
-  return verdict("good", "Every bar that was due is there, and every check passed");
+  const idle = results.filter((row) => row.status === "not_evaluated");
+  if (idle.length === results.length) return verdict("unknown", "Nothing to check: no check had anything to look at");
+  return verdict(
+    "good",
+    `Every bar that was due is there, and every check ${idle.length ? "that had something to look at " : ""}passed`,
+    idle.length ? `${plural(idle.length, "check")} not evaluated` : null,
+  );
 }
 
 function facts(runs) {
@@ -166,6 +172,7 @@ function sections(results) {
     part("Failed critical checks", of("failed", "critical")),
     part("Warnings", of("failed", "warning")),
     part("Rules that did not run", of("broken")),
+    part("Not evaluated: there was nothing to look at", of("not_evaluated")),
     passed.length
       ? [
           make("h2", {}, "Passed", make("small", {}, count(passed.length))),

@@ -62,7 +62,7 @@ export async function overTime(asked) {
         });
         return newest(results, (row) =>
           [row.suite, row.expectation, row.target, row.window_start, row.window_end].join("|"),
-        ).filter((row) => row.status !== "passed");
+        ).filter((row) => row.status === "failed" || row.status === "broken");
       }),
   );
   const rank = (row) => (row.status === "failed" && row.severity === "critical" ? 0 : row.status === "broken" ? 1 : 2);
@@ -137,7 +137,19 @@ function latestVerdict(runs) {
   if (broken.length) return verdict("unknown", `Rules did not run in ${plural(broken.length, "place")}`, named(broken));
   if (noted.length)
     return verdict("note", `No critical check fails; ${plural(noted.length, "place")} with warnings`, named(noted));
-  return verdict("good", "Every check of every newest run passed");
+  const idle = runs.filter((run) => run.not_evaluated >= run.checks);
+  if (idle.length)
+    return verdict(
+      "unknown",
+      `Nothing to check in ${plural(idle.length, "place")}`,
+      idle.map((run) => `${run.market} ${spelled(run.interval)}`).join(", "),
+    );
+  return verdict(
+    "good",
+    runs.some((run) => run.not_evaluated)
+      ? "Every check of every newest run that had something to look at passed"
+      : "Every check of every newest run passed",
+  );
 }
 
 const latest = (runs) =>

@@ -15,6 +15,7 @@ from hypertape.api.question import ALL, read_date, read_flag, read_mode, read_nu
 from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
+from hypertape.quality import results
 from hypertape.warehouse import gap_rules
 
 reading = APIRouter(tags=["trust"])
@@ -28,7 +29,7 @@ Run = Annotated[str | None, Query(description="Only of this run.")]
 
 REASONS = gap_rules.REASONS[1:]
 STATUSES = ("loaded", "failed", "skipped")
-RESULTS, SEVERITIES = ("passed", "failed", "broken"), ("critical", "warning")
+SEVERITIES = ("critical", "warning")
 
 
 @reading.get("/gaps", summary="Missing bars and why", response_class=Response)
@@ -57,7 +58,7 @@ def quality(
     mode: Mode = None,
     interval: Interval = None,
     run_id: Run = None,
-    status: Annotated[str | None, Query(description="passed, failed or broken.")] = None,
+    status: Annotated[str | None, Query(description="passed, failed, broken or not_evaluated.")] = None,
     severity: Annotated[str | None, Query(description="critical or warning.")] = None,
     limit: Limit = None,
     after: After = None,
@@ -66,7 +67,7 @@ def quality(
     filters = {
         **_of(mode, interval, None),
         "run_id": read_name(run_id),
-        "status": read_choice("status", status, RESULTS),
+        "status": read_choice("status", status, results.STATUSES),
         "severity": read_choice("severity", severity, SEVERITIES),
     }
     return _page(state, "results", "api_quality", filters, ("result_id",), limit, after)

@@ -34,6 +34,12 @@ def metrics(state: OfApp) -> Response:
         *_gauge("open_gap_bars", "Bars that are missing and not explained away.", open_rows, "gap_bars"),
         *_gauge("open_quarantine_rows", "Refused rows that were not released.", open_rows, "quarantined"),
         *_gauge("failed_checks", "Checks that failed in the newest checked run.", open_rows, "failed_checks"),
+        *_gauge(
+            "not_evaluated_checks",
+            "Checks of the newest checked run that had nothing to look at.",
+            open_rows,
+            "not_evaluated_checks",
+        ),
         *state.meter.lines(),
     ]
     return Response("\n".join(lines) + "\n", media_type=FORMAT)

@@ -1,0 +1,58 @@
+"""Why a list is empty: a name nobody knows, nothing loaded yet, or really nothing of the kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from hypertape.cli.common import Connection
+from hypertape.errors import UnknownTicker
+from hypertape.markets import all_markets
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+
+
+def say_nothing(
+    connection: Connection,
+    what: str,
+    *,
+    markets: Sequence[str] | None = None,
+    intervals: Sequence[str] | None = None,
+    tickers: Sequence[str] | None = None,
+) -> None:
+    """Say on stderr why there is none of `what` (`no gap`). Raises UnknownTicker for a ticker nobody knows."""
+    held = demand_known(connection, markets=markets, intervals=intervals, tickers=tickers)
+    where = " ".join([", ".join(markets or ()), ", ".join(intervals or ())]).strip() or "any market"
+    if held:
+        text = f"There is {what}."
+    else:
+        market, interval = (markets or ["vn"])[0], (intervals or ["1d"])[0]
+        text = f"Nothing of {where} is loaded yet: `hypertape sync -m {market} -i {interval}`."
+    typer.echo(text, err=True)
+
+
+def demand_known(
+    connection: Connection,
+    *,
+    markets: Sequence[str] | None = None,
+    intervals: Sequence[str] | None = None,
+    tickers: Sequence[str] | None = None,
+) -> list[str]:
+    """Return the stored tickers. Raises UnknownTicker for one that is neither stored nor in a market's file."""
+    given = {
+        "markets": list(markets) if markets else None,
+        "intervals": list(intervals) if intervals else None,
+    }
+    with translate_errors(connection):
+        held = [row[0] for row in connection.execute(query("held_tickers"), given).fetchall()]
+    files = {
+        t
+        for code, market in all_markets().items()
+        if not markets or code in markets
+        for t in market.by_ticker
+    }
+    unknown = [ticker for ticker in tickers or () if ticker not in files and ticker not in held]
+    if unknown:
+        raise UnknownTicker.among(", ".join(markets or ()) or "any market", unknown, held or sorted(files))
+    return held

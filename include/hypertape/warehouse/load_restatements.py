@@ -97,7 +97,8 @@ class _Disputed:
     def of(cls, entry: SeriesLoad) -> _Disputed:
         stated = entry.incoming.take(np.isin(entry.incoming.time, entry.kept.time))
         far = ~np.isclose(stated.close, entry.kept.close, rtol=AGREES, atol=0.0)
-        return cls(entry, _newer(entry), entry.kept.take(far), stated.take(far))
+        newer = entry.incoming.time[entry.incoming.time > (entry.first_left_at or 0)]
+        return cls(entry, newer, entry.kept.take(far), stated.take(far))
 
     @property
     def times(self) -> Micros:
@@ -129,14 +130,6 @@ def _dispute(connection: Connection, request: LoadRequest, served: Sequence[Seri
     }
     common = _common(request, [said.entry for said in found], [said.move for said in found])
     connection.execute(query("note_disputes"), common | parameters)
-
-
-def _newer(entry: SeriesLoad) -> Micros:
-    """The bars this load writes that are newer than all of the first source's."""
-    if entry.writes is None or entry.first_left_at is None:
-        return np.empty(0, np.int64)
-    times = entry.writes.bars.time[entry.writes.added | entry.writes.changed]
-    return times[times > entry.first_left_at]
 
 
 def _common(request: LoadRequest, entries: Sequence[SeriesLoad], moves: Sequence[Move]) -> dict[str, Any]:

@@ -212,6 +212,22 @@ def test_an_asked_for_overwrite_writes_what_the_stand_in_says(vendor, common, ti
     assert ledger(common, ticker, "state") == [("disputed",)]
 
 
+def test_a_ticker_can_be_handed_over(vendor, common, ticker):
+    """Its first source will never serve it again: a person has another one's whole history written."""
+    bars = history()
+    start(vendor, ticker, bars)
+    stood_in(common, ticker, dollars(scaled(bars, 0.5)), 251)
+    common.execute("update restatement set source = 'gone' where ticker = %s", (ticker,))
+    common.execute("update load set source = 'gone' where ticker = %s and source = 'csv_tree'", (ticker,))
+    put(common, {ticker: scaled(bars, 0.5).take(slice(0, 252))}, accept_scale=True, reason="delisted there")
+    assert ledger(common, ticker, "state, stand_in") == [("answered", "yahoo")]
+    later = put(
+        common, {ticker: scaled(bars, 0.25).take(slice(245, 253))}, watch=True, keep_others=True,
+    )[ticker]  # fmt: skip
+    assert later.updated == 7
+    assert ledger(common, ticker, "state") == [("answered",), ("suspected",)]
+
+
 def test_a_gap_healed_by_another_source_is_no_dispute(vendor, common, ticker):
     """Newer bars of the first source are there to be compared."""
     bars = history()

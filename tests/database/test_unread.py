@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from lab import changed, fingerprint, fresh_fingerprint, new_ticker, query, row_versions, scaled
 from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, rereads, start
+from typer.testing import CliRunner
 
+from hypertape.cli import app
 from hypertape.steps.restate import settle
 from hypertape.warehouse.restatements import TRIES
 
@@ -57,7 +59,9 @@ def test_a_history_that_came_without_its_middle_is_not_read_whole(vendor, common
     assert_true(vendor, common, ticker, first_days(restated, 252))
 
 
-def test_what_a_vendor_cannot_reach_is_given_up_after_some_tries_and_told(vendor, common, ticker):
+def test_what_a_vendor_cannot_reach_is_given_up_after_some_tries_and_told(
+    vendor, common, ticker, monkeypatch
+):
     bars, restated = history(), scaled(history(), 0.5)
     start(vendor, ticker, bars)
     states = []
@@ -68,6 +72,11 @@ def test_what_a_vendor_cannot_reach_is_given_up_after_some_tries_and_told(vendor
     assert states == [("confirmed", 1), ("confirmed", 2), ("partial", 3), ("partial", 3), ("partial", 3)]
     assert rereads(common, ticker) == TRIES, "no re-read a day for ever"
     ((unread, begin),) = ledger(common, ticker, "unread, reread_from")
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", vendor.dsn)
+    monkeypatch.setenv("COLUMNS", "300")
+    told = CliRunner().invoke(app, ["restatements", "--ticker", ticker, "--state", "partial"]).output
+    assert f"{unread} bars" in told
+    assert f"{begin:%Y-%m-%d}" in told
     assert (unread, begin) == (251 + TRIES - 1 - 100, BEGIN + timedelta(days=251 + TRIES - 1 - 100))
 
 

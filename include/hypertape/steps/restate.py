@@ -134,7 +134,11 @@ def _absences(work: _Work, connection: Connection) -> dict[str, Window]:
     name, end = head.source.name, head.window.end
     found = disputes_of_run(connection, head.market, head.interval, run_id=head.run_id, source=name)
     states = series_states(connection, head.market, head.interval, [entry.ticker for entry in found])
-    current = {e.ticker: micros(e.since) for e in found if states[e.ticker].last < micros(end)}
+    current = {
+        entry.ticker: micros(entry.since)
+        for entry in found
+        if entry.ticker in states and states[entry.ticker].last < micros(end)
+    }
     own = newest_given(connection, head.market, head.interval, name, states, current)
     bars = max(1, work.settings.overlap_bars)
     return {

@@ -21,6 +21,9 @@ from hypertape.warehouse.locks import try_lock_names
 
 Connection = psycopg.Connection[Any]
 
+STATES = ("suspected", "confirmed", "local", "reread", "partial", "disputed", "answered")
+"""Of an entry: open, a verdict; the last two are of a series that another source served for a while."""
+
 TRIES = 3
 """After so many answers in a row that reach no further, what they do not reach is given up."""
 

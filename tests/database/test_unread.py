@@ -102,6 +102,19 @@ def test_a_vendor_s_bad_hour_is_one_try(vendor, common, ticker):
     assert rereads(common, ticker) == TRIES + 1
 
 
+def test_a_run_over_old_days_reads_all_of_the_history_again(vendor, common, ticker):
+    """It takes up what an earlier run left open; its own window ends long before the series does."""
+    bars, restated = history(), scaled(history(), 0.5)
+    start(vendor, ticker, bars)
+    vendor.says(ticker, last_of(restated, 251, 12))
+    vendor.sync(251, [ticker])
+    vendor.says(ticker, first_days(restated, 251))
+    done = vendor.sync(251, [ticker], start=BEGIN, end=BEGIN + timedelta(days=20))
+    assert done.restated["reread"] == 1
+    assert ledger(common, ticker, "state, unread") == [("reread", 0)]
+    assert_true(vendor, common, ticker, first_days(restated, 251))
+
+
 def test_an_answer_that_cannot_be_compared_clears_nothing(vendor, common, ticker):
     """The vendor's file holds exactly the overlap: that older bars are as they were is not known."""
     bars, restated = history(), scaled(history(), 0.5)

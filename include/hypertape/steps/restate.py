@@ -249,15 +249,15 @@ def _compare(work: _Work, stored: Mapping[str, Bars], number: int) -> tuple[Coun
 
 
 def _read_again(work: _Work, connection: Connection, confirmed: Sequence[Restatement]) -> None:
-    """Fetch and load the whole history of each series, up to where this run's window ends."""
+    """Fetch and load the whole history of each series, also where this run's own window ends earlier."""
     if not confirmed:
         return
-
     states = series_states(
         connection, work.head.market, work.head.interval, [entry.ticker for entry in confirmed]
     )
     connection.commit()
-    windows = {ticker: Window(instant(state.first), work.head.window.end) for ticker, state in states.items()}
+    ends = {ticker: max(work.head.window.end, instant(state.last + 1)) for ticker, state in states.items()}
+    windows = {ticker: Window(instant(state.first), ends[ticker]) for ticker, state in states.items()}
     ids = {entry.ticker: entry.restatement_id for entry in confirmed}
     _load_windows(work, windows, REREADS, ids)
     silent = [ticker for ticker, failure in work.failed.items() if failure["kind"] == NoData.__name__]

@@ -50,8 +50,7 @@ def find_unread(
     """Count what a history that is read again should hold, and does not: the final bars its source gave before."""
     again = {e.ticker: e for e in batch if e.ticker in request.rereads and e.ticker in states}
     sources = {ticker: request.source_of(ticker) for ticker in again}
-    end = micros(request.window.end) - 1
-    spans = {ticker: (states[ticker].first, end) for ticker in again}
+    spans = {ticker: (states[ticker].first, states[ticker].last) for ticker in again}
     for ticker, times in given_times(connection, request.market, request.interval, sources, spans).items():
         final = times[times != states[ticker].provisional]
         again[ticker].readable = len(final)

@@ -3,5 +3,5 @@
 update restatement
 set
     state = %(state)s, checked = %(checked)s, differing = %(differing)s, checked_run = %(run_id)s,
-    checked_at = %(now)s, error = null
+    checked_at = %(now)s, tries = 0, tried_at = null, error = null
 where restatement_id = %(id)s and state = 'suspected'

@@ -4,7 +4,7 @@ select
     market, interval, ticker, source, state, direction, ratio, bars, first_changed, last_changed, found_run, found_at,
     reread_run, count(*) over () as total
 from public.restatement
-where (found_at >= %(since)s or state in ('suspected', 'confirmed'))
+where (found_at >= %(since)s or state in ('suspected', 'confirmed', 'disputed'))
     and (%(markets)s::text[] is null or market = any(%(markets)s::text[]))
-order by state in ('suspected', 'confirmed') desc, found_at desc, market, interval, ticker
+order by state in ('suspected', 'confirmed', 'disputed') desc, found_at desc, market, interval, ticker
 limit %(most)s

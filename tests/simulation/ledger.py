@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 from story import CLOSES
@@ -13,6 +15,7 @@ from year import Run
 
 from hypertape.frame import Bars, instant, micros
 from hypertape.model import Interval
+from hypertape.warehouse.merge import join_bars
 
 
 @dataclass(frozen=True, order=True)
@@ -31,13 +34,26 @@ class Ledger:
 
     def __init__(self, vendor: Vendor, runs: Sequence[Run]) -> None:
         self.vendor, self.runs = vendor, runs
+        self._known: dict[str, list[Bars]] = {}
 
     def known(self, ticker: str, after: int) -> Bars:
         """What is known of a ticker when the runs up to and including number `after` are over."""
-        for run in reversed(self.runs[: after + 1]):
-            if self.vendor.answers(ticker, run.now):
-                return self.vendor.book(ticker, run.now, seen=True)
-        return Bars.empty()
+        if ticker not in self._known:
+            self._known[ticker] = list(
+                accumulate(self.runs, partial(self._learn, ticker), initial=Bars.empty())
+            )
+        return self._known[ticker][after + 1]
+
+    def _learn(self, ticker: str, known: Bars, run: Run) -> Bars:
+        """What is known after a run, from what was known before it."""
+        story = self.vendor.plot.of(ticker)
+        if not self.vendor.answers(ticker, run.now):
+            return known
+        if run.now.date() in story.stood_in:
+            other = self.vendor.stand_in(ticker, run.now)
+            return join_bars(known, other.take(other.time > known.time[-1]))
+        answer = self.vendor.answer(ticker, run.now, seen=True)
+        return join_bars(known.take(known.time < answer.time[0]), answer) if len(answer) else answer
 
     def unserved(self, run: Run) -> set[str]:
         """The tickers a run asks for in vain: the vendor is down, or has nothing at all."""
@@ -66,10 +82,10 @@ class Ledger:
     def revisions(self, ticker: str) -> Iterator[Former]:
         """Every change of a final bar, in the order of the runs."""
         before, open_from, learnt = Bars.empty(), 0, dict[int, str]()
-        for run in self.runs:
+        for number, run in enumerate(self.runs):
             if not self.vendor.answers(ticker, run.now):
                 continue
-            now = self.vendor.book(ticker, run.now, seen=True)
+            now = self.known(ticker, number)
             at = np.searchsorted(now.time, before.time)
             assert np.array_equal(now.time[at], before.time), "what is known never goes away"
             rows, new_rows = _rows(before), _rows(now)

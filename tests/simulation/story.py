@@ -31,6 +31,9 @@ NOON, EVENING, LATER = time(4, 40, tzinfo=UTC), time(8, 35, tzinfo=UTC), time(12
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
+CUT = 100
+"""More than a run compares when a restatement is suspected, less than any history."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -75,7 +78,11 @@ class Hole:
 
 @dataclass(frozen=True)
 class Story:
-    """What befalls one ticker."""
+    """What befalls one ticker.
+
+    On the days `stood_in` the vendor's answer cannot be read, and another vendor is asked. On the days `cut` it answers
+    the newest CUT bars only, whatever it is asked for.
+    """
 
     ticker: str
     splits: tuple[Split, ...] = ()
@@ -86,6 +93,8 @@ class Story:
     listed: date = HISTORY
     delisted: date = date.max
     fails: tuple[date, ...] = ()
+    stood_in: tuple[date, ...] = ()
+    cut: tuple[date, ...] = ()
     messy: bool = False
 
 
@@ -115,6 +124,10 @@ class Plot:
     def asked(self, now: datetime) -> tuple[str, ...]:
         """The tickers a run of that moment asks for: a new one is expected some days before it is there."""
         return tuple(story.ticker for story in self.stories if story.asked <= now.date())
+
+    def stood_in(self, now: datetime) -> tuple[str, ...]:
+        """The tickers another vendor serves that day."""
+        return tuple(story.ticker for story in self.stories if now.date() in story.stood_in)
 
     def of(self, ticker: str) -> Story:
         return next(story for story in self.stories if story.ticker == ticker)
@@ -177,6 +190,8 @@ def write_plot(seed: int = SEED) -> Plot:
         Story("NEWCO", asked=days[104], listed=days[pick.randint(108, 112)]),
         Story("GONE", delisted=days[pick.randint(138, 142)]),
         Story("FLAKY", fails=span(pick.randint(28, 32), 2)),
+        Story("PARTED", (Split(days[145], 0.5, 2.0),), stood_in=span(145, 1)),
+        Story("CUT", (Split(days[214], 0.5, 2.0),), cut=span(214, 1)),
         Story("MESSY", corrections=(late(131, 2, "open"),), messy=True),
         Story("CUT", holes=(_cut(days, heals),)),
     )  # fmt: skip

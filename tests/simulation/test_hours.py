@@ -24,9 +24,10 @@ RUNS = hourly_runs_of(PLOT)
 @pytest.fixture(scope="module")
 def weeks(new_warehouse, tmp_path_factory):
     """A connection to the warehouse when the weeks are over, and what the vendor's side knows."""
-    settings = Settings(state_dir=tmp_path_factory.mktemp("hours"))
+    root = tmp_path_factory.mktemp("hours")
+    settings = Settings(state_dir=root)
     vendor = Vendor(PLOT)
-    with new_warehouse() as dsn, served(vendor) as replay, connect(dsn, autocommit=True) as connection:
+    with new_warehouse() as dsn, served(vendor, root) as replay, connect(dsn, autocommit=True) as connection:
         pipeline = Pipeline(dsn, PLOT, replay, settings)
         for run in RUNS:
             pipeline(run)

@@ -73,7 +73,7 @@ def test_the_ledger_of_revisions_is_not_empty_where_history_changes():
     ledger = Ledger(Vendor(plot), runs_of(plot))
     counts = {ticker: len(list(ledger.revisions(ticker))) for ticker in plot.tickers}
     assert [ticker for ticker, count in counts.items() if count > 250] == [
-        "SPLIT", "REVERSE", "PAYER", "TWICE", "DEEP",
+        "SPLIT", "REVERSE", "PAYER", "TWICE", "DEEP", "PARTED", "CUT",
     ]  # fmt: skip
     assert (counts["LATE"], counts["MENDED"], counts["CALM"], counts["REFUSED"]) == (6, 1, 0, 0)
 

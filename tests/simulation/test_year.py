@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from ledger import Former, Ledger
 from missing import expected_gaps, found_gaps
 from replay import Replay, served
-from story import SEED, write_plot
+from story import SEED, Story, write_plot
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
 from year import Pipeline, daily, runs_of
@@ -46,7 +47,7 @@ def year(new_warehouse, tmp_path_factory):
     root = tmp_path_factory.mktemp("year")
     vendor = Vendor(PLOT)
     runs = runs_of(PLOT, CHECKED)
-    with new_warehouse() as dsn, served(vendor) as replay, connect(dsn, autocommit=True) as connection:
+    with new_warehouse() as dsn, served(vendor, root) as replay, connect(dsn, autocommit=True) as connection:
         pipeline = Pipeline(dsn, PLOT, replay, Settings(state_dir=root / "state"))
         outcomes, over = [], []
         for run in runs:
@@ -132,15 +133,17 @@ def test_every_missing_bar_has_its_reason_and_is_told_once(connection, year):
 def test_every_restatement_is_in_the_ledger_once(connection):
     """Read again, once, and in its direction; what was corrected later in single bars was found to be local."""
     rows = connection.execute(
-        "select ticker, checked_run, state, direction, ratio, reread_run from restatement order by restatement_id"
+        "select ticker, checked_run, state, direction, ratio, reread_run from restatement "
+        "where stand_in is null order by restatement_id"
     ).fetchall()
     read_again = [(*row[:2], *row[3:]) for row in rows if row[2] == "reread"]
     assert sorted((ticker, run, direction) for ticker, run, direction, _, _ in read_again) == sorted(
-        (story.ticker, first_run_from(split.at), "up" if split.factor > 1 else "down")
+        (story.ticker, first_run_from(split.at, story), "up" if split.factor > 1 else "down")
         for story in PLOT.stories
         for split in story.splits
     )
-    assert all(run == reread_run for _, run, _, _, reread_run in read_again)
+    late = [(ticker, reread_run) for ticker, run, _, _, reread_run in read_again if run != reread_run]
+    assert late == [("CUT", daily(PLOT.days[PLOT.days.index(PLOT.of("CUT").cut[-1]) + 1]).run_id)]
     ratios = {(story.ticker, split.factor) for story in PLOT.stories for split in story.splits}
     assert {(ticker, round(ratio, 2)) for ticker, _, _, ratio, _ in read_again} == {
         (ticker, round(factor, 2)) for ticker, factor in ratios
@@ -155,11 +158,24 @@ def test_every_restatement_is_in_the_ledger_once(connection):
     assert len(rows) == len(read_again) + len(local)
 
 
-def first_run_from(moment: datetime) -> str:
+def first_run_from(moment: datetime, story: Story | None = None) -> str:
     """The first run that asks the vendor from a moment on, outages aside."""
-    return next(
-        run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in PLOT.outage
-    )
+    away = (*PLOT.outage, *(story.stood_in if story else ()))
+    return next(run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in away)
+
+
+def test_a_stand_in_s_opinion_waits_for_the_vendor(connection):
+    """Its split is not believed: the vendor is asked when it is back, and tells the same. Its bar is replaced."""
+    (story,) = [story for story in PLOT.stories if story.stood_in]
+    (day,) = story.stood_in
+    rows = connection.execute(
+        "select ticker, source, stand_in, state, bars, round(ratio::numeric, 2), compared_from::date, "
+        "found_run, checked_run, differing > 0 from restatement where stand_in is not null"
+    ).fetchall()
+    ran = (daily(day).run_id, first_run_from(daily(day).now, story))
+    assert rows == [(story.ticker, "vci", "yahoo", "answered", 10, Decimal("0.5"), day, *ran, True)]
+    served = connection.execute("select ticker from load where source = 'yahoo' and status = 'loaded'")
+    assert served.fetchall() == [(story.ticker,)]
 
 
 def test_a_delisted_ticker_costs_no_batch_of_its_own(year):

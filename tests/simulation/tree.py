@@ -15,7 +15,10 @@ HEADER = "ticker,time,open,high,low,close,volume"
 
 
 class Tree:
-    """A CSV tree that always says what the vendor says. Where it does not answer the file is empty."""
+    """A CSV tree that always says what the vendor says. Where it does not answer the file is empty.
+
+    Nobody stands in for it.
+    """
 
     def __init__(self, vendor: Vendor, root: Path) -> None:
         self.vendor, self.root = vendor, root
@@ -30,11 +33,11 @@ class Tree:
                 shutil.rmtree(path.parent, ignore_errors=True)
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            answers = self.vendor.answers(ticker, now)
+            answers = self.vendor.answers(ticker, now) and ticker not in self.vendor.plot.stood_in(now)
             path.write_text("\n".join([HEADER, *rows]) + "\n" if answers else "")
 
     def _rows(self, ticker: str, now: datetime) -> list[str]:
-        bars = self.vendor.book(ticker, now)
+        bars = self.vendor.answer(ticker, now)
         days = np.datetime_as_string(bars.time.astype("datetime64[us]"), unit="D").tolist()
         columns = [map(repr, getattr(bars, name).tolist()) for name in VALUES]
         rows = [f"{ticker},{','.join(cells)}" for cells in zip(days, *columns, strict=True)]

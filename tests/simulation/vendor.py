@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
-from story import CLOSES, HOURS, OPENS, Correction, Plot, Split, Story, calendar_days
+from story import CLOSES, CUT, HOURS, OPENS, Correction, Plot, Split, Story, calendar_days
 
 from hypertape.frame import Bars, micros
 from hypertape.model import Interval, midnight
@@ -61,6 +61,16 @@ class Vendor:
             if now < (hole.seen if seen else hole.at):
                 bars = bars.take(~np.isin(bars.time // _DAY * _DAY, days_of(hole.sessions)))
         return bars
+
+    def answer(self, ticker: str, now: datetime, *, seen: bool = False) -> Bars:
+        """What of the book the vendor can be made to say at `now`: all of it, but on a day on which it is cut."""
+        book = self.book(ticker, now, seen=seen)
+        return book.take(slice(-CUT, None)) if now.date() in self.plot.of(ticker).cut else book
+
+    def stand_in(self, ticker: str, now: datetime) -> Bars:
+        """What another vendor states at `now`: the same prices, and volumes in a unit of its own."""
+        book = self.book(ticker, now)
+        return with_values(book, {"volume": book.volume * 3})
 
     def truth(self, ticker: str) -> Bars:
         """What is right in the end."""

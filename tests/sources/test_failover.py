@@ -368,3 +368,30 @@ def test_a_replay_needs_a_run_that_was_kept(tmp_path: Path, monkeypatch: pytest.
             exact=True,
             source={"replay": "nobody"},
         )
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("environment")
+def test_a_source_that_stands_in_brings_new_bars_and_changes_none(
+    new_warehouse: Warehouses, vci: VciReplay
+) -> None:
+    longer = {"tickers": ["SYNTECH"], "end": utc(2025, 6, 14)}
+    statement = (
+        "select time::date, close, source from bars.market_data_1d join load using (load_id) order by 1"
+    )
+    vci.bars["SYNTECH", "ONE_DAY"] = [
+        (at, *(price * 60 for price in prices), volume)
+        for at, *prices, volume in vci.bars["SYNTECH", "ONE_DAY"]
+    ]
+    with new_warehouse() as dsn, connect(dsn, autocommit=True) as connection:
+        run(dsn, tickers=["SYNTECH"])
+        before = connection.execute(statement).fetchall()
+        vci.fault = lambda request: Answer(500)
+        away = run(dsn, **longer)
+        after = connection.execute(statement).fetchall()
+        again = run(dsn, **longer)
+    assert away.failed == {}, "the sample's prices are of the same scale"
+    assert (away.counts["inserted"], away.counts["updated"], away.failed) == (5, 0, {})
+    assert after[:5] == before
+    assert {source for *_, source in after[5:]} == {"sample"}
+    assert (again.counts["inserted"], again.counts["updated"], again.failed) == (0, 0, {})

@@ -80,18 +80,20 @@ def restatements(
     market: Annotated[str | None, typer.Option("--market", "-m", help="Market; default: all.")] = None,
     interval: Annotated[str | None, typer.Option("--interval", "-i", help="Interval; default: all.")] = None,
     tickers: TickersOption = None,
-    state: Annotated[str | None, typer.Option(help="suspected, confirmed, local or reread.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(help="suspected, confirmed, local, reread, partial, disputed or answered."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List what loads suspected of being restated, and what came of it."""
+    """List what loads suspected of being restated, what came of it, and what was not read again."""
+    from hypertape.warehouse.restatements import STATES
     from hypertape.warehouse.revisions import restatements as read
 
-    if state is not None and state not in ("suspected", "confirmed", "local", "reread"):
-        raise BadInput(
-            f"There is no state {state!r}", next_step="States: suspected, confirmed, local, reread."
-        )
+    if state is not None and state not in STATES:
+        raise BadInput(f"There is no state {state!r}", next_step=f"States: {', '.join(STATES)}.")
     with warehouse() as connection:
         rows = read(
             connection,
@@ -113,7 +115,7 @@ def restatements(
     lines = [
         (f"{r['market']} {r['interval']}", r["ticker"], r["state"], r["direction"],
          f"×{r['ratio']:.6g}" if r["ratio"] else None, r["bars"], r["differing"], _minute(r["found_at"]),
-         f"{r['reread_from']:%Y-%m-%d}" if r["reread_from"] else None, r["error"])
+         f"{r['reread_from']:%Y-%m-%d}" if r["reread_from"] else None, _not_reread(r), r["error"])
         for r in rows
     ]  # fmt: skip
     columns = (
@@ -126,6 +128,7 @@ def restatements(
         "older differ",
         "found",
         "reread from",
+        "not reread",
         "error",
     )
     console().print(table("restatements", columns, lines))
@@ -135,6 +138,15 @@ def _some_of(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]] | None:
     """The same rows, or None when there are none: they are read as they are written, not before."""
     first = next(rows, None)
     return None if first is None else chain([first], rows)
+
+
+def _not_reread(row: dict[str, object]) -> str | None:
+    """What a reader must not take for read again: how many stored bars, or where it ends."""
+    if row["stand_in"]:
+        return f"{row['stand_in']} stood in" if row["state"] in ("disputed", "partial") else None
+    if row["unread"]:
+        return f"{row['unread']} bars"
+    return "all that is older" if row["state"] == "partial" else None
 
 
 def _minute(instant: datetime) -> str:

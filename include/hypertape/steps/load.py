@@ -130,6 +130,7 @@ def _request(
         attempt=attempt,
         tickers=[ticker for ticker in part.tickers if ticker not in failed],
         keep_stored=head.mode == "missing",
+        keep_others=head.mode == "regular",
         accept_scale=head.mode == "restate",
         reason="restatement" if rereads else head.reason,
         watch=not rereads and head.mode != "restate",

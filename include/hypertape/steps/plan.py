@@ -49,8 +49,9 @@ class Batch:
 class Head:
     """What every step of a run must know: the plan without its batches.
 
-    `mode` is how bars meet those that are stored: `missing` keeps what is stored and final, `restate` takes prices
-    at any scale, anything else writes what differs. `reason` says why the run is made and lands in `load.reason`.
+    `mode` is how bars meet those that are stored: `regular` writes what differs, but a source that stands in for the
+    first one changes no final bar of others; `overwrite` writes whatever differs; `missing` keeps what is stored and
+    final; `restate` takes prices at any scale. `reason` says why the run is made and lands in `load.reason`.
     """
 
     run_id: str
@@ -58,7 +59,7 @@ class Head:
     interval: Interval
     source: SourceConfig
     window: Window
-    mode: str = "overwrite"
+    mode: str = "regular"
     reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Head:
             Interval(value["interval"]),
             SourceConfig.from_json(value["source"]),
             Window.from_json(value["window"]),
-            value.get("mode", "overwrite"),
+            value.get("mode", "regular"),
             value.get("reason"),
         )
 

@@ -2,7 +2,9 @@
 
 A load that changes final bars leaves a suspicion (`warehouse.restatements`). Here the vendor is asked for bars before
 those it answered, the latest and the first of the series: where one of them differs from what is stored, the whole
-history is read and loaded, else the change was local. docs/decisions/0014-restatements.md has the reasons.
+history is read and loaded, else the change was local. What a vendor does not answer for stays open for the next runs.
+Before that, a source that others stood in for is compared with its own newest bars again.
+docs/decisions/0014-restatements.md has the reasons.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from hypertape.errors import HypertapeError
+from hypertape.errors import HypertapeError, NoData
 from hypertape.frame import Bars, instant, micros, split_series
 from hypertape.model import Window
 from hypertape.quality.gate import gate
@@ -24,18 +26,27 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.landing import Landing
 from hypertape.steps.load import raise_if_failed, store
-from hypertape.steps.plan import CHECKS, REREADS, Batch, Head, make_batches
+from hypertape.steps.plan import CHECKS, REREADS, Batch, Head, make_batches, overlap_start
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.merge import differing
-from hypertape.warehouse.restatements import Restatement, held, judge, note_errors
-from hypertape.warehouse.stored import read_neighbours, series_states
+from hypertape.warehouse.restatements import (
+    Restatement,
+    Unread,
+    disputes_of_run,
+    held,
+    judge,
+    keep_unread,
+    note_errors,
+    states_of,
+)
+from hypertape.warehouse.stored import newest_given, read_neighbours, series_states
 
 Connection = psycopg.Connection[Any]
 
 LATEST, FIRST = 60, 20
 """So many stored bars before the suspicion, and at the start of the series, are compared with the vendor's."""
 
-REASON = "restatement"
+REASON, RETURN = "restatement", "the first source is back"
 
 
 @dataclass(slots=True)
@@ -50,6 +61,15 @@ class _Work:
     states: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     failed: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, dsn: str, plan_head: Mapping[str, Any], source: Mapping[str, Any], reason: str, now: datetime,
+        settings: Settings | None,
+    ) -> _Work:  # fmt: skip
+        """The run's work with one source, which writes whatever differs."""
+        named = {**plan_head, "source": source, "mode": "overwrite", "reason": reason}
+        return cls(dsn, Head.from_json(named), named, now, settings or load_settings())
 
 
 def reread(
@@ -75,22 +95,56 @@ def settle(
     A ticker that failed keeps its place in the ledger for the next run. Raises only for a problem of a whole source.
     """
     head, sources = Head.from_json(plan_head), _sources(plan_head)
-    total: Counter[str] = Counter()
-    failed: dict[str, Any] = {}
+    tell = on_step or (lambda *_: None)
+    total, failed = _reach_back(dsn, plan_head, sources, now, settings)
     with (
         connect(dsn) as holder,
         held(holder, head.market, head.interval, run_id=head.run_id, sources=list(sources)) as found,
     ):
         for name in sorted({entry.source for entry in found}):
-            named = {**plan_head, "source": sources[name], "mode": "overwrite", "reason": REASON}
-            work = _Work(dsn, Head.from_json(named), named, now, settings or load_settings())
-            tell = on_step or (lambda *_: None)
+            work = _Work.of(dsn, plan_head, sources[name], REASON, now, settings)
             tell(f"restatements of {name}", 0, 1)
             _settle_source(work, [entry for entry in found if entry.source == name])
             tell(f"restatements of {name}", 1, 1)
             total += work.states + work.counts
             failed |= work.failed
         return {"suspected": len(found), **total, "failed": failed}
+
+
+def _reach_back(
+    dsn: str,
+    plan_head: Mapping[str, Any],
+    sources: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+    settings: Settings | None,
+) -> tuple[Counter[str], dict[str, Any]]:
+    """Where the first source serves again, read on from its own newest bars: they are compared, the others replaced."""
+    if not sources:
+        return Counter(), {}
+    work = _Work.of(dsn, plan_head, next(iter(sources.values())), RETURN, now, settings)
+    with connect(dsn) as connection:
+        windows = _absences(work, connection)
+    _load_windows(work, windows, REREADS + 50_000, {})
+    return work.counts, work.failed
+
+
+def _absences(work: _Work, connection: Connection) -> dict[str, Window]:
+    """Per ticker that others served for a while, the window from an overlap of its source's own bars before that on."""
+    head = work.head
+    name, end = head.source.name, head.window.end
+    found = disputes_of_run(connection, head.market, head.interval, run_id=head.run_id, source=name)
+    states = series_states(connection, head.market, head.interval, [entry.ticker for entry in found])
+    current = {
+        entry.ticker: micros(entry.since)
+        for entry in found
+        if entry.ticker in states and states[entry.ticker].last < micros(end)
+    }
+    own = newest_given(connection, head.market, head.interval, name, states, current)
+    bars = max(1, work.settings.overlap_bars)
+    return {
+        ticker: Window(overlap_start(head.market, head.interval, instant(newest), bars), end)
+        for ticker, newest in own.items()
+    }
 
 
 def _sources(plan_head: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -123,19 +177,29 @@ def _confirm(work: _Work, connection: Connection, suspected: Sequence[Restatemen
     equal = {t: first for t, (_, first) in older.items() if not different[t] and t not in work.failed}
     for known, counts in zip((different, compared), _compare(work, equal, CHECKS + 50_000), strict=True):
         known.update(counts)
-    confirmed = []
+    confirmed, unread = [], []
+    run_id = work.head.run_id
     for entry in suspected:
         if entry.ticker in work.failed:
             continue
         checked, differ = compared[entry.ticker], different[entry.ticker]
-        nothing_older = len(older.get(entry.ticker, ((),))[0]) == 0
-        state = "reread" if nothing_older else "confirmed" if differ else "local"
-        run_id = work.head.run_id
+        latest, first = older.get(entry.ticker, (Bars.empty(), Bars.empty()))
+        if len(latest) and not checked:
+            unread.append(_nothing_compared(entry, len(latest) + len(first)))
+            continue
+        state = "confirmed" if differ else "local" if len(latest) else "reread"
         judge(connection, entry, state, checked=checked, differing=differ, run_id=run_id, now=work.now)
         work.states[state] += 1
         if state == "confirmed":
             confirmed.append(entry)
+    keep_unread(connection, unread, run_id=run_id, now=work.now)
     return confirmed
+
+
+def _nothing_compared(entry: Restatement, asked: int) -> Unread:
+    """The vendor has none of the older bars: that is no evidence that they are as they were."""
+    error = f"None of the {asked} older bars that were asked for came, so nothing could be compared"
+    return Unread(entry.restatement_id, None, None, entry.compared_from, error)
 
 
 def _older(
@@ -185,17 +249,32 @@ def _compare(work: _Work, stored: Mapping[str, Bars], number: int) -> tuple[Coun
 
 
 def _read_again(work: _Work, connection: Connection, confirmed: Sequence[Restatement]) -> None:
-    """Fetch and load the whole history of each series, up to where this run's window ends."""
+    """Fetch and load the whole history of each series, also where this run's own window ends earlier."""
     if not confirmed:
         return
-
     states = series_states(
         connection, work.head.market, work.head.interval, [entry.ticker for entry in confirmed]
     )
     connection.commit()
-    windows = {ticker: Window(instant(state.first), work.head.window.end) for ticker, state in states.items()}
+    ends = {ticker: max(work.head.window.end, instant(state.last + 1)) for ticker, state in states.items()}
+    windows = {ticker: Window(instant(state.first), ends[ticker]) for ticker, state in states.items()}
     ids = {entry.ticker: entry.restatement_id for entry in confirmed}
-    for batch in _numbered(windows, work.settings.batch_size, REREADS):
+    _load_windows(work, windows, REREADS, ids)
+    silent = [ticker for ticker, failure in work.failed.items() if failure["kind"] == NoData.__name__]
+    keep_unread(
+        connection,
+        [Unread(ids[t], None, None, None, work.failed.pop(t)["message"]) for t in silent if t in ids],
+        run_id=work.head.run_id,
+        now=work.now,
+    )
+    work.states["reread"] += sum(state == "reread" for state in states_of(connection, list(ids.values())))
+
+
+def _load_windows(
+    work: _Work, windows: Mapping[str, Window], number: int, rereads: Mapping[str, int]
+) -> None:
+    """Fetch and load each ticker's window; the load ends the restatements of `rereads` whose history came whole."""
+    for batch in _numbered(windows, work.settings.batch_size, number):
         landed = extract(
             batch.to_json(),
             plan_head=work.plan_head,
@@ -204,11 +283,10 @@ def _read_again(work: _Work, connection: Connection, confirmed: Sequence[Restate
             dsn=work.dsn,
         )
         sifted = enrich(work.dsn, landed, plan_head=work.plan_head, now=work.now)
-        done = store(work.dsn, sifted, work.head, now=work.now, attempt=1, rereads=ids)
+        done = store(work.dsn, sifted, work.head, now=work.now, attempt=1, rereads=rereads)
         for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined"):
             work.counts[name] += done[name]
         work.failed |= done["failed"]
-        work.states["reread"] += len(batch.tickers) - len(done["failed"])
 
 
 def _numbered(windows: Mapping[str, Window], size: int, number: int) -> list[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hypertape.calendars import bar_ends
 from hypertape.errors import SuspectScale
-from hypertape.frame import Bars, instant, micros
+from hypertape.frame import Bars, Micros, instant, micros
 from hypertape.model import Interval, Market, Window
 from hypertape.warehouse.merge import Merged, Writes
 from hypertape.warehouse.stored import SeriesState
@@ -29,6 +29,7 @@ class LoadRequest:
     `load` too. `served_by` names the source of the tickers that another one than `source` served.
 
     `keep_stored`: a bar that is stored and final stays as it is; incoming ones of its time count as unchanged.
+    `keep_others`: so do the final bars of others where `served_by` names a source that only stands in for `source`.
     `accept_scale`: prices may be ×1000 or ÷100 of the stored ones. `reason` says why the load was made. `watch`: final
     bars that change become a suspected restatement (`restatement`). `rereads`: the confirmed restatements this load
     ends, each ticker's, marked in its transaction.
@@ -48,6 +49,7 @@ class LoadRequest:
     tickers: Sequence[str] = ()
     served_by: Mapping[str, str] = field(default_factory=dict)
     keep_stored: bool = False
+    keep_others: bool = False
     accept_scale: bool = False
     reason: str | None = None
     watch: bool = False
@@ -56,6 +58,10 @@ class LoadRequest:
     def source_of(self, ticker: str) -> str:
         """The source that served a ticker."""
         return self.served_by.get(ticker, self.source)
+
+    def by_another(self, ticker: str) -> bool:
+        """True where another source than the one that was to be asked served a ticker."""
+        return self.source_of(ticker) != self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,10 @@ class SeriesLoad:
     change (new values), `former` the same bars as they are stored. `finalised` (µs) is the bar that was open and
     becomes final with the values it has. `outdated`: the newest incoming bar was still open, but the series knows it as
     final, or knows a later one: the answer of a run that was overtaken. That bar does not count.
+
+    `first_left_at` (µs) is set where another source stands in for the one that was to be asked: the newest bar which
+    that one gave; `kept` are then the final bars of others that the answer has too. Of a whole history read again,
+    `readable` counts the stored bars that it should hold and `unread` those it does not.
     """
 
     ticker: str
@@ -99,6 +109,15 @@ class SeriesLoad:
     outdated: bool = False
     refused: SuspectScale | None = None
     load_id: int = 0
+    first_left_at: int | None = None
+    kept: Bars = field(default_factory=Bars.empty)
+    unread: int = 0
+    readable: int = 0
+
+    @property
+    def stands_in(self) -> bool:
+        """True where the answer is of a source that stands in for the one the series is of."""
+        return self.first_left_at is not None
 
     @property
     def span(self) -> tuple[int, int]:
@@ -130,17 +149,27 @@ class SeriesLoad:
         ends = bar_ends(request.market, request.interval, newest)
         return int(newest[0]) if ends[0] > micros(request.now) else None
 
-    def choose_fresh(self, request: LoadRequest, stored: Bars, state: SeriesState | None) -> None:
-        """Decide which incoming bars count."""
+    def choose_fresh(
+        self, request: LoadRequest, stored: Bars, state: SeriesState | None, own: Micros | None = None
+    ) -> None:
+        """Decide which incoming bars count. `own`: where the source stands in, the stored bars that are its own.
+
+        A stand-in's adjusted closes are left out: the first source, which has none, could never replace them.
+        """
         self.fresh = self.incoming
         open_bar = self.open_bar(request)
         if open_bar is not None and state is not None and open_bar != state.provisional:
             self.outdated = open_bar <= state.last
         if self.outdated:
             self.fresh = self.fresh.take(slice(0, -1))
-        if request.keep_stored:
-            final = stored.time[stored.time != state.provisional] if state is not None else stored.time
-            self.fresh = self.fresh.take(~np.isin(self.fresh.time, final))
+        final = np.ones(len(stored), bool) if state is None else stored.time != state.provisional
+        if own is not None:
+            self.fresh = replace(self.fresh, adjusted_close=np.full(len(self.fresh), np.nan))
+            others = final & ~np.isin(stored.time, own)
+            self.kept = stored.take(others & np.isin(stored.time, self.incoming.time))
+            final = final if request.keep_stored else others
+        if request.keep_stored or (own is not None and request.keep_others):
+            self.fresh = self.fresh.take(~np.isin(self.fresh.time, stored.time[final]))
 
     def next_open(self, request: LoadRequest, state: SeriesState | None) -> int | None:
         """The series' open bar (µs) after this load: the incoming one, or the former one if it did not come again."""

@@ -4,7 +4,7 @@ Under an advisory lock per series the stored bars of the frame's span are read a
 differs nothing is written. Where something does, the neighbours are read too, the indicators are computed over the
 merged series, and the affected rows are written (`write`). In the same transaction former values of final bars go to
 `bar_revision`, changed ranges to `rollup_pending`, refused rows to `quarantine`, and each ticker's counts to `load`
-(`load_ledger`).
+(`load_ledger`), and what a vendor changed of its own bars to `restatement` (`load_restatements`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from hypertape.warehouse.load_ledger import (
     keep_series,
     load_row,
     note_pending,
-    note_restatements,
     open_loads,
     quarantine,
 )
+from hypertape.warehouse.load_restatements import find_stand_ins, find_unread, note_restatements
 from hypertape.warehouse.locks import lock_series
 from hypertape.warehouse.merge import join_bars, merge, writes
 from hypertape.warehouse.scale import refused_scale
@@ -83,12 +83,13 @@ def _load(
         _compare(connection, request, batch, states)
         if open_first and (chunks := chunks_in_the_way(connection, request, batch)):
             raise ChunksInTheWay(chunks)
+        find_unread(connection, request, batch, states)
         open_loads(connection, request, batch)
         keep_revisions(connection, request, batch)
         written = write_rows(connection, request, batch)
         keep_series(connection, request, batch, states)
         note_pending(connection, request, batch)
-        note_restatements(connection, request, batch)
+        note_restatements(connection, request, batch, states)
         quarantined = quarantine(connection, request, batch)
         results = [
             _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
@@ -156,10 +157,11 @@ def _compare(
     stored = read_spans(connection, request.market, request.interval, spans)
     if foreign := [ticker for ticker in stored if ticker not in states]:
         states |= adopt_series(connection, request.market, request.interval, foreign)
+    own = find_stand_ins(connection, request, batch, states)
     for entry in batch:
         if len(entry.incoming):
             there = stored.get(entry.ticker, Bars.empty())
-            entry.choose_fresh(request, there, states.get(entry.ticker))
+            entry.choose_fresh(request, there, states.get(entry.ticker), own.get(entry.ticker))
             entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
     spans = {entry.ticker: entry.span for entry in touched if entry.ticker in states}

@@ -12,7 +12,6 @@ from hypertape import __version__
 from hypertape.frame import instant
 from hypertape.queries import query
 from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
-from hypertape.warehouse.merge import move_of
 from hypertape.warehouse.stored import SeriesState, relation
 from hypertape.warehouse.wire import IntArray, TimeArray, array_cursor
 
@@ -131,41 +130,6 @@ def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesL
     for ticker in columns["ticker"]:
         counts[ticker] = counts.get(ticker, 0) + 1
     return counts
-
-
-def note_restatements(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
-    """Note the suspicion that a changed final bar raises, and end the restatements this load settles."""
-    suspect = [entry for entry in batch if len(entry.restated)] if request.watch else []
-    if suspect:
-        connection.execute(
-            query("suspect_restatements"),
-            {
-                "market": request.market.code,
-                "interval": request.interval.value,
-                "run_id": request.run_id,
-                "now": request.now,
-                "compared_from": request.window.start,
-                "tickers": [entry.ticker for entry in suspect],
-                "load_ids": [entry.load_id for entry in suspect],
-                "bars": [len(entry.restated) for entry in suspect],
-                "firsts": [instant(int(entry.restated.time[0])) for entry in suspect],
-                "lasts": [instant(int(entry.restated.time[-1])) for entry in suspect],
-                "ratios": [move_of(entry.former, entry.restated).ratio for entry in suspect],
-                "directions": [move_of(entry.former, entry.restated).direction for entry in suspect],
-            },
-        )
-    ended = [e for e in batch if e.ticker in request.rereads and not e.refused and len(e.incoming)]
-    if ended:
-        connection.execute(
-            query("end_restatements"),
-            {
-                "run_id": request.run_id,
-                "now": request.now,
-                "ids": [request.rereads[entry.ticker] for entry in ended],
-                "load_ids": [entry.load_id for entry in ended],
-                "froms": [instant(entry.span[0]) for entry in ended],
-            },
-        )
 
 
 def close_loads(connection: Connection, results: list[LoadResult], seconds: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -21,6 +21,15 @@ from hypertape.warehouse.locks import try_lock_names
 
 Connection = psycopg.Connection[Any]
 
+STATES = ("suspected", "confirmed", "local", "reread", "partial", "disputed", "answered")
+"""Of an entry: open, a verdict; the last two are of a series that another source served for a while."""
+
+TRIES = 3
+"""After so many answers in a row that reach no further, what they do not reach is given up."""
+
+BETWEEN_TRIES = timedelta(hours=12)
+"""Answers nearer to each other are one try: a vendor's bad hour must not use them up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restatement:
@@ -31,6 +40,30 @@ class Restatement:
     source: str
     state: str
     compared_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer that did not reach far enough to settle an open restatement.
+
+    `unread` counts the stored bars it should have held, if that is known; `load_id` and `begin` (UTC) are of what came.
+    """
+
+    restatement_id: int
+    unread: int | None
+    load_id: int | None
+    begin: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A series that another source served in the place of `source`, with bars from `since` (UTC) on."""
+
+    restatement_id: int
+    ticker: str
+    source: str
+    since: datetime
 
 
 @contextmanager
@@ -92,3 +125,45 @@ def note_errors(connection: Connection, errors: Mapping[int, str]) -> None:
                 query("note_restatement_errors"), {"ids": list(errors), "errors": list(errors.values())}
             )
             connection.commit()
+
+
+def note_unread(connection: Connection, answers: Sequence[Unread], *, run_id: str, now: datetime) -> None:
+    """Keep how far answers reached. After TRIES that reached no further the entry ends as `partial`."""
+    if not answers:
+        return
+    parameters = {
+        "run_id": run_id,
+        "now": now,
+        "pause": BETWEEN_TRIES,
+        "most": TRIES,
+        "ids": [answer.restatement_id for answer in answers],
+        "unreads": [answer.unread for answer in answers],
+        "load_ids": [answer.load_id for answer in answers],
+        "froms": [answer.begin for answer in answers],
+        "errors": [answer.error for answer in answers],
+    }
+    connection.execute(query("note_unread"), parameters)
+
+
+def keep_unread(connection: Connection, answers: Sequence[Unread], *, run_id: str, now: datetime) -> None:
+    """The same in a transaction of its own; commits."""
+    with translate_errors(connection):
+        note_unread(connection, answers, run_id=run_id, now=now)
+        connection.commit()
+
+
+def states_of(connection: Connection, ids: Sequence[int]) -> list[str]:
+    """The states of some restatements."""
+    with translate_errors(connection):
+        rows = connection.execute(query("restatement_states"), (list(ids),)).fetchall()
+        connection.commit()
+        return [state for (state,) in rows]
+
+
+def disputes_of_run(
+    connection: Connection, market: Market, interval: Interval, *, run_id: str, source: str
+) -> list[Dispute]:
+    """The open disputes of the series that `source` served in a run, itself again."""
+    parameters = {"market": market.code, "interval": interval.value, "run_id": run_id, "source": source}
+    with translate_errors(connection):
+        return [Dispute(*row) for row in connection.execute(query("disputes_of_run"), parameters)]

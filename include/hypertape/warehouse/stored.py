@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from hypertape.frame import Bars, instant, micros
+from hypertape.frame import Bars, Micros, instant, micros
 from hypertape.model import LONGEST_LOOKBACK, VALUE_COLUMNS, Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.wire import TimeArray, array_cursor
@@ -70,6 +70,55 @@ def read_spans(
     found = read_stored(connection, market, interval, list(spans), first, last + 1)
     inside = {t: slice(*np.searchsorted(b.time, [spans[t][0], spans[t][1] + 1])) for t, b in found.items()}
     return {ticker: bars.take(inside[ticker]) for ticker, bars in found.items()}
+
+
+def given_times(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    sources: Mapping[str, str],
+    spans: Mapping[str, tuple[int, int]],
+) -> dict[str, Micros]:
+    """The times (sorted, µs) of the bars in each ticker's span [first, last] that its source of `sources` gave."""
+    spans = {ticker: span for ticker, span in spans.items() if ticker in sources}
+    if not spans:
+        return {}
+    parameters = {
+        "tickers": list(spans),
+        "sources": [sources[ticker] for ticker in spans],
+        "low": instant(min(span[0] for span in spans.values())),
+        "high": instant(max(span[1] for span in spans.values())),
+    }
+    with array_cursor(connection) as cursor:
+        cursor.execute(query("given_times").format(bars=relation(market, interval)), parameters)
+        found = {ticker: np.sort(times) for ticker, times in cursor.fetchall()}
+    none = np.empty(0, np.int64)
+    cut = {t: np.searchsorted(found.get(t, none), [first, last + 1]) for t, (first, last) in spans.items()}
+    return {ticker: found.get(ticker, none)[slice(*edges)] for ticker, edges in cut.items()}
+
+
+def newest_given(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    source: str,
+    states: Mapping[str, SeriesState],
+    befores: Mapping[str, int],
+) -> dict[str, int]:
+    """The time (µs) of the newest bar before an instant each that a source gave; series without one are left out."""
+    befores = {ticker: before for ticker, before in befores.items() if ticker in states}
+    if not befores:
+        return {}
+    parameters = {
+        "source": source,
+        "tickers": list(befores),
+        "befores": TimeArray(np.fromiter(befores.values(), np.int64)),
+        "low": instant(min(states[ticker].first for ticker in befores)),
+        "high": instant(max(states[ticker].last for ticker in befores)),
+    }
+    with array_cursor(connection) as cursor:
+        cursor.execute(query("newest_given").format(bars=relation(market, interval)), parameters)
+        return {ticker: micros(time) for ticker, time in cursor.fetchall()}
 
 
 def adopt_series(

@@ -114,6 +114,22 @@ def test_without_a_cutover_everything_goes_into_a_new_file(
     assert in_file(f"sqlite:{file}") == in_warehouse(warehouse, ("vn", D1))
 
 
+def test_the_pair_is_where_it_was_named_whatever_the_variables_say(
+    cut_over: tuple[str, Path], connection: Any, tmp_path: Path
+) -> None:
+    dsn, file = cut_over
+    elsewhere = tmp_path / "elsewhere" / "vn.db"
+    settings = Settings(state_dir=tmp_path, database_url=dsn, vn_database_path=elsewhere)
+    go(to_sqlite, dsn, tmp_path, run_id="file")
+    go(to_warehouse, dsn, tmp_path, file.parent, run_id="directory")
+    put(connection, {"NEW": WHOLE}, VN, D1, run_id="loads")
+    back = to_sqlite(dsn, by="tester", now=NOW, run_id="back", settings=settings)
+    assert (back["address"], back["inserted"]) == (f"sqlite:{file.parent}", 20)
+    assert not elsewhere.exists()
+    one, other = both_sides(dsn, file)
+    assert one == other
+
+
 @pytest.mark.parametrize(
     ("address", "message", "reason"),
     [

@@ -8,6 +8,7 @@ it is asked for.
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -60,8 +61,11 @@ def open_store(
 
 
 def parse_address(address: str) -> tuple[str, str]:
-    """Split an address into its kind and its place (empty for the warehouse). Raises BadInput with the valid forms."""
+    """Split an address into its kind and its place (empty for the warehouse); a leading `~` is the user's home.
+
+    Raises BadInput with the valid forms.
+    """
     kind, colon, place = address.partition(":")
     if kind not in _KINDS or (kind == "warehouse") == bool(colon) or (colon and not place):
         raise BadInput(f"{address!r} names no store", next_step=f"Stores: {', '.join(FORMS)}.")
-    return kind, place
+    return kind, os.path.expanduser(place)  # the shell does not do it behind a colon

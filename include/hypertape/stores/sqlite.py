@@ -12,7 +12,7 @@ all but the newest of rows with one ticker and time (a table without the documen
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,25 +45,20 @@ _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
 
 
 def build(place: str, opening: Opening) -> SqliteStore:
-    """Open the directory or file of an address; what is missing is made by the first write.
-
-    VN_DATABASE_PATH and CRYPTO_DATABASE_PATH, when set, name those markets' files inside a directory.
-    """
-    given = {market: getattr(opening.settings, f"{market}_database_path", None) for market in all_markets()}
-    files = {market: Path(path) for market, path in given.items() if path is not None}
-    return SqliteStore(Path(place), now=opening.now, files=files)
+    """Open the directory or file of an address; what is missing is made by the first write."""
+    return SqliteStore(Path(place), now=opening.now)
 
 
 class SqliteStore:
     """The bars of one directory or file; for one thread of a process (`_sqlite_read` says why).
 
-    `now` (UTC) is what created_at and updated_at say. `files` overrides a directory's file of a market.
+    `now` (UTC) is what created_at and updated_at say. The bars lie where `root` says and nowhere else: VN_DATABASE_PATH
+    and CRYPTO_DATABASE_PATH name stores of their own (`Settings.read_order`).
     """
 
-    def __init__(self, root: Path, *, now: datetime, files: Mapping[str, Path] | None = None) -> None:
+    def __init__(self, root: Path, *, now: datetime) -> None:
         self.root = root
         self.now = now
-        self._files = dict(files or {})
 
     @property
     def address(self) -> str:
@@ -76,7 +71,7 @@ class SqliteStore:
             not self.root.exists() and self.root.suffix in (".db", ".sqlite", ".sqlite3")
         ):
             return self.root
-        return self.root / self._files.get(market, Path(f"{market}_data.db"))
+        return self.root / f"{market}_data.db"
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the series, sorted; `rows` counts rows that may turn out to be no bars.

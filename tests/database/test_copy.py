@@ -22,6 +22,7 @@ from hypertape.stores.addresses import Opening
 from hypertape.stores.copying import copy
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.sqlite import SqliteStore
 from hypertape.stores.stockula import StockulaStore
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse.locks import lock_series
@@ -239,10 +240,52 @@ def test_verify_exits_3_and_shows_what_differs(hypertape, store, tmp_path):
         "sha256",
         "vn/1d/CCC",
         "missing",
+        "10 bars",
         "2 of 5 series differ",
     ):
         assert part in said
     assert hypertape("verify", "csv:to", "warehouse", "--symbols", "AAA")[0] == 0
+
+
+def test_a_part_is_imported_into_a_warehouse_that_has_more(hypertape, connection, tmp_path):
+    whole, part = CsvStore(tmp_path / "whole"), CsvStore(tmp_path / "part")
+    whole.write(VN, D1, [Block(to_frame({"AAA": walk(300)}))])
+    assert hypertape("import", "--input", "whole", "--verify")[0] == 0
+    part.write(
+        VN, D1, [Block(to_frame({"AAA": lab.changed(walk(300), 290, volume=77.0).take(slice(280, 295))}))]
+    )
+    code, said = hypertape("import", "--input", "part", "--verify")
+    assert code == 0, said
+    assert counted(said)["bars updated"] == 1
+    assert counted(said)["bars only in the target"] == 285
+    code, said = hypertape("verify", "csv:part", "warehouse")
+    assert code == 3
+    assert counted(said)["bars only in the target"] == 285
+    assert "the target has 285 more, which no copy removes" in said
+
+
+def test_an_export_over_an_older_tree_says_what_stays_and_can_replace_it(hypertape, store, tmp_path):
+    fill(store)
+    older = CsvStore(tmp_path / "to")
+    older.write(VN, D1, [Block(to_frame({"BBB": walk(310, seed=1)}))])
+    code, said = hypertape("export", "--output", "to", "--verify")
+    assert code == 0, said
+    assert counted(said)["bars only in the target"] == 10
+    code, said = hypertape("export", "--output", "to", "--replace", "--verify")
+    assert code == 0, said
+    assert counted(said)["series copied"] == 1
+    assert hypertape("verify", "csv:to", "warehouse")[0] == 0
+
+
+def test_an_adjusted_close_that_moved_is_copied_again(hypertape, connection, tmp_path):
+    source = SqliteStore(tmp_path / "from", now=NOW)
+    bars = walk(20)
+    for adjusted, updated in ((5.0, 0), (7.0, 1)):
+        source.write(VN, D1, [Block(to_frame({"AAA": lab.changed(bars, 3, adjusted_close=adjusted)}))])
+        code, said = hypertape("copy", "sqlite:from", "warehouse", "--verify")
+        assert (code, counted(said)["bars updated"]) == (0, updated), said
+        statement = "select adjusted_close from market_data_1d where adjusted_close in (5, 7)"
+        assert query(connection, statement) == [(adjusted,)]
 
 
 def test_refused_rows_are_listed_quarantined_and_no_discrepancy(hypertape, connection, tmp_path):

@@ -52,6 +52,14 @@ def test_out_and_in_again_is_the_same_and_writes_nothing(
         assert ask(other, "select count(*) from rollup_pending") == [(0,)]
 
 
+def test_a_part_goes_into_a_warehouse_that_has_more(warehouse: str, connection: Any, tmp_path: Path) -> None:
+    put(connection, {"AAA": walk(30, seed=1).take(slice(20))}, VN, D1)
+    move(warehouse, "export", tmp_path, market="vn")
+    put(connection, {"AAA": walk(30, seed=1)}, VN, D1)
+    (*_, again) = move(warehouse, "import", tmp_path, market="vn")
+    assert (again["equal"], again["extra"]) == (1, 10)
+
+
 def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, tmp_path: Path) -> None:
     put(connection, {"AAA": walk(30, seed=1), "BBB": walk(30, seed=2)}, VN, D1)
     move(warehouse, "export", tmp_path, market="vn")

@@ -45,7 +45,10 @@ Symbols = Annotated[
 StartDate = Annotated[str | None, typer.Option("--start-date", help="First instant (UTC); default: all.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="Processes that copy.")]
 Force = Annotated[bool, typer.Option("--force", help="Write series too that are equal already.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Compare every series afterwards.")]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Prove afterwards that every bar of the source is in the target, equal."),
+]
 LegacyScale = Annotated[
     bool, typer.Option("--legacy-scale", help="The files' prices are in the legacy unit (vn: thousands).")
 ]
@@ -64,8 +67,8 @@ def copy(
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
 
-    Rows that cannot be bars are counted, shown, and kept in the warehouse's quarantine. Exits 3 when --verify finds
-    a difference.
+    Rows that cannot be bars are counted, shown, and kept in the warehouse's quarantine. Bars that only DST has stay and
+    are counted. Exits 3 when --verify finds a bar of SRC that DST has not or has otherwise.
     """
     selection, options = _selection(market, interval, symbols, start_date), CsvOptions(market=market)
     _transfer(src, dst, selection, options, workers=workers, force=force, verify=verify)
@@ -82,7 +85,7 @@ def verify(
 ) -> None:
     """Compare every series of SRC with DST: rows, first, last and digest. Exits 3 when one differs.
 
-    What only DST has is not looked at; verify the other way round for that.
+    A series that only DST has is not looked at; verify the other way round for that.
     """
     from hypertape.stores.copying import verify as run
 
@@ -109,14 +112,27 @@ def export(
     ] = CsvFormat.LOSSLESS,
     legacy_scale: LegacyScale = False,
     workers: Workers = 1,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Write each exported file anew: bars in it that the warehouse lacks (or that lie before "
+            "--start-date) go.",
+        ),
+    ] = False,
     verify: Verify = False,
 ) -> None:
-    """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market."""
+    """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market.
+
+    Bars of an older tree that the warehouse lacks stay and are counted, unless --replace is given.
+    """
     if verify and format is CsvFormat.LEGACY:
         raise BadInput("Rounded files differ from the warehouse", next_step="Verify lossless ones.")
-    options = CsvOptions(format, legacy_scale, market)
+    options = CsvOptions(format, legacy_scale, market, replace)
     selection = _selection(market, interval, tickers, start_date)
-    _transfer("warehouse", f"csv:{output}", selection, options, workers=workers, verify=verify)
+    _transfer(
+        "warehouse", f"csv:{output}", selection, options, workers=workers, verify=verify, strict=replace
+    )
 
 
 def import_(
@@ -171,6 +187,7 @@ def _transfer(
     workers: int,
     force: bool = False,
     verify: bool = False,
+    strict: bool = False,
 ) -> None:
     from hypertape.stores.copying import copy as run
 
@@ -178,7 +195,7 @@ def _transfer(
     source, target = _openings(src, dst, at, csv)
     with progress() as on_step:
         report = run(
-            source, target, selection, now=at, workers=workers, force=force, verify=verify,
+            source, target, selection, now=at, workers=workers, force=force, verify=verify, strict=strict,
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
     if dst == "warehouse":
@@ -217,6 +234,8 @@ def _show(title: str, report: CopyReport) -> None:
         ("rows refused", sum(sum(entry.source.refused.values()) for entry in report.series)),
         ("duplicates dropped", sum(entry.source.duplicates for entry in report.series)),
     ]
+    if report.extra:
+        rows += [("bars only in the target", report.extra)]
     screen = console()
     screen.print(table(title, ("what", "count"), rows))
     _show_refused(report)
@@ -278,12 +297,16 @@ def _raise_if_failed(failed: Sequence[SeriesCopy]) -> None:
 
 
 def _raise_if_different(report: CopyReport) -> None:
-    different = {found.series for found in report.discrepancies}
-    if different:
-        raise CheckFailed(
-            f"{len(different)} of {len(report.series)} series differ",
-            next_step="Copy them again, or look at the table of discrepancies.",
+    different = [entry for entry in report.series if entry.discrepancies]
+    if not different:
+        return
+    advice = "Copy them again, or look at the table of discrepancies."
+    if all(entry.only_extra for entry in different):
+        advice = (
+            f"Every bar of the source is there; the target has {report.extra} more, which no copy removes: verify the "
+            "other way round, or write a CSV tree anew with `hypertape export --replace`."
         )
+    raise CheckFailed(f"{len(different)} of {len(report.series)} series differ", next_step=advice)
 
 
 def _raise_if_absent(src: str, selection: Selection, report: CopyReport) -> None:

@@ -69,6 +69,8 @@ def copy(
 ) -> dict[str, Any]:
     """Copy a part's series and return counts as JSON; what is equal is not written again.
 
+    `extra` counts the bars of these series that only the target has; they stay.
+
     Raises after the work: BatchIncomplete or BatchRefused for series that failed, CheckFailed for those that differ.
     """
     source, target = _openings(dsn, plan_head, settings)
@@ -88,6 +90,7 @@ def copy(
         "updated": written.updated,
         "unchanged": written.unchanged,
         "refused": sum(sum(entry.source.refused.values()) for entry in report.series),
+        "extra": report.extra,
         "touched": sorted(map(list, touched)),
     }
 
@@ -97,7 +100,7 @@ def refresh(dsn: str, copied: Iterable[Mapping[str, Any]], *, plan_head: Mapping
     copied = list(copied)
     scopes = sorted({(market, interval) for each in copied for market, interval in each["touched"]})
     found = [refresh_rollups(dsn, _head(plan_head, market, interval)) for market, interval in scopes]
-    names = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refused")
+    names = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refused", "extra")
     return {
         **{name: sum(each[name] for each in copied) for name in names},
         "buckets": sum(each["buckets"] for each in found),
@@ -142,4 +145,7 @@ def _raise_for(report: CopyReport) -> None:
         )
     if report.discrepancies:
         lines = "; ".join(f"{d.series} {d.what}: {d.source} / {d.target}" for d in report.discrepancies)
-        raise CheckFailed(f"Both sides differ: {lines}", next_step="Clear this task to copy them again.")
+        raise CheckFailed(
+            f"The target has not every bar of the source: {lines}",
+            next_step="Clear this task to copy them again.",
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -123,6 +123,13 @@ class WritesTogether(Protocol):
     def write_together(self, market: Market, interval: Interval, blocks: Sequence[Block]) -> list[Written]:
         """Write blocks of different series, all or none of them, and say of each what it did, in their order."""
         ...
+
+
+@runtime_checkable
+class KeepsAdjusted(Protocol):
+    """A store that can keep adjusted closes. One that receives none leaves those it has."""
+
+    keeps_adjusted: ClassVar[bool]
 
 
 def parse_tickers(text: str | None) -> tuple[str, ...]:

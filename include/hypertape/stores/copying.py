@@ -1,14 +1,15 @@
 """Copying bars from one store into another, and the proof that both hold the same.
 
 A series is the unit: it is read in blocks, each goes through the gate and into the target, and what was read is
-counted and digested on the way. A series whose target already has the same digest is left alone, so copying twice
+counted and digested on the way. A series of which the target already has every bar is left alone, so copying twice
 writes nothing and a copy that was killed goes on where it stopped. One series' failure is its own; the others go on.
 
 Short series that are new to the target are written together where the target gains by it (`WritesTogether`), and while
 it writes, a thread reads ahead: the source and the target are kept busy at the same time.
 
-Two stores hold the same series when its bars agree in number, span and digest (`digest.canonical`). On both sides
-only what the gate lets through counts as a bar; what it refuses is counted and listed, never compared.
+A copy is proved by every bar of the source being in the target, equal (`comparing`); bars that only the target has are
+counted beside it. Two stores hold the same series when its bars agree in number, span and digest (`digest.canonical`).
+On both sides only what the gate lets through counts as a bar; what it refuses is counted and listed, never compared.
 """
 
 from __future__ import annotations
@@ -35,14 +36,13 @@ from hypertape.stores.series_copy import (
     Read,
     SeriesCopy,
     Task,
-    compare,
     goes_together,
     handle,
     read_all,
     write_all,
 )
 
-__all__ = ["CopyReport", "Discrepancy", "SeriesCopy", "compare", "copy", "verify"]
+__all__ = ["CopyReport", "Discrepancy", "SeriesCopy", "copy", "verify"]
 
 Place = Store | Opening
 """A store, or what opens it. Several workers need the latter: each opens its own."""
@@ -75,6 +75,11 @@ class CopyReport:
         """What the proof found, where one was asked for."""
         return tuple(found for entry in self.series for found in entry.discrepancies)
 
+    @property
+    def extra(self) -> int:
+        """Bars of these series that only the target has, as far as both were compared."""
+        return sum(entry.extra for entry in self.series)
+
 
 OnSeries = Callable[[SeriesCopy, int, int], None]
 """Called with each series that is done, how many are done, and how many there are."""
@@ -89,15 +94,17 @@ def copy(
     workers: int = 1,
     force: bool = False,
     verify: bool = False,
+    strict: bool = False,
     on_series: OnSeries | None = None,
 ) -> CopyReport:
     """Copy the selected series of one store into another.
 
     `now` (UTC) is what the gate takes for the present. `force` writes series that are equal already too; `verify`
-    compares each with the target afterwards. With several `workers` (processes) both places must be Openings.
-    A series' failure is in the report; what would fail for all of them is raised: DatabaseUnreachable and so on.
+    asks of each whether the target has every bar afterwards, and with `strict` whether it has no other; `strict` also
+    writes what is not the same. With several `workers` (processes) both places must be Openings. A series' failure is
+    in the report; what would fail for all of them is raised: DatabaseUnreachable and so on.
     """
-    job = Job(selection.start, now, force, verify)
+    job = Job(selection.start, now, force, verify, strict=strict)
     return CopyReport(_run(source, target, selection, job, workers, on_series))
 
 
@@ -110,12 +117,12 @@ def verify(
     workers: int = 1,
     on_series: OnSeries | None = None,
 ) -> CopyReport:
-    """Compare every selected series of the source with the target's; nothing is written.
+    """Compare every selected series of the source with the target's, which has to hold the same; nothing is written.
 
-    What only the target has is not looked at: verify the other way round for that. A series that cannot be read is a
-    discrepancy too.
+    A series that only the target has is not looked at: verify the other way round for that. A series that cannot be
+    read is a discrepancy too.
     """
-    job = Job(selection.start, now, write=False, verify=True)
+    job = Job(selection.start, now, write=False, verify=True, strict=True)
     return CopyReport(_run(source, target, selection, job, workers, on_series))
 
 

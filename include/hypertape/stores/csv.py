@@ -72,15 +72,19 @@ class CsvStore:
         yield from self._file(get_market(series.market), series).blocks(start=start, rows=rows)
 
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
-        """Lay the blocks' bars over the files. Consecutive blocks of one series are one pass over its file.
+        """Lay the blocks' bars over the files (with the option `replace`: put them in their place).
+
+        Consecutive blocks of one series are one pass over its file.
 
         Rejects are not written, only counted. Raises BadInput where the system refuses, where an existing file has
         rows that cannot be read (they would be lost), and DiskFull.
         """
-        written = Written()
+        written, begun = Written(), set[Series]()
         for series, stretch in _stretches(market, interval, blocks):
             file = CsvFile(self._target(market, series), series, market, self._scale(market, series.ticker))
-            written += rewrite(file, stretch, self.options.format)
+            anew = self.options.replace and series not in begun
+            written += rewrite(file, stretch, self.options.format, anew=anew)
+            begun.add(series)
         return written
 
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:

@@ -23,17 +23,18 @@ from hypertape.stores.csv_options import CsvFormat
 from hypertape.warehouse.merge import join_bars, merge
 
 
-def rewrite(file: CsvFile, blocks: Iterable[Block], format: CsvFormat) -> Written:
+def rewrite(file: CsvFile, blocks: Iterable[Block], format: CsvFormat, *, anew: bool = False) -> Written:
     """Lay the bars of some blocks (one series, times going up) over a file that need not exist.
 
-    The new text takes the old one's place only where they differ. One writer at a time per directory; readers see
-    either text whole. Raises BadInput and DiskFull as CsvStore.write says.
+    With `anew` the file's own bars go as soon as some come, and all that come count as inserted. The new text takes the
+    old one's place only where they differ. One writer at a time per directory; readers see either text whole. Raises
+    BadInput and DiskFull as CsvStore.write says.
     """
     tally = _Tally()
     with _system_errors(file.path), _locked(file.path.parent):
         partial = file.path.with_name(f".{file.path.name}.partial")
         try:
-            _write(partial, file, blocks, format, tally)
+            _write(partial, file, blocks, format, tally, anew)
             if tally.bars and not _same(partial, file.path):
                 partial.replace(file.path)
         finally:
@@ -50,11 +51,14 @@ class _Tally:
     refused: int = 0
 
 
-def _write(partial: Path, file: CsvFile, blocks: Iterable[Block], format: CsvFormat, tally: _Tally) -> None:
+def _write(
+    partial: Path, file: CsvFile, blocks: Iterable[Block], format: CsvFormat, tally: _Tally, anew: bool
+) -> None:
     writer = Writer(file.series.ticker, file.series.interval, format, file.scale)
     with partial.open("wb") as out:
         out.write(HEADER)
-        for bars in _merged(_stored(file, writer), _incoming(blocks, writer, tally), tally):
+        stored = iter(()) if anew else _stored(file, writer)
+        for bars in _merged(stored, _incoming(blocks, writer, tally), tally):
             out.write(writer.lines(bars))
         out.flush()
         os.fsync(out.fileno())

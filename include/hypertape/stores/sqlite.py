@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,8 @@ class SqliteStore:
     `now` (UTC) is what created_at and updated_at say. The bars lie where `root` says and nowhere else: VN_DATABASE_PATH
     and CRYPTO_DATABASE_PATH name stores of their own (`Settings.read_order`).
     """
+
+    keeps_adjusted: ClassVar[bool] = True
 
     def __init__(self, root: Path, *, now: datetime) -> None:
         self.root = root

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 import pyarrow as pa
@@ -46,6 +46,8 @@ class WarehouseStore:
     `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
     every load. Raises what `translate_errors` raises, and SchemaMissing when the schema is not current.
     """
+
+    keeps_adjusted: ClassVar[bool] = True
 
     dsn: str
     now: datetime

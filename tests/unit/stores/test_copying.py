@@ -17,7 +17,7 @@ from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import compare, copy, verify
+from hypertape.stores.copying import copy, verify
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvOptions
 
@@ -174,11 +174,11 @@ def altered(table, row, name, change):
     ("other", "found"),
     [
         (lambda t: t, set()),
-        (lambda t: t.slice(0, 299), {"rows", "last", "sha256"}),
-        (lambda t: t.slice(1), {"rows", "first", "sha256"}),
-        (lambda t: pa.concat_tables([t.slice(0, 100), t.slice(101)]), {"rows", "sha256"}),
-        (lambda t: altered(t, 100, "close", lambda v: v * (1 + 2**-52)), {"sha256"}),
-        (lambda t: altered(t, 100, "volume", lambda v: v + 1), {"sha256"}),
+        (lambda t: t.slice(0, 299), {"rows", "last", "sha256", "missing"}),
+        (lambda t: t.slice(1), {"rows", "first", "sha256", "missing"}),
+        (lambda t: pa.concat_tables([t.slice(0, 100), t.slice(101)]), {"rows", "sha256", "missing"}),
+        (lambda t: altered(t, 100, "close", lambda v: v * (1 + 2**-52)), {"sha256", "different"}),
+        (lambda t: altered(t, 100, "volume", lambda v: v + 1), {"sha256", "different"}),
         (lambda t: t.slice(0, 0), {"missing"}),
     ],
     ids=["equal", "last lost", "first lost", "a hole", "one bit of a price", "a volume", "all lost"],
@@ -203,15 +203,87 @@ def test_discrepancies_say_what_both_have(tmp_path):
     assert by_name["last"] == ("2020-01-03 00:00:00+00:00", "2020-01-02 00:00:00+00:00")
 
 
-def test_comparing_is_symmetric(tmp_path):
-    from hypertape.stores.accounts import account
+def test_what_only_the_target_has_is_counted_and_only_a_proof_of_sameness_minds_it(tmp_path):
+    table = frame("AAA", 300)
+    part, whole = CsvStore(tmp_path / "part"), CsvStore(tmp_path / "whole")
+    part.write(VN, D1, blocks(pa.concat_tables([table.slice(10, 50), table.slice(70, 30)])))
+    whole.write(VN, D1, blocks(table))
+    report = copy(part, whole, ALL, now=NOW, verify=True)
+    assert (statuses(report), report.discrepancies, report.extra) == (["equal"], (), 220)
+    forced = copy(part, whole, ALL, now=NOW, verify=True, force=True)
+    assert (statuses(forced), forced.discrepancies, forced.extra) == (["copied"], (), 220)
+    proof = verify(part, whole, ALL, now=NOW)
+    assert (statuses(proof), proof.extra, proof.series[0].only_extra) == (["differs"], 220, True)
+    by_name = {d.what: (d.source, d.target) for d in proof.discrepancies}
+    assert by_name["extra"] == ("not there", "220 bars")
+    assert set(by_name) == {"extra", "rows", "first", "last", "sha256"}
+    assert not verify(whole, part, ALL, now=NOW).series[0].only_extra
 
-    stores = [CsvStore(tmp_path / name) for name in "12"]
-    for store, rows in zip(stores, (3, 2), strict=True):
-        store.write(VN, D1, blocks(frame("AAA", rows)))
-    one, two = (account(store, series("vn", "AAA"), start=None, now=NOW) for store in stores)
-    assert len(compare(series("vn", "AAA"), one, two)) == len(compare(series("vn", "AAA"), two, one)) == 3
-    assert compare(series("vn", "AAA"), one, one) == ()
+
+def test_a_bar_that_is_another_one_in_a_longer_target_is_mended(tmp_path):
+    table = frame("AAA", 300)
+    part, whole = CsvStore(tmp_path / "part"), CsvStore(tmp_path / "whole")
+    part.write(VN, D1, blocks(table.slice(0, 100)))
+    whole.write(VN, D1, blocks(altered(table, 40, "volume", lambda v: 2 * v + 1)))
+    report = copy(part, whole, ALL, now=NOW, verify=True)
+    assert (statuses(report), report.written.updated, report.extra) == (["copied"], 1, 200)
+    assert report.discrepancies == ()
+
+
+@pytest.mark.parametrize("target", ["csv:{}/to", "sqlite:{}/to"])
+def test_the_adjusted_close_is_compared_and_copied_where_the_target_keeps_it(tmp_path, target):
+    def source(name, change):
+        store = opening(f"sqlite:{tmp_path}/{name}").open()
+        table = frame("AAA", 20, adjusted=True)
+        store.write(VN, D1, blocks(altered(table, 7, "adjusted_close", change)))
+        return store
+
+    before, after, target = (
+        source("1", lambda v: 5.0),
+        source("2", lambda v: 7.0),
+        opening(target.format(tmp_path)),
+    )
+    keeps = target.address.startswith("sqlite")
+    assert copy(before, target, ALL, now=NOW, verify=True).discrepancies == ()
+    found = verify(after, target, ALL, now=NOW)
+    assert [(d.what, d.source) for d in found.discrepancies] == (
+        [("adjusted_close", "1 bars")] if keeps else []
+    )
+    report = copy(after, target, ALL, now=NOW, verify=True)
+    assert statuses(report) == (["copied"] if keeps else ["equal"])
+    assert report.discrepancies == ()
+    assert statuses(verify(after, target, ALL, now=NOW)) == ["equal"]
+
+
+def test_a_source_without_adjusted_closes_says_nothing_of_the_targets(tmp_path):
+    source, target = CsvStore(tmp_path / "from"), opening(f"sqlite:{tmp_path}/to").open()
+    source.write(VN, D1, blocks(frame("AAA", 20)))
+    target.write(VN, D1, blocks(frame("AAA", 20, adjusted=True)))
+    assert statuses(verify(source, target, ALL, now=NOW)) == ["equal"]
+    assert statuses(copy(source, target, ALL, now=NOW)) == ["equal"]
+
+
+def test_a_replacing_write_leaves_what_the_source_has(tmp_path):
+    source = CsvStore(tmp_path / "from")
+    source.write(VN, D1, blocks(frame("AAA", 300)))
+    older = CsvStore(tmp_path / "to")
+    older.write(VN, D1, blocks(frame("AAA", 310)))
+    older.write(VN, D1, blocks(frame("OTHER", 5)))
+    assert copy(source, older, ALL, now=NOW, verify=True).extra == 10
+    anew = CsvStore(tmp_path / "to", CsvOptions(replace=True))
+    report = copy(source, anew, ALL, now=NOW, verify=True, strict=True)
+    assert (statuses(report), report.discrepancies, report.extra) == (["copied"], (), 0)
+    files = tree(tmp_path / "to")
+    assert files.pop("market_data/OTHER/1D.csv")  # a series nobody asked to replace
+    assert files == tree(tmp_path / "from")
+    assert statuses(copy(source, anew, ALL, now=NOW, strict=True)) == ["equal"]
+
+
+def test_what_comes_in_several_stretches_replaces_a_file_once(tmp_path):
+    CsvStore(tmp_path).write(VN, D1, blocks(frame("AAA", 310)))
+    table, anew = frame("AAA", 300), CsvStore(tmp_path, CsvOptions(replace=True))
+    anew.write(VN, D1, [*blocks(table.slice(100)), *blocks(table.slice(0, 100))])
+    assert anew.digest(series("vn", "AAA")).rows == 300
 
 
 # --- failures ---

@@ -113,6 +113,20 @@ def test_the_export_holds_the_warehouses_own_indicators(store, connection, tmp_p
         assert [float(cell) if cell else None for cell in line.split(",")[2:]] == list(row[1:])
 
 
+def test_an_export_of_a_part_holds_them_from_its_first_bar_on(store, hypertape, tmp_path):
+    copy(fill(store), CsvStore(tmp_path / "whole"), ALL, now=NOW)
+    assert (
+        hypertape("export", "--output", "part", "--start-date", "2020-09-01", "-m", "vn", "-i", "1d")[0] == 0
+    )
+    for ticker in ("AAA", "BBB", "CCC"):
+        whole, part = (
+            (tmp_path / name / ticker / "1D.csv").read_text().splitlines()
+            for name in ("whole/market_data", "part")
+        )
+        assert part == [whole[0], *(line for line in whole[1:] if line.split(",")[1] >= "2020-09-01")]
+        assert part[1].split(",")[1] == "2020-09-01"
+
+
 def test_the_golden_file_goes_through_the_warehouse_line_for_line(hypertape, shared_data, tmp_path):
     golden = shared_data / "golden"
     assert hypertape("import", "--input", str(golden), "--market", "vn", "--verify")[0] == 0

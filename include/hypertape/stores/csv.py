@@ -22,7 +22,7 @@ from hypertape.frame import floats_of, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Series
 from hypertape.sources.csv_tree import bar_files, file_scale, listed
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores import BATCH_ROWS, Block, History, Selection, SeriesInfo, Written
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.csv_write import rewrite
@@ -79,13 +79,13 @@ class CsvStore:
         Rejects are not written, only counted. Raises BadInput where the system refuses, where an existing file has
         rows that cannot be read (they would be lost), and DiskFull.
         """
-        written, begun = Written(), set[Series]()
-        for series, stretch in _stretches(market, interval, blocks):
-            file = CsvFile(self._target(market, series), series, market, self._scale(market, series.ticker))
-            anew = self.options.replace and series not in begun
-            written += rewrite(file, stretch, self.options.format, anew=anew)
-            begun.add(series)
-        return written
+        return self._write(market, interval, blocks, None)
+
+    def write_part(
+        self, market: Market, interval: Interval, blocks: Iterable[Block], history: History
+    ) -> Written:
+        """As `write`; a file that begins later than its series has the indicators the whole series would give it."""
+        return self._write(market, interval, blocks, history)
 
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the file's readable bars from `start` on."""
@@ -97,6 +97,17 @@ class CsvStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _write(
+        self, market: Market, interval: Interval, blocks: Iterable[Block], history: History | None
+    ) -> Written:
+        written, begun = Written(), set[Series]()
+        for series, stretch in _stretches(market, interval, blocks):
+            file = CsvFile(self._target(market, series), series, market, self._scale(market, series.ticker))
+            anew = self.options.replace and series not in begun
+            written += rewrite(file, stretch, self.options.format, anew=anew, history=history)
+            begun.add(series)
+        return written
 
     def _scale(self, market: Market, ticker: str) -> float:
         return file_scale(market, ticker) if self.options.legacy_scale else 1.0

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from itertools import islice
 from operator import add
 
 from hypertape.errors import DatabaseRefused, DatabaseUnreachable, DiskFull, HypertapeError, SchemaMissing
+from hypertape.frame import Bars, micros, split_series
+from hypertape.indicators import LOOKBACK
 from hypertape.markets import get_market
 from hypertape.model import Series
-from hypertape.stores import Block, KeepsAdjusted, Store, WritesTogether, Written
+from hypertape.stores import Block, KeepsAdjusted, ReadsBefore, Store, WritesParts, WritesTogether, Written
 from hypertape.stores.accounts import NOTHING, Account, Tally, account
 from hypertape.stores.comparing import Comparison, compare_series, same_bars
+from hypertape.warehouse.merge import join_bars
 
 HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull)
 """What would fail for every other series too."""
@@ -116,8 +119,24 @@ def _copied(source: Store, target: Store, series: Series, held: bool, job: Job) 
             return found
     market, tally = get_market(series.market), Tally(series, job.now)
     blocks = tally.gated(source.read(series, start=job.start))
-    written = target.write(market, series.interval, blocks)
+    if job.start is not None and isinstance(target, WritesParts):
+        written = target.write_part(market, series.interval, blocks, partial(_before, source, job.now))
+    else:
+        written = target.write(market, series.interval, blocks)
     return _proven(SeriesCopy(series, "copied", tally.account(), written), source, target, job)
+
+
+def _before(source: Store, now: datetime, series: Series, moment: datetime) -> Bars:
+    """What a store's indicators see of the source's bars before an instant (`History`)."""
+    if isinstance(source, ReadsBefore):
+        return source.read_before(series, moment)
+    found, end = Bars.empty(), micros(moment)
+    for block in Tally(series, now).gated(source.read(series)):
+        for _, bars in split_series(block.bars):
+            found = join_bars(found, bars.take(bars.time < end)).take(slice(-LOOKBACK, None))
+            if bars.time[-1] >= end:
+                return found
+    return found
 
 
 def _verified(source: Store, target: Store, series: Series, held: bool, job: Job) -> SeriesCopy:

@@ -19,7 +19,7 @@ from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
 from hypertape.stores.copying import copy, verify
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 ALL = Selection()
 
@@ -277,6 +277,41 @@ def test_a_replacing_write_leaves_what_the_source_has(tmp_path):
     assert files.pop("market_data/OTHER/1D.csv")  # a series nobody asked to replace
     assert files == tree(tmp_path / "from")
     assert statuses(copy(source, anew, ALL, now=NOW, strict=True)) == ["equal"]
+
+
+# --- a part of a series, with indicators ---
+
+
+def lines_from(path, day):
+    return [line for line in path.read_text().splitlines()[1:] if line.split(",")[1] >= day]
+
+
+@pytest.mark.parametrize("format", list(CsvFormat))
+@pytest.mark.parametrize("kind", ["csv", "sqlite"])
+def test_a_part_has_the_indicators_of_the_whole(filled, tmp_path, kind, format):
+    between = opening(f"{kind}:{tmp_path}/between")
+    copy(filled, between, ALL, now=NOW)
+    whole, part = (CsvStore(tmp_path / name, CsvOptions(format)) for name in ("whole", "part"))
+    copy(between, whole, ALL, now=NOW)
+    copy(between, part, Selection(start=utc(2020, 9)), now=NOW)
+    copy(
+        between, part, Selection(start=utc(2020, 8), tickers=("BBB",)), now=NOW
+    )  # the file grows at its start
+    for ticker, day, bars in (("AAA", "2020-09-01", 56), ("BBB", "2020-08-01", 87)):
+        name = f"market_data/{ticker}/1D.csv"
+        found = lines_from(tmp_path / "part" / name, "2020")
+        assert found == lines_from(tmp_path / "whole" / name, day)
+        assert len(found) == bars
+        assert "" not in found[0].split(",")  # ma200 too
+
+
+def test_a_part_laid_over_older_bars_sees_those(filled, tmp_path):
+    table, older = frame("LONG", 310), CsvStore(tmp_path / "to")
+    filled.write(VN, D1, blocks(table))
+    copy(filled, older, Selection(tickers=("AAA", "BBB", "CCC")), now=NOW)
+    older.write(VN, D1, blocks(table.slice(0, 300)))
+    copy(filled, older, Selection(start=utc(2020, 10)), now=NOW)
+    assert tree(tmp_path / "to") == tree(tmp_path / "from")
 
 
 def test_what_comes_in_several_stretches_replaces_a_file_once(tmp_path):

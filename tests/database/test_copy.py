@@ -329,12 +329,24 @@ def test_refused_rows_are_listed_quarantined_and_no_discrepancy(hypertape, conne
         (("verify", "csv:from", "csv:none"), 2, "no directory none"),
         (("export", "--output", "out", "--format", "legacy", "--verify"), 2, "Verify lossless ones"),
         (("import", "--input", "none"), 2, "no directory none"),
+        (("import", "--input", "empty"), 2, "It has no series at all"),
+        (("verify", "csv:empty", "warehouse"), 2, "It has no series at all"),
+        (("verify", "csv:from", "warehouse", "--start-date", "2040-01-01"), 2, "No bar is selected"),
+        (("copy", "csv:from", "csv:other", "--market", "us"), 2, "It has vn 1d (1 series)"),
+        (("copy", "csv:from", "csv:/proc/none"), 2, "/proc/none cannot be written"),
+        (("copy", "csv:from", "csv:../{here}/from"), 2, "two different ones"),
+        (("import", "--input", "bad", "--market", "vn"), 1, "Every row was refused"),
     ],
 )
 def test_what_cannot_be_done_says_what_to_do(hypertape, tmp_path, words, code, said):
     CsvStore(tmp_path / "from").write(VN, D1, [Block(to_frame({"AAA": walk(5)}))])
     (tmp_path / "file").write_text("")
-    found, text = hypertape(*words)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad" / "VIC").mkdir(parents=True)
+    (tmp_path / "bad" / "VIC" / "1D.csv").write_text(
+        "ticker,time,open,high,low,close,volume\nVIC,someday,1,1,1,1,1\n"
+    )
+    found, text = hypertape(*(word.format(here=tmp_path.name) for word in words))
     assert said in text
     assert found == code
     assert "Traceback" not in text
@@ -367,6 +379,44 @@ def test_a_wrong_unit_fails_its_series_only(hypertape, connection, tmp_path):
         ("AAA", 50),
         ("BBB", 60),
     ]
+
+
+def test_an_import_hands_on_to_the_mirrors(hypertape, connection, tmp_path):
+    CsvStore(tmp_path / "from").write(VN, D1, [Block(to_frame({"AAA": walk(30)}))])
+    code, said = hypertape("mirror", "add", "files", f"sqlite:{tmp_path}/mirror", "-m", "vn", "-i", "1d")
+    assert code == 0, said
+    code, said = hypertape("import", "--input", "from")
+    assert (code, "mirror files: 30 bars inserted, 0 updated" in said) == (0, True), said
+    assert value(connection, "select count(*) from mirror_outbox") == 0
+    code, said = hypertape("mirror", "parity", "files")
+    assert (code, "1 series are equal and nothing waits" in said) == (0, True), said
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_says_what_to_do_and_nothing_else(warehouse, connection, tmp_path, workers):
+    source = CsvStore(tmp_path / "from")
+    for name in ("BTC", "ETH", "SOL"):
+        source.write(CRYPTO, M1, [Block(to_frame({name: walk(90_000, interval=M1)}))])
+    command = [
+        sys.executable,
+        "-m",
+        "hypertape.cli",
+        "copy",
+        source.address,
+        "warehouse",
+        "--workers",
+        workers,
+    ]
+    environment = {**os.environ, "HYPERTAPE_DATABASE_URL": warehouse}
+    run = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    while run.poll() is None and not stored(connection):
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (130, "")
+    assert err.strip() == "stopped; run the same again, what is copied stays"
 
 
 # --- short series that go together ---

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import D1, VN, put, scaled, walk
+from lab import D1, VN, put, scaled, to_frame, walk
 from migration_lab import NOW, ask, in_warehouse
 
 from hypertape.errors import BadInput, BatchRefused
 from hypertape.settings import Settings
 from hypertape.steps.exchange import copy, plan, refresh
+from hypertape.stores import Block
+from hypertape.stores.csv import CsvStore
+from hypertape.stores.mirrors import add_mirror
 
 
 def move(dsn: str, direction: str, directory: Path, **wishes: Any) -> list[dict[str, Any]]:
@@ -74,6 +77,14 @@ def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, 
     }
 
 
+def test_an_import_is_handed_on_to_the_mirrors(warehouse: str, connection: Any, tmp_path: Path) -> None:
+    CsvStore(tmp_path / "AAA-tree").write(VN, D1, [Block(to_frame({"AAA": walk(30, seed=1)}))])
+    add_mirror(connection, "files", f"csv:{tmp_path}/mirror", markets=["vn"])
+    (*_, done) = move(warehouse, "import", tmp_path / "AAA-tree", workers=1)
+    assert (done["mirrors"]["files"]["inserted"], done["mirrors"]["files"]["left"]) == (30, 0)
+    assert ask(warehouse, "select count(*) from mirror_outbox") == [(0,)]
+
+
 def test_nothing_to_move_is_said(warehouse: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="nothing of what is asked for"):
+    with pytest.raises(BadInput, match="has no bars"):
         move(warehouse, "export", tmp_path)

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hypertape.errors import BadInput, BatchIncomplete, BatchRefused, CheckFailed, TransientError
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, midnight, parse_instant
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
+from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.steps.refresh import refresh as refresh_rollups
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
+from hypertape.stores.choosing import chosen
 from hypertape.stores.copying import CopyReport
 from hypertape.stores.copying import copy as copy_series
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
@@ -52,14 +54,9 @@ def plan(
     source, _ = _openings(dsn, planned, settings)
     store = source.open()
     try:
-        tickers = sorted({info.series.ticker for info in store.series(_selection(planned, symbols or ()))})
+        tickers = sorted({info.series.ticker for info in chosen(store, _selection(planned, symbols or ()))})
     finally:
         store.close()
-    if not tickers:
-        raise BadInput(
-            f"{source.address} has nothing of what is asked for",
-            next_step="Check the directory and the symbols.",
-        )
     parts = [tickers[first::workers] for first in range(min(workers, len(tickers)))]
     return {**planned, "parts": [{"tickers": part} for part in parts]}
 
@@ -96,7 +93,10 @@ def copy(
 
 
 def refresh(dsn: str, copied: Iterable[Mapping[str, Any]], *, plan_head: Mapping[str, Any]) -> dict[str, Any]:
-    """Refresh and check the rollups of what an import touched, and return the sums of its counts as JSON."""
+    """Refresh and check the rollups of what an import touched and hand it on to the mirrors.
+
+    Returns the sums of its counts as JSON, with what became of each mirror.
+    """
     copied = list(copied)
     scopes = sorted({(market, interval) for each in copied for market, interval in each["touched"]})
     found = [refresh_rollups(dsn, _head(plan_head, market, interval)) for market, interval in scopes]
@@ -105,6 +105,7 @@ def refresh(dsn: str, copied: Iterable[Mapping[str, Any]], *, plan_head: Mapping
         **{name: sum(each[name] for each in copied) for name in names},
         "buckets": sum(each["buckets"] for each in found),
         "differing": sum(each["differing"] for each in found),
+        "mirrors": deliver_mirrors(dsn, now=datetime.fromisoformat(plan_head["now"])),
     }
 
 
@@ -142,6 +143,10 @@ def _raise_for(report: CopyReport) -> None:
         raise (BatchIncomplete if transient else BatchRefused)(
             f"{len(report.failed)} series failed and the others are copied: {lines}",
             next_step="Mend the cause and clear this task: what is equal is not written again.",
+        )
+    if report.all_refused:
+        raise BatchRefused(
+            "Every row was refused, so nothing is copied", next_step="See them in `quarantine`."
         )
     if report.discrepancies:
         lines = "; ".join(f"{d.series} {d.what}: {d.source} / {d.target}" for d in report.discrepancies)

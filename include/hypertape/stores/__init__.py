@@ -150,6 +150,24 @@ class WritesParts(Protocol):
 
 
 @runtime_checkable
+class ChecksPlace(Protocol):
+    """A store that can tell beforehand that nothing can be written at its place."""
+
+    def demand_writable(self) -> None:
+        """Raise BadInput when every write would fail."""
+        ...
+
+
+@runtime_checkable
+class TellsRest(Protocol):
+    """A store at a place that may hold other things than series."""
+
+    def rest(self) -> list[str]:
+        """What lies there and looks like data, and is in no series; sorted."""
+        ...
+
+
+@runtime_checkable
 class KeepsAdjusted(Protocol):
     """A store that can keep adjusted closes. One that receives none leaves those it has."""
 

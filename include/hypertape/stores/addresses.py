@@ -11,6 +11,7 @@ import importlib
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from hypertape.errors import BadInput
 from hypertape.settings import Settings
@@ -21,6 +22,7 @@ FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE")
 """What an address looks like."""
 
 _KINDS = tuple(form.partition(":")[0] for form in FORMS)
+_ONLY_READ = ("stockula",)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ def open_store(
 ) -> Store:
     """Open the store at an address; see Opening for the arguments and what is raised."""
     return Opening(address, settings, now, run_id, dsn, source, csv or CsvOptions()).open()
+
+
+def in_full(address: str) -> str:
+    """The address with an absolute path, so that two of them can be compared. Raises BadInput as parse_address does."""
+    kind, place = parse_address(address)
+    return f"{kind}:{Path(place).resolve()}" if place else kind
+
+
+def demand_no_reader(address: str) -> None:
+    """Raise BadInput for an address whose kind is only read."""
+    kind, place = parse_address(address)
+    if kind in _ONLY_READ:
+        raise BadInput(f"{place} is only read", next_step="Copy to warehouse, csv:DIR or sqlite:DIR.")
 
 
 def parse_address(address: str) -> tuple[str, str]:

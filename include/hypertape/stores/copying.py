@@ -15,20 +15,23 @@ On both sides only what the gate lets through counts as a bar; what it refuses i
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from itertools import islice, zip_longest
+from multiprocessing import resource_tracker
 from operator import add
 
 from hypertape.errors import BadInput, BatchIncomplete, SourceFileMissing
 from hypertape.model import Series
-from hypertape.stores import Selection, SeriesInfo, Store, Written
-from hypertape.stores.addresses import Opening
+from hypertape.stores import ChecksPlace, Selection, SeriesInfo, Store, Written
+from hypertape.stores.addresses import Opening, demand_no_reader
+from hypertape.stores.choosing import chosen, rest_of
 from hypertape.stores.series_copy import (
     Discrepancy,
     Group,
@@ -56,9 +59,16 @@ _AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class CopyReport:
-    """What became of every selected series, in their order."""
+    """What became of every selected series, in their order; `rest` says what of the source's place is in no series."""
 
     series: tuple[SeriesCopy, ...]
+    rest: str = ""
+
+    @property
+    def all_refused(self) -> bool:
+        """True when there were rows and not one of them is a bar of the target now."""
+        refused = sum(sum(entry.source.refused.values()) for entry in self.series) + self.written.refused
+        return refused > 0 and not self.failed and not any(map(_kept, self.series))
 
     @property
     def written(self) -> Written:
@@ -79,6 +89,13 @@ class CopyReport:
     def extra(self) -> int:
         """Bars of these series that only the target has, as far as both were compared."""
         return sum(entry.extra for entry in self.series)
+
+
+def _kept(entry: SeriesCopy) -> int:
+    """Bars of the source that the target has now, or that were only looked at."""
+    written = entry.written
+    kept = written.inserted + written.updated + written.unchanged
+    return kept if entry.status == "copied" else entry.source.rows
 
 
 OnSeries = Callable[[SeriesCopy, int, int], None]
@@ -105,7 +122,7 @@ def copy(
     in the report; what would fail for all of them is raised: DatabaseUnreachable and so on.
     """
     job = Job(selection.start, now, force, verify, strict=strict)
-    return CopyReport(_run(source, target, selection, job, workers, on_series))
+    return _run(source, target, selection, job, workers, on_series)
 
 
 def verify(
@@ -123,25 +140,36 @@ def verify(
     read is a discrepancy too.
     """
     job = Job(selection.start, now, write=False, verify=True, strict=True)
-    return CopyReport(_run(source, target, selection, job, workers, on_series))
+    return _run(source, target, selection, job, workers, on_series)
 
 
 def _run(
     source: Place, target: Place, selection: Selection, job: Job, workers: int, on_series: OnSeries | None
-) -> tuple[SeriesCopy, ...]:
+) -> CopyReport:
     with _opened(source) as readable:
-        chosen = list(readable.series(selection))
-        groups = list(_grouped(chosen, _held(target, selection, job), job))
+        wanted = chosen(readable, selection)
+        if job.write:
+            _demand_writable(target)
+        groups = list(_grouped(wanted, _held(target, selection, job), job))
         if workers > 1 and len(groups) > 1:
             done = _by_processes(source, target, groups, min(workers, len(groups)))
         else:
             done = _one_by_one(readable, target, groups)
         results = {}
-        for entry in done:
-            results[entry.series] = entry
-            if on_series is not None:
-                on_series(entry, len(results), len(chosen))
-    return tuple(results[info.series] for info in chosen)
+        with closing(done):
+            for entry in done:
+                results[entry.series] = entry
+                if on_series is not None:
+                    on_series(entry, len(results), len(wanted))
+        return CopyReport(tuple(results[info.series] for info in wanted), rest_of(readable))
+
+
+def _demand_writable(target: Place) -> None:
+    """Raise BadInput before anything is read where every series would fail."""
+    demand_no_reader(target.address)
+    with _opened(target) as store:
+        if isinstance(store, ChecksPlace):
+            store.demand_writable()
 
 
 def _grouped(chosen: Sequence[SeriesInfo], held: set[Series], job: Job) -> Iterator[Group]:
@@ -174,7 +202,7 @@ def _held(target: Place, selection: Selection, job: Job) -> set[Series]:
             return set()
 
 
-def _one_by_one(source: Store, target: Place, groups: Sequence[Group]) -> Iterator[SeriesCopy]:
+def _one_by_one(source: Store, target: Place, groups: Sequence[Group]) -> Generator[SeriesCopy]:
     with _opened(target) as writable, ThreadPoolExecutor(1, "reader") as reader:
         ahead: Future[list[Read]] | None = None
         for group, following in zip_longest(groups, groups[1:], fillvalue=()):
@@ -191,16 +219,18 @@ def _one_by_one(source: Store, target: Place, groups: Sequence[Group]) -> Iterat
 
 def _by_processes(
     source: Place, target: Place, groups: Sequence[Group], workers: int
-) -> Iterator[SeriesCopy]:
+) -> Generator[SeriesCopy, None, None]:
     if not (isinstance(source, Opening) and isinstance(target, Opening)):
         raise BadInput(
             "Several workers cannot share one open store", next_step="Pass Openings, or one worker."
         )
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # Arrow's threads do not survive a fork
     with ProcessPoolExecutor(workers, context, _open_both, (source, target)) as pool:
         try:
             waiting = iter(groups)
-            running = {pool.submit(_handle_in_worker, each) for each in islice(waiting, workers * _AHEAD)}
+            with interrupts_held():
+                running = {pool.submit(_handle_in_worker, each) for each in islice(waiting, workers * _AHEAD)}
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 running |= {pool.submit(_handle_in_worker, each) for each in islice(waiting, len(done))}
@@ -211,8 +241,26 @@ def _by_processes(
                 "A worker process ended before its work",
                 next_step="Run it again: what is copied stays copied.",
             ) from error
+        except (KeyboardInterrupt, GeneratorExit):
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # a block is written whole or not at all
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Start processes that never see Ctrl-C: the one that started them does, once this is left, and stops them.
+
+    A worker that saw it would print a traceback, at any line.
+    """
+    resource_tracker.ensure_running()  # its start would let the signal in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _stores: tuple[Store, Store] | None = None

@@ -23,6 +23,7 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Series
 from hypertape.sources.csv_tree import bar_files, file_scale, listed
 from hypertape.stores import BATCH_ROWS, Block, History, Selection, SeriesInfo, Written
+from hypertape.stores._places import demand_directory
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.csv_write import rewrite
@@ -94,6 +95,21 @@ class CsvStore:
             for block in self.read(series, start=start)
         )
         return digest_blocks(series.ticker, blocks)
+
+    def rest(self) -> list[str]:
+        """The `*.csv` files that are no bar file of a ticker, relative to the root."""
+        bases = [self.root / market.table for market in all_markets().values()]
+        bases = bases if self._has_market_directories() else [self.root]
+        found = (path for path in sorted(self.root.rglob("*.csv")) if path.is_file())
+        return [
+            str(path.relative_to(self.root))
+            for path in found
+            if path.parent.parent not in bases or not _is_bar_file(path)
+        ]
+
+    def demand_writable(self) -> None:
+        """Raise BadInput where the system lets nobody make a file in the root, which is made."""
+        demand_directory(self.root)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -181,6 +197,10 @@ class CsvStore:
 
 def _is_ticker_directory(entry: Path) -> bool:
     return entry.is_dir() and any(bar_files(entry, interval) for interval in Interval if interval.is_stored)
+
+
+def _is_bar_file(path: Path) -> bool:
+    return any(path in bar_files(path.parent, interval) for interval in Interval if interval.is_stored)
 
 
 def _only(found: list[Path]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import filecmp
 import os
@@ -14,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hypertape.errors import BadInput, DiskFull
+from hypertape.errors import BadInput
 from hypertape.frame import Bars, instant, split_series
 from hypertape.model import Series
 from hypertape.stores import BATCH_ROWS, Block, History, Written
+from hypertape.stores._places import system_errors
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_format import HEADER, Writer
 from hypertape.stores.csv_options import CsvFormat
@@ -39,7 +39,7 @@ def rewrite(
     time per directory; readers see either text whole. Raises BadInput and DiskFull as CsvStore.write says.
     """
     tally = _Tally()
-    with _system_errors(file.path), _locked(file.path.parent):
+    with system_errors(file.path), _locked(file.path.parent):
         partial = file.path.with_name(f".{file.path.name}.partial")
         try:
             writer = Writer(file.series.ticker, file.series.interval, format, file.scale)
@@ -151,16 +151,3 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"There is no room left for {path}") from error
-        raise BadInput(
-            f"{path} cannot be written: {error.strerror}",
-            next_step="Check the directory and its permissions.",
-        ) from error

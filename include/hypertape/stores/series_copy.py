@@ -10,7 +10,14 @@ from functools import partial, reduce
 from itertools import islice
 from operator import add
 
-from hypertape.errors import DatabaseRefused, DatabaseUnreachable, DiskFull, HypertapeError, SchemaMissing
+from hypertape.errors import (
+    DatabaseRefused,
+    DatabaseUnreachable,
+    DiskFull,
+    HypertapeError,
+    RolledBack,
+    SchemaMissing,
+)
 from hypertape.frame import Bars, micros, split_series
 from hypertape.indicators import LOOKBACK
 from hypertape.markets import get_market
@@ -20,7 +27,7 @@ from hypertape.stores.accounts import NOTHING, Account, Tally, account
 from hypertape.stores.comparing import Comparison, compare_series, same_bars
 from hypertape.warehouse.merge import join_bars
 
-HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull)
+HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull, RolledBack)
 """What would fail for every other series too."""
 
 

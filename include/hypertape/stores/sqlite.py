@@ -28,10 +28,11 @@ from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS, VALUE_COLUMNS, Interval, Market, Series
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores._places import demand_directory
 from hypertape.stores._sqlite_cells import Fault, shown
 from hypertape.stores._sqlite_file import columns, name, reading, tables, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
-from hypertape.stores._sqlite_write import Writer
+from hypertape.stores._sqlite_write import Writer, demand_no_stockula
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -80,7 +81,7 @@ class SqliteStore:
 
         Raises SourceFileMissing when there is none of the files.
         """
-        if not any(self.path(market).is_file() for market in all_markets()):
+        if not self._present():
             raise SourceFileMissing(
                 f"There is no dual-write file at {self.root}",
                 next_step="Name a file, or a directory with vn_data.db, crypto_data.db or us_data.db.",
@@ -116,8 +117,31 @@ class SqliteStore:
         """The digest over the bars."""
         return digest_of(series.ticker, self.read(series, start=start))
 
+    def rest(self) -> list[str]:
+        """The tables of the store's files that are none of this schema."""
+        own = {f"{market}_{word}" for market in all_markets() for word in WORDS.values()}
+        found: set[str] = set()
+        for path in self._present():
+            with reading(path) as connection:
+                found |= set(tables(connection)) - own
+        hints = {"price_history": " (for a Stockula file: stockula:FILE)"}
+        return [
+            f"table {table}{hints.get(table, '')}"
+            for table in sorted(found, key=lambda t: (t not in hints, t))
+        ]
+
+    def demand_writable(self) -> None:
+        """Raise BadInput for a file of the Stockula schema, and where nobody can make a file."""
+        for path in self._present():
+            with reading(path) as connection:
+                demand_no_stockula(connection, path)
+        demand_directory(self.path(next(iter(all_markets()))).parent)
+
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _present(self) -> list[Path]:
+        return sorted({path for market in all_markets() if (path := self.path(market)).is_file()})
 
     def _listed(self, market: str, interval: Interval, selection: Selection) -> Iterator[SeriesInfo]:
         table = table_name(market, interval)

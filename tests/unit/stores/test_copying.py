@@ -2,14 +2,16 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from store_lab import CRYPTO, D1, M1, NOW, VN, blocks, digest_of, frame, series, tree
+from store_lab import CRYPTO, D1, H1, M1, NOW, VN, blocks, digest_of, frame, series, tree
 
 from hypertape.errors import BadInput, DiskFull, SourceFileEmpty, SourceFileMissing
 from hypertape.frame import bar_frame
@@ -103,9 +105,8 @@ def test_several_workers_need_openings(filled, tmp_path):
         (Selection(tickers=("BBB", "CCC")), {"vn/1d/BBB": 300, "vn/1d/CCC": 300}),
         (Selection(tickers=("BBB",), start=utc(2020, 2)), {"vn/1d/BBB": 269}),
         (Selection(tickers=("BBB",), start=utc(2040)), {"vn/1d/BBB": 0}),
-        (Selection(tickers=("NONE",)), {}),
     ],
-    ids=["market", "interval", "tickers", "start", "start after the end", "nothing"],
+    ids=["market", "interval", "tickers", "start", "start after the end"],
 )
 def test_the_selection_is_what_is_copied(filled, tmp_path, selection, expected):
     target = CsvStore(tmp_path / "to", CsvOptions(market=(selection.markets or ("vn",))[0]))
@@ -113,6 +114,43 @@ def test_the_selection_is_what_is_copied(filled, tmp_path, selection, expected):
     assert {str(e.series): e.written.inserted for e in report.series} == expected
     assert report.discrepancies == ()
     assert verify(filled, target, selection, now=NOW).discrepancies == () if any(expected.values()) else True
+
+
+@pytest.mark.parametrize(
+    ("selection", "says"),
+    [
+        (Selection(tickers=("NONE",)), "no bars of NONE"),
+        (Selection(markets=("us",)), "no bars of us"),
+        (Selection(("vn",), (H1,), ("AAA",), utc(2020)), "no bars of AAA in vn 1h from 2020-01-01"),
+    ],
+)
+@pytest.mark.parametrize("verb", [copy, verify])
+def test_a_selection_of_nothing_is_no_success(filled, tmp_path, verb, selection, says):
+    with pytest.raises(BadInput, match=says) as raised:
+        verb(filled, CsvStore(tmp_path / "to"), selection, now=NOW)
+    assert "It has crypto 1d (1 series), vn 1d (3 series), vn 1m (1 series)." in str(raised.value)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_tree_lists_the_files_that_are_no_bar_files(filled, tmp_path):
+    for name in ("HPG.csv", "market_data/fpt/daily.csv", "market_data/VIC/1W.csv", "AAA/1D.csv"):
+        path = tmp_path / "from" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ticker\n")
+    report = copy(filled, CsvStore(tmp_path / "to"), ALL, now=NOW)
+    assert report.rest == "Not taken: AAA/1D.csv, HPG.csv, market_data/VIC/1W.csv, market_data/fpt/daily.csv."
+    assert len(report.series) == 5
+    only = CsvStore(tmp_path / "from" / "market_data" / "VIC")
+    with pytest.raises(BadInput, match=r"has no bars. It has no series at all. Not taken: 1W.csv"):
+        copy(only, CsvStore(tmp_path / "to"), ALL, now=NOW)
+
+
+def test_a_sqlite_store_says_which_tables_are_not_taken(tmp_path, shared_data):
+    source = opening(f"sqlite:{shared_data}/sqlite/stockula.db").open()
+    with pytest.raises(
+        BadInput, match=r"no series at all. Not taken: table price_history \(for a Stockula file: "
+    ):
+        verify(source, CsvStore(tmp_path), ALL, now=NOW)
 
 
 def test_only_what_differs_is_written_again(filled, tmp_path):
@@ -346,12 +384,41 @@ def test_nothing_is_compared_with_a_target_that_is_not_there(filled, tmp_path):
         verify(filled, CsvStore(tmp_path / "none"), ALL, now=NOW)
 
 
-def test_a_target_that_is_only_read(filled, shared_data):
-    target = opening(f"stockula:{shared_data}/sqlite/stockula.db")
-    report = copy(filled, target, Selection(tickers=("BBB",)), now=NOW)
-    (failed,) = report.failed
-    assert isinstance(failed.error, BadInput)
-    assert "only read" in str(failed.error)
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("stockula:{}/stockula.db", "only read"),
+        ("sqlite:{}/stockula.db", "is a Stockula file"),
+        ("csv:{}/stockula.db", "cannot be written"),
+        ("csv:/proc/none", "cannot be written"),
+        ("sqlite:/proc/none", "cannot be written"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_refused_before_anything_is_read(
+    filled, tmp_path, shared_data, address, says
+):
+    file = shutil.copy(shared_data / "sqlite" / "stockula.db", tmp_path)
+    before = Path(file).read_bytes()
+    (tmp_path / "from" / "market_data" / "BBB" / "1D.csv").write_text("")  # would fail by itself
+    with pytest.raises(BadInput, match=says):
+        copy(filled, opening(address.format(tmp_path)), ALL, now=NOW)
+    assert Path(file).read_bytes() == before
+
+
+def test_no_writer_makes_tables_in_a_stockula_file(tmp_path, shared_data):
+    file = Path(shutil.copy(shared_data / "sqlite" / "stockula.db", tmp_path))
+    before = file.read_bytes()
+    with pytest.raises(BadInput, match="is a Stockula file"):
+        opening(f"sqlite:{file}").open().write(VN, D1, blocks(frame("AAA", 3)))
+    assert file.read_bytes() == before
+
+
+def test_all_refused_is_told_from_some_refused(tmp_path):
+    source = bad_tree(tmp_path / "from")
+    assert not copy(source, CsvStore(tmp_path / "to"), ALL, now=NOW).all_refused
+    assert not copy(source, CsvStore(tmp_path / "to"), ALL, now=NOW).all_refused  # equal now
+    assert copy(source, CsvStore(tmp_path / "other"), ALL, now=utc(2024)).all_refused
+    assert verify(source, CsvStore(tmp_path / "to"), ALL, now=utc(2024)).all_refused
 
 
 def test_what_would_fail_for_every_series_is_raised(filled, tmp_path):

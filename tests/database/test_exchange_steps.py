@@ -14,6 +14,7 @@ from hypertape.settings import Settings
 from hypertape.steps.exchange import copy, plan, refresh
 from hypertape.stores import Block
 from hypertape.stores.csv import CsvStore
+from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.mirrors import add_mirror
 
 
@@ -61,6 +62,18 @@ def test_a_part_goes_into_a_warehouse_that_has_more(warehouse: str, connection: 
     put(connection, {"AAA": walk(30, seed=1)}, VN, D1)
     (*_, again) = move(warehouse, "import", tmp_path, market="vn")
     assert (again["equal"], again["extra"]) == (1, 10)
+
+
+def test_an_export_keeps_what_only_the_tree_has_unless_it_replaces(
+    warehouse: str, connection: Any, tmp_path: Path
+) -> None:
+    bars = walk(30, seed=1)
+    CsvStore(tmp_path, CsvOptions(market="vn")).write(VN, D1, [Block(to_frame({"AAA": bars}))])
+    put(connection, {"AAA": bars.take(slice(20))}, VN, D1)
+    (laid,) = move(warehouse, "export", tmp_path, market="vn")
+    (anew,) = move(warehouse, "export", tmp_path, market="vn", replace=True)
+    assert (laid["extra"], anew["extra"], anew["inserted"]) == (10, 0, 20)
+    assert (tmp_path / "AAA" / "1D.csv").read_text().count("AAA") == 20
 
 
 def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def plan(
     start_date: str | None = None,
     legacy_scale: bool = False,
     format: str = CsvFormat.LOSSLESS,
+    replace: bool = False,
     workers: int = 1,
     verify: bool = True,
     settings: Settings | None = None,
@@ -49,6 +50,7 @@ def plan(
         "run_id": run_id, "now": now.isoformat(), "direction": direction, "directory": directory, "market": market,
         "interval": Interval.parse(interval).value if interval else None, "legacy_scale": legacy_scale,
         "start": parse_instant(start_date).isoformat() if start_date else None, "format": CsvFormat(format).value,
+        "replace": replace,
         "verify": verify and format != CsvFormat.LEGACY,
     }  # fmt: skip
     source, _ = _openings(dsn, planned, settings)
@@ -73,7 +75,7 @@ def copy(
     source, target = _openings(dsn, plan_head, settings)
     report = copy_series(
         source, target, _selection(plan_head, part["tickers"]), now=datetime.fromisoformat(plan_head["now"]),
-        verify=plan_head["verify"],
+        verify=plan_head["verify"], strict=plan_head["replace"],
     )  # fmt: skip
     _raise_for(report)
     written = report.written
@@ -111,7 +113,9 @@ def refresh(dsn: str, copied: Iterable[Mapping[str, Any]], *, plan_head: Mapping
 
 def _openings(dsn: str, planned: Mapping[str, Any], settings: Settings | None) -> tuple[Opening, Opening]:
     tree = f"csv:{planned['directory']}"
-    csv = CsvOptions(CsvFormat(planned["format"]), planned["legacy_scale"], planned["market"])
+    csv = CsvOptions(
+        CsvFormat(planned["format"]), planned["legacy_scale"], planned["market"], planned["replace"]
+    )
     now, settings = datetime.fromisoformat(planned["now"]), settings or load_settings()
     addresses = (tree, "warehouse") if planned["direction"] == IMPORT else ("warehouse", tree)
     source, target = (

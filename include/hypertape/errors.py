@@ -56,6 +56,7 @@ EXIT_CODES = {
     4: "done in part: some tickers failed for good (also those the source does not know), all else is stored",
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
+    130: "stopped by Ctrl-C: run the same again, what is stored stays",
 }
 """What the command line's exit codes mean."""
 

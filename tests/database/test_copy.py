@@ -22,6 +22,7 @@ from hypertape.stores.addresses import Opening
 from hypertape.stores.copying import copy
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.sqlite import SqliteStore
 from hypertape.stores.stockula import StockulaStore
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse.locks import lock_series
@@ -110,6 +111,20 @@ def test_the_export_holds_the_warehouses_own_indicators(store, connection, tmp_p
     assert len(rows) == len(lines) == 300
     for row, line in zip(rows, lines, strict=True):
         assert [float(cell) if cell else None for cell in line.split(",")[2:]] == list(row[1:])
+
+
+def test_an_export_of_a_part_holds_them_from_its_first_bar_on(store, hypertape, tmp_path):
+    copy(fill(store), CsvStore(tmp_path / "whole"), ALL, now=NOW)
+    assert (
+        hypertape("export", "--output", "part", "--start-date", "2020-09-01", "-m", "vn", "-i", "1d")[0] == 0
+    )
+    for ticker in ("AAA", "BBB", "CCC"):
+        whole, part = (
+            (tmp_path / name / ticker / "1D.csv").read_text().splitlines()
+            for name in ("whole/market_data", "part")
+        )
+        assert part == [whole[0], *(line for line in whole[1:] if line.split(",")[1] >= "2020-09-01")]
+        assert part[1].split(",")[1] == "2020-09-01"
 
 
 def test_the_golden_file_goes_through_the_warehouse_line_for_line(hypertape, shared_data, tmp_path):
@@ -239,10 +254,52 @@ def test_verify_exits_3_and_shows_what_differs(hypertape, store, tmp_path):
         "sha256",
         "vn/1d/CCC",
         "missing",
+        "10 bars",
         "2 of 5 series differ",
     ):
         assert part in said
     assert hypertape("verify", "csv:to", "warehouse", "--symbols", "AAA")[0] == 0
+
+
+def test_a_part_is_imported_into_a_warehouse_that_has_more(hypertape, connection, tmp_path):
+    whole, part = CsvStore(tmp_path / "whole"), CsvStore(tmp_path / "part")
+    whole.write(VN, D1, [Block(to_frame({"AAA": walk(300)}))])
+    assert hypertape("import", "--input", "whole", "--verify")[0] == 0
+    part.write(
+        VN, D1, [Block(to_frame({"AAA": lab.changed(walk(300), 290, volume=77.0).take(slice(280, 295))}))]
+    )
+    code, said = hypertape("import", "--input", "part", "--verify")
+    assert code == 0, said
+    assert counted(said)["bars updated"] == 1
+    assert counted(said)["bars only in the target"] == 285
+    code, said = hypertape("verify", "csv:part", "warehouse")
+    assert code == 3
+    assert counted(said)["bars only in the target"] == 285
+    assert "the target has 285 more, which no copy removes" in said
+
+
+def test_an_export_over_an_older_tree_says_what_stays_and_can_replace_it(hypertape, store, tmp_path):
+    fill(store)
+    older = CsvStore(tmp_path / "to")
+    older.write(VN, D1, [Block(to_frame({"BBB": walk(310, seed=1)}))])
+    code, said = hypertape("export", "--output", "to", "--verify")
+    assert code == 0, said
+    assert counted(said)["bars only in the target"] == 10
+    code, said = hypertape("export", "--output", "to", "--replace", "--verify")
+    assert code == 0, said
+    assert counted(said)["series copied"] == 1
+    assert hypertape("verify", "csv:to", "warehouse")[0] == 0
+
+
+def test_an_adjusted_close_that_moved_is_copied_again(hypertape, connection, tmp_path):
+    source = SqliteStore(tmp_path / "from", now=NOW)
+    bars = walk(20)
+    for adjusted, updated in ((5.0, 0), (7.0, 1)):
+        source.write(VN, D1, [Block(to_frame({"AAA": lab.changed(bars, 3, adjusted_close=adjusted)}))])
+        code, said = hypertape("copy", "sqlite:from", "warehouse", "--verify")
+        assert (code, counted(said)["bars updated"]) == (0, updated), said
+        statement = "select adjusted_close from market_data_1d where adjusted_close in (5, 7)"
+        assert query(connection, statement) == [(adjusted,)]
 
 
 def test_refused_rows_are_listed_quarantined_and_no_discrepancy(hypertape, connection, tmp_path):
@@ -272,12 +329,24 @@ def test_refused_rows_are_listed_quarantined_and_no_discrepancy(hypertape, conne
         (("verify", "csv:from", "csv:none"), 2, "no directory none"),
         (("export", "--output", "out", "--format", "legacy", "--verify"), 2, "Verify lossless ones"),
         (("import", "--input", "none"), 2, "no directory none"),
+        (("import", "--input", "empty"), 2, "It has no series at all"),
+        (("verify", "csv:empty", "warehouse"), 2, "It has no series at all"),
+        (("verify", "csv:from", "warehouse", "--start-date", "2040-01-01"), 2, "No bar is selected"),
+        (("copy", "csv:from", "csv:other", "--market", "us"), 2, "It has vn 1d (1 series)"),
+        (("copy", "csv:from", "csv:/proc/none"), 2, "/proc/none cannot be written"),
+        (("copy", "csv:from", "csv:../{here}/from"), 2, "two different ones"),
+        (("import", "--input", "bad", "--market", "vn"), 1, "Every row was refused"),
     ],
 )
 def test_what_cannot_be_done_says_what_to_do(hypertape, tmp_path, words, code, said):
     CsvStore(tmp_path / "from").write(VN, D1, [Block(to_frame({"AAA": walk(5)}))])
     (tmp_path / "file").write_text("")
-    found, text = hypertape(*words)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad" / "VIC").mkdir(parents=True)
+    (tmp_path / "bad" / "VIC" / "1D.csv").write_text(
+        "ticker,time,open,high,low,close,volume\nVIC,someday,1,1,1,1,1\n"
+    )
+    found, text = hypertape(*(word.format(here=tmp_path.name) for word in words))
     assert said in text
     assert found == code
     assert "Traceback" not in text
@@ -310,6 +379,44 @@ def test_a_wrong_unit_fails_its_series_only(hypertape, connection, tmp_path):
         ("AAA", 50),
         ("BBB", 60),
     ]
+
+
+def test_an_import_hands_on_to_the_mirrors(hypertape, connection, tmp_path):
+    CsvStore(tmp_path / "from").write(VN, D1, [Block(to_frame({"AAA": walk(30)}))])
+    code, said = hypertape("mirror", "add", "files", f"sqlite:{tmp_path}/mirror", "-m", "vn", "-i", "1d")
+    assert code == 0, said
+    code, said = hypertape("import", "--input", "from")
+    assert (code, "mirror files: 30 bars inserted, 0 updated" in said) == (0, True), said
+    assert value(connection, "select count(*) from mirror_outbox") == 0
+    code, said = hypertape("mirror", "parity", "files")
+    assert (code, "1 series are equal and nothing waits" in said) == (0, True), said
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_says_what_to_do_and_nothing_else(warehouse, connection, tmp_path, workers):
+    source = CsvStore(tmp_path / "from")
+    for name in ("BTC", "ETH", "SOL"):
+        source.write(CRYPTO, M1, [Block(to_frame({name: walk(90_000, interval=M1)}))])
+    command = [
+        sys.executable,
+        "-m",
+        "hypertape.cli",
+        "copy",
+        source.address,
+        "warehouse",
+        "--workers",
+        workers,
+    ]
+    environment = {**os.environ, "HYPERTAPE_DATABASE_URL": warehouse}
+    run = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    while run.poll() is None and not stored(connection):
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (130, "")
+    assert err.strip() == "stopped; run the same again, what is copied stays"
 
 
 # --- short series that go together ---

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import D1, VN, put, scaled, walk
+from lab import D1, VN, put, scaled, to_frame, walk
 from migration_lab import NOW, ask, in_warehouse
 
 from hypertape.errors import BadInput, BatchRefused
 from hypertape.settings import Settings
 from hypertape.steps.exchange import copy, plan, refresh
+from hypertape.stores import Block
+from hypertape.stores.csv import CsvStore
+from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.mirrors import add_mirror
 
 
 def move(dsn: str, direction: str, directory: Path, **wishes: Any) -> list[dict[str, Any]]:
@@ -52,6 +56,26 @@ def test_out_and_in_again_is_the_same_and_writes_nothing(
         assert ask(other, "select count(*) from rollup_pending") == [(0,)]
 
 
+def test_a_part_goes_into_a_warehouse_that_has_more(warehouse: str, connection: Any, tmp_path: Path) -> None:
+    put(connection, {"AAA": walk(30, seed=1).take(slice(20))}, VN, D1)
+    move(warehouse, "export", tmp_path, market="vn")
+    put(connection, {"AAA": walk(30, seed=1)}, VN, D1)
+    (*_, again) = move(warehouse, "import", tmp_path, market="vn")
+    assert (again["equal"], again["extra"]) == (1, 10)
+
+
+def test_an_export_keeps_what_only_the_tree_has_unless_it_replaces(
+    warehouse: str, connection: Any, tmp_path: Path
+) -> None:
+    bars = walk(30, seed=1)
+    CsvStore(tmp_path, CsvOptions(market="vn")).write(VN, D1, [Block(to_frame({"AAA": bars}))])
+    put(connection, {"AAA": bars.take(slice(20))}, VN, D1)
+    (laid,) = move(warehouse, "export", tmp_path, market="vn")
+    (anew,) = move(warehouse, "export", tmp_path, market="vn", replace=True)
+    assert (laid["extra"], anew["extra"], anew["inserted"]) == (10, 0, 20)
+    assert (tmp_path / "AAA" / "1D.csv").read_text().count("AAA") == 20
+
+
 def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, tmp_path: Path) -> None:
     put(connection, {"AAA": walk(30, seed=1), "BBB": walk(30, seed=2)}, VN, D1)
     move(warehouse, "export", tmp_path, market="vn")
@@ -66,6 +90,14 @@ def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, 
     }
 
 
+def test_an_import_is_handed_on_to_the_mirrors(warehouse: str, connection: Any, tmp_path: Path) -> None:
+    CsvStore(tmp_path / "AAA-tree").write(VN, D1, [Block(to_frame({"AAA": walk(30, seed=1)}))])
+    add_mirror(connection, "files", f"csv:{tmp_path}/mirror", markets=["vn"])
+    (*_, done) = move(warehouse, "import", tmp_path / "AAA-tree", workers=1)
+    assert (done["mirrors"]["files"]["inserted"], done["mirrors"]["files"]["left"]) == (30, 0)
+    assert ask(warehouse, "select count(*) from mirror_outbox") == [(0,)]
+
+
 def test_nothing_to_move_is_said(warehouse: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="nothing of what is asked for"):
+    with pytest.raises(BadInput, match="has no bars"):
         move(warehouse, "export", tmp_path)

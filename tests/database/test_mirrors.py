@@ -560,6 +560,12 @@ def test_a_mirror_is_refused_with_the_reason(connection, place, monkeypatch, nam
     assert [mirror.name for mirror in mirrors(connection)] == ["taken"]
 
 
+def test_a_mirror_of_intervals_that_no_load_writes_is_refused(connection, place) -> None:
+    with pytest.raises(BadInput, match=r"No load writes 5m, .* Intervals: "):
+        add(connection, place, intervals=[D1, Interval.M5])
+    assert mirrors(connection) == []
+
+
 def test_a_relative_address_is_kept_absolute(connection, place, monkeypatch) -> None:
     monkeypatch.chdir(place)
     assert add_mirror(connection, "copy", "csv:tree").address == f"csv:{place / 'tree'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,17 @@ import pytest
 from lab import D1, H1, VN, changed, put, value, walk
 from migration_lab import NOW, dual_write_file, in_file, in_warehouse, write
 
-from hypertape.errors import BadInput, RolledBack
+from hypertape.errors import BadInput, BatchRefused, RolledBack
 from hypertape.settings import Settings
+from hypertape.steps import rollback
+from hypertape.steps.migrate import migrate
 from hypertape.steps.rollback import status, to_sqlite, to_warehouse
+from hypertape.stores import Selection
+from hypertape.stores.addresses import Opening
+from hypertape.stores.copying import copy
+from hypertape.stores.mirrors import add_mirror
 from hypertape.stores.sqlite import SqliteStore
+from hypertape.warehouse import cutover
 
 WHOLE = walk(60, seed=3)
 
@@ -112,6 +121,101 @@ def test_without_a_cutover_everything_goes_into_a_new_file(
     back = go(to_sqlite, warehouse, tmp_path, file)
     assert (back["series"], back["inserted"]) == (2, 40)
     assert in_file(f"sqlite:{file}") == in_warehouse(warehouse, ("vn", D1))
+
+
+def test_the_pair_is_where_it_was_named_whatever_the_variables_say(
+    cut_over: tuple[str, Path], connection: Any, tmp_path: Path
+) -> None:
+    dsn, file = cut_over
+    elsewhere = tmp_path / "elsewhere" / "vn.db"
+    settings = Settings(state_dir=tmp_path, database_url=dsn, vn_database_path=elsewhere)
+    go(to_sqlite, dsn, tmp_path, run_id="file")
+    go(to_warehouse, dsn, tmp_path, file.parent, run_id="directory")
+    put(connection, {"NEW": WHOLE}, VN, D1, run_id="loads")
+    back = to_sqlite(dsn, by="tester", now=NOW, run_id="back", settings=settings)
+    assert (back["address"], back["inserted"]) == (f"sqlite:{file.parent}", 20)
+    assert not elsewhere.exists()
+    one, other = both_sides(dsn, file)
+    assert one == other
+
+
+def test_while_sqlite_is_the_truth_another_sqlite_file_is_a_stray(
+    cut_over: tuple[str, Path], connection: Any, tmp_path: Path
+) -> None:
+    dsn, file = cut_over
+    go(to_sqlite, dsn, tmp_path, run_id="back")
+    (tmp_path / "stray").mkdir()
+    stray = dual_write_file(tmp_path / "stray", tickers=1, bars=40)  # the same name in another directory
+    with pytest.raises(RolledBack):
+        copy(*places(dsn, stray), Selection(), now=NOW)
+    settings = Settings(state_dir=tmp_path, database_url=dsn)
+    with pytest.raises(BatchRefused, match="has been the truth since"):
+        migrate(dsn, [str(stray)], run_id="stray", now=NOW, settings=settings)
+    assert value(connection, "select count(*) from load where run_id = 'stray' and status = 'loaded'") == 0
+
+    write(SqliteStore(tmp_path, now=NOW), "vn", D1, {"LATE": walk(25, seed=8)})
+    followed = copy(*places(dsn, file), Selection(), now=NOW)
+    assert (followed.written.inserted, followed.failed) == (25, ())
+    write(SqliteStore(tmp_path, now=NOW), "vn", D1, {"LATER": walk(25, seed=9)})
+    assert migrate(dsn, [str(file)], run_id="follow", now=NOW, settings=settings)["inserted"] == 25
+
+
+def places(dsn: str, file: Path) -> list[Opening]:
+    """Both sides of a copy into the warehouse, as the command line opens them."""
+    source = f"sqlite:{file}"
+    return [Opening(place, Settings(), NOW, "copy", dsn, source=source) for place in (source, "warehouse")]
+
+
+def test_the_switch_to_the_warehouse_lets_nobody_write_to_the_files(
+    cut_over: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn, file = cut_over
+    go(to_sqlite, dsn, tmp_path, run_id="back")
+    outcomes = []
+
+    def write_late(connection: Any) -> None:
+        """What the files' own program tries at the moment of the decision."""
+        with closing(sqlite3.connect(file, timeout=0)) as late:
+            try:
+                late.execute("update vn_daily set volume = volume + 1")
+                late.commit()
+                outcomes.append("written")
+            except sqlite3.OperationalError as error:
+                outcomes.append(str(error))
+        hold_loads(connection)
+
+    hold_loads = cutover.hold_loads
+    monkeypatch.setattr(cutover, "hold_loads", write_late)
+    assert go(to_warehouse, dsn, tmp_path, run_id="again")["switched"]
+    assert outcomes == ["database is locked"]
+    one, other = both_sides(dsn, file)
+    assert one == other
+
+
+def test_a_cutover_starts_over_when_the_files_change_and_gives_up_in_the_end(
+    cut_over: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn, _ = cut_over
+    go(to_sqlite, dsn, tmp_path, run_id="back")
+    store, days = SqliteStore(tmp_path, now=NOW), iter(range(20, 60))
+
+    def migrate_and_write(*arguments: Any, **options: Any) -> dict[str, Any]:
+        done = migrate(*arguments, **options)
+        write(store, "vn", D1, {"BUSY": WHOLE.take(slice(next(days)))})
+        return done
+
+    monkeypatch.setattr(rollback, "migrate", migrate_and_write)
+    with pytest.raises(BadInput, match="keeps writing"):
+        go(to_warehouse, dsn, tmp_path, run_id="again")
+    assert status(dsn)[0].truth == "sqlite"
+
+
+def test_a_cutover_is_handed_on_to_the_mirrors(warehouse: str, connection: Any, tmp_path: Path) -> None:
+    file = dual_write_file(tmp_path, tickers=2, bars=30)
+    add_mirror(connection, "copy", f"csv:{tmp_path}/mirror")
+    go(to_warehouse, warehouse, tmp_path, file)
+    assert value(connection, "select count(*) from mirror_outbox") == 0
+    assert in_file(f"csv:{tmp_path}/mirror") == in_warehouse(warehouse, ("vn", D1), ("vn", H1))
 
 
 @pytest.mark.parametrize(

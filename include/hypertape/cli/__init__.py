@@ -64,6 +64,10 @@ app.command("import")(exchange.import_)
 app.command()(serve.serve)
 
 
+_INTERRUPTED = 130
+"""What typer makes of Ctrl-C, as shells do."""
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"hypertape {__version__}")
@@ -80,7 +84,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a HypertapeError becomes its message on stderr and its exit code."""
+    """Run the command line; a HypertapeError becomes its message on stderr and its exit code, Ctrl-C a word."""
     try:
         app()
     except HypertapeError as error:
@@ -88,6 +92,10 @@ def main() -> None:
             f"[bold red]error:[/] {_plain(str(error))}", highlight=False
         )
         sys.exit(error.exit_code)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            Console(stderr=True).print("stopped; run the same again, what is copied stays", highlight=False)
+        raise
 
 
 def _plain(text: str) -> str:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypertape.cli.common import START, TICKERS, console, now, progress, table
-from hypertape.errors import (
-    BadInput,
-    BatchIncomplete,
-    BatchRefused,
-    CheckFailed,
-    HypertapeError,
-    TransientError,
-    UnknownTicker,
-)
+from hypertape.cli.common import START, TICKERS, console, now, progress, warehouse_dsn
+from hypertape.cli.copied import raise_if_absent, raise_if_different, raise_if_failed, raise_if_no_bar, show
+from hypertape.errors import BadInput
 from hypertape.markets import get_market
-from hypertape.model import Interval, format_instant, parse_instant
+from hypertape.model import Interval, parse_instant
 from hypertape.settings import load_settings
 from hypertape.stores import Selection, parse_tickers
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
@@ -28,10 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hypertape.stores.addresses import Opening
-    from hypertape.stores.copying import CopyReport, SeriesCopy
-
-_SHOWN = 20
-"""Lines of a list that are printed; the rest is counted."""
+    from hypertape.stores.copying import CopyReport
 
 _FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE or stockula:FILE"
 
@@ -43,7 +32,10 @@ Symbols = Annotated[str | None, typer.Option(*TICKERS, help="Tickers, separated 
 StartDate = Annotated[str | None, typer.Option(*START, help="First instant (UTC); default: all.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="Processes that copy.")]
 Force = Annotated[bool, typer.Option("--force", help="Write series too that are equal already.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Compare every series afterwards.")]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Prove afterwards that every bar of the source is in the target, equal."),
+]
 LegacyScale = Annotated[
     bool, typer.Option("--legacy-scale", help="The files' prices are in the legacy unit (vn: thousands).")
 ]
@@ -62,8 +54,8 @@ def copy(
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
 
-    Rows that cannot be bars are counted, shown, and kept in the warehouse's quarantine. Exits 3 when --verify finds
-    a difference.
+    Rows that cannot be bars are counted, shown, and kept in the warehouse's quarantine. Bars that only DST has stay and
+    are counted. Exits 3 when --verify finds a bar of SRC that DST has not or has otherwise.
     """
     selection, options = _selection(market, interval, symbols, start_date), CsvOptions(market=market)
     _transfer(src, dst, selection, options, workers=workers, force=force, verify=verify)
@@ -80,7 +72,7 @@ def verify(
 ) -> None:
     """Compare every series of SRC with DST: rows, first, last and digest. Exits 3 when one differs.
 
-    What only DST has is not looked at; verify the other way round for that.
+    A series that only DST has is not looked at; verify the other way round for that.
     """
     from hypertape.stores.copying import verify as run
 
@@ -91,9 +83,10 @@ def verify(
             source, target, selection, now=at, workers=workers,
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
-    _show(f"{src} – {dst}", report)
-    _raise_if_different(report)
-    _raise_if_absent(src, selection, report)
+    show(f"{src} – {dst}", report)
+    raise_if_no_bar(report)
+    raise_if_different(report)
+    raise_if_absent(src, selection, report)
 
 
 def export(
@@ -107,14 +100,27 @@ def export(
     ] = CsvFormat.LOSSLESS,
     legacy_scale: LegacyScale = False,
     workers: Workers = 1,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Write each exported file anew: bars in it that the warehouse lacks (or that lie before "
+            "--start-date) go.",
+        ),
+    ] = False,
     verify: Verify = False,
 ) -> None:
-    """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market."""
+    """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market.
+
+    Bars of an older tree that the warehouse lacks stay and are counted, unless --replace is given.
+    """
     if verify and format is CsvFormat.LEGACY:
         raise BadInput("Rounded files differ from the warehouse", next_step="Verify lossless ones.")
-    options = CsvOptions(format, legacy_scale, market)
+    options = CsvOptions(format, legacy_scale, market, replace)
     selection = _selection(market, interval, tickers, start_date)
-    _transfer("warehouse", f"csv:{output}", selection, options, workers=workers, verify=verify)
+    _transfer(
+        "warehouse", f"csv:{output}", selection, options, workers=workers, verify=verify, strict=replace
+    )
 
 
 def import_(
@@ -149,14 +155,13 @@ def _selection(market: str | None, interval: str | None, tickers: str | None, st
 
 
 def _openings(src: str, dst: str, at: datetime, csv: CsvOptions) -> tuple[Opening, Opening]:
-    from hypertape.stores.addresses import Opening, parse_address
+    from hypertape.stores.addresses import Opening, in_full
 
-    for address in (src, dst):
-        parse_address(address)
-    if src == dst:
+    if in_full(src) == in_full(dst):
         raise BadInput("Both stores are the same", next_step="Name two different ones.")
     settings, run_id = load_settings(), f"copy__{at:%Y%m%dT%H%M%S}"
-    source, target = (Opening(a, settings, at, run_id, source=src, csv=csv) for a in (src, dst))
+    noted = in_full(src) if src.startswith("sqlite:") else src  # the cut-over's guard asks which file it was
+    source, target = (Opening(a, settings, at, run_id, source=noted, csv=csv) for a in (src, dst))
     return source, target
 
 
@@ -169,6 +174,7 @@ def _transfer(
     workers: int,
     force: bool = False,
     verify: bool = False,
+    strict: bool = False,
 ) -> None:
     from hypertape.stores.copying import copy as run
 
@@ -176,15 +182,17 @@ def _transfer(
     source, target = _openings(src, dst, at, csv)
     with progress() as on_step:
         report = run(
-            source, target, selection, now=at, workers=workers, force=force, verify=verify,
+            source, target, selection, now=at, workers=workers, force=force, verify=verify, strict=strict,
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
     if dst == "warehouse":
         _refresh(target, report)
-    _show(f"{src} → {dst}", report)
-    _raise_if_failed(report.failed)
-    _raise_if_different(report)
-    _raise_if_absent(src, selection, report)
+        _deliver(at)
+    show(f"{src} → {dst}", report)
+    raise_if_failed(report.failed)
+    raise_if_no_bar(report)
+    raise_if_different(report)
+    raise_if_absent(src, selection, report)
 
 
 def _refresh(target: Opening, report: CopyReport) -> None:
@@ -202,91 +210,10 @@ def _refresh(target: Opening, report: CopyReport) -> None:
         store.close()
 
 
-def _show(title: str, report: CopyReport) -> None:
-    counts: dict[str, int] = dict.fromkeys(("copied", "equal", "differs", "failed"), 0)
-    for entry in report.series:
-        counts[entry.status] += 1
-    rows: list[tuple[str, object]] = [(f"series {status}", n) for status, n in counts.items() if n]
-    rows += [("bars read", sum(entry.source.rows for entry in report.series))]
-    written = report.written
-    if counts["copied"]:
-        rows += [(f"bars {name}", getattr(written, name)) for name in ("inserted", "updated", "unchanged")]
-    rows += [
-        ("rows refused", sum(sum(entry.source.refused.values()) for entry in report.series)),
-        ("duplicates dropped", sum(entry.source.duplicates for entry in report.series)),
-    ]
-    screen = console()
-    screen.print(table(title, ("what", "count"), rows))
-    _show_refused(report)
-    _show_discrepancies(report)
-    for entry in report.failed[:_SHOWN]:
-        screen.print(f"failed: {entry.series}: {entry.error}", markup=False, highlight=False)
+def _deliver(at: datetime) -> None:
+    """Hand on to the mirrors what was loaded; one that is away gets it later, and fails nothing here."""
+    from hypertape.steps.mirror import deliver_mirrors
 
-
-def _show_refused(report: CopyReport) -> None:
-    rows = [
-        (entry.series, rule, count, _sample(entry, rule))
-        for entry in report.series
-        for rule, count in sorted(entry.source.refused.items())
-    ]
-    if rows:
-        console().print(table("refused rows", ("series", "rule", "rows", "for example"), rows[:_SHOWN]))
-        _count_rest(rows)
-
-
-def _sample(entry: SeriesCopy, rule: str) -> str:
-    found = next((sample for sample in entry.source.samples if sample["rule"] == rule), None)
-    if found is None:
-        return ""
-    return f"{format_instant(found['time']) if found['time'] else '-'}: {found['value']}"
-
-
-def _show_discrepancies(report: CopyReport) -> None:
-    rows = [
-        (d.series, d.what, _short(d.what, d.source), _short(d.what, d.target)) for d in report.discrepancies
-    ]
-    if rows:
-        console().print(table("discrepancies", ("series", "what", "source", "target"), rows[:_SHOWN]))
-        _count_rest(rows)
-
-
-def _short(what: str, value: str) -> str:
-    return f"{value[:12]}…" if what == "sha256" else value
-
-
-def _count_rest(rows: Sequence[object]) -> None:
-    if len(rows) > _SHOWN:
-        console().print(f"and {len(rows) - _SHOWN} more")
-
-
-def _raise_if_failed(failed: Sequence[SeriesCopy]) -> None:
-    if not failed:
-        return
-    errors = [entry.error for entry in failed if entry.error]
-    if len({error.what for error in errors}) == 1:
-        raise errors[0]
-    kind: type[HypertapeError] = BatchRefused
-    if any(isinstance(error, TransientError) for error in errors):
-        kind = BatchIncomplete
-    elif all(isinstance(error, BadInput) for error in errors):
-        kind = BadInput
-    raise kind(
-        f"{len(failed)} series failed, the first with: {errors[0]}", next_step="Mend them and copy again."
-    )
-
-
-def _raise_if_different(report: CopyReport) -> None:
-    different = {found.series for found in report.discrepancies}
-    if different:
-        raise CheckFailed(
-            f"{len(different)} of {len(report.series)} series differ",
-            next_step="Copy them again, or look at the table of discrepancies.",
-        )
-
-
-def _raise_if_absent(src: str, selection: Selection, report: CopyReport) -> None:
-    absent = sorted(set(selection.tickers) - {entry.series.ticker for entry in report.series})
-    if absent:
-        raise UnknownTicker(
-            f"{src} has no bars of {', '.join(absent)}", next_step="Correct the list of tickers."
-        )
+    for mirror, done in deliver_mirrors(warehouse_dsn(), now=at).items():
+        said = done["error"] or f"{done['inserted']} bars inserted, {done['updated']} updated"
+        console().print(f"mirror {mirror}: {said}", markup=False, highlight=False)

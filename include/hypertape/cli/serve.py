@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -45,7 +46,8 @@ def serve(
         limit_concurrency=500,
         log_config=LOGGING,
     )
-    uvicorn.Server(config).run()
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended: that is how a server stops
+        uvicorn.Server(config).run()
 
 
 LOGGING = {

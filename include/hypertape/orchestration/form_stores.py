@@ -54,6 +54,10 @@ def export_form() -> dict[str, Param]:
             CSV_FORMATS[0], type="string", enum=list(CSV_FORMATS), title="Format",
             description="lossless, or legacy: rounded as in the documents.",
         ),
+        "replace": _flag(
+            False, "Replace",
+            "Write each exported file anew: bars in it that the warehouse lacks (or from before the start date) go.",
+        ),
     }  # fmt: skip
 
 
@@ -92,7 +96,9 @@ def _exchange(directory: str) -> dict[str, Param]:
             False, "Legacy price unit", "The files' prices are in the legacy unit (vn: thousands)."
         ),
         "workers": _workers(),
-        "verify": _flag(True, "Verify", "Compare every series afterwards (not for the legacy format)."),
+        "verify": _flag(
+            True, "Verify", "Prove afterwards that every bar arrived (not for the legacy format)."
+        ),
     }
 
 

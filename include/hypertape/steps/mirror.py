@@ -65,7 +65,5 @@ def summary(done: Delivered) -> dict[str, Any]:
 
 
 def _opening(mirror: Mirror, *, now: datetime, settings: Settings) -> Opening:
-    """A mirror lies where its address says, on every machine: VN_DATABASE_PATH and the like say what is read."""
-    settings = settings.model_copy(update={"vn_database_path": None, "crypto_database_path": None})
     only = mirror.markets[0] if len(mirror.markets) == 1 else None
     return Opening(mirror.address, settings, now, f"mirror__{mirror.name}", csv=CsvOptions(market=only))

@@ -13,17 +13,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import get_market
 from hypertape.settings import Settings, load_settings
-from hypertape.steps.migrate import inspect, migrate
-from hypertape.steps.migration_verify import compare_series
+from hypertape.steps.migrate import migrate
+from hypertape.steps.migration_files import find_files, identity
+from hypertape.steps.mirror import deliver_mirrors
 from hypertape.stores import Selection, Store
+from hypertape.stores._sqlite_file import held_against_writers
 from hypertape.stores.addresses import open_store, parse_address
+from hypertape.stores.comparing import compare_series
 from hypertape.warehouse import cutover
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.cutover import SQLITE, WAREHOUSE, Change
 
+Connection = psycopg.Connection[Any]
 OnStep = Callable[[str, int, int], None]
 
 _PATIENCE = 3
@@ -58,14 +64,11 @@ def to_warehouse(
                 "since": standing.since.isoformat(),
                 "switched": False,
             }
-        synced = _follow(
-            dsn, pair, run_id=run_id, now=now, settings=settings, workers=workers, on_step=on_step
-        )
-        with connection.transaction():
-            cutover.hold_loads(connection)  # every later load has a higher id than the one that is noted
-            cutover.decide(
-                connection, WAREHOUSE, pair, since=now, decided_by=by, reason=reason, synced=synced
-            )
+        synced = _follow_and_decide(
+            connection, dsn, pair, by=by, reason=reason,
+            now=now, run_id=run_id, settings=settings, workers=workers, on_step=on_step,
+        )  # fmt: skip
+    deliver_mirrors(dsn, now=now, settings=settings)
     return {"truth": WAREHOUSE, "address": pair, "since": now.isoformat(), "switched": True, **synced}
 
 
@@ -116,18 +119,41 @@ def status(dsn: str) -> list[cutover.Cutover]:
         return cutover.history(connection)
 
 
-def _follow(dsn: str, pair: str, *, run_id: str, **others: Any) -> dict[str, Any]:
-    """Migrate the SQLite store until a migration ends with the files it began with. Raises BadInput if none does."""
+def _follow_and_decide(
+    connection: Connection,
+    dsn: str,
+    pair: str,
+    *,
+    by: str,
+    reason: str | None,
+    run_id: str,
+    now: datetime,
+    **others: Any,
+) -> dict[str, Any]:
+    """Migrate the SQLite store until it is what it was when a migration began; then decide, while nobody can write it.
+
+    Raises BadInput if something keeps writing to it.
+    """
     place = parse_address(pair)[1]
     for attempt in range(1, _PATIENCE + 1):
-        before = inspect([place], schema="dual_write")["files"]
-        done = migrate(dsn, [place], schema="dual_write", run_id=f"{run_id}__{attempt}", **others)
-        if inspect([place], schema="dual_write")["files"] == before:
-            return {name: done[name] for name in ("inserted", "updated", "unchanged", "refused", "units")}
+        before = _identities(place)
+        done = migrate(dsn, [place], schema="dual_write", run_id=f"{run_id}__{attempt}", now=now, **others)
+        synced = {name: done[name] for name in ("inserted", "updated", "unchanged", "refused", "units")}
+        with held_against_writers(find_files([place])), connection.transaction():
+            if _identities(place) == before:
+                cutover.hold_loads(connection)  # every later load has a higher id than the one that is noted
+                cutover.decide(
+                    connection, WAREHOUSE, pair, since=now, decided_by=by, reason=reason, synced=synced
+                )
+                return synced
     raise BadInput(
         f"Something keeps writing to {place}, so the warehouse cannot catch up with it",
         next_step="Stop what writes there, then run this again. The truth stays where it was.",
     )
+
+
+def _identities(place: str) -> list[dict[str, Any]]:
+    return [identity(path) for path in find_files([place])]
 
 
 def _pair(address: str | None, standing: cutover.Cutover | None) -> str:
@@ -141,7 +167,7 @@ def _pair(address: str | None, standing: cutover.Cutover | None) -> str:
     kind, place = parse_address(given)
     if kind != "sqlite":
         raise BadInput(f"{given} cannot be written", next_step="Name a store sqlite:DIR_OR_FILE.")
-    return f"sqlite:{Path(place).expanduser().resolve()}"
+    return f"sqlite:{Path(place).resolve()}"
 
 
 def _open(address: str, dsn: str, settings: Settings, now: datetime, run_id: str) -> Store:
@@ -164,9 +190,9 @@ def _carry(
             get_market(series.market), series.interval, source.read(series, start=change.first)
         )
         found = compare_series(source, target, series, start=change.first, now=now)
-        if found.missing or found.different:
+        if not found.holds:
             raise CheckFailed(
-                f"{target.address} lacks {found.missing} bars and has {found.different} other ones",
+                f"{target.address} lacks {found.missing} bars and has {found.different + found.adjusted} other ones",
                 market=series.market, ticker=series.ticker, interval=series.interval.value,
                 next_step="The truth stays where it was. Look at the file, then run this again.",
             )  # fmt: skip

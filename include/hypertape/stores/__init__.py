@@ -6,15 +6,15 @@ Addresses on the command line: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`, `st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from hypertape.digest import SeriesDigest
-from hypertape.frame import empty_rejects
+from hypertape.frame import Bars, empty_rejects
 from hypertape.model import Interval, Market, Series
 
 BATCH_ROWS = 100_000
@@ -123,6 +123,55 @@ class WritesTogether(Protocol):
     def write_together(self, market: Market, interval: Interval, blocks: Sequence[Block]) -> list[Written]:
         """Write blocks of different series, all or none of them, and say of each what it did, in their order."""
         ...
+
+
+History = Callable[[Series, datetime], Bars]
+"""The bars of a series nearest before an instant: as many as the longest lookback of an indicator, where there are."""
+
+
+@runtime_checkable
+class ReadsBefore(Protocol):
+    """A store that finds the bars before an instant without reading the series from its beginning."""
+
+    def read_before(self, series: Series, moment: datetime) -> Bars:
+        """As `History` says."""
+        ...
+
+
+@runtime_checkable
+class WritesParts(Protocol):
+    """A store that writes indicators computed from its own bars: for a part of a series it needs those before it."""
+
+    def write_part(
+        self, market: Market, interval: Interval, blocks: Iterable[Block], history: History
+    ) -> Written:
+        """Write as `write` does; the indicators see what `history` tells, which is not written."""
+        ...
+
+
+@runtime_checkable
+class ChecksPlace(Protocol):
+    """A store that can tell beforehand that nothing can be written at its place."""
+
+    def demand_writable(self) -> None:
+        """Raise BadInput when every write would fail."""
+        ...
+
+
+@runtime_checkable
+class TellsRest(Protocol):
+    """A store at a place that may hold other things than series."""
+
+    def rest(self) -> list[str]:
+        """What lies there and looks like data, and is in no series; sorted."""
+        ...
+
+
+@runtime_checkable
+class KeepsAdjusted(Protocol):
+    """A store that can keep adjusted closes. One that receives none leaves those it has."""
+
+    keeps_adjusted: ClassVar[bool]
 
 
 def parse_tickers(text: str | None) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from psycopg import sql
@@ -55,6 +55,29 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute("pragma schema_version").fetchone()
         yield connection
+
+
+@contextmanager
+def held_against_writers(paths: Iterable[Path]) -> Iterator[None]:
+    """Let no process write these files meanwhile; readers go on. Raises DatabaseBusy while another one writes.
+
+    A file that this process may not write is only read: who may write it cannot be told.
+    """
+    with ExitStack() as stack:
+        for path in paths:
+            with translate(path):
+                connection = stack.enter_context(
+                    closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None))
+                )
+                try:
+                    connection.execute("begin immediate")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF not in (
+                        sqlite3.SQLITE_READONLY,
+                        sqlite3.SQLITE_CANTOPEN,
+                    ):
+                        raise
+        yield
 
 
 @contextmanager

@@ -11,12 +11,13 @@ from typing import Any, Self
 import numpy as np
 from psycopg import sql
 
+from hypertape.errors import BadInput
 from hypertape.frame import Bars, Floats, split_series
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.model import INDICATOR_COLUMNS, PRICE_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
 from hypertape.stores import Block, Written
-from hypertape.stores._sqlite_file import BUSY_SECONDS, columns, name, text, translate
+from hypertape.stores._sqlite_file import BUSY_SECONDS, columns, name, tables, text, translate
 from hypertape.stores._sqlite_read import number_of
 from hypertape.warehouse.merge import Merged, join_bars, merge
 
@@ -46,12 +47,14 @@ class Writer:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with translate(self._path):
+        with translate(self._path), ExitStack() as opening:
             self._connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-            self._stack.callback(self._connection.close)
+            opening.callback(self._connection.close)
+            demand_no_stockula(self._connection, self._path)
             for pragma in _PRAGMAS:
                 self._connection.execute(pragma)
             self._make_table()
+            self._stack = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,6 +158,16 @@ class Writer:
             assignments=sql.SQL(", ").join(assignments),
         )
         return text(statement)
+
+
+def demand_no_stockula(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise BadInput for a Stockula file: its program would not look for bars in tables that it does not know.
+
+    A file that has tables of both schemas is the dual write's.
+    """
+    ours = any(table.endswith(("_daily", "_hourly", "_minute")) for table in tables(connection))
+    if not ours and {"symbol", "date", "interval"} <= set(columns(connection, "price_history")):
+        raise BadInput(f"{path} is a Stockula file, which is only read", next_step="Name another file.")
 
 
 def _keepable(bars: Bars) -> np.ndarray[Any, np.dtype[np.bool_]]:

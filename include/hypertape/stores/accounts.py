@@ -25,9 +25,11 @@ SAMPLES = 3
 @dataclass(frozen=True, slots=True)
 class Account:
     """The bars of a series that pass the gate; `refused` counts the other rows by rule, `samples` shows some of them
-    (frame.REJECT_SCHEMA as dicts), `duplicates` counts rows that gave way to a later row of the same key."""
+    (frame.REJECT_SCHEMA as dicts), `duplicates` counts rows that gave way to a later row of the same key. `adjusted`
+    is the digest over the adjusted closes there are."""
 
     digest: SeriesDigest
+    adjusted: SeriesDigest
     refused: Mapping[str, int] = field(default_factory=dict)
     samples: tuple[Mapping[str, Any], ...] = ()
     duplicates: int = 0
@@ -53,7 +55,8 @@ class Account:
         return self.digest.sha256
 
 
-NOTHING = Account(RunningDigest().result(""))
+_NO_BARS = RunningDigest().result("")
+NOTHING = Account(_NO_BARS, _NO_BARS)
 """The account of a series without rows."""
 
 
@@ -64,17 +67,17 @@ class Tally:
     """
 
     def __init__(self, series: Series, now: datetime) -> None:
-        self._series, self._now = series, now
-        self._digest = RunningDigest()
+        self.series, self._now = series, now
+        self._digest, self._adjusted = RunningDigest(), RunningDigest()
         self._refused: Counter[str] = Counter()
         self._samples: list[Mapping[str, Any]] = []
         self._duplicates = 0
 
     def gated(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Yield each block with its clean bars only, the rest among its rejects."""
-        market = get_market(self._series.market)
+        market = get_market(self.series.market)
         for block in blocks:
-            gated = gate(block.bars, market, self._series.interval, now=self._now)
+            gated = gate(block.bars, market, self.series.interval, now=self._now)
             rejects = pa.concat_tables([block.rejects, gated.rejects])
             clean = Block(gated.bars, rejects, block.duplicates + sum(gated.duplicates.values()))
             self._take(clean)
@@ -83,7 +86,8 @@ class Tally:
     def account(self) -> Account:
         """What has passed so far."""
         return Account(
-            self._digest.result(self._series.ticker),
+            self._digest.result(self.series.ticker),
+            self._adjusted.result(self.series.ticker),
             dict(self._refused),
             tuple(self._samples),
             self._duplicates,
@@ -92,6 +96,8 @@ class Tally:
     def _take(self, block: Block) -> None:
         columns = [floats_of(block.bars, name) for name in CANONICAL_COLUMNS]
         self._digest.add(times_of(block.bars), columns)
+        given = block.bars.filter(block.bars["adjusted_close"].is_valid())
+        self._adjusted.add(times_of(given), [floats_of(given, "adjusted_close")])
         self._duplicates += block.duplicates
         for entry in block.rejects["rule"].value_counts().to_pylist():
             rule, wanted = entry["values"], max(SAMPLES - self._refused[entry["values"]], 0)

@@ -8,8 +8,10 @@ it is asked for.
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from hypertape.errors import BadInput
 from hypertape.settings import Settings
@@ -20,6 +22,7 @@ FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE")
 """What an address looks like."""
 
 _KINDS = tuple(form.partition(":")[0] for form in FORMS)
+_ONLY_READ = ("stockula",)
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,25 @@ def open_store(
     return Opening(address, settings, now, run_id, dsn, source, csv or CsvOptions()).open()
 
 
+def in_full(address: str) -> str:
+    """The address with an absolute path, so that two of them can be compared. Raises BadInput as parse_address does."""
+    kind, place = parse_address(address)
+    return f"{kind}:{Path(place).resolve()}" if place else kind
+
+
+def demand_no_reader(address: str) -> None:
+    """Raise BadInput for an address whose kind is only read."""
+    kind, place = parse_address(address)
+    if kind in _ONLY_READ:
+        raise BadInput(f"{place} is only read", next_step="Copy to warehouse, csv:DIR or sqlite:DIR.")
+
+
 def parse_address(address: str) -> tuple[str, str]:
-    """Split an address into its kind and its place (empty for the warehouse). Raises BadInput with the valid forms."""
+    """Split an address into its kind and its place (empty for the warehouse); a leading `~` is the user's home.
+
+    Raises BadInput with the valid forms.
+    """
     kind, colon, place = address.partition(":")
     if kind not in _KINDS or (kind == "warehouse") == bool(colon) or (colon and not place):
         raise BadInput(f"{address!r} names no store", next_step=f"Stores: {', '.join(FORMS)}.")
-    return kind, place
+    return kind, os.path.expanduser(place)  # the shell does not do it behind a colon

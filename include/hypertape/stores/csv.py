@@ -22,7 +22,8 @@ from hypertape.frame import floats_of, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Series
 from hypertape.sources.csv_tree import bar_files, file_scale, listed
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores import BATCH_ROWS, Block, History, Selection, SeriesInfo, Written
+from hypertape.stores._places import demand_directory
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.csv_write import rewrite
@@ -72,16 +73,20 @@ class CsvStore:
         yield from self._file(get_market(series.market), series).blocks(start=start, rows=rows)
 
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
-        """Lay the blocks' bars over the files. Consecutive blocks of one series are one pass over its file.
+        """Lay the blocks' bars over the files (with the option `replace`: put them in their place).
+
+        Consecutive blocks of one series are one pass over its file.
 
         Rejects are not written, only counted. Raises BadInput where the system refuses, where an existing file has
         rows that cannot be read (they would be lost), and DiskFull.
         """
-        written = Written()
-        for series, stretch in _stretches(market, interval, blocks):
-            file = CsvFile(self._target(market, series), series, market, self._scale(market, series.ticker))
-            written += rewrite(file, stretch, self.options.format)
-        return written
+        return self._write(market, interval, blocks, None)
+
+    def write_part(
+        self, market: Market, interval: Interval, blocks: Iterable[Block], history: History
+    ) -> Written:
+        """As `write`; a file that begins later than its series has the indicators the whole series would give it."""
+        return self._write(market, interval, blocks, history)
 
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the file's readable bars from `start` on."""
@@ -91,8 +96,34 @@ class CsvStore:
         )
         return digest_blocks(series.ticker, blocks)
 
+    def rest(self) -> list[str]:
+        """The `*.csv` files that are no bar file of a ticker, relative to the root."""
+        bases = [self.root / market.table for market in all_markets().values()]
+        bases = bases if self._has_market_directories() else [self.root]
+        found = (path for path in sorted(self.root.rglob("*.csv")) if path.is_file())
+        return [
+            str(path.relative_to(self.root))
+            for path in found
+            if path.parent.parent not in bases or not _is_bar_file(path)
+        ]
+
+    def demand_writable(self) -> None:
+        """Raise BadInput where the system lets nobody make a file in the root, which is made."""
+        demand_directory(self.root)
+
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _write(
+        self, market: Market, interval: Interval, blocks: Iterable[Block], history: History | None
+    ) -> Written:
+        written, begun = Written(), set[Series]()
+        for series, stretch in _stretches(market, interval, blocks):
+            file = CsvFile(self._target(market, series), series, market, self._scale(market, series.ticker))
+            anew = self.options.replace and series not in begun
+            written += rewrite(file, stretch, self.options.format, anew=anew, history=history)
+            begun.add(series)
+        return written
 
     def _scale(self, market: Market, ticker: str) -> float:
         return file_scale(market, ticker) if self.options.legacy_scale else 1.0
@@ -166,6 +197,10 @@ class CsvStore:
 
 def _is_ticker_directory(entry: Path) -> bool:
     return entry.is_dir() and any(bar_files(entry, interval) for interval in Interval if interval.is_stored)
+
+
+def _is_bar_file(path: Path) -> bool:
+    return any(path in bar_files(path.parent, interval) for interval in Interval if interval.is_stored)
 
 
 def _only(found: list[Path]) -> Path:

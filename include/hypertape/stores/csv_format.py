@@ -1,4 +1,4 @@
-"""Bars as the text of a CSV file, with the 13 indicators computed over the file's own bars.
+"""Bars as the text of a CSV file, with the 13 indicators computed over the file's own bars and those told before them.
 
 | format | time | prices, averages | volume | scores, percent | money |
 |---|---|---|---|---|---|
@@ -72,6 +72,11 @@ class Writer:
         if self._format is CsvFormat.LEGACY:
             prices = {name: _rounded(values, 2) for name, values in prices.items()}
         return replace(bars, **prices, adjusted_close=np.full(len(bars), np.nan))
+
+    def follow(self, before: Bars) -> None:
+        """Let the indicators of the next bars see these, which are not written."""
+        settled = self.settle(before)
+        self._close, self._volume = settled.close[-LOOKBACK:], settled.volume[-LOOKBACK:]
 
     def lines(self, bars: Bars) -> bytes:
         """The lines of the next settled bars."""

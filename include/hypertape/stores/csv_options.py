@@ -18,9 +18,11 @@ class CsvOptions:
     """`lossless` writes every double so that it reads back the same; `legacy` rounds as the documents' program did.
 
     With `legacy_scale` the files' prices are in the market's legacy unit (thousands for vn, indices excepted) and are
-    multiplied when read, divided when written. `market` names the market of a tree without market directories.
+    multiplied when read, divided when written. `market` names the market of a tree without market directories. With
+    `replace` a write leaves no bar of an existing file that it does not bring itself.
     """
 
     format: CsvFormat = CsvFormat.LOSSLESS
     legacy_scale: bool = False
     market: str | None = None
+    replace: bool = False

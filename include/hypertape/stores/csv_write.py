@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import filecmp
 import os
@@ -14,26 +13,44 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hypertape.errors import BadInput, DiskFull
-from hypertape.frame import Bars, split_series
-from hypertape.stores import BATCH_ROWS, Block, Written
+from hypertape.errors import BadInput
+from hypertape.frame import Bars, instant, split_series
+from hypertape.model import Series
+from hypertape.stores import BATCH_ROWS, Block, History, Written
+from hypertape.stores._places import system_errors
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_format import HEADER, Writer
 from hypertape.stores.csv_options import CsvFormat
 from hypertape.warehouse.merge import join_bars, merge
 
 
-def rewrite(file: CsvFile, blocks: Iterable[Block], format: CsvFormat) -> Written:
+def rewrite(
+    file: CsvFile,
+    blocks: Iterable[Block],
+    format: CsvFormat,
+    *,
+    anew: bool = False,
+    history: History | None = None,
+) -> Written:
     """Lay the bars of some blocks (one series, times going up) over a file that need not exist.
 
-    The new text takes the old one's place only where they differ. One writer at a time per directory; readers see
-    either text whole. Raises BadInput and DiskFull as CsvStore.write says.
+    With `anew` the file's own bars go as soon as some come, and all that come count as inserted. The indicators of the
+    first bars see what `history` tells. The new text takes the old one's place only where they differ. One writer at a
+    time per directory; readers see either text whole. Raises BadInput and DiskFull as CsvStore.write says.
     """
     tally = _Tally()
-    with _system_errors(file.path), _locked(file.path.parent):
+    with system_errors(file.path), _locked(file.path.parent):
         partial = file.path.with_name(f".{file.path.name}.partial")
         try:
-            _write(partial, file, blocks, format, tally)
+            writer = Writer(file.series.ticker, file.series.interval, format, file.scale)
+            stored = iter(()) if anew else _stored(file, writer)
+            _write(
+                partial,
+                writer,
+                file.series,
+                _merged(stored, _incoming(blocks, writer, tally), tally),
+                history,
+            )
             if tally.bars and not _same(partial, file.path):
                 partial.replace(file.path)
         finally:
@@ -50,11 +67,15 @@ class _Tally:
     refused: int = 0
 
 
-def _write(partial: Path, file: CsvFile, blocks: Iterable[Block], format: CsvFormat, tally: _Tally) -> None:
-    writer = Writer(file.series.ticker, file.series.interval, format, file.scale)
+def _write(
+    partial: Path, writer: Writer, series: Series, pieces: Iterator[Bars], history: History | None
+) -> None:
     with partial.open("wb") as out:
         out.write(HEADER)
-        for bars in _merged(_stored(file, writer), _incoming(blocks, writer, tally), tally):
+        for bars in pieces:
+            if history is not None:
+                writer.follow(history(series, instant(int(bars.time[0]))))
+                history = None
             out.write(writer.lines(bars))
         out.flush()
         os.fsync(out.fileno())
@@ -130,16 +151,3 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"There is no room left for {path}") from error
-        raise BadInput(
-            f"{path} cannot be written: {error.strerror}",
-            next_step="Check the directory and its permissions.",
-        ) from error

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import BadInput, StoreAway
-from hypertape.model import Interval
+from hypertape.model import STORED_INTERVALS, Interval
 from hypertape.queries import query
 from hypertape.stores import Selection
 from hypertape.warehouse.connect import translate_errors
@@ -93,7 +93,12 @@ def add_mirror(
     Waits for the loads under way, so that nothing falls between the initial copy and the first noted load. Raises
     BadInput when the address is no mirror's, or the name or the address is taken.
     """
-    address = _absolute(address)
+    address, intervals = _absolute(address), tuple(intervals)
+    if derived := [interval.value for interval in intervals if not interval.is_stored]:
+        raise BadInput(
+            f"No load writes {', '.join(derived)}, so a mirror would never receive it",
+            next_step=f"Intervals: {', '.join(interval.value for interval in STORED_INTERVALS)}.",
+        )
     with translate_errors(connection), connection.transaction():
         connection.execute(query("mirror_lock_outbox"))
         values = (name, address, list(markets), [interval.value for interval in intervals])

@@ -12,10 +12,10 @@ all but the newest of rows with one ticker and time (a table without the documen
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,10 +28,11 @@ from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS, VALUE_COLUMNS, Interval, Market, Series
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores._places import demand_directory
 from hypertape.stores._sqlite_cells import Fault, shown
 from hypertape.stores._sqlite_file import columns, name, reading, tables, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
-from hypertape.stores._sqlite_write import Writer
+from hypertape.stores._sqlite_write import Writer, demand_no_stockula
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -45,25 +46,22 @@ _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
 
 
 def build(place: str, opening: Opening) -> SqliteStore:
-    """Open the directory or file of an address; what is missing is made by the first write.
-
-    VN_DATABASE_PATH and CRYPTO_DATABASE_PATH, when set, name those markets' files inside a directory.
-    """
-    given = {market: getattr(opening.settings, f"{market}_database_path", None) for market in all_markets()}
-    files = {market: Path(path) for market, path in given.items() if path is not None}
-    return SqliteStore(Path(place), now=opening.now, files=files)
+    """Open the directory or file of an address; what is missing is made by the first write."""
+    return SqliteStore(Path(place), now=opening.now)
 
 
 class SqliteStore:
     """The bars of one directory or file; for one thread of a process (`_sqlite_read` says why).
 
-    `now` (UTC) is what created_at and updated_at say. `files` overrides a directory's file of a market.
+    `now` (UTC) is what created_at and updated_at say. The bars lie where `root` says and nowhere else: VN_DATABASE_PATH
+    and CRYPTO_DATABASE_PATH name stores of their own (`Settings.read_order`).
     """
 
-    def __init__(self, root: Path, *, now: datetime, files: Mapping[str, Path] | None = None) -> None:
+    keeps_adjusted: ClassVar[bool] = True
+
+    def __init__(self, root: Path, *, now: datetime) -> None:
         self.root = root
         self.now = now
-        self._files = dict(files or {})
 
     @property
     def address(self) -> str:
@@ -76,14 +74,14 @@ class SqliteStore:
             not self.root.exists() and self.root.suffix in (".db", ".sqlite", ".sqlite3")
         ):
             return self.root
-        return self.root / self._files.get(market, Path(f"{market}_data.db"))
+        return self.root / f"{market}_data.db"
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the series, sorted; `rows` counts rows that may turn out to be no bars.
 
         Raises SourceFileMissing when there is none of the files.
         """
-        if not any(self.path(market).is_file() for market in all_markets()):
+        if not self._present():
             raise SourceFileMissing(
                 f"There is no dual-write file at {self.root}",
                 next_step="Name a file, or a directory with vn_data.db, crypto_data.db or us_data.db.",
@@ -119,8 +117,31 @@ class SqliteStore:
         """The digest over the bars."""
         return digest_of(series.ticker, self.read(series, start=start))
 
+    def rest(self) -> list[str]:
+        """The tables of the store's files that are none of this schema."""
+        own = {f"{market}_{word}" for market in all_markets() for word in WORDS.values()}
+        found: set[str] = set()
+        for path in self._present():
+            with reading(path) as connection:
+                found |= set(tables(connection)) - own
+        hints = {"price_history": " (for a Stockula file: stockula:FILE)"}
+        return [
+            f"table {table}{hints.get(table, '')}"
+            for table in sorted(found, key=lambda t: (t not in hints, t))
+        ]
+
+    def demand_writable(self) -> None:
+        """Raise BadInput for a file of the Stockula schema, and where nobody can make a file."""
+        for path in self._present():
+            with reading(path) as connection:
+                demand_no_stockula(connection, path)
+        demand_directory(self.path(next(iter(all_markets()))).parent)
+
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _present(self) -> list[Path]:
+        return sorted({path for market in all_markets() if (path := self.path(market)).is_file()})
 
     def _listed(self, market: str, interval: Interval, selection: Selection) -> Iterator[SeriesInfo]:
         table = table_name(market, interval)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 import pyarrow as pa
 
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
-from hypertape.frame import bar_frame, instant, times_of
+from hypertape.frame import Bars, bar_frame, instant, micros, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
 from hypertape.quality.gate import gate
@@ -24,6 +24,7 @@ from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars
 from hypertape.warehouse.migrate import verify
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
+from hypertape.warehouse.stored import read_neighbours, series_states
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -46,6 +47,8 @@ class WarehouseStore:
     `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
     every load. Raises what `translate_errors` raises, and SchemaMissing when the schema is not current.
     """
+
+    keeps_adjusted: ClassVar[bool] = True
 
     dsn: str
     now: datetime
@@ -78,6 +81,15 @@ class WarehouseStore:
             ):
                 values = dict(zip(VALUE_COLUMNS, columns, strict=True))
                 yield Block(bar_frame(series.ticker, time, values))
+
+    def read_before(self, series: Series, moment: datetime) -> Bars:
+        """The bars nearest before an instant, by a read bounded in time."""
+        market = get_market(series.market)
+        with translate_errors(self.connection):
+            states = series_states(self.connection, market, series.interval, [series.ticker])
+            spans = {ticker: (micros(moment), state.last) for ticker, state in states.items()}
+            found = read_neighbours(self.connection, market, series.interval, states, spans)
+        return found[series.ticker][0] if found else Bars.empty()
 
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
         """Gate and load each block in a transaction of its own.

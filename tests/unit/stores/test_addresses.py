@@ -3,10 +3,11 @@
 import pickle
 
 import pytest
-from store_lab import NOW
+from store_lab import CRYPTO, D1, NOW, VN, blocks, frame
 
 from hypertape.errors import BadInput
 from hypertape.settings import Settings
+from hypertape.stores import Selection
 from hypertape.stores.addresses import FORMS, Opening, open_store, parse_address
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
@@ -34,6 +35,26 @@ def test_what_names_no_store_lists_the_forms(address):
     with pytest.raises(BadInput, match="names no store") as raised:
         parse_address(address)
     assert all(form in str(raised.value) for form in FORMS)
+
+
+def test_a_tilde_is_the_home_as_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_address("csv:~/tree") == ("csv", f"{tmp_path}/tree")
+    assert parse_address("sqlite:a~b") == ("sqlite", "a~b")
+    opened = open_store("sqlite:~/files", settings=Settings(), now=NOW, run_id="run")
+    assert opened.address == f"sqlite:{tmp_path}/files"
+
+
+@pytest.mark.parametrize("place", ["files", "files/one.db"], ids=["a directory", "a file"])
+def test_an_address_given_in_full_is_not_moved_by_the_variables(tmp_path, place):
+    files = {market: tmp_path / "production" / f"{market}.db" for market in ("vn", "crypto")}
+    settings = Settings(vn_database_path=files["vn"], crypto_database_path=files["crypto"])
+    store = open_store(f"sqlite:{tmp_path}/{place}", settings=settings, now=NOW, run_id="run")
+    for market in (VN, CRYPTO):
+        store.write(market, D1, blocks(frame("AAA", 3)))
+        assert str(store.path(market.code)).startswith(f"{tmp_path}/{place}")
+    assert not (tmp_path / "production").exists()
+    assert len(list(store.series(Selection()))) == 2
 
 
 def test_a_csv_address_opens_a_tree(tmp_path):

@@ -17,8 +17,8 @@ from hypertape.markets import get_market
 from hypertape.model import Series, format_instant
 from hypertape.quality.gate import gate
 from hypertape.settings import Settings
-from hypertape.steps.migration_copy import Worker, open_worker
 from hypertape.steps.migration_tables import compare_table
+from hypertape.steps.migration_worker import Worker, open_worker
 from hypertape.stores import BATCH_ROWS, Block, Store
 from hypertape.warehouse import transfer
 from hypertape.warehouse.transfer import Comparison, PlannedUnit

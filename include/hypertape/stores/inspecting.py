@@ -168,11 +168,15 @@ def _bad_symbols(connection: sqlite3.Connection, table: str, ticker: str) -> Ite
 def _imprecise(
     connection: sqlite3.Connection, table: str, ticker: str, numbers: Iterable[str]
 ) -> Iterator[Problem]:
-    found = 0
-    samples: list[str] = []
-    for column in numbers:
-        parts = {"table": name(table), "ticker": name(ticker), "value": name(column)}
-        for symbol, cell in connection.execute(text(query("sqlite_odd_numbers").format(**parts))):
+    found, samples = 0, list[str]()
+    wanted = list(numbers)
+    conditions = [query("sqlite_odd_number").format(column=name(column)) for column in wanted]
+    statement = query("sqlite_odd_numbers").format(
+        table=name(table), ticker=name(ticker), values=sql.SQL(", ").join(map(name, wanted)),
+        conditions=sql.SQL(" or ").join(conditions),
+    )  # fmt: skip
+    for symbol, *cells in connection.execute(text(statement)):
+        for column, cell in zip(wanted, cells, strict=True):
             if loses_precision(cell):
                 found += 1
                 if len(samples) < SAMPLES:

@@ -19,10 +19,11 @@ An orphan's prices are as true as any, so they are not held back; a lost time of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +59,7 @@ COLUMNS = {
     "close": "close_price",
     "volume": "volume",
 }
+_DATE_LENGTH = len("2024-01-02")
 _SORTED_LENGTHS = frozenset(map(len, ("2024-01-02", "2024-01-02 09:30:00", "2024-01-02 09:30:00.000000")))
 """Dates without a zone, all of one of these lengths, sort as text."""
 
@@ -92,19 +94,18 @@ class StockulaStore:
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the series, sorted by interval and ticker; `rows` counts rows that may turn out to be no bars."""
-        with reading(self.path) as connection:
-            rows = connection.execute(text(query("sqlite_stockula_series"))).fetchall()
         found: dict[Series, SeriesInfo] = {}
-        for symbol, spelling, count, first, last, *shape in rows:
+        for symbol, spelling, _, count, first, last, *lengths in self._listed():
             interval = interval_of(spelling)
             if interval is None or not selection.covers(series := Series(MARKET, symbol, interval)):
-                continue
+                continue  # `left_out` counts it
             info = SeriesInfo(series, count, _moment(first), _moment(last))
+            if lengths == [_DATE_LENGTH, _DATE_LENGTH]:
+                self._sorts_as_text[series] = True  # else `_query` looks closer
             if series in found:
-                found[series] = _both(found[series], info)
+                info = _both(found[series], info)
                 self._sorts_as_text.pop(series, None)  # two spellings of one interval: `_query` looks at both
-            else:
-                found[series], self._sorts_as_text[series] = info, _sorts_as_text(*shape)
+            found[series] = info
         yield from (found[series] for series in sorted(found, key=lambda s: (s.interval, s.ticker)))
 
     def read(
@@ -129,6 +130,17 @@ class StockulaStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _listed(self) -> list[tuple[Any, ...]]:
+        """Symbol, spelling of the interval (twice), rows, first and last date, shortest and longest date."""
+        with reading(self.path) as connection:
+            symbols = connection.execute(text(query("sqlite_stockula_series"))).fetchall()
+            several = [row[0] for row in symbols if row[1] != row[2]]
+            if not several:
+                return symbols
+            statement = text(query("sqlite_stockula_several"))
+            rest = connection.execute(statement, (json.dumps(several),)).fetchall()
+        return [row for row in symbols if row[1] == row[2]] + rest
 
     def _query(self, series: Series, start: datetime | None) -> SeriesQuery:
         condition: sql.Composable = query("sqlite_stockula_condition")

@@ -32,9 +32,9 @@ IntervalOption = Annotated[str, typer.Option("--interval", "-i", help="Interval:
 TickersOption = Annotated[str | None, typer.Option("--tickers", "-t", help="Tickers, separated by commas.")]
 
 
-def console() -> Console:
-    """Where results go."""
-    return Console(soft_wrap=True)
+def console(*, stderr: bool = False) -> Console:
+    """Where results go, or errors."""
+    return Console(soft_wrap=True, stderr=stderr)
 
 
 def now() -> datetime:

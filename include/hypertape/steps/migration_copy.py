@@ -99,7 +99,8 @@ def _write_together(worker: Worker, reads: Sequence[Read]) -> list[Written]:
     if not reads:
         return []
     target, series = worker.target(reads[0].unit), reads[0].unit.series
-    assert isinstance(target, WritesTogether) and series is not None
+    assert isinstance(target, WritesTogether)
+    assert series is not None
     blocks = [read.block for read in reads if read.block is not None]
     return target.write_together(get_market(series.market), series.interval, blocks)
 

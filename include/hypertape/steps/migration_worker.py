@@ -158,9 +158,7 @@ def hold_next(worker: Worker, groups: Iterator[Group]) -> Held | None:
         mine = transfer.claim(holder, worker.id, [row["unit"] for row in group.rows])
         listed = {row["unit"]: row["attempts"] for row in group.rows if row["unit"] in mine}
         if rows := transfer.start(worker.ledger, worker.id, listed):
-            return Held(
-                rows, holder, worker.reader.submit(_read_all, worker, rows) if group.short else None
-            )
+            return Held(rows, holder, worker.reader.submit(_read_all, worker, rows) if group.short else None)
         let_go(worker, holder)
     return None
 

@@ -12,7 +12,8 @@ What a row of price_history becomes:
 | a price or volume that is NULL, or text that is no number | reject `null_price`, `null_volume`, `text_in_number` |
 | a number that a double cannot hold exactly | a bar with the nearest double; `inspect` counts it as `precision_loss` |
 | a symbol that `stocks` does not have | a bar as any other; `inspect` counts it as `orphan` |
-| an interval that is not stored (`5m`, `1wk`) | not a series; `inspect` counts it as `unsupported_interval` |
+| an interval that is not stored (`5m`, `1wk`, NULL) | not a series: `left_out` and `inspect` count it |
+| a symbol that is no text | not a series: `left_out` and `inspect` count it |
 
 An orphan's prices are as true as any, so they are not held back; a lost time of day cannot be had again.
 """
@@ -35,7 +36,7 @@ from hypertape.errors import BadInput
 from hypertape.frame import Micros, instant, micros
 from hypertape.model import Interval, Market, Series
 from hypertape.queries import query
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores import BATCH_ROWS, Block, LeftOut, Selection, SeriesInfo, Written
 from hypertape.stores._sqlite_cells import Fault, instant_of, is_date_only, shown
 from hypertape.stores._sqlite_file import columns, reading, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
@@ -127,6 +128,14 @@ class StockulaStore:
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the bars."""
         return digest_of(series.ticker, self.read(series, start=start))
+
+    def left_out(self, selection: Selection) -> list[LeftOut]:
+        """The rows whose symbol is no text or whose interval is not stored."""
+        from hypertape.stores.strays import left_out  # which stands on this module
+
+        if selection.markets and MARKET not in selection.markets:
+            return []
+        return left_out(self.path, TABLE, symbols=selection.tickers)
 
     def close(self) -> None:
         """Nothing is held open."""

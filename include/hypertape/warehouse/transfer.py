@@ -65,7 +65,9 @@ class Progress:
 
     def __add__(self, later: Progress) -> Progress:
         ours, theirs = astuple(self), astuple(later)
-        return Progress(later.reached or self.reached, *(a + b for a, b in zip(ours[1:], theirs[1:], strict=True)))
+        return Progress(
+            later.reached or self.reached, *(a + b for a, b in zip(ours[1:], theirs[1:], strict=True))
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from hypertape.stores import Selection, Store
 from hypertape.stores._sqlite_cells import loses_precision, shown
 from hypertape.stores._sqlite_file import columns, count, name, reading, tables, text
 from hypertape.stores.sqlite import SqliteStore, table_name
-from hypertape.stores.stockula import COLUMNS, TABLE, StockulaStore, interval_of
+from hypertape.stores.stockula import COLUMNS, StockulaStore
+from hypertape.stores.stockula_words import TABLE, interval_of
 
 SAMPLES = 5
 """Examples kept of each problem."""

@@ -40,18 +40,11 @@ from hypertape.stores import BATCH_ROWS, Block, LeftOut, Selection, SeriesInfo, 
 from hypertape.stores._sqlite_cells import Fault, instant_of, is_date_only, shown
 from hypertape.stores._sqlite_file import columns, reading, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
+from hypertape.stores.stockula_words import MARKET, SPELLINGS, TABLE, interval_of
+from hypertape.stores.strays import left_out
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
-
-MARKET = "us"
-TABLE = "price_history"
-SPELLINGS = {
-    Interval.D1: ("1d", "1D", "daily"),
-    Interval.H1: ("1h", "1H", "60m"),
-    Interval.M1: ("1m", "1min", "minute"),
-}
-"""How files write the intervals that are stored; three each, as the statement takes."""
 
 COLUMNS = {
     "open": "open_price",
@@ -131,8 +124,6 @@ class StockulaStore:
 
     def left_out(self, selection: Selection) -> list[LeftOut]:
         """The rows whose symbol is no text or whose interval is not stored."""
-        from hypertape.stores.strays import left_out  # which stands on this module
-
         if selection.markets and MARKET not in selection.markets:
             return []
         return left_out(self.path, TABLE, symbols=selection.tickers)
@@ -184,11 +175,6 @@ class StockulaStore:
 
 def _sorts_as_text(shortest: int | None, longest: int | None, separator: str, other: str) -> bool:
     return shortest is None or (shortest == longest and separator == other and longest in _SORTED_LENGTHS)
-
-
-def interval_of(spelling: str) -> Interval | None:
-    """The stored interval the file means, or None."""
-    return next((interval for interval, known in SPELLINGS.items() if spelling in known), None)
 
 
 def _times(dates: pa.Array) -> tuple[Micros, Mask]:

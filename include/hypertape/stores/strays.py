@@ -17,11 +17,11 @@ from psycopg import sql
 
 from hypertape.frame import micros
 from hypertape.queries import query
-from hypertape.stores._sqlite_cells import instant_of, shown
 from hypertape.stores import LeftOut
+from hypertape.stores._sqlite_cells import instant_of, shown
 from hypertape.stores._sqlite_file import columns, name, reading, text
-from hypertape.stores.stockula import SPELLINGS, TABLE
 from hypertape.stores.stockula_tables import Reject, Row, reject
+from hypertape.stores.stockula_words import SPELLINGS, TABLE
 
 RULES = ("bad_symbol", "unsupported_interval")
 

@@ -74,13 +74,17 @@ def refresh(dsn: str, reference: Mapping[str, Any], *, on_scope: Counted = silen
 def report(
     dsn: str, reference: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
 ) -> dict[str, Any]:
-    """Close the migration, write its report into the state directory, and return the totals and the report's path.
+    """Deliver to the mirrors, close the migration and write its report into the state directory.
+
+    Returns the totals, the rows in quarantine by rule, and the report's path.
 
     Raises at the very end: BatchRefused or BatchIncomplete for units that are not copied, CheckFailed when the two
     sides differ.
     """
     settings = settings or load_settings()
     migration_id = reference["migration_id"]
+    if not reference["dry_run"]:
+        deliver_mirrors(dsn, now=now, settings=settings)
     with connect(dsn, autocommit=True) as connection:
         totals = transfer.totals(connection, migration_id)
         good = reference["dry_run"] or (totals["done"] == totals["units"] and not totals["different"])
@@ -128,8 +132,6 @@ def migrate(
         run.timed(copy_together, dsn, planned, workers=workers, settings=run.settings, on_unit=tell)
     refreshed = run.proven(planned, check)
     reported = report(dsn, planned, now=run.now(), settings=run.settings)
-    if not planned["dry_run"]:
-        deliver_mirrors(dsn, now=run.now(), settings=run.settings)
     return {**planned, **refreshed, **reported, "seconds": run.seconds}
 
 

@@ -62,6 +62,8 @@ def _keep(
     connection: Connection, table: str, rows: Sequence[Row], stored: Sequence[Row]
 ) -> tuple[Kept, list[Reject]]:
     """Keep rows; those the database refuses come back as rejects, found by halving: they must not cost the others."""
+    if not rows:
+        return Kept(0, 0, 0), []
     try:
         with connection.transaction():
             return keep_rows(connection, table, rows), []

@@ -27,7 +27,7 @@ def inspect() -> Json:
     from hypertape.steps.migrate import inspect
 
     params = get_current_context()["params"]
-    return inspect(params["files"] or (), schema=params["schema"])
+    return inspect(params["files"] or (), schema=params["schema"], deep=params["dry_run"])
 
 
 @task(execution_timeout=timedelta(minutes=30))

@@ -1,5 +1,5 @@
--- purpose: compare a window of a rollup with its stored bars; the first row counts, up to ten rows name differing buckets
--- parameters: bars stored relation, rollup relation, bucket expression; start, end
+-- purpose: compare a window of a rollup with its bars; the first row counts, up to ten rows name differing buckets
+-- parameters: bars (a stored relation, or a finer rollup that equals it), rollup relation, bucket expression; start, end
 with expected as (
     select
         ticker, {bucket} as time, (array_agg(open order by time))[1] as open, max(high) as high, min(low) as low,

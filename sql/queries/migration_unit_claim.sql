@@ -1,3 +1,4 @@
--- purpose: take a unit for the length of this transaction; false while another worker has it
--- parameters: the lock's name
-select pg_try_advisory_xact_lock(hashtextextended(%s, 0))
+-- purpose: take units for the length of this transaction; false for those that another worker has
+-- parameters: arrays of unit and its lock's name
+select unit, pg_try_advisory_xact_lock(hashtextextended(name, 0))
+from unnest(%s::text[], %s::text[]) as wanted (unit, name)

@@ -1,6 +1,7 @@
--- purpose: note that a unit is being copied, unless somebody attempted it since it was listed; it comes back as it stands
--- parameters: migration_id, unit, attempts
-update migration_unit
-set state = 'running', attempts = attempts + 1, error = null, updated_at = clock_timestamp()
-where migration_id = %s and unit = %s and attempts = %s and state <> 'done'
-returning *
+-- purpose: note that units are being copied, but for those somebody attempted since they were listed; they come back
+-- parameters: arrays of unit, attempts; migration_id
+update migration_unit as kept
+set state = 'running', attempts = kept.attempts + 1, error = null, updated_at = clock_timestamp()
+from unnest(%s::text[], %s::int[]) as listed (unit, attempts)
+where kept.migration_id = %s and kept.unit = listed.unit and kept.attempts = listed.attempts and kept.state <> 'done'
+returning kept.*

@@ -1,5 +1,4 @@
--- purpose: cells that a double may not hold exactly: text, and integers beyond 2^53
--- parameters: table, ticker column, value column
-select {ticker}, {value} from {table}
-where typeof({value}) = 'text'
-    or (typeof({value}) = 'integer' and {value} not between -9007199254740992 and 9007199254740992)
+-- purpose: rows with a cell that a double may not hold exactly: text, blobs, and numbers beyond 2^53; the plus sign takes a
+--   column's affinity away, so that text compares as greater than any number
+-- parameters: table, ticker column, value columns, conditions of them
+select {ticker}, {values} from {table} where {conditions}

@@ -1,8 +1,8 @@
--- purpose: the series of a Stockula file, one row per spelling of the interval, and whether its dates are spelled alike
+-- purpose: the symbols of a Stockula file with their span, whether their dates are spelled alike, and whether they have one
+--   spelling of the interval (grouping by that too would sort the whole table)
 -- parameters: none
 select
-    symbol, interval, count(*), min(date), max(date), min(length(date)), max(length(date)), min(substr(date, 11, 1)),
-    max(substr(date, 11, 1))
+    symbol, min(interval), max(interval), count(*), min(date), max(date), min(length(date)), max(length(date))
 from price_history
 where typeof(symbol) = 'text' and typeof(interval) = 'text'
-group by symbol, interval
+group by symbol

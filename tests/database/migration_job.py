@@ -1,6 +1,6 @@
-"""A migration in a process of its own, for the test that kills it: `migration_job.py DSN STATE FILE RUN WORKERS`.
+"""A migration in a process of its own, for the test that kills it: `migration_job.py DSN STATE FILE RUN WORKERS ROWS`.
 
-Blocks are a few bars long, so that there are many moments to be killed at.
+Blocks of a few bars make many moments to be killed at; larger ones write several series together.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from hypertape.steps.migration_copy import copy
 from hypertape.steps.migration_workers import copy_together
 
 if __name__ == "__main__":
-    dsn, state, file, run_id, workers = sys.argv[1:]
+    dsn, state, file, run_id, workers, rows = sys.argv[1:]
     settings = Settings(state_dir=Path(state), database_url=dsn)
     print("begun", flush=True)
     planned = plan(dsn, inspect([file]), run_id=run_id, now=utc(2026, 1, 1), settings=settings)
     print("planned", flush=True)
     if workers == "1":
-        copy(dsn, planned, settings=settings, rows=5)
+        copy(dsn, planned, settings=settings, rows=int(rows))
     else:
-        copy_together(dsn, planned, workers=int(workers), settings=settings)
+        copy_together(dsn, planned, workers=int(workers), settings=settings, rows=int(rows))
     print("copied", flush=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from hypertape.cli import app
 from hypertape.errors import BadInput
+from stockula_files import troubled_file
 
 
 @pytest.fixture
@@ -42,6 +48,66 @@ def test_a_rehearsal_then_the_migration_then_nothing_more_to_do(
     assert "rehearsal" in said("migrate", "list")
     said("migrate", "report", "--output", tmp_path / "report.html")
     assert "Every row arrived, with the same bits" in (tmp_path / "report.html").read_text()
+
+
+def test_a_rehearsal_tells_on_the_terminal_what_will_not_arrive(
+    warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "400")
+    troubled = troubled_file(tmp_path / "troubled.db")
+    told = said("migrate", "sqlite", troubled, "--dry-run")
+    for rule, rows, example in (
+        ("orphan", 2, "GHOST (2 rows)"),
+        ("interval_collapse", 2, "AAPL 1h date=2024-01-02"),
+        ("unsupported_interval", 1, "5m (1 rows)"),
+        ("null_price", 1, "AAPL 1d close_price=NULL"),
+    ):
+        (line,) = [line for line in told.splitlines() if f" {rule} " in line]
+        assert f" {rows} " in line
+        assert example in line
+    assert "tables not migrated: watchlists (1 rows)" in told
+    failed = run("migrate", "sqlite", troubled, "--symbols", "NOSUCH")
+    assert failed.exit_code != 0
+    assert "unsupported_interval" in failed.output, "also when it then fails"
+    copied = said("migrate", "sqlite", troubled)
+    (counted,) = [line for line in copied.splitlines() if "in quarantine" in line]
+    for rule in (
+        "bad_time 2",
+        "interval_collapse 2",
+        "null_price 1",
+        "unreadable 1",
+        "unsupported_interval 1",
+    ):
+        assert rule in counted
+
+
+def test_an_interrupt_of_the_terminal_stops_all_processes_in_one_sentence(
+    file: Path, warehouse: str, tmp_path: Path
+) -> None:
+    large = dual_write_file(tmp_path / "large", tickers=40, bars=2_000, market="crypto")
+    job = subprocess.Popen(
+        [sys.executable, "-m", "hypertape.cli", "migrate", "sqlite", str(large), "--workers", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while job.poll() is None and not ask(warehouse, "select 1 from load limit 1"):
+        time.sleep(0.02)
+    os.killpg(job.pid, signal.SIGINT)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert "stopped; run the same again" in errors
+    assert "Traceback" not in errors
+    said("migrate", "sqlite", large)
+    assert in_warehouse(warehouse, ("crypto", D1), ("crypto", H1)) == in_file(f"sqlite:{large}")
+
+
+def test_a_copy_names_the_rows_of_no_series(file: Path, tmp_path: Path) -> None:
+    troubled = troubled_file(tmp_path / "troubled.db")
+    told = said("copy", f"stockula:{troubled}", f"csv:{tmp_path / 'tree'}")
+    assert "rows of no series, left out" in told
+    assert "AAPL interval=5m" in told
+    assert "left out" not in said("copy", f"stockula:{troubled}", f"csv:{tmp_path / 'tree'}", "-t", "GHOST")
 
 
 def test_what_is_named_is_copied(file: Path, warehouse: str) -> None:

@@ -49,9 +49,9 @@ EndOption = Annotated[
 ]
 
 
-def console() -> Console:
-    """Where results go."""
-    return Console(soft_wrap=True)
+def console(*, stderr: bool = False) -> Console:
+    """Where results go, or errors."""
+    return Console(soft_wrap=True, stderr=stderr)
 
 
 def now() -> datetime:

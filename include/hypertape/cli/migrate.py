@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +40,7 @@ def sqlite(
     start_date: Annotated[
         str | None, typer.Option(*START, help="First instant (UTC) to copy; default: all there is.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that copy.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that copy.")] = 1,
     force: Annotated[
         bool, typer.Option("--force", help="Copy again although the same files were migrated.")
     ] = False,
@@ -52,12 +54,12 @@ def sqlite(
     with warehouse():
         pass  # the schema is current
     at = now()
-    with progress() as on_step:
+    with _stoppable(), progress() as on_step:
         done = migrate(
             warehouse_dsn(), [str(file) for file in files], now=at,
             run_id=f"migrate__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}",
-            schema=schema, check=verify, workers=workers, on_step=on_step, tables=split(tables),
-            symbols=split(symbols), start_date=start_date, dry_run=dry_run, force=force,
+            schema=schema, check=verify, workers=workers, on_step=on_step, on_inspected=_show_files,
+            tables=split(tables), symbols=split(symbols), start_date=start_date, dry_run=dry_run, force=force,
         )  # fmt: skip
     _show(done)
 
@@ -100,6 +102,35 @@ def list_migrations() -> None:
     console().print(table("migrations", columns, lines))
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Say what an interrupt leaves behind, and exit 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors = console(stderr=True)
+        errors.print("stopped; run the same again: what is copied stays, and only the rest is copied")
+        raise typer.Exit(130) from None
+
+
+def _show_files(reports: Sequence[Mapping[str, Any]]) -> None:
+    """What of the files will not arrive as it is."""
+    problems = [
+        (Path(report["path"]).name, each["table"], each["name"], each["rows"], "; ".join(each["sample"][:3]))
+        for report in reports
+        for each in report["problems"]
+    ]
+    if problems:
+        columns = ("file", "table", "problem", "rows", "for example")
+        console().print(table("what will not arrive as it is", columns, problems))
+    for report in reports:
+        name = Path(report["path"]).name
+        if report["schema"] == "unknown":
+            console().print(f"not taken: {name} (no table of it is known)", markup=False, highlight=False)
+        elif unknown := ", ".join(f"{each['name']} ({each['rows']} rows)" for each in report["unknown"]):
+            console().print(f"{name}, tables not migrated: {unknown}", markup=False, highlight=False)
+
+
 def _show(done: dict[str, Any]) -> None:
     names = ("units", "done", "planned", "rows_read", "inserted", "updated", "unchanged", "refused", "equal")
     rows = [(name.replace("_", " "), done[name]) for name in names]
@@ -111,6 +142,15 @@ def _show(done: dict[str, Any]) -> None:
         screen.print("A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False)
     elif done["resumed"] and not done["open_units"]:
         screen.print("The same files were migrated before: nothing was copied.", highlight=False)
+    if unknown := done.get("unknown_symbols"):
+        screen.print(f"in no chosen table, left out: {', '.join(unknown)}", markup=False, highlight=False)
     if done["refused"]:
-        screen.print(f"rows that are no bars, in quarantine: {done['refused']}", highlight=False)
+        found = ", ".join(f"{rule} {rows}" for rule, rows in done["refused_rules"].items())
+        screen.print(
+            f"rows that are no bars, in quarantine: {done['refused']} ({found})",
+            markup=False,
+            highlight=False,
+        )
+    seconds = ", ".join(f"{name} {taken:.2f}" for name, taken in done["seconds"].items())
+    screen.print(f"seconds: {seconds} (verify and refresh at the same time)", highlight=False)
     screen.print(f"report: {done['report']}", highlight=False)

@@ -195,7 +195,7 @@ def _null_for_nan(frame: pa.Table) -> pa.Table:
 
 def _bad_ticker(frame: pa.Table, _: Context) -> Mask:
     tickers = pc.unique(frame["ticker"]).to_pylist()
-    bad = [ticker for ticker in tickers if ticker is None or not _TICKER.fullmatch(ticker)]
+    bad = [ticker for ticker in tickers if ticker is None or not is_ticker(ticker)]
     if not bad:
         return np.zeros(len(frame), np.bool_)
     return _mask(pc.is_in(frame["ticker"], value_set=pa.array(bad, pa.string())))
@@ -268,10 +268,18 @@ def _order_text(row: Row) -> str:
     return ", ".join(f"{name}={row[name]}" for name in PRICE_COLUMNS)
 
 
-def _ticker_text(row: Row) -> str:
+def is_ticker(ticker: str) -> bool:
+    """Whether a text can be a ticker."""
+    return _TICKER.fullmatch(ticker) is not None
+
+
+def ticker_text(ticker: str) -> str:
     """A ticker that can be stored and shown whatever the source sent: printable, no longer than twice the limit."""
-    ticker = row["ticker"] or ""
-    return ascii(ticker)[1:-1][: 2 * TICKER_LENGTH] if not _TICKER.fullmatch(ticker) else ticker
+    return ticker if is_ticker(ticker) else ascii(ticker)[1:-1][: 2 * TICKER_LENGTH]
+
+
+def _ticker_text(row: Row) -> str:
+    return ticker_text(row["ticker"] or "")
 
 
 KEY_RULES = (

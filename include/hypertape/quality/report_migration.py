@@ -30,8 +30,8 @@ def gather_migration(connection: Connection, migration_id: int | None) -> Row:
     )
     (totals,) = rows(connection, "migration_totals", migration_id=migration["migration_id"])
     inspected = migration["inspected"]
-    sources = [load_source(unit["address"], unit["file"]) for unit in units]
-    refused = rows(connection, "report_migration_refused", sources=sorted(set(sources)), most=MOST)
+    sources = _sources(units)
+    refused = rows(connection, "report_migration_refused", sources=sources, most=MOST)
     return {
         "migration": migration,
         "inspected": inspected,
@@ -45,8 +45,25 @@ def gather_migration(connection: Connection, migration_id: int | None) -> Row:
         "quarantine": refused,
         "quarantine_total": refused[0]["total"] if refused else 0,
         "verdict": verdict(migration, totals),
-        "answers": _answers(migration, totals, inspected),
+        "answers": _answers(migration, totals, inspected, _by_rule(connection, sources)),
     }
+
+
+def refused_rules(connection: Connection, migration_id: int) -> dict[str, int]:
+    """How many rows of a migration's files are in quarantine, by rule."""
+    return _by_rule(
+        connection,
+        _sources(rows(connection, "migration_units", migration_id=migration_id, part=None, states=None)),
+    )
+
+
+def _by_rule(connection: Connection, sources: Sequence[str]) -> dict[str, int]:
+    found = rows(connection, "report_migration_rules", sources=sources)
+    return {row["rule"]: row["rows"] for row in found}
+
+
+def _sources(units: Sequence[Row]) -> list[str]:
+    return sorted({load_source(unit["address"], unit["file"]) for unit in units})
 
 
 def load_source(address: str, file: str) -> str:
@@ -84,11 +101,14 @@ _AGAIN = "Start the same migration again: only what is open is copied."
 
 
 def _answers(
-    migration: Mapping[str, Any], totals: Mapping[str, Any], inspected: Sequence[Mapping[str, Any]]
+    migration: Mapping[str, Any],
+    totals: Mapping[str, Any],
+    inspected: Sequence[Mapping[str, Any]],
+    rules: Mapping[str, int],
 ) -> list[tuple[str, Statement]]:
     return [
         ("Did every row arrive?", _arrived(migration, totals)),
-        ("What was wrong in the files?", _wrong(inspected, totals["refused"])),
+        ("What was wrong in the files?", _wrong(inspected, totals["refused"], rules)),
         ("How would I know?", _known(totals)),
     ]
 
@@ -112,12 +132,16 @@ def _arrived(migration: Mapping[str, Any], totals: Mapping[str, Any]) -> Stateme
     return Statement(GOOD, f"Yes: {plural(totals['rows_read'], 'row')}", did)
 
 
-def _wrong(inspected: Sequence[Mapping[str, Any]], refused: int) -> Statement:
+def _wrong(inspected: Sequence[Mapping[str, Any]], refused: int, rules: Mapping[str, int]) -> Statement:
     problems = [problem for report in inspected for problem in report["problems"]]
     unknown = [table for report in inspected for table in report["unknown"]]
     because = tuple(f"{problem['name']}: {plural(problem['rows'], 'row')}" for problem in problems)
     if refused:
-        because = (*because, f"{plural(refused, 'row')} cannot be what their table holds, kept in quarantine")
+        found = ", ".join(f"{rule} {count}" for rule, count in rules.items())
+        because = (
+            *because,
+            f"{plural(refused, 'row')} cannot be what their table holds, kept in quarantine: {found}",
+        )
     if unknown:
         because = (*because, f"Tables that are not migrated: {', '.join(t['name'] for t in unknown)}")
     return Statement(NOTE, "Some things deserve a look", because) if because else Statement(GOOD, "Nothing")

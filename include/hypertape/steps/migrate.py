@@ -6,23 +6,30 @@ sqlite`. The ledger (`migration`, `migration_unit`) knows what is done, so a kil
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from hypertape.errors import CheckFailed
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, midnight
 from hypertape.quality.report import migration_report
+from hypertape.quality.report_migration import refused_rules
 from hypertape.queries import query
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.migration_copy import copy
-from hypertape.steps.migration_files import inspect
+from hypertape.steps.migration_files import Counted, inspect, silent
 from hypertape.steps.migration_plan import plan
 from hypertape.steps.migration_verify import verify
 from hypertape.steps.migration_workers import copy_together, demand_all_copied
+from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.steps.publish import write_report
 from hypertape.steps.refresh import refresh as refresh_rollups
@@ -35,7 +42,7 @@ OnStep = Callable[[str, int, int], None]
 """Called with the step's name, how much of it is done, and how much there is."""
 
 
-def refresh(dsn: str, reference: Mapping[str, Any]) -> dict[str, Any]:
+def refresh(dsn: str, reference: Mapping[str, Any], *, on_scope: Counted = silent) -> dict[str, Any]:
     """Refresh and check the rollups of every market and interval the migration copied; return counts as JSON."""
     if reference["dry_run"]:
         return {"buckets": 0, "differing": 0, "rollups": []}
@@ -43,7 +50,11 @@ def refresh(dsn: str, reference: Mapping[str, Any]) -> dict[str, Any]:
     with connect(dsn, autocommit=True) as connection:
         migration = transfer.get(connection, migration_id)
         scopes = transfer.scopes(connection, migration_id)
-    found = [refresh_rollups(dsn, _head(migration, market, interval)) for market, interval in scopes]
+    found = []
+    for done, (market, interval) in enumerate(scopes):
+        on_scope(done, len(scopes))
+        found.append(refresh_rollups(dsn, _head(migration, market, interval)))
+    on_scope(len(scopes), len(scopes))
     summary = {
         "buckets": sum(each["buckets"] for each in found),
         "differing": sum(each["differing"] for each in found),
@@ -63,13 +74,17 @@ def refresh(dsn: str, reference: Mapping[str, Any]) -> dict[str, Any]:
 def report(
     dsn: str, reference: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
 ) -> dict[str, Any]:
-    """Close the migration, write its report into the state directory, and return the totals and the report's path.
+    """Deliver to the mirrors, close the migration and write its report into the state directory.
+
+    Returns the totals, the rows in quarantine by rule, and the report's path.
 
     Raises at the very end: BatchRefused or BatchIncomplete for units that are not copied, CheckFailed when the two
     sides differ.
     """
     settings = settings or load_settings()
     migration_id = reference["migration_id"]
+    if not reference["dry_run"]:
+        deliver_mirrors(dsn, now=now, settings=settings)
     with connect(dsn, autocommit=True) as connection:
         totals = transfer.totals(connection, migration_id)
         good = reference["dry_run"] or (totals["done"] == totals["units"] and not totals["different"])
@@ -77,10 +92,11 @@ def report(
         if not good or before["state"] != "done" or before["finished_at"] is None:
             transfer.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
         html = migration_report(connection, migration_id)
+        rules = refused_rules(connection, migration_id)
     path = write_report(settings, reference["run_id"], html)
     if not good:
         _raise_for(dsn, migration_id, totals, path)
-    return {**totals, "report": str(path)}
+    return {**totals, "refused_rules": rules, "report": str(path)}
 
 
 def migrate(
@@ -94,43 +110,78 @@ def migrate(
     check: bool = True,
     workers: int = 1,
     on_step: OnStep | None = None,
+    on_inspected: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None,
     **wishes: Any,
 ) -> dict[str, Any]:
     """Run every step in this process (`workers` processes copy) and return what `plan` and `report` say, together.
 
-    `wishes` are those of `plan`. `check=False` leaves the verification out. Raises what the steps raise, after all that
-    could be done is done and the report is written.
+    `wishes` are those of `plan`. `check=False` leaves the verification out. `on_inspected` gets what `inspect` says of
+    the files before anything is copied. `seconds` holds how long each phase took. Raises what the steps raise, after
+    all that could be done is done and the report is written.
     """
-    settings = settings or load_settings()
-    tell = on_step or (lambda *_: None)
-    tell("inspect", 0, 1)
-    inspected = inspect(files, schema=schema)
-    tell("inspect", 1, 1)
-    planned = plan(dsn, inspected, run_id=run_id, now=now, workers=workers, settings=settings, **wishes)
+    run = _Run(dsn, settings or load_settings(), now, on_step or (lambda *_: None))
+    # a rehearsal reads every bar to say what is none; a migration meets these rows on its way
+    deep = bool(wishes.get("dry_run"))
+    inspected = run.timed(inspect, files, schema=schema, deep=deep, on_file=run.telling("inspect"))
+    on_inspected(inspected["inspected"])
+    planned = run.timed(
+        plan, dsn, inspected, run_id=run_id, now=now, workers=workers, settings=run.settings, **wishes
+    )
     if planned["parts"]:
-        _copy_all(dsn, planned, workers, settings, tell)
-    if check and not planned["dry_run"]:
-        tell("verify", 0, 1)
-        verify(dsn, planned, now=now, settings=settings)
-        tell("verify", 1, 1)
-    tell("refresh rollups", 0, 1)
-    refreshed = refresh(dsn, planned)
-    tell("refresh rollups", 1, 1)
-    return {**planned, **refreshed, **report(dsn, planned, now=now, settings=settings)}
+        tell = run.telling("copy")
+        run.timed(copy_together, dsn, planned, workers=workers, settings=run.settings, on_unit=tell)
+    refreshed = run.proven(planned, check)
+    reported = report(dsn, planned, now=run.now(), settings=run.settings)
+    return {**planned, **refreshed, **reported, "seconds": run.seconds}
 
 
-def _copy_all(dsn: str, planned: Mapping[str, Any], workers: int, settings: Settings, tell: OnStep) -> None:
-    """Copy; what failed is known to the ledger, and the report raises for it."""
-    done = 0
+@dataclass
+class _Run:
+    """A migration in this process: what its steps share, and how long each took."""
 
-    def on_unit(_: str) -> None:
-        nonlocal done
-        done += 1
-        tell("copy", done, planned["open_units"])
+    dsn: str
+    settings: Settings
+    started: datetime
+    tell: OnStep
+    began: float = field(default_factory=clock.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
 
-    tell("copy", 0, planned["open_units"])
-    copy_together(dsn, planned, workers=workers, settings=settings, on_unit=on_unit)
-    tell("copy", planned["open_units"], planned["open_units"])
+    def now(self) -> datetime:
+        """The present, counted from the instant that was given as the start."""
+        return self.started + timedelta(seconds=clock.perf_counter() - self.began)
+
+    def telling(self, step: str) -> Counted:
+        """What tells of a step's progress."""
+        return partial(self.tell, step)
+
+    def timed(self, step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Run a step and note its seconds under its name."""
+        began = clock.perf_counter()
+        try:
+            return step(*arguments, **named)
+        finally:
+            self.seconds[_NAMES.get(step.__name__, step.__name__)] = clock.perf_counter() - began
+
+    def proven(self, planned: Mapping[str, Any], check: bool) -> dict[str, Any]:
+        """Refresh the rollups and verify meanwhile: the one is the server's work, the other mostly ours."""
+        found: Future[dict[str, Any]] = Future()
+        work = partial(self.timed, refresh, self.dsn, planned, on_scope=self.telling("refresh rollups"))
+        # a daemon: an interrupted run does not wait for the server
+        Thread(target=_fulfil, args=(found, work), name="refresh", daemon=True).start()
+        if check and not planned["dry_run"]:
+            tell = self.telling("verify")
+            self.timed(verify, self.dsn, planned, now=self.now(), settings=self.settings, on_unit=tell)
+        return found.result()
+
+
+_NAMES = {"copy_together": "copy"}
+
+
+def _fulfil(found: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        found.set_result(work())
+    except BaseException as error:  # the waiting thread raises it
+        found.set_exception(error)
 
 
 def _head(migration: Mapping[str, Any], market: str, interval: Interval) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Copy the units of a migration, one after the other, each resumable at its last committed block."""
+"""Copy the units of a migration: short series together, long ones block by block, each resumable where it stopped.
+
+While a group is written the next one is read. What a unit did is recorded strictly after its bars are committed.
+"""
 
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,60 +17,22 @@ from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, Tran
 from hypertape.frame import instant, micros, times_of
 from hypertape.markets import get_market
 from hypertape.model import Series
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.migration_plan import selection_of
+from hypertape.settings import Settings
 from hypertape.steps.migration_tables import copy_table
-from hypertape.stores import BATCH_ROWS, Block, Store
-from hypertape.stores.addresses import open_store
+from hypertape.steps.migration_worker import Held, Read, Worker, grouped, hold_next, let_go, open_worker
+from hypertape.stores import BATCH_ROWS, Block, WritesTogether, Written
 from hypertape.warehouse import transfer
-from hypertape.warehouse.connect import connect
 from hypertape.warehouse.transfer import PlannedUnit, Progress
 
 OnUnit = Callable[[str], None]
 """Called with the name of each unit that this worker has ended."""
 
+Ended = tuple[str, Progress | Exception]
+"""A unit, and what copying it did or why it failed."""
+
 _COUNTS = ("rows_read", "inserted", "updated", "unchanged", "refused")
-
-
-@dataclass
-class Worker:
-    """One worker: its connections, and the stores it has open (both sides of each file once)."""
-
-    dsn: str
-    migration: Mapping[str, Any]
-    settings: Settings
-    ledger: transfer.Connection
-    holder: transfer.Connection
-    rows: int = BATCH_ROWS
-    stores: dict[tuple[str, str], Store] = field(default_factory=dict)
-
-    @property
-    def id(self) -> int:
-        """The migration's id."""
-        return int(self.migration["migration_id"])
-
-    @property
-    def start(self) -> datetime | None:
-        """First opening instant that was asked for."""
-        return selection_of(self.migration["options"]).start
-
-    def source(self, unit: PlannedUnit) -> Store:
-        """The store a unit is read from."""
-        return self._store(unit.address, unit)
-
-    def target(self, unit: PlannedUnit) -> Store:
-        """The warehouse; its loads name the unit's file as their source."""
-        return self._store("warehouse", unit)
-
-    def _store(self, address: str, unit: PlannedUnit) -> Store:
-        key = (address, unit.file)
-        if key not in self.stores:
-            kind = unit.address.partition(":")[0]
-            self.stores[key] = open_store(
-                address, settings=self.settings, dsn=self.dsn, now=self.migration["started_at"],
-                run_id=self.migration["run_id"], source=f"{kind}:{Path(unit.file).name}",
-            )  # fmt: skip
-        return self.stores[key]
+_OPEN = ("pending", "running", "failed")
+_NOTHING = Progress(None, 0, 0, 0, 0, 0, 0.0)
 
 
 def copy(
@@ -83,89 +45,113 @@ def copy(
 ) -> dict[str, Any]:
     """Copy what is open of one part of a migration (of all of it without `part`) and return counts as JSON.
 
-    Units another worker holds at this moment are left to it. A unit that fails is recorded and the others are copied;
-    then BatchIncomplete (a retry may help) or BatchRefused is raised with the list.
+    Series of up to `rows` / 2 bars are written together, longer ones in blocks of `rows`. Units another worker holds at
+    this moment are left to it. A unit that fails is recorded and the others are copied; then BatchIncomplete (a retry
+    may help) or BatchRefused is raised with the list.
     """
-    counts = dict.fromkeys(_COUNTS, 0) | {"units": 0}
+    total, units = _NOTHING, 0
     failed: dict[str, Exception] = {}
     with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
-        for row in transfer.units(
-            worker.ledger, worker.id, part=reference.get("part"), states=("pending", "running", "failed")
-        ):
-            unit = PlannedUnit.of(row)
-            try:
-                done = copy_unit(worker, unit, row["attempts"])
-            except (HypertapeError, psycopg.Error) as error:  # one row must not stop the others
-                transfer.end(worker.ledger, worker.id, unit.unit, "failed", str(error))
-                failed[unit.unit] = error
-                continue
-            if done is not None:
-                counts = {name: counts[name] + done.get(name, 1) for name in counts}
+        for unit, ended in _copied(worker, reference.get("part")):
+            if isinstance(ended, Exception):
+                transfer.end(worker.ledger, worker.id, unit, "failed", str(ended))
+                failed[unit] = ended
+            else:
+                total, units = total + ended, units + 1
             if on_unit is not None:
-                on_unit(unit.unit)
+                on_unit(unit)
     _raise_for(failed)
-    return counts
+    return {name: getattr(total, name) for name in _COUNTS} | {"units": units}
 
 
-@contextmanager
-def open_worker(
-    dsn: str, migration_id: int, settings: Settings | None = None, rows: int = BATCH_ROWS
-) -> Iterator[Worker]:
-    """A worker of a migration; its stores and connections are closed at the end."""
-    with connect(dsn, autocommit=True) as ledger, connect(dsn, autocommit=True) as holder:
-        migration = transfer.get(ledger, migration_id)
-        worker = Worker(dsn, migration, settings or load_settings(), ledger, holder, rows)
+def _copied(worker: Worker, part: int | None) -> Iterator[Ended]:
+    """Copy group after group. Each unit's end is recorded before it is yielded, but for a failure."""
+    open_units = transfer.units(worker.ledger, worker.id, part=part, states=_OPEN)
+    groups = grouped(open_units, worker.rows // 2)
+    held = hold_next(worker, groups)
+    while held is not None:
+        ahead = hold_next(worker, groups) if held.reads is not None else None
+        yield from _copy_together(worker, held) if held.reads is not None else _copy_alone(worker, held.rows)
+        let_go(worker, held.holder)
+        held = ahead or hold_next(worker, groups)
+
+
+def _copy_together(worker: Worker, held: Held) -> list[Ended]:
+    """Write a group in one transaction. When that fails each unit is copied by itself: the error is of one of them."""
+    assert held.reads is not None
+    reads, began = held.reads.result(), clock.perf_counter()
+    full = [read for read in reads if read.block is not None]
+    try:
+        written = _write_together(worker, full)
+    except (HypertapeError, psycopg.Error):
+        return list(_copy_alone(worker, held.rows))
+    done = {read.unit.unit: _NOTHING for read in reads if read.error is None}
+    share = (clock.perf_counter() - began) / max(len(full), 1)
+    for read, each in zip(full, written, strict=True):
+        assert read.block is not None
+        done[read.unit.unit] = _progress(read.block, each, share)
+    transfer.advance(worker.ledger, worker.id, done, done=True)
+    failed = [(read.unit.unit, read.error) for read in reads if read.error is not None]
+    return [*done.items(), *failed]
+
+
+def _write_together(worker: Worker, reads: Sequence[Read]) -> list[Written]:
+    if not reads:
+        return []
+    target, series = worker.target(reads[0].unit), reads[0].unit.series
+    assert isinstance(target, WritesTogether)
+    assert series is not None
+    blocks = [read.block for read in reads if read.block is not None]
+    return target.write_together(get_market(series.market), series.interval, blocks)
+
+
+def _progress(block: Block, written: Written, seconds: float) -> Progress:
+    read = len(block.bars) + len(block.rejects)
+    return Progress(
+        _last(block), read, written.inserted, written.updated, written.unchanged, written.refused, seconds
+    )
+
+
+def _copy_alone(worker: Worker, rows: Sequence[transfer.Row]) -> Iterator[Ended]:
+    for row in rows:
+        unit = PlannedUnit.of(row)
         try:
-            yield worker
-        finally:
-            for store in worker.stores.values():
-                store.close()
+            yield unit.unit, _copy_unit(worker, unit, row["reached"])
+        except (HypertapeError, psycopg.Error) as error:  # one unit must not stop the others
+            yield unit.unit, error
 
 
-def copy_unit(worker: Worker, unit: PlannedUnit, attempts: int) -> dict[str, int] | None:
-    """Copy one unit from where it stands; None when another worker has it, or had it since `attempts` was read.
-
-    Its end is recorded strictly after its last bars are committed.
-    """
-    with transfer.claimed(worker.holder, worker.id, unit.unit) as mine:
-        row = transfer.start(worker.ledger, worker.id, unit.unit, attempts) if mine else None
-        if row is None:
-            return None
-        before = [row[name] for name in _COUNTS]
-        series = unit.series
-        if series is None:
-            _copy_other(worker, unit)
-        else:
-            _copy_series(worker, unit, series, row["reached"])
-        transfer.end(worker.ledger, worker.id, unit.unit, "done")
-        after = transfer.one(worker.ledger, worker.id, unit.unit)
-        return {name: after[name] - old for name, old in zip(_COUNTS, before, strict=True)}
+def _copy_unit(worker: Worker, unit: PlannedUnit, reached: datetime | None) -> Progress:
+    done = _NOTHING
+    series = unit.series
+    for each in _copy_other(worker, unit) if series is None else _copy_series(worker, unit, series, reached):
+        transfer.advance(worker.ledger, worker.id, {unit.unit: each})
+        done += each
+    transfer.advance(worker.ledger, worker.id, {unit.unit: _NOTHING}, done=True)
+    return done
 
 
-def _copy_series(worker: Worker, unit: PlannedUnit, series: Series, reached: datetime | None) -> None:
-    """Copy what opens after `reached`.
+def _copy_series(
+    worker: Worker, unit: PlannedUnit, series: Series, reached: datetime | None
+) -> Iterator[Progress]:
+    """Copy what opens after `reached` and yield what each block did once it is committed.
 
     Rows that are no bars have no sure place in time, so each pass hands over all of them (quarantine keeps each once)
     and counts them at its end.
     """
     market, target, rejected = get_market(series.market), worker.target(unit), 0
-    for whole in worker.source(unit).read(series, start=worker.start, rows=worker.rows):
+    for whole in worker.blocks(unit):
         block, began = _after(whole, reached), clock.perf_counter()
         rejected += len(block.rejects)
         if len(block.bars) == 0 and len(block.rejects) == 0:
             continue
         written = target.write(market, series.interval, [block])
-        transfer.advance(
-            worker.ledger, worker.id, unit.unit,
-            Progress(
-                _last(block), len(block.bars), written.inserted, written.updated, written.unchanged,
-                written.refused - len(block.rejects), clock.perf_counter() - began,
-            ),
+        yield Progress(
+            _last(block), len(block.bars), written.inserted, written.updated, written.unchanged,
+            written.refused - len(block.rejects), clock.perf_counter() - began,
         )  # fmt: skip
     if rejected:
-        transfer.advance(
-            worker.ledger, worker.id, unit.unit, Progress(None, rejected, 0, 0, 0, rejected, 0.0)
-        )
+        yield Progress(None, rejected, 0, 0, 0, rejected, 0.0)
 
 
 def _after(block: Block, reached: datetime | None) -> Block:
@@ -174,12 +160,11 @@ def _after(block: Block, reached: datetime | None) -> Block:
     return Block(block.bars.filter(pa.array(times_of(block.bars) > micros(reached))), block.rejects)
 
 
-def _copy_other(worker: Worker, unit: PlannedUnit) -> None:
+def _copy_other(worker: Worker, unit: PlannedUnit) -> Iterator[Progress]:
     began = clock.perf_counter()
     read, kept, refused = copy_table(worker.ledger, worker.migration, unit)
     seconds = clock.perf_counter() - began
-    progress = Progress(None, read, kept.inserted, kept.updated, kept.unchanged, refused, seconds)
-    transfer.advance(worker.ledger, worker.id, unit.unit, progress)
+    yield Progress(None, read, kept.inserted, kept.updated, kept.unchanged, refused, seconds)
 
 
 def _last(block: Block) -> datetime | None:

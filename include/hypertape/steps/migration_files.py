@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.steps.migration_schemas import DUAL_WRITE, SCHEMAS, STOCKULA
+from hypertape.stores.inspecting import UNKNOWN, FileReport
 from hypertape.stores.inspecting import inspect as look
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
@@ -18,30 +19,64 @@ _HEADER_BYTES = 100
 _ADDRESS = {DUAL_WRITE: "sqlite", STOCKULA: "stockula"}
 
 
-def inspect(files: Sequence[str], *, schema: str = "auto") -> dict[str, Any]:
+Counted = Callable[[int, int], None]
+"""Called with how much of a step is done, and how much there is."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody of a step's progress."""
+
+
+def inspect(
+    files: Sequence[str], *, schema: str = "auto", deep: bool = True, on_file: Counted = silent
+) -> dict[str, Any]:
     """Look into SQLite files (a directory means those in it) and return what is there, as JSON.
 
     `files` holds path, size, modified (ns) and a digest of the header of each; `inspected` its schema, tables, unknown
-    tables and problems with counts and samples. Nothing is written. Raises BadInput for a file that is missing, is no
-    SQLite file, or has another schema than `schema` says.
+    tables and problems with counts and samples. A file of a directory that nobody knows is in `inspected` only, with
+    the schema `unknown`. Nothing is written. `deep` reads every bar to count what is none; a copy counts that on its
+    way. Raises BadInput for a file that is missing, is no SQLite file, or has another schema than `schema` says, and
+    when no file is left.
     """
     if schema not in SCHEMAS:
         raise BadInput(f"There is no schema {schema!r}", next_step=f"Schemas: {', '.join(SCHEMAS)}.")
-    paths = find_files(files)
-    reports = [_json({**dataclasses.asdict(look(path)), "path": str(path)}) for path in paths]
-    for report in reports:
-        _demand_schema(report, schema)
-    return {"files": [identity(path) for path in paths], "inspected": reports}
+    paths, reports = find_files(files), []
+    for done, (path, named) in enumerate(paths.items()):
+        on_file(done, len(paths))
+        report = _look(path, named, deep)
+        if named or report["schema"] in _ADDRESS:
+            _demand_schema(report, schema)
+        reports.append(report)
+    on_file(len(paths), len(paths))
+    found = {"files": [], "inspected": reports}
+    if not taken(found):
+        _demand_schema(reports[0], schema)
+    return {**found, "files": [identity(Path(report["path"])) for report in taken(found)]}
 
 
-def find_files(files: Sequence[str]) -> list[Path]:
-    """Absolute paths of the files, each once; a directory stands for its *.db, *.sqlite and *.sqlite3 files.
+def taken(inspected: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The reports of the files that can be migrated."""
+    return [report for report in inspected["inspected"] if report["schema"] in _ADDRESS]
+
+
+def _look(path: Path, named: bool, deep: bool) -> dict[str, Any]:
+    try:
+        found = look(path, deep=deep)
+    except BadInput:
+        if named:
+            raise
+        found = FileReport(path, UNKNOWN)
+    return dict(_json({**dataclasses.asdict(found), "path": str(path)}))
+
+
+def find_files(files: Sequence[str]) -> dict[Path, bool]:
+    """Absolute paths of the files, and which were named; a directory stands for its *.db, *.sqlite and *.sqlite3 files.
 
     Raises BadInput or SourceFileMissing.
     """
     if not files:
         raise BadInput("No file is named", next_step="Name SQLite files, or a directory that holds some.")
-    found: list[Path] = []
+    found: dict[Path, bool] = {}
     for name in files:
         path = Path(name).expanduser().resolve()
         inside = (
@@ -51,8 +86,9 @@ def find_files(files: Sequence[str]) -> list[Path]:
             raise SourceFileMissing(
                 f"{name} is no SQLite file, nor a directory with one", next_step="Check the path."
             )
-        found += inside
-    return list(dict.fromkeys(found))
+        for each in inside:
+            found[each] = found.get(each, False) or not path.is_dir()
+    return found
 
 
 def identity(path: Path) -> dict[str, Any]:

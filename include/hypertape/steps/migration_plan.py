@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,15 +14,19 @@ from typing import Any
 from hypertape.errors import BadInput
 from hypertape.model import Interval, parse_instant
 from hypertape.settings import Settings, load_settings
-from hypertape.steps.migration_files import address_of, fingerprint
+from hypertape.steps.migration_files import address_of, fingerprint, taken
 from hypertape.stores import Selection
 from hypertape.stores.addresses import open_store
 from hypertape.stores.sqlite import table_name
-from hypertape.stores.stockula import TABLE as PRICE_TABLE
+from hypertape.stores.stockula_tables import symbols_of
+from hypertape.stores.stockula_words import TABLE as PRICE_TABLE
+from hypertape.stores.strays import RULES
 from hypertape.warehouse import transfer
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.stockula import TABLES
 from hypertape.warehouse.transfer import PlannedUnit
+
+_LOG = logging.getLogger(__name__)
 
 
 def plan(
@@ -56,6 +61,7 @@ def plan(
         if before is not None:
             return _reference(connection, before[0], resumed=True)
         planned = _parted(list(_units(inspected, options, now, settings or load_settings())), workers)
+        unknown = _unknown_symbols(planned, sorted(symbols or ()))
         with connection.transaction():
             migration_id = transfer.begin(
                 connection, run_id=run_id, fingerprint=mark, files=inspected["files"], options=options,
@@ -63,7 +69,23 @@ def plan(
             )  # fmt: skip
             transfer.add_units(connection, migration_id, planned)
             transfer.note(connection, migration_id, state="done" if dry_run else "copying")
-        return _reference(connection, migration_id, resumed=False)
+        return {**_reference(connection, migration_id, resumed=False), "unknown_symbols": unknown}
+
+
+def _unknown_symbols(planned: Sequence[PlannedUnit], symbols: Sequence[str]) -> list[str]:
+    """The wanted symbols that none of the chosen tables has. Raises BadInput when that is all of them."""
+    found = {unit.ticker for unit in planned if unit.ticker}
+    for unit in planned:
+        if unit.ticker is None and unit.table_name in TABLES:
+            found |= symbols_of(Path(unit.file), unit.table_name, set(symbols) - found)
+    unknown = sorted(set(symbols) - found)
+    if not unknown:
+        return []
+    missing = f"No chosen table has {', '.join(unknown)}"
+    if set(unknown) == set(symbols):
+        raise BadInput(missing, next_step="Spell symbols as the file does: aapl and AAPL are different.")
+    _LOG.warning("%s: these symbols are left out.", missing)
+    return unknown
 
 
 def selection_of(options: Mapping[str, Any]) -> Selection:
@@ -101,7 +123,7 @@ def _units(
     inspected: Mapping[str, Any], options: Mapping[str, Any], now: datetime, settings: Settings
 ) -> Iterator[PlannedUnit]:
     known: set[str] = set()
-    for report in inspected["inspected"]:
+    for report in taken(inspected):
         for unit in _file_units(report, options, now, settings):
             known.add(str(unit.table_name))
             if not options["tables"] or unit.table_name in options["tables"]:
@@ -130,6 +152,9 @@ def _file_units(
             )  # fmt: skip
     finally:
         store.close()
+    for table, rows in _strays(report).items():
+        unit = f"{Path(file).name}/{table}/rows of no series"
+        yield PlannedUnit(unit, 0, file, address, table, None, None, None, rows)
     if report["schema"] == "stockula":
         for table in report["tables"]:
             if table["name"] in TABLES:
@@ -137,6 +162,15 @@ def _file_units(
                     f"{Path(file).name}/{table['name']}", 0, file, address, table["name"], None, None, None,
                     table["rows"],
                 )  # fmt: skip
+
+
+def _strays(report: Mapping[str, Any]) -> dict[str, int]:
+    """The tables of a file with rows that belong to no series, and how many these are."""
+    found: Counter[str] = Counter()
+    for problem in report["problems"]:
+        if problem["name"] in RULES:
+            found[problem["table"]] += problem["rows"]
+    return found
 
 
 def table_of(schema: str, market: str, interval: Interval) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time as clock
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from hypertape.markets import get_market
 from hypertape.model import Series, format_instant
 from hypertape.quality.gate import gate
 from hypertape.settings import Settings
-from hypertape.steps.migration_copy import Worker, open_worker
+from hypertape.steps.migration_files import Counted, silent
 from hypertape.steps.migration_tables import compare_table
+from hypertape.steps.migration_worker import Worker, open_worker
 from hypertape.stores import BATCH_ROWS, Block, Store
 from hypertape.warehouse import transfer
 from hypertape.warehouse.transfer import Comparison, PlannedUnit
@@ -33,6 +35,7 @@ def verify(
     now: datetime,
     settings: Settings | None = None,
     rows: int = BATCH_ROWS,
+    on_unit: Counted = silent,
 ) -> dict[str, Any]:
     """Compare both sides of every unit that is copied and keep what was found; return the totals as JSON.
 
@@ -43,10 +46,14 @@ def verify(
     with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
         proven = worker.migration["state"] == "done" and worker.migration["verified_at"] is not None
         if not (proven or worker.migration["dry_run"]):
-            for row in transfer.units(worker.ledger, worker.id, states=("done",)):
+            began, copied = clock.perf_counter(), transfer.units(worker.ledger, worker.id, states=("done",))
+            for done, row in enumerate(copied):
+                on_unit(done, len(copied))
                 unit = PlannedUnit.of(row)
                 transfer.keep_comparison(worker.ledger, worker.id, unit.unit, _compare(worker, unit))
-            transfer.note(worker.ledger, worker.id, verified_at=now)
+            on_unit(len(copied), len(copied))
+            ended = now + timedelta(seconds=clock.perf_counter() - began)
+            transfer.note(worker.ledger, worker.id, verified_at=ended)
         found = transfer.totals(worker.ledger, worker.id)
     names = ("units", "equal", "different", "rows_missing", "rows_different", "rows_extra")
     return {name: found[name] for name in names}

@@ -4,38 +4,72 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
 from hypertape.settings import Settings
-from hypertape.steps.migration_copy import OnUnit, copy
+from hypertape.steps.migration_copy import copy
+from hypertape.steps.migration_files import Counted, silent
+from hypertape.stores import BATCH_ROWS
 from hypertape.warehouse import transfer
 from hypertape.warehouse.connect import connect
 
 
 def copy_together(
-    dsn: str, reference: Mapping[str, Any], *, workers: int, settings: Settings, on_unit: OnUnit | None = None
+    dsn: str,
+    reference: Mapping[str, Any],
+    *,
+    workers: int,
+    settings: Settings,
+    rows: int = BATCH_ROWS,
+    on_unit: Counted = silent,
 ) -> None:
-    """Copy everything that is open of a migration, with this process and `workers - 1` more.
+    """Copy everything that is open of a migration, with this process and up to `workers - 1` more.
 
-    When this process is killed the others end too; what they had committed stays and is not copied again. Units that
-    fail are in the ledger, and nothing is raised for them: see `demand_all_copied`.
+    No more than there are open units. When this process is killed or interrupted the others end too; what they had
+    committed stays and is not copied again. Units that fail are in the ledger, and nothing is raised for them: see
+    `demand_all_copied`.
     """
-    whole = {"migration_id": reference["migration_id"]}
+    whole, total = {"migration_id": reference["migration_id"]}, reference["open_units"]
     spawn = multiprocessing.get_context("spawn")
-    helpers = [spawn.Process(target=_help, args=(dsn, whole, settings)) for _ in range(1, workers)]
-    for helper in helpers:
-        helper.start()
+    arguments = (dsn, whole, settings, rows)
+    helpers = [spawn.Process(target=_help, args=arguments) for _ in range(1, min(workers, total))]
+    with _interrupts_ignored():
+        for helper in helpers:
+            helper.start()
+    on_unit(0, total)
+    done = count(1)
     try:
         with suppress(BatchRefused, BatchIncomplete):
-            copy(dsn, whole, settings=settings, on_unit=on_unit)
+            copy(dsn, whole, settings=settings, rows=rows, on_unit=lambda _: on_unit(next(done), total))
+    except KeyboardInterrupt:
+        for helper in helpers:
+            helper.terminate()
+        raise
     finally:
         for helper in helpers:
             helper.join()
+    on_unit(total, total)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """A process started now ignores interrupts from its first instant: a terminal sends them to the whole group, and
+    it is the parent that ends its helpers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def demand_all_copied(dsn: str, migration_id: int, report: Path) -> None:
@@ -53,10 +87,13 @@ def demand_all_copied(dsn: str, migration_id: int, report: Path) -> None:
         raise BatchIncomplete(f"{len(left)} units were not copied", next_step=again)
 
 
-def _help(dsn: str, reference: Mapping[str, Any], settings: Settings) -> None:
+def _help(dsn: str, reference: Mapping[str, Any], settings: Settings, rows: int) -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal interrupts the whole group; the parent ends its helpers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(HypertapeError):
-        copy(dsn, reference, settings=settings)
+        copy(dsn, reference, settings=settings, rows=rows)
 
 
 def _end_with_parent() -> None:

@@ -116,6 +116,24 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows of a store that belong to no series: why, how many, and some of what is wrong with them."""
+
+    rule: str
+    rows: int
+    sample: tuple[str, ...]
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A store whose place may hold rows that `series` does not show."""
+
+    def left_out(self, selection: Selection) -> list[LeftOut]:
+        """The rows that belong to no series, as far as the selection can mean them."""
+        ...
+
+
 @runtime_checkable
 class WritesTogether(Protocol):
     """A store where one write of many short series is far cheaper than one write of each."""

@@ -23,6 +23,7 @@ from psycopg import sql
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import Floats, Micros, bar_frame, floats_of, instant, reject_frame, times_of
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS
+from hypertape.quality.gate import is_ticker, ticker_text
 from hypertape.queries import query
 from hypertape.stores import Block
 from hypertape.stores._sqlite_arrow import opened, stream
@@ -156,7 +157,12 @@ def _convert(
     values = np.array([batch.column(2 + at).to_numpy() for at in range(len(VALUE_COLUMNS))])
     adjusted = values[-1]
     adjusted[np.isneginf(adjusted)] = np.nan
-    marked = ~good | ~np.isfinite(values[:-1]).all(axis=0) | np.isinf(adjusted)
+    marked = (
+        np.full(len(ids), not is_ticker(series.ticker))
+        | ~good
+        | ~np.isfinite(values[:-1]).all(axis=0)
+        | np.isinf(adjusted)
+    )
     if not marked.any():
         return Rows(ids, time, values), []
     mended, refused = _judge_all(series, stored(ids[marked]))
@@ -201,6 +207,8 @@ def _stored(connection: Any, series: SeriesQuery, ids: Ids) -> Iterator[tuple[in
 
 
 def _judge(series: SeriesQuery, row: Mapping[str, Any]) -> tuple[int, list[float]] | Fault:
+    if not is_ticker(series.ticker):
+        return Fault("bad_ticker", ticker_text(series.ticker))
     time = series.judge_time(row[series.time_column])
     if isinstance(time, Fault):
         return time
@@ -223,7 +231,7 @@ def _value_fault(column: str, meaning: str, cell: object) -> Fault:
 def _reject(series: SeriesQuery, row: Mapping[str, Any], fault: Fault) -> tuple[Any, ...]:
     time = series.judge_time(row[series.time_column])
     moment = None if isinstance(time, Fault) else instant(time)
-    return shown(series.ticker), moment, fault.rule, fault.value, row_text(row)
+    return ticker_text(series.ticker), moment, fault.rule, fault.value, row_text(row)
 
 
 def _settle(

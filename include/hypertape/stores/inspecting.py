@@ -7,6 +7,7 @@
 | precision_loss | cells that no double holds exactly | the nearest double |
 | unsupported_interval | price_history rows of an interval that is not stored | no |
 | bad_symbol | rows whose ticker is no text | no |
+| lower_case | rows whose ticker is not in capitals | as a series beside that of the capitals |
 
 The tables beside the prices are judged row by row when they are read (`stockula_tables`).
 """
@@ -29,7 +30,8 @@ from hypertape.stores import Selection, Store
 from hypertape.stores._sqlite_cells import loses_precision, shown
 from hypertape.stores._sqlite_file import columns, count, name, reading, tables, text
 from hypertape.stores.sqlite import SqliteStore, table_name
-from hypertape.stores.stockula import COLUMNS, TABLE, StockulaStore, interval_of
+from hypertape.stores.stockula import COLUMNS, StockulaStore
+from hypertape.stores.stockula_words import TABLE, interval_of
 
 SAMPLES = 5
 """Examples kept of each problem."""
@@ -45,10 +47,12 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _MEANINGS = {
     "orphan": "The symbol is not in stocks; the rows arrive as any others.",
     "precision_loss": "No double holds the value exactly; the nearest one arrives.",
-    "unsupported_interval": "Bars of this interval are not stored; the rows stay in the file.",
-    "bad_symbol": "The ticker is no text, so the rows belong to no series; they stay in the file.",
+    "unsupported_interval": "Bars of this interval are not stored; the rows are quarantined.",
+    "bad_symbol": "The ticker is no text, so the rows belong to no series; they are quarantined.",
+    "lower_case": "Upper and lower case are different tickers; the rows arrive as a series of their own.",
     "interval_collapse": "Several rows mean one bar time, or an intraday row has no time of day; they are quarantined.",
     "duplicate_key": "Several rows have one ticker and time; the newest arrives, the others are quarantined.",
+    "bad_ticker": "The ticker is empty, too long, or unfit for a file name; the rows are quarantined.",
     "bad_time": "The time cannot be read; the rows are quarantined.",
     "null_price": "A price is missing; the rows are quarantined.",
     "null_volume": "The volume is missing; the rows are quarantined.",
@@ -83,10 +87,10 @@ class FileReport:
 
     path: Path
     schema: str
-    tables: tuple[TableReport, ...]
-    bookkeeping: tuple[TableReport, ...]
-    unknown: tuple[TableReport, ...]
-    problems: tuple[Problem, ...]
+    tables: tuple[TableReport, ...] = ()
+    bookkeeping: tuple[TableReport, ...] = ()
+    unknown: tuple[TableReport, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def inspect(path: Path, *, deep: bool = True) -> FileReport:
@@ -152,7 +156,9 @@ def _aggregated(connection: sqlite3.Connection, schema: str, roles: Mapping[str,
         if role == "bars":
             known = set(columns(connection, table))
             numbers = COLUMNS.values() if schema == STOCKULA else [c for c in VALUE_COLUMNS if c in known]
-            yield from _bad_symbols(connection, table, ticker)
+            for rule, statement in (("bad_symbol", "sqlite_not_text"), ("lower_case", "sqlite_lower_case")):
+                parts = {"table": name(table), "ticker": name(ticker)}
+                yield from _counted(connection, rule, table, query(statement).format(**parts))
             yield from _imprecise(connection, table, ticker, numbers)
     if schema == STOCKULA:
         spellings = connection.execute(text(query("sqlite_unsupported"))).fetchall()
@@ -160,19 +166,18 @@ def _aggregated(connection: sqlite3.Connection, schema: str, roles: Mapping[str,
         yield from _summed("unsupported_interval", TABLE, odd)
 
 
-def _bad_symbols(connection: sqlite3.Connection, table: str, ticker: str) -> Iterator[Problem]:
-    statement = query("sqlite_not_text").format(table=name(table), ticker=name(ticker))
-    yield from _counted(connection, "bad_symbol", table, statement)
-
-
 def _imprecise(
     connection: sqlite3.Connection, table: str, ticker: str, numbers: Iterable[str]
 ) -> Iterator[Problem]:
-    found = 0
-    samples: list[str] = []
-    for column in numbers:
-        parts = {"table": name(table), "ticker": name(ticker), "value": name(column)}
-        for symbol, cell in connection.execute(text(query("sqlite_odd_numbers").format(**parts))):
+    found, samples = 0, list[str]()
+    wanted = list(numbers)
+    conditions = [query("sqlite_odd_number").format(column=name(column)) for column in wanted]
+    statement = query("sqlite_odd_numbers").format(
+        table=name(table), ticker=name(ticker), values=sql.SQL(", ").join(map(name, wanted)),
+        conditions=sql.SQL(" or ").join(conditions),
+    )  # fmt: skip
+    for symbol, *cells in connection.execute(text(statement)):
+        for column, cell in zip(wanted, cells, strict=True):
             if loses_precision(cell):
                 found += 1
                 if len(samples) < SAMPLES:

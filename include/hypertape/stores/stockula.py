@@ -12,17 +12,19 @@ What a row of price_history becomes:
 | a price or volume that is NULL, or text that is no number | reject `null_price`, `null_volume`, `text_in_number` |
 | a number that a double cannot hold exactly | a bar with the nearest double; `inspect` counts it as `precision_loss` |
 | a symbol that `stocks` does not have | a bar as any other; `inspect` counts it as `orphan` |
-| an interval that is not stored (`5m`, `1wk`) | not a series; `inspect` counts it as `unsupported_interval` |
+| an interval that is not stored (`5m`, `1wk`, NULL) | not a series: `left_out` and `inspect` count it |
+| a symbol that is no text | not a series: `left_out` and `inspect` count it |
 
 An orphan's prices are as true as any, so they are not held back; a lost time of day cannot be had again.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,22 +36,15 @@ from hypertape.errors import BadInput
 from hypertape.frame import Micros, instant, micros
 from hypertape.model import Interval, Market, Series
 from hypertape.queries import query
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores import BATCH_ROWS, Block, LeftOut, Selection, SeriesInfo, Written
 from hypertape.stores._sqlite_cells import Fault, instant_of, is_date_only, shown
 from hypertape.stores._sqlite_file import columns, reading, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
+from hypertape.stores.stockula_words import MARKET, SPELLINGS, TABLE, interval_of
+from hypertape.stores.strays import left_out
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
-
-MARKET = "us"
-TABLE = "price_history"
-SPELLINGS = {
-    Interval.D1: ("1d", "1D", "daily"),
-    Interval.H1: ("1h", "1H", "60m"),
-    Interval.M1: ("1m", "1min", "minute"),
-}
-"""How files write the intervals that are stored; three each, as the statement takes."""
 
 COLUMNS = {
     "open": "open_price",
@@ -58,6 +53,7 @@ COLUMNS = {
     "close": "close_price",
     "volume": "volume",
 }
+_DATE_LENGTH = len("2024-01-02")
 _SORTED_LENGTHS = frozenset(map(len, ("2024-01-02", "2024-01-02 09:30:00", "2024-01-02 09:30:00.000000")))
 """Dates without a zone, all of one of these lengths, sort as text."""
 
@@ -92,19 +88,18 @@ class StockulaStore:
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the series, sorted by interval and ticker; `rows` counts rows that may turn out to be no bars."""
-        with reading(self.path) as connection:
-            rows = connection.execute(text(query("sqlite_stockula_series"))).fetchall()
         found: dict[Series, SeriesInfo] = {}
-        for symbol, spelling, count, first, last, *shape in rows:
+        for symbol, spelling, _, count, first, last, *lengths in self._listed():
             interval = interval_of(spelling)
             if interval is None or not selection.covers(series := Series(MARKET, symbol, interval)):
-                continue
+                continue  # `left_out` counts it
             info = SeriesInfo(series, count, _moment(first), _moment(last))
+            if lengths == [_DATE_LENGTH, _DATE_LENGTH]:
+                self._sorts_as_text[series] = True  # else `_query` looks closer
             if series in found:
-                found[series] = _both(found[series], info)
+                info = _both(found[series], info)
                 self._sorts_as_text.pop(series, None)  # two spellings of one interval: `_query` looks at both
-            else:
-                found[series], self._sorts_as_text[series] = info, _sorts_as_text(*shape)
+            found[series] = info
         yield from (found[series] for series in sorted(found, key=lambda s: (s.interval, s.ticker)))
 
     def read(
@@ -127,8 +122,25 @@ class StockulaStore:
         """The digest over the bars."""
         return digest_of(series.ticker, self.read(series, start=start))
 
+    def left_out(self, selection: Selection) -> list[LeftOut]:
+        """The rows whose symbol is no text or whose interval is not stored."""
+        if selection.markets and MARKET not in selection.markets:
+            return []
+        return left_out(self.path, TABLE, symbols=selection.tickers)
+
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _listed(self) -> list[tuple[Any, ...]]:
+        """Symbol, spelling of the interval (twice), rows, first and last date, shortest and longest date."""
+        with reading(self.path) as connection:
+            symbols = connection.execute(text(query("sqlite_stockula_series"))).fetchall()
+            several = [row[0] for row in symbols if row[1] != row[2]]
+            if not several:
+                return symbols
+            statement = text(query("sqlite_stockula_several"))
+            rest = connection.execute(statement, (json.dumps(several),)).fetchall()
+        return [row for row in symbols if row[1] == row[2]] + rest
 
     def _query(self, series: Series, start: datetime | None) -> SeriesQuery:
         condition: sql.Composable = query("sqlite_stockula_condition")
@@ -163,11 +175,6 @@ class StockulaStore:
 
 def _sorts_as_text(shortest: int | None, longest: int | None, separator: str, other: str) -> bool:
     return shortest is None or (shortest == longest and separator == other and longest in _SORTED_LENGTHS)
-
-
-def interval_of(spelling: str) -> Interval | None:
-    """The stored interval the file means, or None."""
-    return next((interval for interval, known in SPELLINGS.items() if spelling in known), None)
 
 
 def _times(dates: pa.Array) -> tuple[Micros, Mask]:

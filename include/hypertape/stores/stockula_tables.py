@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from hypertape.stores._sqlite_file import columns, name, reading, text
 from hypertape.warehouse.stockula import TABLES, Table
 
 Row = dict[str, Any]
+Reject = tuple[str, str, str, str]
+"""Symbol, rule, offending value, and the row as JSON."""
 
 _FLAGS = {0: False, 1: True, "0": False, "1": True, "true": True, "false": False}
 _LARGEST_COUNT = 2.0**62
@@ -23,10 +27,11 @@ _LARGEST_COUNT = 2.0**62
 
 @dataclass
 class Batch:
-    """Some rows of one table: typed ones by column, and (symbol, rule, value, row as JSON) of the others."""
+    """Some rows of one table: typed ones by column, the same as they are in the file, and those that are set aside."""
 
     rows: list[Row] = field(default_factory=list)
-    rejects: list[tuple[str, str, str, str]] = field(default_factory=list)
+    stored: list[Row] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.rejects)
@@ -40,38 +45,58 @@ def read_table(
     start: datetime | None = None,
     rows: int = 10_000,
 ) -> Iterator[Batch]:
-    """Yield a table of TABLES in batches, without the symbols that were not asked for.
+    """Yield a table of TABLES in batches, the newest row first, without the symbols that were not asked for.
 
     `start` (UTC) holds for dividends and splits: earlier ones are left out. A column an older file lacks reads as null.
+    Of several rows with one key the newest (highest row id) is kept, the others are rejects `duplicate_key`: some
+    hundred bytes of memory a row.
     """
     with reading(path) as connection:
         known = columns(connection, table)
         if not known:
             return
         cursor = connection.execute(text(query("sqlite_all_rows").format(table=name(table))))
+        seen: set[bytes] = set()
         while found := cursor.fetchmany(rows):
             batch = Batch()
             for cells in found:
-                _sort(TABLES[table], dict(zip(known, cells, strict=True)), batch, symbols, start)
+                row = dict(zip(known, cells, strict=True))
+                if not symbols or row.get("symbol") in symbols:
+                    _sort(TABLES[table], row, batch, seen, start)
             yield batch
 
 
-def _sort(
-    table: Table, row: Mapping[str, Any], batch: Batch, symbols: Collection[str], start: datetime | None
-) -> None:
+def symbols_of(path: Path, table: str, symbols: Collection[str]) -> set[str]:
+    """Which of some symbols a table has."""
+    statement = text(query("sqlite_some_symbols").format(table=name(table)))
+    with reading(path) as connection:
+        return {symbol for (symbol,) in connection.execute(statement, (json.dumps(sorted(symbols)),))}
+
+
+def reject(row: Mapping[str, Any], rule: str, value: str, symbol: object = None) -> Reject:
+    """A row that is set aside; its symbol is in the column of that name unless it is given."""
+    return shown(row.get("symbol", symbol)), rule, value, row_text(row)
+
+
+def _sort(table: Table, row: Row, batch: Batch, seen: set[bytes], start: datetime | None) -> None:
     """Put a row where it belongs."""
-    symbol = row.get("symbol")
-    if symbols and symbol not in symbols:
-        return
     typed: Row = {}
     for column in table.columns:
         value = _typed(table, column, row.get(column))
         if isinstance(value, Fault):
-            batch.rejects.append((shown(symbol), value.rule, value.value, row_text(row)))
+            batch.rejects.append(reject(row, value.rule, value.value))
             return
         typed[column] = value
-    if start is None or typed.get("date") is None or typed["date"] >= start.date():
-        batch.rows.append(typed)
+    if start is not None and typed.get("date") is not None and typed["date"] < start.date():
+        return
+    key = [typed[column] for column in table.key]
+    mark = blake2b(repr(key).encode(), digest_size=16).digest()
+    if mark in seen:
+        batch.rejects.append(reject(row, "duplicate_key", ", ".join(shown(row.get(c)) for c in table.key)))
+        return
+    seen.add(mark)
+    batch.rows.append(typed)
+    batch.stored.append(row)
 
 
 def _typed(table: Table, column: str, cell: Any) -> Any:
@@ -79,6 +104,8 @@ def _typed(table: Table, column: str, cell: Any) -> Any:
     if cell is None:
         return Fault(f"null_{column}", f"{column}=NULL") if column in table.required else None
     value = _read(table, column, cell)
+    if value is not None and column in table.positive and not (math.isfinite(value) and value > 0):
+        return Fault(f"bad_{column}", f"{column}={shown(cell)}")
     if value is not None:
         return value
     if column in table.instants:

@@ -24,6 +24,9 @@ from hypertape.warehouse.stored import relation
 
 Connection = psycopg.Connection[Any]
 
+_STANDS_ON = {Interval.M15: Interval.M5, Interval.M30: Interval.M15, Interval.W2: Interval.W1}
+"""The rollups that are built from a finer rollup (migration 0004); the others are built from bars."""
+
 _MOST_RANGES = 64
 """More separate ranges than this are joined over their smallest gaps: each refresh has a fixed cost."""
 
@@ -79,10 +82,24 @@ def check_rollups(
 ) -> list[RollupCheck]:
     """Compare refreshed ranges with a recomputation from the stored bars, bucket by bucket.
 
+    Where the finer rollup that a rollup stands on is among them, it is compared over the same buckets, and the wider
+    one is recomputed from it: what equals a recomputation from the bars may stand for them, and is five times shorter.
     Prices must be equal, volumes to 1e-12 relative (adding doubles in another order may move the last bit).
     """
+    windows: dict[Interval, list[Window]] = {}
+    for entry in refreshed:
+        windows.setdefault(entry.interval, []).append(entry.window)
+    levels = [level for level in Interval if level in windows]
+    basis = {level: _STANDS_ON[level] if _STANDS_ON.get(level) in windows else level.base for level in levels}
+    for level in reversed(levels):  # a finer one is compared wherever it stands for others
+        if basis[level] in windows:
+            windows[basis[level]] += windows[level]
     with translate_errors(connection):
-        return [_check(connection, market, entry) for entry in refreshed]
+        return [
+            _check(connection, market, Refreshed(level, window), basis[level])
+            for level in levels
+            for window in merge_windows(windows[level], most=len(windows[level]))
+        ]
 
 
 def buckets(interval: Interval, first: datetime, last: datetime) -> Window:
@@ -120,9 +137,9 @@ def _refresh(connection: Connection, market: Market, level: Interval, window: Wi
     connection.execute(query("refresh_rollup"), (target, window.start, window.end))
 
 
-def _check(connection: Connection, market: Market, entry: Refreshed) -> RollupCheck:
+def _check(connection: Connection, market: Market, entry: Refreshed, basis: Interval) -> RollupCheck:
     statement = query("check_rollup").format(
-        bars=relation(market, entry.interval.base),
+        bars=relation(market, basis),
         rollup=relation(market, entry.interval),
         bucket=_bucket_sql(entry.interval),
     )

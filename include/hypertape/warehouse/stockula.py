@@ -27,7 +27,8 @@ class Table:
     """How one table is read and kept.
 
     `columns` in the order of the statement's arrays; `key` and `required` ones may not be null (a contract symbol may).
-    `dates`, `instants`, `numbers` and `whole` say what the other columns hold; the rest is text.
+    `dates`, `instants`, `numbers` and `whole` say what the other columns hold; the rest is text. `positive` numbers are
+    finite and above zero (a constraint of the table).
     """
 
     statement: str
@@ -40,6 +41,7 @@ class Table:
     whole: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
     value: str | None = None
 
 
@@ -53,7 +55,10 @@ def _options(name: str) -> Table:
 
 def _actions(value: str) -> Table:
     columns = ("symbol", "date", value)
-    return Table("upsert_actions", columns, columns[:2], columns, ("date",), numbers=(value,), value=value)
+    positive = (value,) if value == "ratio" else ()
+    return Table(
+        "upsert_actions", columns, columns[:2], columns, ("date",), numbers=(value,), positive=positive, value=value
+    )  # fmt: skip
 
 
 TABLES: dict[str, Table] = {
@@ -94,13 +99,12 @@ class Kept:
 def keep_rows(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> Kept:
     """Upsert rows (by column, typed: dates, datetimes, floats, parsed JSON) in the caller's transaction.
 
-    Of rows with the same key the last one wins. Raises what `translate_errors` raises.
+    No two rows may have one key. Raises what `translate_errors` raises.
     """
     table = TABLES[name]
-    unique = {tuple(row[column] for column in table.key): row for row in rows}
-    if not unique:
+    if not rows:
         return Kept(0, 0, 0)
-    arrays = [_array(table, column, list(unique.values())) for column in table.columns]
+    arrays = [_array(table, column, rows) for column in table.columns]
     with translate_errors(connection):
         written = connection.execute(_statement(name, table), [*_market(table), *arrays]).fetchall()
     inserted = sum(1 for (new,) in written if new)

@@ -6,9 +6,8 @@ ledger that knows at most too little: what it does not know is copied again, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +62,12 @@ class Progress:
     unchanged: int
     refused: int
     seconds: float
+
+    def __add__(self, later: Progress) -> Progress:
+        ours, theirs = astuple(self), astuple(later)
+        return Progress(
+            later.reached or self.reached, *(a + b for a, b in zip(ours[1:], theirs[1:], strict=True))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,36 +155,38 @@ def units(
     return rows(connection, "migration_units", migration_id=migration_id, part=part, states=wanted)
 
 
-def one(connection: Connection, migration_id: int, unit: str) -> Row:
-    """One unit as a dict."""
-    return next(row for row in rows(connection, "migration_unit_get", migration_id=migration_id, unit=unit))
+def claim(holder: Connection, migration_id: int, names: Sequence[str]) -> set[str]:
+    """Hold what no other worker holds of these units until `release`, and return it; never waits.
 
-
-@contextmanager
-def claimed(holder: Connection, migration_id: int, unit: str) -> Iterator[bool]:
-    """Hold a unit for the length of the block; yields False at once while another worker holds it.
-
-    The hold is an advisory lock of a transaction of `holder`, so it ends with the worker, however that ends.
+    The hold is advisory locks of a transaction of `holder`, so it ends with the worker, however that ends.
     """
-    with translate_errors(holder), holder.transaction():
-        found = holder.execute(
-            query("migration_unit_claim"), (f"migration/{migration_id}/{unit}",)
-        ).fetchone()
-        yield bool(found and found[0])
+    locks = [f"migration/{migration_id}/{unit}" for unit in names]
+    with translate_errors(holder):
+        found = holder.execute(query("migration_unit_claim"), (list(names), locks)).fetchall()
+    return {unit for unit, mine in found if mine}
 
 
-def start(connection: Connection, migration_id: int, unit: str, attempts: int) -> Row | None:
-    """Mark a unit as running and return it, or None when somebody else attempted it since `attempts` was read."""
+def release(holder: Connection) -> None:
+    """Let go of what `claim` held."""
+    with translate_errors(holder):
+        holder.rollback()
+
+
+def start(connection: Connection, migration_id: int, attempts: Mapping[str, int]) -> list[Row]:
+    """Mark units as running and return them, but those somebody else attempted since their `attempts` were read."""
+    values = (list(attempts), list(attempts.values()), migration_id)
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("migration_unit_start"), (migration_id, unit, attempts)).fetchone()
+        return cursor.execute(query("migration_unit_start"), values).fetchall()
 
 
-def advance(connection: Connection, migration_id: int, unit: str, progress: Progress) -> None:
-    """Add what a committed block did."""
-    values = {name.name: getattr(progress, name.name) for name in fields(progress)}
+def advance(
+    connection: Connection, migration_id: int, progress: Mapping[str, Progress], *, done: bool = False
+) -> None:
+    """Add what committed blocks did to their units; `done` ends these units in the same statement."""
+    columns = [[getattr(each, name.name) for each in progress.values()] for name in fields(Progress)]
     with translate_errors(connection):
         connection.execute(
-            query("migration_unit_advance"), {**values, "migration_id": migration_id, "unit": unit}
+            query("migration_unit_advance"), (done, done, list(progress), *columns, migration_id)
         )
 
 

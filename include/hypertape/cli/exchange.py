@@ -182,7 +182,7 @@ def _transfer(
     if dst == "warehouse":
         _refresh(target, report)
     _show(f"{src} → {dst}", report)
-    _raise_if_failed(report.failed)
+    _raise_if_failed(report.failed, len(report.series))
     _raise_if_different(report)
     _raise_if_absent(src, selection, report)
 
@@ -259,19 +259,21 @@ def _count_rest(rows: Sequence[object]) -> None:
         console().print(f"and {len(rows) - _SHOWN} more")
 
 
-def _raise_if_failed(failed: Sequence[SeriesCopy]) -> None:
+def _raise_if_failed(failed: Sequence[SeriesCopy], of_all: int) -> None:
+    """Raise what failed: where nothing was copied and all say the same, that error; else that a part failed."""
     if not failed:
         return
     errors = [entry.error for entry in failed if entry.error]
-    if len({error.what for error in errors}) == 1:
+    if len(failed) == of_all and len({error.what for error in errors}) == 1:
         raise errors[0]
     kind: type[HypertapeError] = BatchRefused
     if any(isinstance(error, TransientError) for error in errors):
         kind = BatchIncomplete
-    elif all(isinstance(error, BadInput) for error in errors):
+    elif len(failed) == of_all and all(isinstance(error, BadInput) for error in errors):
         kind = BadInput
     raise kind(
-        f"{len(failed)} series failed, the first with: {errors[0]}", next_step="Mend them and copy again."
+        f"{len(failed)} of {of_all} series failed, the first with: {errors[0]}",
+        next_step="Mend them and copy again.",
     )
 
 

@@ -87,20 +87,22 @@ def _count_rest(rows: Sequence[object]) -> None:
         console().print(f"and {len(rows) - _SHOWN} more")
 
 
-def raise_if_failed(failed: Sequence[SeriesCopy]) -> None:
-    """Raise the error of the series that failed; one for all of them where they failed for several reasons."""
+def raise_if_failed(report: CopyReport) -> None:
+    """Raise what failed: where nothing was copied and all say the same, that error; else that a part failed."""
+    failed, of_all = report.failed, len(report.series)
     if not failed:
         return
     errors = [entry.error for entry in failed if entry.error]
-    if len({error.what for error in errors}) == 1:
+    if len(failed) == of_all and len({error.what for error in errors}) == 1:
         raise errors[0]
     kind: type[HypertapeError] = BatchRefused
     if any(isinstance(error, TransientError) for error in errors):
         kind = BatchIncomplete
-    elif all(isinstance(error, BadInput) for error in errors):
+    elif len(failed) == of_all and all(isinstance(error, BadInput) for error in errors):
         kind = BadInput
     raise kind(
-        f"{len(failed)} series failed, the first with: {errors[0]}", next_step="Mend them and copy again."
+        f"{len(failed)} of {of_all} series failed, the first with: {errors[0]}",
+        next_step="Mend them and copy again.",
     )
 
 

@@ -190,7 +190,7 @@ def _transfer(
         _deliver(at)
     show(f"{src} → {dst}", report)
     _show_left_out(source, selection)
-    raise_if_failed(report.failed)
+    raise_if_failed(report)
     raise_if_no_bar(report)
     raise_if_different(report)
     raise_if_absent(src, selection, report)

@@ -392,31 +392,31 @@ def test_an_import_hands_on_to_the_mirrors(hypertape, connection, tmp_path):
     assert (code, "1 series are equal and nothing waits" in said) == (0, True), said
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_says_what_to_do_and_nothing_else(warehouse, connection, tmp_path, workers):
     source = CsvStore(tmp_path / "from")
     for name in ("BTC", "ETH", "SOL"):
         source.write(CRYPTO, M1, [Block(to_frame({name: walk(90_000, interval=M1)}))])
-    command = [
-        sys.executable,
-        "-m",
-        "hypertape.cli",
-        "copy",
-        source.address,
-        "warehouse",
-        "--workers",
-        workers,
-    ]
-    environment = {**os.environ, "HYPERTAPE_DATABASE_URL": warehouse}
+    command = [sys.executable, "-m", "hypertape.cli", "copy", source.address, "warehouse"]
     run = subprocess.Popen(
-        command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--workers", str(workers)], env={**os.environ, "HYPERTAPE_DATABASE_URL": warehouse},
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while run.poll() is None and not stored(connection):
         time.sleep(0.01)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    deaf = [hears_no_interrupt(child) for child in children]
     os.killpg(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=60)
     assert (run.returncode, out) == (130, "")
     assert err.strip() == "stopped; run the same again, what is copied stays"
+    assert deaf == [True] * (workers + 1 if workers > 1 else 0)  # one more watches over shared semaphores
+
+
+def hears_no_interrupt(process: str) -> bool:
+    """True when Ctrl-C is blocked or ignored there, whatever the process is at: no traceback can come of it."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return any(int(status[name], 16) & 1 << (signal.SIGINT - 1) for name in ("SigBlk", "SigIgn"))
 
 
 # --- short series that go together ---

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hypertape.digest import CANONICAL_COLUMNS
 from hypertape.frame import Bars, Micros, split_series
 from hypertape.model import Series
-from hypertape.stores import KeepsAdjusted, Store
+from hypertape.stores import BATCH_ROWS, Block, KeepsAdjusted, Store
 from hypertape.stores.accounts import Account, Tally
 
 
@@ -50,14 +50,21 @@ class Comparison:
 
 
 def compare_series(
-    source: Store, target: Store, series: Series, *, start: datetime | None, now: datetime, held: bool = True
+    source: Store,
+    target: Store,
+    series: Series,
+    *,
+    start: datetime | None,
+    now: datetime,
+    held: bool = True,
+    rows: int = BATCH_ROWS,
 ) -> Comparison:
     """Compare the bars of a series from `start` on that pass the gate as of `now`, on both sides.
 
-    `held` is False where the target is known to have none of it: it is not asked then.
+    `held` is False where the target is known to have none of it: it is not asked then. `rows` bounds a block.
     """
-    ours = _Side(Tally(series, now), source, start)
-    theirs = _Side(Tally(series, now), target if held else None, start)
+    ours = _Side(Tally(series, now), source.read(series, start=start, rows=rows))
+    theirs = _Side(Tally(series, now), target.read(series, start=start, rows=rows) if held else iter(()))
     keeps = isinstance(target, KeepsAdjusted)
     missing = different = adjusted = extra = 0
     for one, other in _together(ours, theirs):
@@ -83,14 +90,12 @@ class _Side:
     """The bars of one store that were read and not compared yet."""
 
     tally: Tally
-    store: Store | None
-    start: datetime | None
+    blocks: Iterator[Block]
     bars: Bars = field(default_factory=Bars.empty)
     more: bool = True
 
     def __post_init__(self) -> None:
-        read = self.store.read(self.tally.series, start=self.start) if self.store else iter(())
-        gated = self.tally.gated(read)
+        gated = self.tally.gated(self.blocks)
         self._pieces: Iterator[Bars] = (bars for block in gated for _, bars in split_series(block.bars))
 
     def fill(self) -> bool:
@@ -100,9 +105,9 @@ class _Side:
             self.bars, self.more = (Bars.empty(), False) if piece is None else (piece, True)
         return len(self.bars) > 0
 
-    def through(self, last: int | None) -> Bars:
-        """Hand out what opens at or before `last` (µs; None: everything)."""
-        stop = len(self.bars) if last is None else int(np.searchsorted(self.bars.time, last, "right"))
+    def through(self, last: int) -> Bars:
+        """Hand out what opens at or before `last` (µs)."""
+        stop = int(np.searchsorted(self.bars.time, last, "right"))
         given, self.bars = self.bars.take(slice(stop)), self.bars.take(slice(stop, None))
         return given
 

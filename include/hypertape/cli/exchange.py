@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import console, now, progress, table
+from hypertape.cli.left_out import show_left_out
 from hypertape.errors import (
     BadInput,
     BatchIncomplete,
@@ -21,7 +22,7 @@ from hypertape.errors import (
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant, parse_instant
 from hypertape.settings import load_settings
-from hypertape.stores import LeavesOut, Selection, parse_tickers
+from hypertape.stores import Selection, parse_tickers
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _transfer(
     if dst == "warehouse":
         _refresh(target, report)
     _show(f"{src} → {dst}", report)
-    _show_left_out(source, selection)
+    show_left_out(source, selection)
     _raise_if_failed(report.failed)
     _raise_if_different(report)
     _raise_if_absent(src, selection, report)
@@ -224,18 +225,6 @@ def _show(title: str, report: CopyReport) -> None:
     _show_discrepancies(report)
     for entry in report.failed[:_SHOWN]:
         screen.print(f"failed: {entry.series}: {entry.error}", markup=False, highlight=False)
-
-
-def _show_left_out(source: Opening, selection: Selection) -> None:
-    """The rows that belong to no series, so that no line above counts them."""
-    store = source.open()
-    try:
-        found = store.left_out(selection) if isinstance(store, LeavesOut) else []
-    finally:
-        store.close()
-    if found:
-        rows = [(each.rule, each.rows, "; ".join(each.sample)) for each in found]
-        console().print(table("rows of no series, left out", ("rule", "rows", "for example"), rows))
 
 
 def _show_refused(report: CopyReport) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypertape.cli.common import START, TICKERS, console, now, progress, table, warehouse_dsn
+from hypertape.cli.common import START, TICKERS, console, now, progress, warehouse_dsn
 from hypertape.cli.copied import raise_if_absent, raise_if_different, raise_if_failed, raise_if_no_bar, show
+from hypertape.cli.left_out import show_left_out
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, parse_instant
 from hypertape.settings import load_settings
-from hypertape.stores import LeavesOut, Selection, parse_tickers
+from hypertape.stores import Selection, parse_tickers
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _transfer(
         _refresh(target, report)
         _deliver(at)
     show(f"{src} → {dst}", report)
-    _show_left_out(source, selection)
+    show_left_out(source, selection)
     raise_if_failed(report)
     raise_if_no_bar(report)
     raise_if_different(report)
@@ -218,15 +219,3 @@ def _deliver(at: datetime) -> None:
     for mirror, done in deliver_mirrors(warehouse_dsn(), now=at).items():
         said = done["error"] or f"{done['inserted']} bars inserted, {done['updated']} updated"
         console().print(f"mirror {mirror}: {said}", markup=False, highlight=False)
-
-
-def _show_left_out(source: Opening, selection: Selection) -> None:
-    """The rows that belong to no series, so that no line above counts them."""
-    store = source.open()
-    try:
-        found = store.left_out(selection) if isinstance(store, LeavesOut) else []
-    finally:
-        store.close()
-    if found:
-        rows = [(each.rule, each.rows, "; ".join(each.sample)) for each in found]
-        console().print(table("rows of no series, left out", ("rule", "rows", "for example"), rows))

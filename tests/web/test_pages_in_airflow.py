@@ -117,15 +117,16 @@ def test_a_run_has_a_tab_with_its_own_checks(lab: Lab) -> None:
     lab.page.locator("a[href$='/plugin/hypertape-run-quality']").click()
     frame = lab.frame("quality")
     assert f"run_id={RUN}" in frame.url
-    failed, passed = one(
+    failed, passed, idle = one(
         lab,
-        "select count(*) filter (where status = 'failed'), count(*) filter (where status = 'passed') "
-        "from quality_result where run_id = %s",
+        "select count(*) filter (where status = 'failed'), count(*) filter (where status = 'passed'), "
+        "count(*) filter (where status = 'not_evaluated') from quality_result where run_id = %s",
         f"{DAG}__{RUN}",
     )
     assert failed > 0
     expect(frame.locator(".check")).to_have_count(failed)
     expect(frame.locator("details summary")).to_have_text(f"{passed} checks")
+    expect(frame.get_by_label("Checks that were not evaluated").locator("tbody tr")).to_have_count(idle)
     lab.picture("run-quality")
     frame.locator(".check .keys a").first.click()
     expect(lab.frame("ticker").locator("#marks-h")).to_contain_text("What happened")

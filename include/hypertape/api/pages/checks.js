@@ -14,9 +14,8 @@ export function newest(rows, keyOf) {
 /** One result: its sign, name and counts, and the keys that offend, each leading to its ticker. */
 export function check(row) {
   const failing = row.status === "failed";
-  const idle = row.status === "not_evaluated";
   const sign = !failing
-    ? pill("unknown", idle ? "not evaluated" : "did not run")
+    ? pill("unknown", "did not run")
     : row.severity === "critical"
       ? pill("bad", "critical")
       : pill("note", "warning");
@@ -42,7 +41,6 @@ export function check(row) {
     ),
     make("p", {}, `${row.description}.`),
     row.error && make("p", { class: "bad" }, row.error),
-    row.why && make("p", { class: "soft" }, `Not evaluated: ${row.why}.`),
     row.sample.length
       ? make(
           "ul",

@@ -165,14 +165,20 @@ function facts(runs) {
 function sections(results) {
   const of = (status, severity) =>
     results.filter((row) => row.status === status && (!severity || row.severity === severity));
-  const passed = of("passed");
+  const passed = of("passed"),
+    idle = of("not_evaluated");
   const part = (title, rows) =>
     rows.length ? [make("h2", {}, title, make("small", {}, count(rows.length))), rows.map(check)] : [];
   return [
     part("Failed critical checks", of("failed", "critical")),
     part("Warnings", of("failed", "warning")),
     part("Rules that did not run", of("broken")),
-    part("Not evaluated: there was nothing to look at", of("not_evaluated")),
+    idle.length
+      ? [
+          make("h2", {}, "Not evaluated", make("small", {}, `${count(idle.length)}: there was nothing to look at`)),
+          idleTable(idle),
+        ]
+      : [],
     passed.length
       ? [
           make("h2", {}, "Passed", make("small", {}, count(passed.length))),
@@ -181,6 +187,25 @@ function sections(results) {
       : [],
   ].flat();
 }
+
+const idleTable = (rows) =>
+  table(
+    "Checks that were not evaluated",
+    [
+      { label: "Check", kind: "h" },
+      { label: "Series" },
+      { label: "Suite" },
+      { label: "What it says", kind: "w" },
+      { label: "Why it was not evaluated", kind: "w" },
+    ],
+    rows.map((row) => [
+      row.expectation,
+      `${row.market} ${spelled(row.interval)}`,
+      row.suite,
+      row.description,
+      row.why ?? "there was nothing to look at",
+    ]),
+  );
 
 const passedTable = (rows) =>
   table(

@@ -228,6 +228,23 @@ def test_a_ticker_can_be_handed_over(vendor, common, ticker):
     assert ledger(common, ticker, "state") == [("answered",), ("suspected",)]
 
 
+def test_what_the_first_source_said_too_is_its_own(vendor, common, ticker):
+    """A stand-in's bar that the first source states alike, to the bit, is safe from the next absence."""
+    bars = history()
+    start(vendor, ticker, bars)
+    stood_in(common, ticker, bars, 251)
+    vendor.says(ticker, first_days(bars, 253))
+    vendor.sync(253, [ticker])
+    before = fingerprint(common, ticker)
+    result = stood_in(common, ticker, scaled(bars, 0.5), 254)
+    assert (result.inserted, result.updated) == (1, 0)
+    common.execute(
+        "delete from bars.crypto_data_1d where ticker = %s and time >= %s",
+        (ticker, BEGIN + timedelta(days=253)),
+    )
+    assert fingerprint(common, ticker) == before
+
+
 def test_a_gap_healed_by_another_source_is_no_dispute(vendor, common, ticker):
     """Newer bars of the first source are there to be compared."""
     bars = history()

@@ -1,7 +1,7 @@
 """What a load says about restatements, in its own transaction: raises, disputes, answers and ends them.
 
-Why a source that stands in for another one changes none of that one's bars, and what becomes of an answer that does not
-reach far enough: docs/decisions/0014-restatements.md.
+docs/decisions/0012-sources-in-order.md: why a source that stands in for another one changes none of that one's bars.
+docs/decisions/0014-restatements.md: what becomes of an answer that does not reach far enough.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ AGREES = 1e-3
 def find_stand_ins(
     connection: Connection, request: LoadRequest, batch: Sequence[SeriesLoad], states: States
 ) -> dict[str, Micros]:
-    """Find the series that are served in another source's place; return the times in the answer they had given before.
+    """Find the series that are served in another source's place; return which stored bars the other may change.
 
-    A series of which the first source never gave a bar is the other one's own.
+    Those it gave itself, and that are newer than all of the first source's: an older one may be equal to what that one
+    said of it. A series of which the first source never gave a bar is the other one's own.
     """
     served = {e.ticker: e for e in batch if len(e.incoming) and request.by_another(e.ticker)}
     ends = {ticker: states[ticker].last + 1 for ticker in served if ticker in states}
@@ -40,7 +41,7 @@ def find_stand_ins(
     for ticker, newest in left.items():
         served[ticker].first_left_at = newest
     sources = {ticker: request.source_of(ticker) for ticker in left}
-    spans = {ticker: served[ticker].span for ticker in left}
+    spans = {ticker: (newest + 1, max(newest, served[ticker].span[1])) for ticker, newest in left.items()}
     return given_times(connection, request.market, request.interval, sources, spans)
 
 

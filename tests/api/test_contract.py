@@ -241,7 +241,7 @@ def test_ticks_are_not_there_yet(client: TestClient) -> None:
 def test_an_answer_that_could_be_too_large_is_refused(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypertape.api.reading.MOST_BARS", 700)
+    monkeypatch.setattr("hypertape.api.question.MOST_BARS", 700)
     assert client.get("/tickers?limit=100").status_code == 200
     response = client.get("/tickers?start_date=2000-01-01")
     assert response.status_code == 400

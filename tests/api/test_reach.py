@@ -111,6 +111,7 @@ def test_nothing_is_missed_wherever_the_search_begins(app, client, asked, knows)
     ],
 )
 def test_few_chunks_are_opened(app, client, monkeypatch, question, oldest, statements, reason) -> None:
+    app.state.hypertape.warehouse.edges.clear()
     client.get("/tickers?mode=us&interval=1m&symbol=LIVE&limit=1")
     starts: list[datetime] = []
     usual = reach.ask_newest

@@ -10,8 +10,8 @@ from threading import Lock
 from hypertape.api.kept import Kept
 from hypertape.api.parts import PRICES, Part, Stretch
 from hypertape.api.pool import Warehouse
-from hypertape.api.question import EVER, Question
-from hypertape.api.reading import Found, Named, Reading, finished, named, refuse_too_many
+from hypertape.api.question import EVER, Question, refuse_too_many
+from hypertape.api.reading import Found, Named, Reading, finished, named
 from hypertape.api.statements import Stored
 from hypertape.errors import HypertapeError
 from hypertape.frame import floats_of, times_of

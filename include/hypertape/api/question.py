@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -108,6 +108,16 @@ class Question:
     def _between(self, low: datetime, last: datetime) -> int:
         high = min(last, self.end or last)
         return int((high - low) / self.width.step) + 2 if high >= low else 0
+
+
+def refuse_too_many(question: Question, spans: Iterable[tuple[datetime, datetime]]) -> None:
+    """Raise BadInput when series of these spans could need more than MOST_BARS bars to be read."""
+    most = sum(question.steps(first, last) for first, last in spans)
+    if most > MOST_BARS:
+        raise BadInput(
+            f"{most:,} bars could be needed for the answer, more than {MOST_BARS:,}",
+            next_step="Name fewer symbols, a shorter window or a limit, or use `hypertape export`.",
+        )
 
 
 def read_question(

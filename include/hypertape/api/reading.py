@@ -19,10 +19,9 @@ import psycopg
 
 from hypertape.api.parts import Follower, Part, Stretch, cut_to, in_legacy_unit, widened
 from hypertape.api.pool import Connection, Warehouse
-from hypertape.api.question import EVER, MOST_BARS, Question, ceiling
+from hypertape.api.question import EVER, Question, ceiling, refuse_too_many
 from hypertape.api.reach import Blocks, Newest, onward
 from hypertape.api.statements import Stored, ask_onward, ask_series, stored_of, stretches_of
-from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.indicators import LOOKBACK
 from hypertape.markets import all_markets
@@ -283,16 +282,6 @@ def named(question: Question, stored: Iterable[Stored]) -> list[Named]:
             taken.add(entry.ticker)
             result.append(Named(name, all_markets()[entry.market], entry))
     return result
-
-
-def refuse_too_many(question: Question, spans: Iterable[tuple[datetime, datetime]]) -> None:
-    """Raise BadInput when series of these spans could need more than MOST_BARS bars to be read."""
-    most = sum(question.steps(first, last) for first, last in spans)
-    if most > MOST_BARS:
-        raise BadInput(
-            f"{most:,} bars could be needed for the answer, more than {MOST_BARS:,}",
-            next_step="Name fewer symbols, a shorter window or a limit, or use `hypertape export`.",
-        )
 
 
 def _of(series: Iterable[Named], market: Market) -> list[Stored]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,18 +29,17 @@ from hypertape.cli.common import (
     warehouse_dsn,
     window_of,
 )
+from hypertape.cli.gap_lines import count_line, line, plain, say_resting, show_plan
 from hypertape.cli.nothing import demand_known, say_nothing
 from hypertape.errors import CheckFailed
 from hypertape.markets import all_markets, get_market
-from hypertape.model import STORED_INTERVALS, Interval, Market, Window, format_instant, parse_instant
+from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant
 from hypertape.warehouse.gap_list import (
     HEALABLE,
     MAX_ATTEMPTS,
     GapFilter,
     list_gaps,
     reopen_gaps,
-    resting_line,
-    sessions_line,
 )
 from hypertape.warehouse.gap_rules import EXPLAINED
 
@@ -98,10 +97,10 @@ def list_(
                 return
     shown = rows[:most]
     if as_json:
-        typer.echo(json.dumps([_plain(row) for row in shown]))
+        typer.echo(json.dumps([plain(row) for row in shown]))
     else:
-        console().print(table("gaps", _COLUMNS, [_line(row) for row in shown]))
-        _say_resting(sum(row["rests"] and row["reason"] not in EXPLAINED for row in shown))
+        console().print(table("gaps", _COLUMNS, [line(row) for row in shown]))
+        say_resting(sum(row["rests"] and row["reason"] not in EXPLAINED for row in shown))
     if len(rows) > most:
         typer.echo(f"Only the first {most} are shown: --most shows more.", err=True)
     if strict:
@@ -145,7 +144,7 @@ def find(
         typer.echo(json.dumps(found))
     else:
         columns = ("market", "interval", "opened", "closed", "changed", "sessions open, by reason")
-        console().print(table("gaps", columns, [_count_line(row) for row in found]))
+        console().print(table("gaps", columns, [count_line(row) for row in found]))
     if strict:
         _demand_explained([reason for row in found for reason in row["open"]])
 
@@ -189,7 +188,7 @@ def heal(
         source=chosen_source(source, source_dir, legacy_scale),
     )  # fmt: skip
     if dry_run or not planned["batches"]:
-        _show_plan(planned, as_json=as_json)
+        show_plan(planned, as_json=as_json)
         return
     with progress() as on_step:
         result, finished = run(warehouse_dsn(), planned, now=at, on_step=on_step)
@@ -205,7 +204,7 @@ def heal(
         console().print(
             f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
         )
-        _say_resting(planned["resting"])
+        say_resting(planned["resting"])
     end_with(result.error, result.failed, result.may_pass)
 
 
@@ -269,50 +268,3 @@ def _demand_explained(reasons: Sequence[str]) -> None:
             f"Bars are missing without an explanation: {', '.join(open_ones)}",
             next_step="See `hypertape gaps list`; `hypertape gaps heal` asks for them again.",
         )
-
-
-def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    reason = f"{row['reason']}, refused" if row["refused"] else row["reason"]
-    state = reason if row["closed_at"] is None else f"{row['closed_reason']} (was {reason})"
-    return (
-        row["market"],
-        row["interval"],
-        row["ticker"],
-        format_instant(row["start_time"]),
-        format_instant(row["end_time"]),
-        row["sessions"],
-        state,
-        row["attempts"] or "",
-        row["detail"],
-    )
-
-
-def _count_line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    sessions = sessions_line(row["open"], row["refused"])
-    return (row["market"], row["interval"], row["opened"], row["closed"], row["changed"], sessions)
-
-
-def _show_plan(planned: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(planned))
-        return
-    rows = [
-        (
-            ", ".join(batch["tickers"][:5]) + (" …" if len(batch["tickers"]) > 5 else ""),
-            len(batch["tickers"]),
-            *(format_instant(parse_instant(edge)) for edge in batch["window"]),
-        )
-        for batch in planned["batches"]
-    ]
-    title = f"{planned['gaps']} gaps, {planned['sessions']} sessions to ask for"
-    console().print(table(title, ("tickers", "count", "from", "to"), rows))
-    _say_resting(planned["resting"])
-
-
-def _say_resting(resting: int) -> None:
-    if resting:
-        console().print(resting_line(resting), highlight=False)
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}

@@ -31,6 +31,8 @@ select run.*, checked.*
 from run
 cross join lateral (
     select
+        count(*) filter (where status = 'passed') as passed,
+        coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed', 'broken')), '{}') as others,
         count(*) as checks, count(*) filter (where status = 'failed' and severity = 'critical') as critical,
         count(*) filter (where status = 'failed' and severity = 'warning') as warnings,
         count(*) filter (where status = 'broken') as broken

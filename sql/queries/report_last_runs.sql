@@ -12,7 +12,8 @@ last_result as (
     order by result.market, result.interval, suite, expectation, target, window_start, window_end, result_id desc
 )
 select
-    market, interval, run_id, count(*) as checks, max(checked_at) as checked_at,
+    market, interval, run_id, count(*) as checks, max(checked_at) as checked_at, count(*) filter (where status = 'passed') as passed,
+    coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed', 'broken')), '{}') as others,
     count(*) filter (where status = 'failed' and severity = 'critical') as critical,
     count(*) filter (where status = 'failed' and severity = 'warning') as warnings,
     count(*) filter (where status = 'broken') as broken,

@@ -59,9 +59,9 @@ def columns(asked: dict[str, Any]) -> tuple[str, ...]:
 def bounds(asked: dict[str, Any]) -> tuple[datetime, datetime]:
     """The question's window, half-open; open where nothing is said."""
     start, end = asked.get("start_date"), asked.get("end_date")
-    low = as_instant(start) if start else datetime(1900, 1, 1)
+    low = as_instant(start or date(1900, 1, 1))
     if end is None:
-        return low, datetime(2100, 1, 1)
+        return low, as_instant(date(2100, 1, 1))
     return low, as_instant(end) + (
         timedelta(microseconds=1) if isinstance(end, datetime) else timedelta(days=1)
     )
@@ -77,7 +77,8 @@ def selected(connection: Any, asked: dict[str, Any], ticker: str) -> list[dict[s
     limit = asked.get("limit", 252 if newest else None)
     statement = (
         f"select time at time zone 'UTC' as time, {', '.join(columns(asked))} from {relation(asked)} "
-        "where ticker = %s and time >= %s::timestamp at time zone 'UTC' and time < %s::timestamp at time zone 'UTC' "
+        "where ticker = %s and time >= %s::timestamp at time zone 'UTC' "
+        "and time < %s::timestamp at time zone 'UTC' "
         f"order by bar.time {'desc' if newest else 'asc'} limit %s"
     )
     rows = connection.execute(statement, (ticker, *bounds(asked), limit)).fetchall()
@@ -88,9 +89,8 @@ def with_indicators(connection: Any, asked: dict[str, Any], ticker: str, rows: l
     """Add to rollup bars what the whole series' closes and volumes make of them."""
     if columns(asked) != PRICES:
         return
-    statement = (
-        f"select time at time zone 'UTC' as time, close, volume from {relation(asked)} where ticker = %s order by 1"
-    )
+    prices = "select time at time zone 'UTC' as time, close, volume"
+    statement = f"{prices} from {relation(asked)} where ticker = %s order by 1"
     whole = connection.execute(statement, (ticker,)).fetchall()
     made = enrich(*(np.array([row[name] for row in whole], np.float64) for name in ("close", "volume")))
     places = {row["time"]: place for place, row in enumerate(whole)}

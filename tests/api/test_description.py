@@ -31,7 +31,9 @@ def test_it_is_made_once_when_it_is_asked_for() -> None:
     assert APP.openapi() is DOCUMENT
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=[" ".join(o[:2]) for o in OPERATIONS])
+@pytest.mark.parametrize(
+    ("path", "method", "operation"), OPERATIONS, ids=[" ".join(o[:2]) for o in OPERATIONS]
+)
 def test_every_route_says_how_it_may_fail(path: str, method: str, operation: dict[str, Any]) -> None:
     statuses = set(operation["responses"])
     assert "422" not in statuses, "a bad parameter is 400"
@@ -42,7 +44,9 @@ def test_every_route_says_how_it_may_fail(path: str, method: str, operation: dic
     for status, response in operation["responses"].items():
         if status >= "400":
             found = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
-            assert found["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+            assert found["content"] == {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Error"}}
+            }
     assert operation["responses"]["200"]["content"]
 
 

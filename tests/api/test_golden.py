@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 from api_lab import NOW, client_of, open_app
 
-from hypertape.model import AVERAGE_COLUMNS, CHANGE_COLUMNS, INDICATOR_COLUMNS, PRICE_COLUMNS, SCORE_COLUMNS, utc
+from hypertape.model import (
+    AVERAGE_COLUMNS,
+    CHANGE_COLUMNS,
+    INDICATOR_COLUMNS,
+    PRICE_COLUMNS,
+    SCORE_COLUMNS,
+    utc,
+)
 from hypertape.settings import Settings
 from hypertape.steps.sync import sync
 

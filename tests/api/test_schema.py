@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 import schemathesis
 from api_lab import let_in
 from hypothesis import HealthCheck, given, settings
@@ -56,7 +55,15 @@ SCHEMA = schemathesis.openapi.from_dict(NOTHING.openapi())
 
 TAG = st.sampled_from(["", "*", '""', 'W/"0"', '"a", W/"b"', "W/", '"', "x" * 9_000, ",,,"])
 WHEN = st.sampled_from(
-    ["", "Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "2024-03-28", "Thu, 01 Jan 1970", "0", "-"]
+    [
+        "",
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "2024-03-28",
+        "Thu, 01 Jan 1970",
+        "0",
+        "-",
+    ]
 )
 HEADERS = st.fixed_dictionaries(
     {"Authorization": st.sampled_from(["-", "Bearer x", "Basic é"]).map(lambda text: text.encode())},

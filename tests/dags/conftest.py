@@ -10,6 +10,7 @@ import pytest
 from airflow_environment import DAGS
 from hypertape.orchestration.standalone import Standalone
 from real_airflow import real_airflow
+from skipping import pytest_runtest_makereport  # noqa: F401  (no test is skipped here in CI)
 
 
 @pytest.fixture(scope="session")

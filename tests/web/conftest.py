@@ -15,6 +15,7 @@ from hypertape.orchestration.airflow_home import USER
 from hypertape.orchestration.standalone import Standalone
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from real_airflow import real_airflow
+from skipping import pytest_runtest_makereport  # noqa: F401  (no test is skipped here in CI)
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,9 @@ def with_author(admitted: Callable[..., Any], user_of: Callable[..., Any]) -> Ca
 
     It is there when the user is refused, too. `user_of` is the dependency that gives the user, `get_name()` its name.
     """
+    whoever = Depends(user_of)
 
-    def known(request: Request, user: Any = Depends(user_of)) -> None:
+    def known(request: Request, user: Any = whoever) -> None:
         request.state.caller = str(user.get_name()).encode("unicode_escape").decode("ascii")
         admitted(request, user)
 

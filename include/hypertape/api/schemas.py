@@ -59,11 +59,19 @@ def page(name: str, row: str) -> Schema:
 _MAYBE_INSTANT, _MAYBE_TEXT, _MAYBE_WHOLE, _MAYBE_NUMBER = map(maybe, (INSTANT, TEXT, WHOLE, NUMBER))
 _SERIES = fields(TEXT, "market interval ticker")
 _CHECKED = fields(WHOLE, "checks critical warnings broken")
+_COUNTED = {
+    **_CHECKED,
+    "passed": WHOLE,
+    "others": {**listed(TEXT), "description": "Statuses beside passed, failed, broken."},
+}
 
 BAR: Schema = {
     **record(
         {
-            "time": {**TEXT, "description": "The bar's opening, UTC: a date for 1D and wider, else an instant."},
+            "time": {
+                **TEXT,
+                "description": "The bar's opening, UTC: a date for 1D and wider, else an instant.",
+            },
             **fields(NUMBER, " ".join(PRICE_COLUMNS)),
             "volume": NUMBER,
             "symbol": TEXT,
@@ -90,7 +98,8 @@ SCHEMAS: dict[str, Schema] = {
         **fields(_MAYBE_INSTANT, "last_checked_at closed_at"),
     }),
     "CheckResult": record({
-        "result_id": WHOLE, **fields(TEXT, "run_id market interval suite expectation target description severity status"),
+        "result_id": WHOLE,
+        **fields(TEXT, "run_id market interval suite expectation target description severity status"),
         **fields(_MAYBE_WHOLE, "evaluated unexpected"), "unexpected_percent": _MAYBE_NUMBER,
         "sample": listed(ANYTHING), "error": _MAYBE_TEXT, "seconds": NUMBER,
         **fields(INSTANT, "window_start window_end checked_at"),
@@ -115,12 +124,12 @@ SCHEMAS: dict[str, Schema] = {
         "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
     }),
     "Run": record({
-        **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_CHECKED,
+        **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_COUNTED,
         **fields(WHOLE, "tickers failed skipped fetched inserted updated unchanged quarantined"),
         "missing": _MAYBE_WHOLE, **fields(INSTANT, "window_start window_end loaded_at"),
     }),
     "CheckedRun": record({
-        **fields(TEXT, "market interval run_id"), **_CHECKED, "checked_at": INSTANT, "names": listed(TEXT),
+        **fields(TEXT, "market interval run_id"), **_COUNTED, "checked_at": INSTANT, "names": listed(TEXT),
     }),
     "Place": record({
         "interval": TEXT, **fields(WHOLE, "tickers bars gap_bars quarantined behind"), "late": FLAG, "synthetic": FLAG,

@@ -17,10 +17,13 @@ let chart = null;
 let candles = null;
 let marker = null;
 let picked = -1;
+let signs = [];
+let told = null;
 
 /** Draw the bars of `shown` with their volume and averages. */
 export function draw() {
   chart?.remove();
+  [signs, told] = [[], null];
   const place = byId("chart");
   const [ink, line, up, down] = ["soft", "line", "up", "down"].map(colour);
   chart = createChart(place, {
@@ -73,12 +76,24 @@ export function draw() {
     );
   }
   marker = createSeriesMarkers(candles, []);
-  chart.subscribeCrosshairMove((event) => event.time !== undefined && readout(at(secondsOf(event.time))));
+  chart.subscribeCrosshairMove(
+    (event) => event.sourceEvent && event.time !== undefined && readout(at(secondsOf(event.time)), true),
+  );
   chart.subscribeClick((event) => event.time !== undefined && pick(at(secondsOf(event.time)), true));
   if (shown.bars.length > 260)
     chart.timeScale().setVisibleLogicalRange({ from: shown.bars.length - 200, to: shown.bars.length + 3 });
   else chart.timeScale().fitContent();
   place.onkeydown = moved;
+}
+
+/** Draw the same again in the colours of now: bars, signs, the stretch that is seen, and the cross. */
+export function redraw() {
+  if (!chart) return;
+  const [range, kept] = [chart.timeScale().getVisibleLogicalRange(), signs];
+  draw();
+  sign(kept);
+  if (range) chart.timeScale().setVisibleLogicalRange(range);
+  if (picked >= 0) cross();
 }
 
 const secondsOf = (time) => (typeof time === "number" ? time : seconds(keyOf(time)));
@@ -96,21 +111,27 @@ function moved(event) {
 /** Put the cross on a bar; `asking` also asks where it came from. */
 export function pick(position, asking = false) {
   picked = Math.max(0, position);
-  const bar = shown.bars[picked];
   const range = chart.timeScale().getVisibleLogicalRange();
   if (range && (picked < range.from || picked > range.to))
     chart.timeScale().scrollToPosition(picked - shown.bars.length + 20, false);
-  readout(picked);
-  requestAnimationFrame(
-    () => shown.bars[picked] === bar && chart.setCrosshairPosition(bar.close, timeOf(bar), candles),
-  );
+  cross();
   if (asking) origin(picked);
   else howToAsk();
 }
 
-function readout(position) {
+function cross() {
+  const bar = shown.bars[picked];
+  readout(picked);
+  const put = () => shown.bars[picked] === bar && chart.setCrosshairPosition(bar.close, timeOf(bar), candles);
+  requestAnimationFrame(() => requestAnimationFrame(put)); // a new chart finds its size after the first of them
+}
+
+/** Say what a bar holds. A screen reader is told of bars that keys move to, not of each one a mouse passes. */
+function readout(position, byMouse = false) {
   const bar = shown.bars[position];
-  if (!bar) return;
+  if (!bar || bar === told) return;
+  told = bar;
+  byId("readout").setAttribute("aria-live", byMouse ? "off" : "polite");
   const unit = shown.of.price_unit;
   const field = (name, value) => make("span", {}, name, " ", make("b", {}, value));
   show(
@@ -131,7 +152,8 @@ function readout(position) {
 }
 
 /** Show signs at bars: `[{at, sign, shape, side, tone}]`, `at` a position in the bars. */
-export const sign = (marks) =>
+export function sign(marks) {
+  signs = marks;
   marker.setMarkers(
     marks.map(({ at: position, sign: text, shape, side, tone }) => ({
       time: timeOf(shown.bars[position]),
@@ -142,3 +164,4 @@ export const sign = (marks) =>
       size: 0.7,
     })),
   );
+}

@@ -89,9 +89,9 @@ export const byId = (id) => document.getElementById(id);
 export const show = (id, ...content) => byId(id).replaceChildren(...content.flat(3).filter(Boolean));
 
 /** A link into Airflow. A page in Airflow's frame may not steer the window itself, so the window's own document does. */
-export function airflowLink(path, text, properties = {}) {
-  return leaving(new URL(path, AIRFLOW).href, text, properties);
-}
+export const airflowLink = (path, text, properties = {}) => leaving(airflowAddress(path), text, properties);
+
+export const airflowAddress = (path) => new URL(path, AIRFLOW).href;
 
 export function leaving(href, text, properties = {}) {
   return make("a", { ...properties, href, target: "_top", onclick: leave }, text);
@@ -119,25 +119,7 @@ export const pageLink = (page, values, text, properties = {}) => {
   return make("a", { ...properties, href: search ? `${page}?${search}` : page }, text);
 };
 
-/** The DAG and run behind a ledger's run id (orchestration.form names them), or null for a run of the command line. */
-export function dagRun(name) {
-  const found = /^([A-Za-z0-9_.-]+?)__(.+?)(?:__(\d{1,2}))?$/.exec(name ?? "");
-  if (!found || ["sync", "heal", "backfill", "replay"].includes(found[1])) return null;
-  return { dag: found[1], run: found[2], cleared: found[3] ? Number(found[3]) - 1 : 0 };
-}
-
 export const dagPath = (dag) => `dags/${encodeURIComponent(dag)}`;
-
-/** A run's name as a link to it in Airflow, or as text. */
-export function runLink(name, text) {
-  const found = dagRun(name);
-  if (!found) return make("span", { class: "mono", title: "A run of the command line" }, text ?? name ?? "–");
-  const label = text ?? `${found.run}${found.cleared ? ` (cleared ${found.cleared}×)` : ""}`;
-  return airflowLink(`${dagPath(found.dag)}/runs/${encodeURIComponent(found.run)}`, label, {
-    class: "run-link",
-    title: `${found.dag} · ${found.run}`,
-  });
-}
 
 export const dagOf = (market, interval) => `bars_${market}_${interval}`;
 
@@ -196,7 +178,11 @@ export function ofChecks(run) {
   if (run.critical) return ["bad", `${run.critical} critical`];
   if (run.broken) return ["unknown", plural(run.broken, "rule did", "rules did") + " not run"];
   if (run.warnings) return ["note", plural(run.warnings, "warning")];
-  return ["good", `all ${run.checks} passed`];
+  // what is neither passed nor failed says nothing of the bars: it is named, and what is left decides
+  const rest = run.checks - run.passed;
+  const named = rest ? `${rest} ${run.others.map((each) => each.replaceAll("_", " ")).join(" or ")}` : "";
+  if (!run.passed) return ["unknown", named];
+  return ["good", rest ? `${run.passed} passed, ${named}` : `all ${run.checks} passed`];
 }
 
 /**
@@ -308,14 +294,31 @@ export function asOf(text) {
 
 /** Airflow has a switch of its own for dark and light; its window says which. Elsewhere the system's setting counts. */
 function followTheme() {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
   if (window.parent === window) return;
   const outside = window.parent.document.documentElement;
   const follow = () => {
     const named = ["dark", "light"].find((each) => outside.classList.contains(each)) ?? outside.dataset.theme;
-    if (named) document.documentElement.dataset.theme = named;
+    if (!named || named === document.documentElement.dataset.theme) return;
+    document.documentElement.dataset.theme = named;
+    themeChanged();
   };
   follow();
   new MutationObserver(follow).observe(outside, { attributes: true, attributeFilter: ["class", "data-theme"] });
+}
+
+const themeChanged = () => document.dispatchEvent(new Event("theme"));
+
+/** Do something when dark becomes light or the other way round: what is drawn keeps its colours until it is drawn anew. */
+export const onTheme = (redraw) => document.addEventListener("theme", redraw);
+
+/** The same function, called once the calls have ceased for a moment, as while somebody types. */
+export function afterAPause(work, milliseconds = 250) {
+  let waiting = null;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(work, milliseconds);
+  };
 }
 
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -1,6 +1,7 @@
 // The coverage map of the Markets page: a row per ticker, a column per session, and the reason of every hole.
 
-import { ask, byId, choose, count, empty, filling, make, pageLink, plural, show, spelled } from "./common.js";
+import { afterAPause, ask, byId, choose, count, empty, filling, make, pageLink, plural, show, spelled } from "./common.js";
+import { count as counts, countMore } from "./counts.js";
 
 const USUAL_SESSIONS = 30;
 const ROWS = 40;
@@ -13,10 +14,10 @@ const REASONS = {
   "fetch failed": "F",
   unknown: "?",
 };
-const LIVE_SESSIONS = 10;
 
 let state = null;
 let drawn = null;
+let turn = 0;
 
 /** Draw the form above the map, and the map it asks for. `answer` is /overview's; `wanted` may have place and sessions. */
 export function coverage(answer, wanted) {
@@ -46,64 +47,41 @@ export function coverage(answer, wanted) {
         ["name", "by name"],
       ],
       "worst",
-      again,
+      () => (drawn?.partial ? again() : drawn && draw()),
     ),
     make(
       "label",
       {},
       "Ticker contains",
-      make("input", { name: "like", type: "search", size: "12", oninput: () => drawn && draw() }),
+      make("input", { name: "like", type: "search", size: "12", oninput: filtered(again) }),
     ),
   );
   form.onsubmit = (event) => event.preventDefault();
   filling("cover", cover);
 }
 
+/** What the filter's field does: the server looks where not every ticker was counted, else the rows are at hand. */
+function filtered(again) {
+  const later = afterAPause(again);
+  return () => (drawn?.partial ? later() : drawn && draw());
+}
+
 async function cover() {
-  const form = byId("cover-form");
-  const [market, interval] = form.elements.place.value.split(" ");
-  const sessions = Number(form.elements.sessions.value);
-  const of = state.markets.find((each) => each.market === market);
-  const entry = of.intervals.find((each) => each.interval === interval);
-  const live = entry.behind <= LIVE_SESSIONS;
-  const end = (live ? state.now : entry.last_time).slice(0, 10);
-  const days = Math.min(100, Math.ceil(sessions * (of.market === "crypto" ? 1 : 1.5)) + 8);
-  const start = new Date(Date.parse(end) - (days - 1) * 86400000).toISOString().slice(0, 10);
-  const [held, gaps, refused] = await Promise.all([
-    ask("coverage", { mode: market, interval: spelled(interval), by: "day", start_date: start, end_date: end }),
-    ask("gaps", { mode: market, interval: spelled(interval), limit: 5000 }),
-    ask("quarantine", { mode: market, interval: spelled(interval), limit: 5000 }),
-  ]);
-  const due = held.expected
-    .map((bars, position) => [bars, position])
-    .filter(([bars, position]) => bars > 0 && held.buckets[position] <= (of.last_session?.date ?? end))
-    .slice(-sessions);
-  drawn = { market, interval, of, entry, live, held, due, rows: null, more: Boolean(gaps.next) };
-  drawn.rows = Object.entries(held.tickers).map(([ticker, each]) => line(ticker, each, gaps.gaps, refused.quarantine));
+  const mine = ++turn;
+  const { place, sessions, order, like } = byId("cover-form").elements;
+  const [market, interval] = place.value.split(" ");
+  const contains = like.value.trim();
+  const asked = { state, market, interval, sessions: Number(sessions.value), order: order.value, contains };
+  const view = await counts(asked, drawn);
+  if (mine !== turn) return;
+  drawn = view;
   draw();
 }
 
-function line(ticker, { first, bars }, gaps, refused) {
-  const { held, due } = drawn;
-  const mine = gaps.filter((gap) => gap.ticker === ticker);
-  const bad = new Set(refused.filter((row) => row.ticker === ticker && row.time).map((row) => row.time.slice(0, 10)));
-  let missing = 0,
-    total = 0;
-  const cells = due.map(([expected, position]) => {
-    const day = held.buckets[position];
-    if (day < first.slice(0, 10)) return { day, kind: "before" };
-    const has = Math.min(bars[position], expected);
-    missing += expected - has;
-    total += expected;
-    const gap = has ? null : mine.find((each) => each.start_time.slice(0, 10) <= day && day < endDay(each));
-    return { day, has: bars[position], expected, ratio: has / expected, gap, refused: bad.has(day) };
-  });
-  return { ticker, cells, missing, total };
+async function more() {
+  await countMore(drawn, byId("cover-form").elements.like.value.trim());
+  draw(true);
 }
-
-// A gap's end is its last session's close, or for daily bars the midnight after its last one.
-const endDay = (gap) =>
-  gap.end_time.slice(11, 19) === "00:00:00" ? gap.end_time.slice(0, 10) : `${gap.end_time.slice(0, 10)}~`;
 
 function draw(all = false) {
   const { market, interval, of, entry, live, held, due, rows } = drawn;
@@ -187,6 +165,18 @@ function draw(all = false) {
         `${shown.length} of ${plural(found.length, "ticker")}. `,
         make("button", { type: "button", onclick: () => draw(true) }, "Show all"),
       ),
+    drawn.partial && counted(found.length),
+  );
+}
+
+/** Which tickers are counted of a market that is too large for all of them, and the way to the others. */
+function counted(rows) {
+  const { entry, said, held } = drawn;
+  return make(
+    "p",
+    { class: "soft", id: "cover-part" },
+    `${count(rows)} of ${plural(entry.tickers, "ticker")} are counted${said ? `: ${said}` : ""}. Filter by name to find others. `,
+    held.next && make("button", { type: "button", onclick: () => filling("cover", more) }, "Count more"),
   );
 }
 

@@ -8,7 +8,6 @@ import {
   count,
   dagOf,
   dagPath,
-  dagRun,
   empty,
   filling,
   instant,
@@ -18,7 +17,6 @@ import {
   parameters,
   pill,
   plural,
-  runLink,
   show,
   spelled,
   startLink,
@@ -27,6 +25,7 @@ import {
   verdict,
 } from "./common.js";
 import { coverage } from "./coverage.js";
+import { dagRuns, runLink } from "./runs.js";
 
 const asked = parameters();
 const own = /^(?:bars|heal_gaps)_([a-z0-9]+)_(1d|1h|1m)$/.exec(asked.dag_id ?? "");
@@ -65,20 +64,38 @@ async function load() {
   filling("runs", lastRuns);
 }
 
+/** What all places amount to: one is good only when its newest checked run is. */
 function summary(places) {
   if (!places.length) return null;
-  const named = (some) => some.map((entry) => `${entry.of.market} ${spelled(entry.interval)}`).join(", ");
-  const bad = places.filter((entry) => entry.last_run?.critical);
+  const { bad = [], unknown = [] } = byLevel(places);
   const late = places.filter((entry) => entry.late);
-  if (bad.length) return verdict("bad", `${plural(bad.length, "place")} with failed critical checks`, named(bad));
+  const behind = late.length ? `Behind their calendar: ${named(late)}` : null;
+  if (bad.length)
+    return verdict("bad", `${plural(bad.length, "place")} with failed critical checks`, named(bad), behind);
   if (state.failing_total)
     return verdict(
       "bad",
       `${plural(state.failing_total, "ticker")} could not be loaded`,
       "The newest load of each failed; see Failures.",
+      behind,
+    );
+  if (unknown.length)
+    return verdict(
+      "unknown",
+      `${unknown.length} of ${plural(places.length, "place")} not proven right`,
+      unknown.map((entry) => `${named([entry])}: ${ofChecks(entry.last_run)[1]}`).join(" · "),
+      behind,
     );
   if (late.length) return verdict("note", `${late.length} of ${places.length} are behind their calendar`, named(late));
   return verdict("good", "Everything held is fresh and passed its critical checks");
+}
+
+const named = (some) => some.map((entry) => `${entry.of.market} ${spelled(entry.interval)}`).join(", ");
+
+function byLevel(places) {
+  const found = {};
+  for (const entry of places) (found[ofChecks(entry.last_run)[0]] ??= []).push(entry);
+  return found;
 }
 
 function freshness(places) {
@@ -102,7 +119,7 @@ function freshnessRow(entry) {
   const { market, title, zone, trading } = entry.of;
   const dag = dagOf(market, entry.interval);
   const [level, text] = ofChecks(entry.last_run);
-  const run = entry.last_run && dagRun(entry.last_run.run_id);
+  const run = entry.last_run && dagRuns(entry.last_run.run_id).length > 0;
   return [
     make(
       "span",

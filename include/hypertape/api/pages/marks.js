@@ -1,8 +1,9 @@
 // What happened to the bars of the Ticker page: restatements, gaps, refused rows, splits and dividends.
 
-import { ask, count, instant, make, number, plural, runLink, show, startLink, table } from "./common.js";
+import { ask, count, instant, make, number, plural, show, startLink, table } from "./common.js";
 import { pick, sign } from "./chart.js";
 import { BASE, DAY, RELATION, at, nextDay, seconds, shown, span } from "./series.js";
+import { runLink } from "./runs.js";
 
 const MOST_MARKS = 1000;
 const MOST_SIGNS = 12;

@@ -11,12 +11,12 @@ import {
   pageLink,
   percent,
   plural,
-  runLink,
   show,
   startLink,
   table,
 } from "./common.js";
 import { BASE, RELATION, daily, nextDay, shown, span } from "./series.js";
+import { runLink } from "./runs.js";
 
 const MOST_ROWS = 500;
 

@@ -6,7 +6,6 @@ import {
   asOf,
   count,
   dagPath,
-  dagRun,
   empty,
   instant,
   make,
@@ -14,7 +13,6 @@ import {
   pageLink,
   pill,
   plural,
-  runLink,
   show,
   spelled,
   synthetic,
@@ -22,6 +20,7 @@ import {
   verdict,
 } from "./common.js";
 import { check, newest } from "./checks.js";
+import { dagRuns, runLabel, runLink, runOf } from "./runs.js";
 
 const MOST_LOADS = 200;
 const MOST_REFUSED = 200;
@@ -41,7 +40,7 @@ export async function oneRun(asked) {
     [row.market, row.interval, row.suite, row.expectation, row.target, row.window_start, row.window_end].join("|"),
   );
   const last = newest(loads, (row) => [row.market, row.interval, row.ticker].join("|"));
-  heading(name, runs);
+  heading(name, runs, asked);
   if (!results.length && !last.length) {
     show("body", unknownRun(name));
     return;
@@ -57,9 +56,10 @@ export async function oneRun(asked) {
   );
 }
 
-function heading(name, runs) {
-  const found = dagRun(name);
-  show("title", "Checks of ", found ? [airflowLink(dagPath(found.dag), found.dag), " · ", runLink(name)] : name);
+function heading(name, runs, asked) {
+  const [found, ...more] = asked.dag_id ? [known(name, asked)] : dagRuns(name);
+  const certain = found && !more.length;
+  show("title", "Checks of ", certain ? [airflowLink(dagPath(found.dag), found.dag), " · ", runOf(found)] : runLink(name));
   const others = [...new Set(runs.map((run) => run.run_id))].filter((each) => each !== name);
   if (others.length) {
     show(
@@ -68,16 +68,22 @@ function heading(name, runs) {
         "p",
         {},
         "This run was cleared and ran again; before: ",
-        others.map((each) => [pageLink("quality", { ledger_run: each }, runLabel(each)), " "]),
+        others.map((each) => [pageLink("quality", { ledger_run: each }, label(each, asked)), " "]),
       ),
     );
   }
 }
 
-const runLabel = (name) => {
-  const found = dagRun(name);
-  return found ? `${found.run}${found.cleared ? ` (cleared ${found.cleared}×)` : ""}` : name;
-};
+/** The run that Airflow's tab names; the ledger's name says whether it was cleared. */
+function known(name, { dag_id: dag, run_id: run }) {
+  const again = /^__(\d+)$/.exec(name.slice(`${dag}__${run}`.length));
+  return { dag, run, cleared: again ? Number(again[1]) - 1 : 0 };
+}
+
+function label(name, asked) {
+  const [found, ...more] = asked.dag_id ? [known(name, asked)] : dagRuns(name);
+  return found && !more.length ? runLabel(found) : name;
+}
 
 function unknownRun(name) {
   const bars = /^(bars_|backfill_bars|heal_gaps)/.test(name);

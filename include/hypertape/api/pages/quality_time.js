@@ -14,7 +14,6 @@ import {
   pill,
   plural,
   remember,
-  runLink,
   show,
   spelled,
   startLink,
@@ -23,6 +22,7 @@ import {
   verdict,
 } from "./common.js";
 import { check, newest } from "./checks.js";
+import { runLink } from "./runs.js";
 
 /** Fill the page with what fails now, the trend and who needs attention; `asked` may have market, days and dag_id. */
 export async function overTime(asked) {

@@ -1,6 +1,7 @@
 // Ticker: one series as candles, what happened to it, and which run each bar came with.
 
 import {
+  afterAPause,
   ask,
   asOf,
   begin,
@@ -11,6 +12,7 @@ import {
   filling,
   leaving,
   make,
+  onTheme,
   pageLink,
   parameters,
   remember,
@@ -18,7 +20,7 @@ import {
   startLink,
   synthetic,
 } from "./common.js";
-import { draw, pick } from "./chart.js";
+import { draw, pick, redraw } from "./chart.js";
 import { happened } from "./marks.js";
 import { listBars } from "./origin.js";
 import { BASE, DAY, INTERVALS, RELATION, at, shown } from "./series.js";
@@ -37,8 +39,12 @@ const AT_DAYS = {
   "1M": 1800,
 };
 
+const MOST_SYMBOLS = 5000;
+const MOST_SUGGESTED = 100;
+
 const asked = parameters();
 let markets = [];
+let listed = null;
 let turn = 0;
 
 function leaveByCredit() {
@@ -84,6 +90,7 @@ async function form() {
         autocomplete: "off",
         spellcheck: "false",
         onchange: again,
+        oninput: suggest,
       }),
     ),
     make("datalist", { id: "symbols" }),
@@ -164,12 +171,29 @@ const atEnd = () =>
 
 async function symbols(wanted) {
   const { market, symbol } = byId("form").elements;
-  const { tickers } = await ask("coverage", { mode: market.value, interval: stored(market.value), by: "month" });
-  const names = await ask("tickers/name", { mode: market.value });
-  const known = Object.keys(tickers);
-  byId("symbols").replaceChildren(...known.map((each) => make("option", { value: each }, names[each] ?? "")));
+  const asked = { mode: market.value, interval: stored(market.value), limit: MOST_SYMBOLS };
+  const [found, names] = await Promise.all([ask("series", asked), ask("tickers/name", { mode: market.value })]);
+  listed = { asked, names, more: Boolean(found.next) };
+  const known = offer(found.series);
   symbol.value = wanted ?? (known.includes(symbol.value) ? symbol.value : (known[0] ?? ""));
 }
+
+function offer(series) {
+  const known = series.map((each) => each.ticker);
+  byId("symbols").replaceChildren(
+    ...known.map((each) => make("option", { value: each }, listed.names[each] ?? "")),
+  );
+  return known;
+}
+
+/** A market with more tickers than one list holds is searched while the user types. */
+const suggest = afterAPause(async () => {
+  const contains = byId("form").elements.symbol.value.trim();
+  if (!listed?.more || !contains) return;
+  const { asked } = listed;
+  const found = await ask("series", { ...asked, contains, limit: MOST_SUGGESTED });
+  if (listed.asked === asked) offer(found.series);
+});
 
 const stored = (code) => {
   const has = markets.find((each) => each.market === code).intervals.map((each) => each.interval);
@@ -257,5 +281,6 @@ function view(visible, ...content) {
 }
 
 begin();
+onTheme(redraw);
 leaveByCredit();
 await filling("state", start);

@@ -42,7 +42,8 @@ def coverage(
     by: Annotated[str | None, Query(description="month or day; default month.")] = None,
     contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
     limit: Annotated[
-        str | None, Query(description="Tickers by name, at most; fewer when they are too much to count at a time.")
+        str | None,
+        Query(description="Tickers by name, at most; fewer when they are too much to count at a time."),
     ] = None,
     after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
 ) -> Response:

@@ -171,6 +171,23 @@ def test_one_checked_place_does_not_speak_for_another(browser: Browser, warehous
         picture(page, "markets-unchecked-dark")
 
 
+def test_nor_does_it_on_the_quality_page(browser: Browser, warehouse: str) -> None:
+    for interval in ("1d", "1h"):
+        add_series(warehouse, "crypto", interval, ["BTC"])
+    add_result(warehouse, "crypto", "1d", "bars_crypto_1d__lab")
+    with app_on_a_port(warehouse) as url, window(browser) as page:
+        page.goto(f"{url}/pages/quality")
+        filled(page)
+        expect(page.locator("#verdict .verdict.unknown")).to_contain_text("1 place was never checked")
+        expect(page.locator("#verdict")).to_contain_text("crypto 1H")
+        add_result(warehouse, "crypto", "1h", "bars_crypto_1h__lab")
+        page.reload()
+        filled(page)
+        expect(page.locator("#verdict .verdict.good")).to_contain_text(
+            "Every check of every newest run passed"
+        )
+
+
 # --- the chart, by ear and in two themes
 
 

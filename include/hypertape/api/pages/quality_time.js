@@ -49,7 +49,7 @@ export async function overTime(asked) {
     );
     return;
   }
-  show("verdict", latestVerdict(found.latest));
+  show("verdict", ofPlaces(held, mode, found.latest));
   const failing = await Promise.all(
     found.latest
       .filter((run) => run.critical + run.warnings + run.broken > 0)
@@ -113,6 +113,18 @@ function controls(asked, state, mode, days) {
     ),
   );
   return form;
+}
+
+/** The verdict over all places: what was never checked is not good because the others are. */
+function ofPlaces(held, mode, runs) {
+  const checked = new Set(runs.map((run) => `${run.market} ${run.interval}`));
+  const unchecked = held
+    .filter((market) => mode === "all" || mode === market.market)
+    .flatMap((market) => market.intervals.map((entry) => `${market.market} ${entry.interval}`))
+    .filter((place) => !checked.has(place));
+  if (!unchecked.length || runs.some((run) => run.critical || run.broken)) return latestVerdict(runs);
+  const names = unchecked.map((place) => place.split(" ")).map(([market, interval]) => `${market} ${spelled(interval)}`);
+  return verdict("unknown", `${plural(unchecked.length, "place was", "places were")} never checked`, names.join(", "));
 }
 
 function latestVerdict(runs) {

@@ -24,20 +24,6 @@ Authorize = Callable[[Access], Callable[..., Any]]
 """Gives the FastAPI dependency that lets a caller through or raises HTTPException: 401 unknown, 403 not allowed."""
 
 
-def with_author(admitted: Callable[..., Any], user_of: Callable[..., Any]) -> Callable[..., None]:
-    """The dependency `admitted(request, user)`, which also puts the user's name where the logs read the caller.
-
-    It is there when the user is refused, too. `user_of` is the dependency that gives the user, `get_name()` its name.
-    """
-    whoever = Depends(user_of)
-
-    def known(request: Request, user: Any = whoever) -> None:
-        request.state.caller = str(user.get_name()).encode("unicode_escape").decode("ascii")
-        admitted(request, user)
-
-    return known
-
-
 def same_origin(request: Request) -> None:
     """Refuse (403) a writing request that another site made a browser send.
 
@@ -66,3 +52,17 @@ def _host(origin: str) -> str | None:
 
 def _foreign() -> HTTPException:
     return HTTPException(403, "A page of another site may not write here.")
+
+
+def with_author(admitted: Callable[..., Any], user_of: Callable[..., Any]) -> Callable[..., None]:
+    """The dependency `admitted(request, user)`, which also puts the user's name where the logs read the caller.
+
+    It is there when the user is refused, too. `user_of` is the dependency that gives the user, `get_name()` its name.
+    """
+    whoever = Depends(user_of)
+
+    def known(request: Request, user: Any = whoever) -> None:
+        request.state.caller = str(user.get_name()).encode("unicode_escape").decode("ascii")
+        admitted(request, user)
+
+    return known

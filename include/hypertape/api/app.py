@@ -12,12 +12,11 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from hypertape import __version__
-from hypertape.api import routes
+from hypertape.api import openapi, routes
 from hypertape.api.access import Access, Authorize, same_origin
 from hypertape.api.elsewhere import Elsewhere
 from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import Around
-from hypertape.api.openapi import describe
 from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
 from hypertape.settings import Settings
@@ -60,7 +59,7 @@ def create_app(
         if hasattr(module, "writing"):
             include_writing(app, module.writing, authorize)
     handle_errors(app)
-    describe(app)
+    openapi.describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
     app.add_middleware(Around, meter=app.state.hypertape.meter)
     return app

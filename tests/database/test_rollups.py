@@ -402,6 +402,23 @@ def test_the_check_finds_a_corrupted_row(common, common_warehouse, level, harm, 
     assert after.sample in {((ticker, time),), (("PHANTOM", time),)}
 
 
+@pytest.mark.parametrize("level", FROM_MINUTES)
+def test_a_rollup_that_is_compared_with_a_finer_one_is_compared_all_the_same(common, common_warehouse, level):
+    """All levels are checked together: 30m stands on 15m, and that on 5m. Whichever is wrong is found."""
+    ticker, bars = new_ticker(), walk(90, start=utc(2010, 3, 1), interval=M1)
+    refresh(common_warehouse, interval=M1)
+    put(common, {ticker: bars}, interval=M1)
+    done = refresh(common_warehouse, interval=M1)
+    assert {entry.interval for entry in done} == set(FROM_MINUTES)
+    with common.transaction(force_rollback=True):
+        common.execute(
+            f"update {rollup_table(common, level)} set close = close + 1 "
+            f"where ticker = '{ticker}' and time = '2010-03-01 00:30+00'"
+        )
+        found = {check.interval: check.differing for check in check_rollups(common, CRYPTO, done)}
+    assert found[level] == 1
+
+
 def test_the_check_finds_a_stale_rollup(common, common_warehouse):
     """Bars changed and nobody refreshed: every bucket of the range is told."""
     ticker, bars = new_ticker(), walk(56, start=utc(2012, 1, 2))

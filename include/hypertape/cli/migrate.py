@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,7 +53,7 @@ def sqlite(
     with warehouse():
         pass  # the schema is current
     at = now()
-    with _stoppable(), progress() as on_step:
+    with progress() as on_step:
         done = migrate(
             warehouse_dsn(), [str(file) for file in files], now=at,
             run_id=f"migrate__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}",
@@ -100,17 +99,6 @@ def list_migrations() -> None:
         for row in found
     ]  # fmt: skip
     console().print(table("migrations", columns, lines))
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Say what an interrupt leaves behind, and exit 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        errors = console(stderr=True)
-        errors.print("stopped; run the same again: what is copied stays, and only the rest is copied")
-        raise typer.Exit(130) from None
 
 
 def _show_files(reports: Sequence[Mapping[str, Any]]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from hypertape.settings import Settings
 from hypertape.steps.migration_copy import copy
 from hypertape.steps.migration_files import Counted, silent
 from hypertape.stores import BATCH_ROWS
+from hypertape.stores.copying import interrupts_held
 from hypertape.warehouse import transfer
 from hypertape.warehouse.connect import connect
 
@@ -40,7 +40,7 @@ def copy_together(
     spawn = multiprocessing.get_context("spawn")
     arguments = (dsn, whole, settings, rows)
     helpers = [spawn.Process(target=_help, args=arguments) for _ in range(1, min(workers, total))]
-    with _interrupts_ignored():
+    with interrupts_held():
         for helper in helpers:
             helper.start()
     on_unit(0, total)
@@ -56,20 +56,6 @@ def copy_together(
         for helper in helpers:
             helper.join()
     on_unit(total, total)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """A process started now ignores interrupts from its first instant: a terminal sends them to the whole group, and
-    it is the parent that ends its helpers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def demand_all_copied(dsn: str, migration_id: int, report: Path) -> None:
@@ -88,9 +74,6 @@ def demand_all_copied(dsn: str, migration_id: int, report: Path) -> None:
 
 
 def _help(dsn: str, reference: Mapping[str, Any], settings: Settings, rows: int) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal interrupts the whole group; the parent ends its helpers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(HypertapeError):
         copy(dsn, reference, settings=settings, rows=rows)

@@ -309,6 +309,7 @@ def test_the_verb_that_heals(verb, load, vendor, connection):
     for words in (("list",), (*ask, "--dry-run")):
         assert rests in verb(*words)[1].replace("\n", " "), words
     assert sum(row["rests"] for row in json.loads(verb("list", "--json")[1])) == 1
-    assert verb("reopen", "--tickers", "AAA")[0].exit_code == 0
+    assert isinstance(verb("reopen")[0].exception, BadInput), "which ones is to be said"
+    assert verb("reopen", "--all")[0].exit_code == 0
     assert "rest" not in verb("list")[1]
     assert value(connection, "select sum(attempts) from gap where ticker = 'AAA' and closed_at is null") == 0

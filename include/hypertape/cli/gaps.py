@@ -31,7 +31,7 @@ from hypertape.cli.common import (
 )
 from hypertape.cli.gap_lines import count_line, line, plain, say_resting, show_plan
 from hypertape.cli.nothing import demand_known, say_nothing
-from hypertape.errors import CheckFailed
+from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant
 from hypertape.warehouse.gap_list import (
@@ -216,9 +216,15 @@ def reopen(
     reason: ReasonsOption = None,
     start: StartOption = None,
     end: EndOption = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every gap of every market.")] = False,
 ) -> None:
-    """Let healing ask again for gaps that it has given up on."""
+    """Let healing ask again for gaps that it has given up on: those that are named, or --all."""
     which = _filter(market, interval, tickers, reason, start, end)
+    if not all_ and not any((market, interval, tickers, reason, start, end)):
+        raise BadInput(
+            "Which gaps are to be asked for again is not said",
+            next_step="Give --market, --interval, --tickers, --reason, --start-date or --end-date, or --all.",
+        )
     with warehouse() as connection:
         demand_known(connection, markets=which.markets, tickers=which.tickers)
         count = reopen_gaps(connection, which)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hypertape.calendars import sessions
 from hypertape.cli import app
+from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import utc
 from hypertape.settings import Settings

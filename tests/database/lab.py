@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -188,3 +189,8 @@ def compress_long_ago(connection: Connection, relation: str) -> int:
 def times(bars: Bars, at: Sequence[int]) -> list[datetime]:
     """Opening instants of some bars."""
     return [instant(int(bars.time[position])) for position in at]
+
+
+def hear_interrupts() -> None:
+    """Run in a started process: Ctrl-C is heard, also where a shell started the tests in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

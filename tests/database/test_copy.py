@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lab
 import pytest
-from lab import CRYPTO, D1, M1, NOW, VN, query, to_frame, value, walk
+from lab import CRYPTO, D1, M1, NOW, VN, hear_interrupts, query, to_frame, value, walk
 
 from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
@@ -186,7 +186,12 @@ def test_killed_in_the_middle_of_a_series_and_run_again(hypertape, warehouse, st
     source.write(VN, D1, [Block(to_frame({"AAA": walk(300)}))])
     command = [sys.executable, "-m", "hypertape.cli", "copy", source.address, "warehouse", "--workers", "2"]
     environment = {**os.environ, "HYPERTAPE_DATABASE_URL": warehouse}
-    run = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        command,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
     while run.poll() is None and not stored(connection):
         time.sleep(0.01)
     with connection.transaction():  # granted between two blocks, and the next one waits for it
@@ -400,7 +405,7 @@ def test_ctrl_c_says_what_to_do_and_nothing_else(warehouse, connection, tmp_path
     command = [sys.executable, "-m", "hypertape.cli", "copy", source.address, "warehouse"]
     run = subprocess.Popen(
         [*command, "--workers", str(workers)], env={**os.environ, "HYPERTAPE_DATABASE_URL": warehouse},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, preexec_fn=hear_interrupts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while run.poll() is None and not stored(connection):
         time.sleep(0.01)

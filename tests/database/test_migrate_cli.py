@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import D1, H1
+from lab import D1, H1, hear_interrupts
 from migration_lab import ask, dual_write_file, in_file, in_warehouse
 from typer.testing import CliRunner, Result
 
@@ -89,7 +89,7 @@ def test_an_interrupt_of_the_terminal_stops_all_processes_in_one_sentence(
     large = dual_write_file(tmp_path / "large", tickers=40, bars=2_000, market="crypto")
     job = subprocess.Popen(
         [sys.executable, "-m", "hypertape.cli", "migrate", "sqlite", str(large), "--workers", "2"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hear_interrupts,
     )  # fmt: skip
     while job.poll() is None and not ask(warehouse, "select 1 from load limit 1"):
         time.sleep(0.02)

@@ -46,6 +46,7 @@ def vendor(new_warehouse, tmp_path, monkeypatch):
     replay, settings = YahooReplay(), Settings(state_dir=tmp_path)
     source = {"name": "yahoo", "endpoint": replay.url}
     with new_warehouse() as dsn, connect(dsn, autocommit=True) as connection:
+        monkeypatch.setenv("HYPERTAPE_DATABASE_URL", dsn)
 
         def run(run_id, **others):
             wished = {"tickers": ["AAPL"], "source": source, "start": midnight(DAYS[0]), **others}
@@ -168,7 +169,6 @@ def test_the_verb_shows_it_and_the_checks_pass_over_it(vendor, monkeypatch):
     run("gone")
     (row,) = list_actions(connection, US, tickers=["AAPL"])
     assert (row["source"], row["withdrawn_at"], row["withdrawn_run"]) == ("yahoo", NOW, "gone")
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", connection.info.dsn)
     monkeypatch.setenv("COLUMNS", "200")
     listed = CliRunner().invoke(app, ["actions", "list", "-m", "us"]).output
     assert "withdrawn 2025-02-28" in listed

@@ -193,7 +193,7 @@ def write_plot(seed: int = SEED) -> Plot:
         Story("PARTED", (Split(days[145], 0.5, 2.0),), stood_in=span(145, 1)),
         Story("CUT", (Split(days[214], 0.5, 2.0),), cut=span(214, 1)),
         Story("MESSY", corrections=(late(131, 2, "open"),), messy=True),
-        Story("CUT", holes=(_cut(days, heals),)),
+        Story("BRIEF", holes=(_cut(days, heals),)),
     )  # fmt: skip
     return Plot(
         seed,

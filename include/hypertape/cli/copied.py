@@ -12,6 +12,7 @@ from hypertape.errors import (
     BatchRefused,
     CheckFailed,
     HypertapeError,
+    TerminalError,
     TransientError,
     UnknownTicker,
 )
@@ -107,9 +108,9 @@ def raise_if_failed(report: CopyReport) -> None:
 
 
 def raise_if_no_bar(report: CopyReport) -> None:
-    """Raise BatchRefused or BadInput: nothing found is no success, and no proof."""
+    """Raise TerminalError or BadInput: nothing found is no success, and no proof."""
     if report.all_refused:
-        raise BatchRefused(
+        raise TerminalError(
             "Every row was refused, so nothing is copied", next_step="Look at the table of refused rows."
         )
     if not report.failed and not any(entry.source.rows for entry in report.series):

@@ -105,7 +105,7 @@ def test_nothing_is_missed_wherever_the_search_begins(app, client, asked, knows)
         ("symbol=LIVE&limit=100", utc(2024, 3), 1, "the newest bars lie where the newest ones lay before"),
         ("symbol=LIVE&symbol=NEW&limit=100", utc(2024, 3), 1, "a young series has no more"),
         ("symbol=GONE&limit=100", utc(2015, 6), 2, "an ended series is sought at its end"),
-        ("symbol=THIN&limit=3", utc(2023), 3, "a thin one further back"),
+        ("symbol=THIN&limit=2", utc(2023), 3, "a thin one further back"),
         ("symbol=LIVE&limit=100&end_date=2014-01-06", utc(2013, 12), 1, "or at the end that is asked for"),
         ("symbol=LIVE&limit=701", EVER[0], 3, "and everywhere at last"),
     ],

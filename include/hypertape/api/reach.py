@@ -26,7 +26,7 @@ Blocks = dict[str, Stretch]
 
 _NEXT = timedelta(microseconds=1)
 _LONGEST_STEP = timedelta(days=31)
-_HOLIDAYS = timedelta(days=14)
+_WEEKEND = timedelta(days=4)
 _LONGEST_REACH = timedelta(days=200 * 366)
 _FURTHER = 16
 
@@ -39,7 +39,7 @@ def step_of(interval: Interval) -> timedelta:
 def reach(interval: Interval, bars: int) -> timedelta:
     """A span that mostly holds so many bars: venues open two of three days, HOSE for 4.5 of their 24 hours."""
     sparse = 2 if step_of(interval) >= timedelta(days=1) else 12
-    return min(bars * sparse * step_of(interval) + _HOLIDAYS, _LONGEST_REACH)
+    return min(bars * sparse * step_of(interval) + _WEEKEND, _LONGEST_REACH)
 
 
 def back(edge: datetime, span: timedelta) -> datetime:

@@ -1,12 +1,14 @@
--- purpose: by market and interval: bars in open gaps that are defects, rows in quarantine, and of the newest checked run
---   the checks that failed and those that had nothing to look at
+-- purpose: by market and interval: bars in open gaps that are defects (but for what lies before a ticker's first bar), rows
+--   in quarantine, and of the newest checked run the checks that failed and those that had nothing to look at
 -- parameters: explained (reasons for which a missing bar is no defect)
 select
     held.market, held.interval,
     (
-        select coalesce(sum(bars), 0)::bigint from gap
-        where gap.market = held.market and gap.interval = held.interval and closed_at is null
-            and reason <> all(%(explained)s::text[])
+        select coalesce(sum(gap.bars), 0)::bigint
+        from gap
+        left join series as own using (market, interval, ticker)
+        where gap.market = held.market and gap.interval = held.interval and gap.closed_at is null
+            and gap.reason <> all(%(explained)s::text[]) and (gap.end_time <= own.first_time) is not true
     ) as gap_bars,
     (
         select count(*) from quarantine

@@ -183,9 +183,13 @@ def test_gaps_are_reopened_by_who_may_write(wide: str, served: Served, keys: dic
         assert client.get("/gaps?reason=provider+empty").json()["gaps"][0]["ticker"] == "GAP3"
         with connect(wide) as connection:
             connection.execute("update gap set reason = 'halted' where ticker = 'GAP1'")
+            before = "('vn', '1d', 'T00001', '2020-01-01', '2020-06-01', 100, 'provider empty', 'lab', 0)"
+            connection.execute(gap + before)
         client.post("/cache/clear")
         told = client.get("/metrics").text
-        assert 'hypertape_open_gap_bars{market="vn",interval="1d"} 2\n' in told, "a halt is no defect"
+        assert 'hypertape_open_gap_bars{market="vn",interval="1d"} 2\n' in told, (
+            "a halt is no defect, nor is what lies before the first bar"
+        )
         assert attempts == {"GAP1": 0, "GAP2": 0, "GAP3": 9}
         assert client.post("/gaps/reopen?all=true").json() == {"reopened": 1}
     assert [line for line in served.lines if "writeer (" in line and "reopened 1 gaps: GapFilter(" in line]

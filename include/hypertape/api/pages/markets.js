@@ -107,7 +107,7 @@ function freshness(places) {
     { label: "Watermark (UTC)", kind: "t", title: "Up to here every series was loaded and validated" },
     { label: "Tickers", kind: "n" },
     { label: "Bars", kind: "n", title: "Counted in the load ledger" },
-    { label: "Open gaps", kind: "n", title: "Bars in open entries of the gap ledger" },
+    { label: "Open gaps", kind: "n", title: "Missing bars in open entries of the gap ledger, from the ticker's first bar on" },
     { label: "Refused", kind: "n", title: "Rows in quarantine" },
     { label: "Last checks" },
     { label: "Go to" },

@@ -152,7 +152,7 @@ def test_nothing_secret_is_logged(served: Served, reader: httpx.Client, keys: di
 
 
 def re_secret(keys: dict[str, str]) -> str:
-    return keys["read"].rpartition("_")[2][:20]
+    return keys["read"].split("_", 2)[2][:20]
 
 
 def test_it_listens_on_loopback_alone(served: Served) -> None:
@@ -294,6 +294,6 @@ def test_an_answer_under_way_is_finished_before_it_ends(wide: str, keys: dict[st
 def test_a_key_is_kept_as_its_hash_alone(wide: str, keys: dict[str, str]) -> None:
     with connect(wide) as connection:
         rows: list[Any] = connection.execute("select api_key::text, digest from api_key").fetchall()
-    secrets = [key.rpartition("_")[2] for key in keys.values()]
+    secrets = [key.split("_", 2)[2] for key in keys.values()]
     assert not any(secret in text for text, _ in rows for secret in secrets)
     assert {len(digest) for _, digest in rows} == {32}

@@ -146,7 +146,7 @@ def test_nothing_secret_is_logged(served: Served, reader: httpx.Client, keys: di
     reader.get("/tickers/%0a2026-01-01 INFO forged line")
     log = "".join(served.lines)
     assert re_secret(keys) not in log
-    assert "GET /tickers 200" in log
+    assert "GET /tickers 400" in log, "a key in the address is no parameter either"
     assert f"reader ({keys['read'][3:15]})" in log, "who it was can be told"
     assert "\n2026-01-01 INFO forged" not in log
 

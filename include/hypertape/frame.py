@@ -148,6 +148,14 @@ def micros(instant: datetime) -> int:
     return int(np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
 
 
+def find_times(time: Micros, held: Micros) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """For each time, whether it is among `held`, and where (any position where it is not)."""
+    if len(held) == 0:
+        return np.zeros(len(time), bool), np.zeros(len(time), np.intp)
+    at = np.minimum(np.searchsorted(held, time), len(held) - 1)
+    return np.asarray(held[at] == time), at
+
+
 def instant(value: int) -> datetime:
     """Microseconds since 1970 UTC as an aware instant."""
     naive: datetime = np.datetime64(int(value), "us").astype(datetime)

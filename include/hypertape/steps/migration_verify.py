@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hypertape.digest import CANONICAL_COLUMNS, canonical
-from hypertape.frame import Floats, Micros, floats_of, instant, times_of
+from hypertape.frame import Floats, Micros, find_times, floats_of, instant, times_of
 from hypertape.markets import get_market
 from hypertape.model import Series, format_instant
 from hypertape.quality.gate import gate
@@ -127,7 +127,7 @@ class Tally:
 
     def add(self, time: Micros, columns: list[Floats], held: Micros, values: list[Floats]) -> None:
         """Compare a stretch: the source's bars, and all the target holds of it."""
-        there, at = _lookup(time, held)
+        there, at = find_times(time, held)
         same = np.ones(len(time), bool)
         for name, ours, theirs in zip(CANONICAL_COLUMNS, columns, values, strict=True):
             unequal = there & ~_equal(ours, theirs[at] if len(theirs) else ours)
@@ -172,14 +172,6 @@ def _compare(worker: Worker, unit: PlannedUnit) -> Comparison:
         worker.source(unit), worker.target(unit), unit.series, start=worker.start,
         now=worker.migration["started_at"], rows=worker.rows,
     )  # fmt: skip
-
-
-def _lookup(time: Micros, held: Micros) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-    """For each time, whether it is among `held`, and where (any position where it is not)."""
-    if len(held) == 0:
-        return np.zeros(len(time), bool), np.zeros(len(time), np.intp)
-    at = np.minimum(np.searchsorted(held, time), len(held) - 1)
-    return np.asarray(held[at] == time), at
 
 
 def _equal(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hypertape.digest import CANONICAL_COLUMNS
-from hypertape.frame import Bars, Micros, split_series
+from hypertape.frame import Bars, find_times, split_series
 from hypertape.model import Series
 from hypertape.stores import BATCH_ROWS, Block, KeepsAdjusted, Store
 from hypertape.stores.accounts import Account, Tally
@@ -68,7 +68,7 @@ def compare_series(
     keeps = isinstance(target, KeepsAdjusted)
     missing = different = adjusted = extra = 0
     for one, other in _together(ours, theirs):
-        there, at = _lookup(one.time, other.time)
+        there, at = find_times(one.time, other.time)
         ours_there, found = one.take(there), other.take(at[there])
         unequal = _differ(ours_there, found)
         missing += int((~there).sum())
@@ -117,14 +117,6 @@ def _together(one: _Side, other: _Side) -> Iterator[tuple[Bars, Bars]]:
     while one.fill() | other.fill():
         until = min(int(side.bars.time[-1]) for side in (one, other) if len(side.bars))
         yield one.through(until), other.through(until)
-
-
-def _lookup(time: Micros, held: Micros) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-    """For each time, whether it is among `held`, and where (any position where it is not)."""
-    if len(held) == 0:
-        return np.zeros(len(time), bool), np.zeros(len(time), np.intp)
-    at = np.minimum(np.searchsorted(held, time), len(held) - 1)
-    return np.asarray(held[at] == time), at
 
 
 def _differ(one: Bars, other: Bars) -> npt.NDArray[np.bool_]:

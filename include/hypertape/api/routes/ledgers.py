@@ -45,7 +45,7 @@ def gaps(
 ) -> Response:
     """The gap ledger, the newest entries first."""
     filters = {
-        **_of(mode, interval, symbol),
+        **wanted(mode, interval, symbol),
         "reason": read_choice("reason", reason, REASONS),
         "open": read_flag("open", open, True),
     }
@@ -65,7 +65,7 @@ def quality(
 ) -> Response:
     """The kept results, the newest first."""
     filters = {
-        **_of(mode, interval, None),
+        **wanted(mode, interval, None),
         "run_id": read_name(run_id),
         "status": read_choice("status", status, results.STATUSES),
         "severity": read_choice("severity", severity, SEVERITIES),
@@ -87,7 +87,7 @@ def loads(
 ) -> Response:
     """The load ledger, the newest first."""
     filters = {
-        **_of(mode, interval, symbol),
+        **wanted(mode, interval, symbol),
         "run_id": read_name(run_id),
         "status": read_choice("status", status, STATUSES),
         "load_id": read_number("load_id", load_id, 2**62),
@@ -110,7 +110,7 @@ def revisions(
 ) -> Response:
     """The former values, ordered by market, interval, ticker and time; valid_from and valid_to are load times."""
     filters = {
-        **_of(mode, interval, symbol),
+        **wanted(mode, interval, symbol),
         "start": read_date("start_date", start_date) or "-infinity",
         "end": read_date("end_date", end_date, include_day=True) or "infinity",
     }
@@ -118,7 +118,7 @@ def revisions(
     return _page(state, "revisions", "api_revisions", filters, key, limit, after)
 
 
-def _of(mode: str | None, interval: str | None, symbol: list[str] | None) -> dict[str, Any]:
+def wanted(mode: str | None, interval: str | None, symbol: list[str] | None) -> dict[str, Any]:
     """Which series are meant; null for all."""
     stored = read_stored(interval)
     return {

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from hypertape.api.pool import Connection
 from hypertape.api.question import (
-    ALL,
     Width,
     read_date,
     read_flag,
@@ -22,7 +21,8 @@ from hypertape.api.question import (
     read_width,
 )
 from hypertape.api.respond import MOST_ROWS, json_response, listed, rows_of
-from hypertape.api.routes.ledgers import read_name, read_stored
+from hypertape.api.routes import ledgers
+from hypertape.api.routes.ledgers import After, Limit, Mode, Run, Symbol, read_name, wanted
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
@@ -77,23 +77,18 @@ def origin(
 @reading.get("/quarantine", summary="Rows the gate refused", response_class=Response)
 def quarantine(
     state: OfApp,
-    mode: Annotated[
-        str | None, Query(description="A market, one of its other names, or all (default).")
-    ] = None,
-    interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
-    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated.")] = None,
+    mode: Mode = None,
+    interval: ledgers.Interval = None,
+    symbol: Symbol = None,
     rule: Annotated[str | None, Query(description="The rule that was broken.")] = None,
-    run_id: Annotated[str | None, Query(description="Only of this run.")] = None,
+    run_id: Run = None,
     open: Annotated[str | None, Query(description="false: released rows too.")] = None,
-    limit: Annotated[str | None, Query(description="Rows; default 100, at most 5000.")] = None,
-    after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
+    limit: Limit = None,
+    after: After = None,
 ) -> Response:
     """Answer `{"quarantine": [row, …], "next": cursor or null}`, the newest first."""
-    stored = read_stored(interval)
     filters = {
-        "markets": [market.code for market in read_mode(mode, ALL)],
-        "interval": stored.value if stored else None,
-        "tickers": read_symbols(symbol),
+        **wanted(mode, interval, symbol),
         "rule": read_name(rule),
         "run_id": read_name(run_id),
         "open": read_flag("open", open, True),

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from hypertape.api.question import ALL, read_mode
 from hypertape.api.respond import json_response, listed, searched
-from hypertape.api.routes.ledgers import read_stored
+from hypertape.api.routes.ledgers import After, Interval, Limit, Mode, read_stored
 from hypertape.api.state import OfApp
 
 reading = APIRouter(tags=["lists"])
@@ -18,13 +18,11 @@ reading = APIRouter(tags=["lists"])
 @reading.get("/series", summary="Which series there are", response_class=Response)
 def series(
     state: OfApp,
-    mode: Annotated[
-        str | None, Query(description="A market, one of its other names, or all (default).")
-    ] = None,
-    interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
+    mode: Mode = None,
+    interval: Interval = None,
     contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
-    limit: Annotated[str | None, Query(description="Rows; default 100, at most 5000.")] = None,
-    after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
+    limit: Limit = None,
+    after: After = None,
 ) -> Response:
     """Answer `{"series": [series, …], "next": cursor or null}`, ordered by market, interval and ticker."""
     stored = read_stored(interval)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gap_lab import Tape
 
-from hypertape.warehouse.gap_list import (
+from hypertape.warehouse.gaps.healing import (
     GapFilter,
     count_attempts,
     count_resting,
@@ -13,7 +13,7 @@ from hypertape.warehouse.gap_list import (
     list_gaps,
     reopen_gaps,
 )
-from hypertape.warehouse.gap_rules import EXPLAINED
+from hypertape.warehouse.gaps.rules import EXPLAINED
 
 SIBLINGS = {"S1": range(99), "S2": range(99), "S3": range(99)}
 

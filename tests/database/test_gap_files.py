@@ -20,7 +20,7 @@ from hypertape.model import Interval, utc
 from hypertape.settings import Settings
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 
 VN = get_market("vn")
 INDEX = "VNINDEX"

@@ -10,7 +10,7 @@ from lab import tuples_written
 
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Window, utc
-from hypertape.warehouse.gap_list import GapFilter, count_attempts, healable_gaps, list_gaps
+from hypertape.warehouse.gaps.healing import GapFilter, count_attempts, healable_gaps, list_gaps
 
 SIBLINGS = {"S1": range(99), "S2": range(99), "S3": range(99)}
 

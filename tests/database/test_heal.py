@@ -20,7 +20,7 @@ from hypertape.settings import Settings
 from hypertape.steps.gaps import find_gaps
 from hypertape.steps.heal import finish_heal, heal, plan_heal, plan_lines
 from hypertape.steps.sync import sync
-from hypertape.warehouse.gap_list import GapFilter, reopen_gaps
+from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
 
 VN = get_market("vn")
 FIRST, AFTER = utc(2024, 3, 4), utc(2024, 4, 6)

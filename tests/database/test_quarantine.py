@@ -13,7 +13,7 @@ from hypertape.quality.gate import gate
 from hypertape.settings import Settings
 from hypertape.steps.quarantine import read_row, replay
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.load import LoadRequest, load_bars
 from hypertape.warehouse.quarantine import Refused, find, groups
 

@@ -11,7 +11,7 @@ import typer
 
 from hypertape.cli.common import console, table
 from hypertape.model import format_instant, parse_instant
-from hypertape.warehouse.gap_list import resting_line, sessions_line
+from hypertape.warehouse.gaps.healing import resting_line, sessions_line
 
 
 def line(row: Mapping[str, Any]) -> tuple[object, ...]:

@@ -34,14 +34,14 @@ from hypertape.cli.nothing import demand_known, say_nothing
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant
-from hypertape.warehouse.gap_list import (
+from hypertape.warehouse.gaps.healing import (
     HEALABLE,
     MAX_ATTEMPTS,
     GapFilter,
     list_gaps,
     reopen_gaps,
 )
-from hypertape.warehouse.gap_rules import EXPLAINED
+from hypertape.warehouse.gaps.rules import EXPLAINED
 
 app = typer.Typer(
     no_args_is_help=True, help="The gap ledger: bars that should exist and do not, each with its reason."

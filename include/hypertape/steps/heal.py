@@ -18,7 +18,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.plan import Batch, Head, resolve_source
 from hypertape.steps.sync import OnStep, SyncResult, carry_out
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gap_list import (
+from hypertape.warehouse.gaps.healing import (
     HEALABLE,
     MAX_ATTEMPTS,
     HealableGap,
@@ -28,7 +28,7 @@ from hypertape.warehouse.gap_list import (
     resting_line,
     sessions_line,
 )
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 
 MODE, REASON = "missing", "heal gaps"
 

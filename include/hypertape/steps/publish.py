@@ -16,7 +16,7 @@ from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")

@@ -10,7 +10,7 @@ from hypertape.quality.results import record, summary
 from hypertape.quality.run import validate as run_suite
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import register_calendar
 
 

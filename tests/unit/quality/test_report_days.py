@@ -8,14 +8,14 @@ import pytest
 
 from hypertape.quality.report_days import GAP_LETTERS, Sheet, _cell
 from hypertape.quality.verdict import EXPLAINED
-from hypertape.warehouse import gap_rules
+from hypertape.warehouse.gaps import rules
 
 DAY = date(2024, 2, 5)
 KEY = ("VIC", DAY)
 
 
 def test_the_reasons_are_those_of_the_gap_ledger() -> None:
-    assert EXPLAINED == gap_rules.EXPLAINED
+    assert EXPLAINED == rules.EXPLAINED
     assert set(EXPLAINED) <= set(GAP_LETTERS)
     assert len(set(GAP_LETTERS.values())) == len(GAP_LETTERS)
 

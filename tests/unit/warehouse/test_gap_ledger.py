@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypertape.model import utc
-from hypertape.warehouse.gap_ledger import ARRIVED, NOT_DUE, Difference, Entry, difference
+from hypertape.warehouse.gaps.difference import ARRIVED, NOT_DUE, Difference, Entry, difference
 
 THEN, NOW = utc(2025, 1, 1), utc(2025, 1, 2)
 WIDTH = 8

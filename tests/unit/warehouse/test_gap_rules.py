@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hypertape.warehouse.gap_rules import (
+from hypertape.warehouse.gaps.rules import (
     DELISTED_SESSIONS,
     HALT_ANSWERS,
     HALTED_SESSIONS,

@@ -10,7 +10,7 @@ import psycopg
 
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.warehouse.gap_sessions import Series, Span, read_asked
+from hypertape.warehouse.gaps.grid import Series, Span, read_asked
 
 Connection = psycopg.Connection[Any]
 

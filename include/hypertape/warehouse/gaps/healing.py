@@ -14,7 +14,7 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gap_rules import EXPLAINED, REASONS
+from hypertape.warehouse.gaps.rules import EXPLAINED, REASONS
 
 Connection = psycopg.Connection[Any]
 

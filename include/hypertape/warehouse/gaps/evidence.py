@@ -1,4 +1,4 @@
-"""What the warehouse knows about missing sessions, as the matrices the rules judge (`gap_rules.Facts`)."""
+"""What the warehouse knows about missing sessions, as the matrices the rules judge (`rules.Facts`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hypertape.calendars.halts import halts_of
 from hypertape.frame import Micros, micros
 from hypertape.model import Interval, midnight
 from hypertape.queries import query
-from hypertape.warehouse.gap_rules import (
+from hypertape.warehouse.gaps.grid import Grid, Series, span_arrays
+from hypertape.warehouse.gaps.rules import (
     Elsewhere,
     Facts,
     Ints,
@@ -24,7 +25,6 @@ from hypertape.warehouse.gap_rules import (
     possible_holidays,
     runs_of,
 )
-from hypertape.warehouse.gap_sessions import Grid, Series, span_arrays
 from hypertape.warehouse.stored import relation
 from hypertape.warehouse.wire import TimeArray, array_cursor
 

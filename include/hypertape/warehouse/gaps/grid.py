@@ -14,7 +14,7 @@ from hypertape.calendars.exchange import DAY, Days
 from hypertape.frame import Micros, instant, micros
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.gap_rules import Mask
+from hypertape.warehouse.gaps.rules import Mask
 from hypertape.warehouse.stored import relation
 from hypertape.warehouse.wire import TimeArray, array_cursor
 

@@ -1,7 +1,7 @@
 """The gap ledger: every session without a bar, with the reason, once.
 
-`note_gaps` holds the series of a run (or all) against the calendar, asks `gap_rules` why what is missing is missing,
-and writes the difference to the ledger (`gap_ledger`). It is a function of what is stored: bars, loads, quarantine and
+`note_gaps` holds the series of a run (or all) against the calendar, asks `rules` why what is missing is missing,
+and writes the difference to the ledger (`difference`). It is a function of what is stored: bars, loads, quarantine and
 calendar; so it does not matter how often or in which order it is called. What it looked at is remembered per series
 (`gap_judged`), and the next call closes the hole up to there, so that a ledger kept up run by run is the one that a
 look at everything would write.
@@ -29,9 +29,10 @@ from hypertape.frame import instant, micros
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gap_evidence import Notes, gather, look_elsewhere
-from hypertape.warehouse.gap_ledger import Difference, Entry, difference
-from hypertape.warehouse.gap_rules import (
+from hypertape.warehouse.gaps.difference import Difference, Entry, difference
+from hypertape.warehouse.gaps.evidence import Notes, gather, look_elsewhere
+from hypertape.warehouse.gaps.grid import Grid, Series, Span, entry_span, read_present, read_series
+from hypertape.warehouse.gaps.rules import (
     DELISTED,
     EMPTY,
     FAILED,
@@ -44,8 +45,7 @@ from hypertape.warehouse.gap_rules import (
     classify,
     runs_of,
 )
-from hypertape.warehouse.gap_sessions import Grid, Series, Span, entry_span, read_present, read_series
-from hypertape.warehouse.gap_spans import hulls, spans_to_judge, still_kept
+from hypertape.warehouse.gaps.spans import hulls, spans_to_judge, still_kept
 from hypertape.warehouse.locks import lock_name
 
 Connection = psycopg.Connection[Any]

@@ -21,7 +21,7 @@ from hypertape.steps.backfill import Asked, backfill, plan_table
 from hypertape.steps.backfill_plan import plan_backfill
 from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.read import digests
 
 START, END, NOW = utc(2024, 1, 1), utc(2024, 7, 1), utc(2024, 7, 1, 1)

@@ -11,7 +11,7 @@ from psycopg import conninfo
 
 from hypertape.cli import main
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.schema import tier
 
 BARS = """ticker,time,open,high,low,close,volume
 AAA,2025-01-02,10,11,9,10.5,1000

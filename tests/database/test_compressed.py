@@ -20,11 +20,11 @@ from lab import (
 )
 
 from hypertape.model import utc
-from hypertape.warehouse import compressed
-from hypertape.warehouse.compressed import chunks_in_the_way, opened
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import load_bars
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.loading import compressed
+from hypertape.warehouse.loading.compressed import chunks_in_the_way, opened
+from hypertape.warehouse.loading.load import load_bars
+from hypertape.warehouse.schema import tier
 
 RELATION = "bars.crypto_data_1d"
 TICKERS = 60
@@ -104,8 +104,8 @@ def test_in_place_it_would_grow(connection, compressed_years, monkeypatch):
 
 def chunks_of(connection, series):
     """What a load of these series would open."""
-    from hypertape.warehouse.load import _compare, _open
-    from hypertape.warehouse.stored import series_states
+    from hypertape.warehouse.loading.load import _compare, _open
+    from hypertape.warehouse.loading.stored import series_states
 
     asked = request()
     batch = _open(to_frame(series), asked)

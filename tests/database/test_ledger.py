@@ -13,7 +13,6 @@ from hypertape.calendars import sessions
 from hypertape.errors import NoData
 from hypertape.frame import empty_frame
 from hypertape.model import Window, midnight, utc
-from hypertape.warehouse.batch import LoadRequest
 from hypertape.warehouse.ledger import (
     advance_watermarks,
     register_sessions,
@@ -21,7 +20,8 @@ from hypertape.warehouse.ledger import (
     run_loads,
     watermarks,
 )
-from hypertape.warehouse.load import load_bars, record_failures
+from hypertape.warehouse.loading.batch import LoadRequest
+from hypertape.warehouse.loading.load import load_bars, record_failures
 
 HISTORY = midnight(CRYPTO.history_start[D1])
 

@@ -39,9 +39,9 @@ from lab import (
 from hypertape.errors import RateLimited, SuspectScale
 from hypertape.frame import Bars, empty_frame, instant, reject_frame
 from hypertape.model import utc
-from hypertape.warehouse import write
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import load_bars, record_failures
+from hypertape.warehouse.loading import write
+from hypertape.warehouse.loading.load import load_bars, record_failures
 
 DAY = 86_400_000_000
 

@@ -14,7 +14,7 @@ from hypertape.settings import Settings
 from hypertape.steps.quarantine import read_row, replay
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.gaps.ledger import note_gaps
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.quarantine import Refused, find, groups
 
 START, NOW, LATER = utc(2020), utc(2020, 1, 5, 12), utc(2020, 3, 1)

@@ -25,7 +25,7 @@ from hypertape.errors import BatchRefused, SuspectScale
 from hypertape.steps.restate import reread, settle
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import load_bars
+from hypertape.warehouse.loading.load import load_bars
 from hypertape.warehouse.restatements import held
 
 

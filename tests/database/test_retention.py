@@ -11,7 +11,7 @@ from lab import VN
 
 from hypertape.markets import all_markets
 from hypertape.model import Interval
-from hypertape.warehouse.migrate import apply, tier
+from hypertape.warehouse.schema import apply, tier
 
 MARKETS = tuple(all_markets().values())
 

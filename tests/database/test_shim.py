@@ -12,7 +12,7 @@ from lab import CRYPTO, new_ticker, put, query, tuples_written, value, walk
 
 from hypertape.model import Interval, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.schema import tier
 
 ORIGIN = utc(2000, 1, 3)
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from hypertape.frame import TIME_TYPE, micros
 from hypertape.model import utc
-from hypertape.warehouse.wire import FloatArray, IntArray, TimeArray, array_cursor, copy_in
+from hypertape.warehouse.pg_binary import FloatArray, IntArray, TimeArray, array_cursor, copy_in
 
 FLOATS = {
     "nothing": [],

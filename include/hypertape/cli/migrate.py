@@ -85,7 +85,7 @@ def report(
 @app.command("list")
 def list_migrations() -> None:
     """List the migrations and how far each is."""
-    from hypertape.warehouse.transfer import rows
+    from hypertape.warehouse.migrations import rows
 
     with warehouse() as connection:
         found = rows(connection, "migration_list")

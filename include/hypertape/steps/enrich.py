@@ -12,7 +12,7 @@ from hypertape.quality.gate import gate
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Head
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.lookback import enrich_bars
+from hypertape.warehouse.loading.lookback import enrich_bars
 
 
 def enrich(

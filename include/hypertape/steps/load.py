@@ -17,8 +17,8 @@ from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
-from hypertape.warehouse.stored import series_states
+from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
+from hypertape.warehouse.loading.stored import series_states
 
 _COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
 

@@ -33,7 +33,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.steps.publish import write_report
 from hypertape.steps.refresh import refresh as refresh_rollups
-from hypertape.warehouse import transfer
+from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
 
 __all__ = ["copy", "inspect", "migrate", "plan", "refresh", "report", "verify"]
@@ -48,8 +48,8 @@ def refresh(dsn: str, reference: Mapping[str, Any], *, on_scope: Counted = silen
         return {"buckets": 0, "differing": 0, "rollups": []}
     migration_id = reference["migration_id"]
     with connect(dsn, autocommit=True) as connection:
-        migration = transfer.get(connection, migration_id)
-        scopes = transfer.scopes(connection, migration_id)
+        migration = migrations.get(connection, migration_id)
+        scopes = migrations.scopes(connection, migration_id)
     found = []
     for done, (market, interval) in enumerate(scopes):
         on_scope(done, len(scopes))
@@ -65,7 +65,7 @@ def refresh(dsn: str, reference: Mapping[str, Any], *, on_scope: Counted = silen
         ],
     }
     with connect(dsn, autocommit=True) as connection:
-        transfer.note(connection, migration_id, refreshed=summary)
+        migrations.note(connection, migration_id, refreshed=summary)
         for market, interval in scopes:
             connection.execute(query("seen_symbols"), (market, interval.value))
     return summary
@@ -86,11 +86,11 @@ def report(
     if not reference["dry_run"]:
         deliver_mirrors(dsn, now=now, settings=settings)
     with connect(dsn, autocommit=True) as connection:
-        totals = transfer.totals(connection, migration_id)
+        totals = migrations.totals(connection, migration_id)
         good = reference["dry_run"] or (totals["done"] == totals["units"] and not totals["different"])
-        before = transfer.get(connection, migration_id)
+        before = migrations.get(connection, migration_id)
         if not good or before["state"] != "done" or before["finished_at"] is None:
-            transfer.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
+            migrations.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
         html = migration_report(connection, migration_id)
         rules = refused_rules(connection, migration_id)
     path = write_report(settings, reference["run_id"], html)

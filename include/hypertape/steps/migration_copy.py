@@ -21,8 +21,8 @@ from hypertape.settings import Settings
 from hypertape.steps.migration_tables import copy_table
 from hypertape.steps.migration_worker import Held, Read, Worker, grouped, hold_next, let_go, open_worker
 from hypertape.stores import BATCH_ROWS, Block, WritesTogether, Written
-from hypertape.warehouse import transfer
-from hypertape.warehouse.transfer import PlannedUnit, Progress
+from hypertape.warehouse import migrations
+from hypertape.warehouse.migrations import PlannedUnit, Progress
 
 OnUnit = Callable[[str], None]
 """Called with the name of each unit that this worker has ended."""
@@ -54,7 +54,7 @@ def copy(
     with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
         for unit, ended in _copied(worker, reference.get("part")):
             if isinstance(ended, Exception):
-                transfer.end(worker.ledger, worker.id, unit, "failed", str(ended))
+                migrations.end(worker.ledger, worker.id, unit, "failed", str(ended))
                 failed[unit] = ended
             else:
                 total, units = total + ended, units + 1
@@ -66,7 +66,7 @@ def copy(
 
 def _copied(worker: Worker, part: int | None) -> Iterator[Ended]:
     """Copy group after group. Each unit's end is recorded before it is yielded, but for a failure."""
-    open_units = transfer.units(worker.ledger, worker.id, part=part, states=_OPEN)
+    open_units = migrations.units(worker.ledger, worker.id, part=part, states=_OPEN)
     groups = grouped(open_units, worker.rows // 2)
     held = hold_next(worker, groups)
     while held is not None:
@@ -90,7 +90,7 @@ def _copy_together(worker: Worker, held: Held) -> list[Ended]:
     for read, each in zip(full, written, strict=True):
         assert read.block is not None
         done[read.unit.unit] = _progress(read.block, each, share)
-    transfer.advance(worker.ledger, worker.id, done, done=True)
+    migrations.advance(worker.ledger, worker.id, done, done=True)
     failed = [(read.unit.unit, read.error) for read in reads if read.error is not None]
     return [*done.items(), *failed]
 
@@ -112,7 +112,7 @@ def _progress(block: Block, written: Written, seconds: float) -> Progress:
     )
 
 
-def _copy_alone(worker: Worker, rows: Sequence[transfer.Row]) -> Iterator[Ended]:
+def _copy_alone(worker: Worker, rows: Sequence[migrations.Row]) -> Iterator[Ended]:
     for row in rows:
         unit = PlannedUnit.of(row)
         try:
@@ -125,9 +125,9 @@ def _copy_unit(worker: Worker, unit: PlannedUnit, reached: datetime | None) -> P
     done = _NOTHING
     series = unit.series
     for each in _copy_other(worker, unit) if series is None else _copy_series(worker, unit, series, reached):
-        transfer.advance(worker.ledger, worker.id, {unit.unit: each})
+        migrations.advance(worker.ledger, worker.id, {unit.unit: each})
         done += each
-    transfer.advance(worker.ledger, worker.id, {unit.unit: _NOTHING}, done=True)
+    migrations.advance(worker.ledger, worker.id, {unit.unit: _NOTHING}, done=True)
     return done
 
 

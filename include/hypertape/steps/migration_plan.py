@@ -21,10 +21,10 @@ from hypertape.stores.sqlite import table_name
 from hypertape.stores.stockula_tables import symbols_of
 from hypertape.stores.stockula_words import TABLE as PRICE_TABLE
 from hypertape.stores.strays import RULES
-from hypertape.warehouse import transfer
+from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.migrations import PlannedUnit
 from hypertape.warehouse.stockula import TABLES
-from hypertape.warehouse.transfer import PlannedUnit
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,18 +57,18 @@ def plan(
     }
     mark = fingerprint(inspected["files"], options)
     with connect(dsn, autocommit=True) as connection:
-        before = None if force or dry_run else transfer.find(connection, mark)
+        before = None if force or dry_run else migrations.find(connection, mark)
         if before is not None:
             return _reference(connection, before[0], resumed=True)
         planned = _parted(list(_units(inspected, options, now, settings or load_settings())), workers)
         unknown = _unknown_symbols(planned, sorted(symbols or ()))
         with connection.transaction():
-            migration_id = transfer.begin(
+            migration_id = migrations.begin(
                 connection, run_id=run_id, fingerprint=mark, files=inspected["files"], options=options,
                 dry_run=dry_run, inspected=inspected["inspected"], started_at=now,
             )  # fmt: skip
-            transfer.add_units(connection, migration_id, planned)
-            transfer.note(connection, migration_id, state="done" if dry_run else "copying")
+            migrations.add_units(connection, migration_id, planned)
+            migrations.note(connection, migration_id, state="done" if dry_run else "copying")
         return {**_reference(connection, migration_id, resumed=False), "unknown_symbols": unknown}
 
 
@@ -96,10 +96,10 @@ def selection_of(options: Mapping[str, Any]) -> Selection:
     )
 
 
-def _reference(connection: transfer.Connection, migration_id: int, *, resumed: bool) -> dict[str, Any]:
+def _reference(connection: migrations.Connection, migration_id: int, *, resumed: bool) -> dict[str, Any]:
     """What the other steps need to know, and the parts that are still to be copied."""
-    migration = transfer.get(connection, migration_id)
-    units = transfer.units(connection, migration_id)
+    migration = migrations.get(connection, migration_id)
+    units = migrations.units(connection, migration_id)
     open_units = [] if migration["dry_run"] else [unit for unit in units if unit["state"] != "done"]
     counted: dict[int, list[str]] = {}
     for unit in open_units:

@@ -17,8 +17,8 @@ from hypertape.queries import query
 from hypertape.steps.migration_plan import selection_of
 from hypertape.stores.stockula_tables import Batch, Reject, Row, read_table, reject
 from hypertape.stores.strays import stray_rows
+from hypertape.warehouse.migrations import Comparison, Connection, PlannedUnit
 from hypertape.warehouse.stockula import MARKET, TABLES, Kept, keep_rows
-from hypertape.warehouse.transfer import Comparison, Connection, PlannedUnit
 
 
 def copy_table(

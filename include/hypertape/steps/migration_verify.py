@@ -22,8 +22,8 @@ from hypertape.steps.migration_files import Counted, silent
 from hypertape.steps.migration_tables import compare_table
 from hypertape.steps.migration_worker import Worker, open_worker
 from hypertape.stores import BATCH_ROWS, Block, Store
-from hypertape.warehouse import transfer
-from hypertape.warehouse.transfer import Comparison, PlannedUnit
+from hypertape.warehouse import migrations
+from hypertape.warehouse.migrations import Comparison, PlannedUnit
 
 _SAMPLE = 5
 
@@ -46,15 +46,15 @@ def verify(
     with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
         proven = worker.migration["state"] == "done" and worker.migration["verified_at"] is not None
         if not (proven or worker.migration["dry_run"]):
-            began, copied = clock.perf_counter(), transfer.units(worker.ledger, worker.id, states=("done",))
+            began, copied = clock.perf_counter(), migrations.units(worker.ledger, worker.id, states=("done",))
             for done, row in enumerate(copied):
                 on_unit(done, len(copied))
                 unit = PlannedUnit.of(row)
-                transfer.keep_comparison(worker.ledger, worker.id, unit.unit, _compare(worker, unit))
+                migrations.keep_comparison(worker.ledger, worker.id, unit.unit, _compare(worker, unit))
             on_unit(len(copied), len(copied))
             ended = now + timedelta(seconds=clock.perf_counter() - began)
-            transfer.note(worker.ledger, worker.id, verified_at=ended)
-        found = transfer.totals(worker.ledger, worker.id)
+            migrations.note(worker.ledger, worker.id, verified_at=ended)
+        found = migrations.totals(worker.ledger, worker.id)
     names = ("units", "equal", "different", "rows_missing", "rows_different", "rows_extra")
     return {name: found[name] for name in names}
 

@@ -17,9 +17,9 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.migration_plan import selection_of
 from hypertape.stores import BATCH_ROWS, Block, Store
 from hypertape.stores.addresses import open_store
-from hypertape.warehouse import transfer
+from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.transfer import PlannedUnit
+from hypertape.warehouse.migrations import PlannedUnit
 
 MOST_UNITS = 200
 """Units in one group: each costs two locks of the server's table."""
@@ -32,8 +32,8 @@ class Worker:
     dsn: str
     migration: Mapping[str, Any]
     settings: Settings
-    ledger: transfer.Connection
-    holders: list[transfer.Connection]
+    ledger: migrations.Connection
+    holders: list[migrations.Connection]
     """One for the group that is being written, one for the group that is being read; the idle ones are here."""
     reader: ThreadPoolExecutor
     rows: int = BATCH_ROWS
@@ -89,7 +89,7 @@ def open_worker(
     with ExitStack() as stack:
         ledger = stack.enter_context(connect(dsn, autocommit=True))
         holders = [stack.enter_context(connect(dsn)) for _ in range(2)]
-        migration = transfer.get(ledger, migration_id)
+        migration = migrations.get(ledger, migration_id)
         reader = stack.enter_context(ThreadPoolExecutor(1, "reader"))
         worker = Worker(dsn, migration, settings or load_settings(), ledger, holders, reader, rows)
         try:
@@ -112,7 +112,7 @@ class Read:
 class Group:
     """Units that are copied together, as the ledger has them; `short` ones are read whole, ahead of their turn."""
 
-    rows: Sequence[transfer.Row]
+    rows: Sequence[migrations.Row]
     short: bool = False
 
 
@@ -120,12 +120,12 @@ class Group:
 class Held:
     """Units a worker holds, and what is being read of them if they are short."""
 
-    rows: Sequence[transfer.Row]
-    holder: transfer.Connection
+    rows: Sequence[migrations.Row]
+    holder: migrations.Connection
     reads: Future[list[Read]] | None
 
 
-def grouped(rows: Sequence[transfer.Row], most: int) -> Iterator[Group]:
+def grouped(rows: Sequence[migrations.Row], most: int) -> Iterator[Group]:
     """Lay short fresh series of one file, market and interval together, up to `most` bars; the others stay alone.
 
     Long series come first, so that workers end at about the same time, and tables that are no bars last.
@@ -134,7 +134,7 @@ def grouped(rows: Sequence[transfer.Row], most: int) -> Iterator[Group]:
     chosen = {row["unit"] for row in short}
     alone = [row for row in rows if row["unit"] not in chosen]
     yield from (Group([row]) for row in alone if row["ticker"])
-    group: list[transfer.Row] = []
+    group: list[migrations.Row] = []
     filled = 0
     for row in sorted(short, key=_kind):
         full = filled + (row["planned"] or 0) > most or len(group) == MOST_UNITS
@@ -155,25 +155,25 @@ def hold_next(worker: Worker, groups: Iterator[Group]) -> Held | None:
     """
     for group in groups:
         holder = worker.holders.pop()
-        mine = transfer.claim(holder, worker.id, [row["unit"] for row in group.rows])
+        mine = migrations.claim(holder, worker.id, [row["unit"] for row in group.rows])
         listed = {row["unit"]: row["attempts"] for row in group.rows if row["unit"] in mine}
-        if rows := transfer.start(worker.ledger, worker.id, listed):
+        if rows := migrations.start(worker.ledger, worker.id, listed):
             return Held(rows, holder, worker.reader.submit(_read_all, worker, rows) if group.short else None)
         let_go(worker, holder)
     return None
 
 
-def let_go(worker: Worker, holder: transfer.Connection) -> None:
+def let_go(worker: Worker, holder: migrations.Connection) -> None:
     """Give up what a holder holds."""
-    transfer.release(holder)
+    migrations.release(holder)
     worker.holders.append(holder)
 
 
-def _kind(row: transfer.Row) -> tuple[str, str, str]:
+def _kind(row: migrations.Row) -> tuple[str, str, str]:
     return row["file"], row["market"], row["interval"]
 
 
-def _read_all(worker: Worker, rows: Sequence[transfer.Row]) -> list[Read]:
+def _read_all(worker: Worker, rows: Sequence[migrations.Row]) -> list[Read]:
     return [_read(worker, PlannedUnit.of(row)) for row in rows]
 
 

@@ -17,7 +17,7 @@ from hypertape.steps.migration_copy import copy
 from hypertape.steps.migration_files import Counted, silent
 from hypertape.stores import BATCH_ROWS
 from hypertape.stores.copying import interrupts_held
-from hypertape.warehouse import transfer
+from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
 
 
@@ -61,7 +61,7 @@ def copy_together(
 def demand_all_copied(dsn: str, migration_id: int, report: Path) -> None:
     """Raise BatchRefused or BatchIncomplete when the ledger knows units that are not done."""
     with connect(dsn, autocommit=True) as connection:
-        left = transfer.units(connection, migration_id, states=("pending", "running", "failed"))
+        left = migrations.units(connection, migration_id, states=("pending", "running", "failed"))
     failed = [row for row in left if row["state"] == "failed"]
     again = (
         f"Mend the cause and start the same migration again: only what is open is copied. Report: {report}"

@@ -29,7 +29,7 @@ from hypertape.steps.refresh import refresh
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.quarantine import LOADED, SUPERSEDED, Refused, find, release, stored_keys
 
 Connection = psycopg.Connection[Any]

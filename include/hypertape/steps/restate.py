@@ -28,7 +28,8 @@ from hypertape.steps.landing import Landing
 from hypertape.steps.load import raise_if_failed, store
 from hypertape.steps.plan import CHECKS, REREADS, Batch, Head, make_batches, overlap_start
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.merge import differing
+from hypertape.warehouse.loading.merge import differing
+from hypertape.warehouse.loading.stored import newest_given, read_neighbours, series_states
 from hypertape.warehouse.restatements import (
     Restatement,
     Unread,
@@ -39,7 +40,6 @@ from hypertape.warehouse.restatements import (
     note_errors,
     states_of,
 )
-from hypertape.warehouse.stored import newest_given, read_neighbours, series_states
 
 Connection = psycopg.Connection[Any]
 

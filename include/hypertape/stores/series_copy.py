@@ -25,7 +25,7 @@ from hypertape.model import Series
 from hypertape.stores import Block, KeepsAdjusted, ReadsBefore, Store, WritesParts, WritesTogether, Written
 from hypertape.stores.accounts import NOTHING, Account, Tally, account
 from hypertape.stores.comparing import Comparison, compare_series, same_bars
-from hypertape.warehouse.merge import join_bars
+from hypertape.warehouse.loading.merge import join_bars
 
 HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull, RolledBack)
 """What would fail for every other series too."""

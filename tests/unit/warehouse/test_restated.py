@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hypertape.frame import Bars
-from hypertape.warehouse.merge import Split, differing, explained, move_of
+from hypertape.warehouse.loading.merge import Split, differing, explained, move_of
 
 DAY = 86_400_000_000
 

@@ -13,25 +13,27 @@ from hypothesis.extra import numpy as arrays
 
 from hypertape.frame import micros
 from hypertape.model import utc
-from hypertape.warehouse import wire
-from hypertape.warehouse.wire import FloatArray, IntArray, TimeArray, repeat_strings
+from hypertape.warehouse import pg_binary
+from hypertape.warehouse.pg_binary import FloatArray, IntArray, TimeArray, repeat_strings
 
 FLOAT8, INT8, TIMESTAMPTZ = 701, 20, 1184
 
 
 def dump(parameter):
-    kind = {FloatArray: wire._FloatDumper, IntArray: wire._IntDumper, TimeArray: wire._TimeDumper}[
-        type(parameter)
-    ]
+    kind = {
+        FloatArray: pg_binary._FloatDumper,
+        IntArray: pg_binary._IntDumper,
+        TimeArray: pg_binary._TimeDumper,
+    }[type(parameter)]
     return kind(type(parameter)).dump(parameter)
 
 
 def load_floats(data):
-    return wire._FloatLoader(0).load(data)
+    return pg_binary._FloatLoader(0).load(data)
 
 
 def load_times(data):
-    return wire._TimeLoader(0).load(data)
+    return pg_binary._TimeLoader(0).load(data)
 
 
 def by_hand(element, code, values):

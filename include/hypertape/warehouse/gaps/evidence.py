@@ -25,8 +25,8 @@ from hypertape.warehouse.gaps.rules import (
     possible_holidays,
     runs_of,
 )
-from hypertape.warehouse.stored import relation
-from hypertape.warehouse.wire import TimeArray, array_cursor
+from hypertape.warehouse.loading.stored import relation
+from hypertape.warehouse.pg_binary import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 

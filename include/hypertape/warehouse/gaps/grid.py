@@ -15,8 +15,8 @@ from hypertape.frame import Micros, instant, micros
 from hypertape.model import Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.gaps.rules import Mask
-from hypertape.warehouse.stored import relation
-from hypertape.warehouse.wire import TimeArray, array_cursor
+from hypertape.warehouse.loading.stored import relation
+from hypertape.warehouse.pg_binary import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 

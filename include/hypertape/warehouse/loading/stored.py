@@ -14,7 +14,7 @@ from psycopg import sql
 from hypertape.frame import Bars, Micros, instant, micros
 from hypertape.model import LONGEST_LOOKBACK, VALUE_COLUMNS, Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.wire import TimeArray, array_cursor
+from hypertape.warehouse.pg_binary import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 

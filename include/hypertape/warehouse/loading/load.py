@@ -20,10 +20,10 @@ from hypertape.errors import HypertapeError
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.sources import calls_for
-from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
-from hypertape.warehouse.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.load_ledger import (
+from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
+from hypertape.warehouse.loading.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
+from hypertape.warehouse.loading.ledgers import (
     close_loads,
     keep_revisions,
     keep_series,
@@ -32,12 +32,18 @@ from hypertape.warehouse.load_ledger import (
     open_loads,
     quarantine,
 )
-from hypertape.warehouse.load_restatements import find_stand_ins, find_unread, note_restatements
+from hypertape.warehouse.loading.merge import join_bars, merge, writes
+from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
+from hypertape.warehouse.loading.scale import refused_scale
+from hypertape.warehouse.loading.stored import (
+    SeriesState,
+    adopt_series,
+    read_neighbours,
+    read_spans,
+    series_states,
+)
+from hypertape.warehouse.loading.write import write_rows
 from hypertape.warehouse.locks import lock_series
-from hypertape.warehouse.merge import join_bars, merge, writes
-from hypertape.warehouse.scale import refused_scale
-from hypertape.warehouse.stored import SeriesState, adopt_series, read_neighbours, read_spans, series_states
-from hypertape.warehouse.write import write_rows
 
 __all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
 

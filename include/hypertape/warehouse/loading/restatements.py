@@ -15,10 +15,10 @@ import psycopg
 
 from hypertape.frame import Bars, Micros, instant, micros
 from hypertape.queries import query
-from hypertape.warehouse.batch import LoadRequest, SeriesLoad
-from hypertape.warehouse.merge import Move, move_of
+from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
+from hypertape.warehouse.loading.merge import Move, move_of
+from hypertape.warehouse.loading.stored import SeriesState, given_times, newest_given
 from hypertape.warehouse.restatements import Unread, note_unread
-from hypertape.warehouse.stored import SeriesState, given_times, newest_given
 
 Connection = psycopg.Connection[Any]
 States = Mapping[str, SeriesState]

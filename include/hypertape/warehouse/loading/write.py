@@ -13,9 +13,16 @@ from psycopg import sql
 from hypertape.frame import TIME_TYPE
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
-from hypertape.warehouse.batch import LoadRequest, SeriesLoad
-from hypertape.warehouse.stored import relation
-from hypertape.warehouse.wire import FloatArray, IntArray, TimeArray, array_cursor, copy_in, repeat_strings
+from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
+from hypertape.warehouse.loading.stored import relation
+from hypertape.warehouse.pg_binary import (
+    FloatArray,
+    IntArray,
+    TimeArray,
+    array_cursor,
+    copy_in,
+    repeat_strings,
+)
 
 Connection = psycopg.Connection[Any]
 

@@ -13,9 +13,9 @@ import psycopg
 from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, instant, micros
 from hypertape.queries import query
-from hypertape.warehouse.batch import LoadRequest, SeriesLoad
-from hypertape.warehouse.merge import Split, explained, guard_scale
-from hypertape.warehouse.stored import SeriesState, read_neighbours
+from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
+from hypertape.warehouse.loading.merge import Split, explained, guard_scale
+from hypertape.warehouse.loading.stored import SeriesState, read_neighbours
 
 Connection = psycopg.Connection[Any]
 

@@ -13,8 +13,8 @@ from hypertape.calendars import bar_ends
 from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, Micros, instant, micros
 from hypertape.model import Interval, Market, Window
-from hypertape.warehouse.merge import Merged, Writes
-from hypertape.warehouse.stored import SeriesState
+from hypertape.warehouse.loading.merge import Merged, Writes
+from hypertape.warehouse.loading.stored import SeriesState
 
 _LONG_CLOSED = timedelta(days=7)
 """A bar that opened longer ago has ended: no need to ask the calendar, which is slow to build."""

@@ -19,10 +19,9 @@ from hypertape.errors import DatabaseRefused, MigrationChanged, SchemaMissing, T
 from hypertape.markets import all_markets
 from hypertape.model import PUBLIC_COLUMNS, Interval, utc
 from hypertape.queries import sql_directory
-from hypertape.warehouse import migrate
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrate import apply, scripts, status, tier, verify
 from hypertape.warehouse.rollups import check_rollups, refresh_pending
+from hypertape.warehouse.schema import apply, scripts, status, tier, verify
 
 MARKETS = tuple(all_markets().values())
 ROLLUPS = tuple(interval for interval in Interval if not interval.is_stored)
@@ -40,7 +39,7 @@ def sql_copy(tmp_path, monkeypatch):
     """A copy of sql/ that the runner reads and the test may change."""
     copy = tmp_path / "sql"
     shutil.copytree(sql_directory(), copy)
-    monkeypatch.setattr(migrate, "sql_directory", lambda: copy)
+    monkeypatch.setattr(schema, "sql_directory", lambda: copy)
     return copy
 
 
@@ -266,7 +265,7 @@ def step_by_step(connection, directory: Path, monkeypatch):
             (part / "migrations" / later).unlink()
         if count < len(migrations):
             shutil.rmtree(part / "repeatable")
-        monkeypatch.setattr(migrate, "sql_directory", lambda part=part: part)
+        monkeypatch.setattr(schema, "sql_directory", lambda part=part: part)
         assert f"migrations/{migrations[count - 1].removesuffix('.sql')}" in " ".join(
             apply(connection, MARKETS)
         )

@@ -12,8 +12,8 @@ from hypertape.frame import ENRICHED_SCHEMA, Bars, split_series
 from hypertape.indicators import enrich
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.merge import join_bars, merge
-from hypertape.warehouse.stored import read_neighbours, read_spans, series_states
+from hypertape.warehouse.loading.merge import join_bars, merge
+from hypertape.warehouse.loading.stored import read_neighbours, read_spans, series_states
 
 
 def enrich_bars(

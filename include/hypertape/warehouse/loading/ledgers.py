@@ -11,9 +11,9 @@ import psycopg
 from hypertape import __version__
 from hypertape.frame import instant
 from hypertape.queries import query
-from hypertape.warehouse.batch import LoadRequest, LoadResult, SeriesLoad
-from hypertape.warehouse.stored import SeriesState, relation
-from hypertape.warehouse.wire import IntArray, TimeArray, array_cursor
+from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
+from hypertape.warehouse.loading.stored import SeriesState, relation
+from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 

@@ -19,8 +19,8 @@ from psycopg.pq import TransactionStatus
 from hypertape.errors import HypertapeError
 from hypertape.frame import instant, micros
 from hypertape.queries import query
-from hypertape.warehouse.batch import LoadRequest, SeriesLoad
 from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
 
 Connection = psycopg.Connection[Any]
 

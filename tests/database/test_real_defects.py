@@ -18,7 +18,7 @@ from lab import VN
 
 from hypertape.calendars import sessions
 from hypertape.model import utc
-from hypertape.quality.report import run_report
+from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect

@@ -14,9 +14,9 @@ from quality_lab import D1, MONDAY, PRICES, VN, Connection, edited, lone, scaled
 
 from hypertape.errors import BadInput
 from hypertape.model import utc
-from hypertape.quality.report import cumulative_report, run_report
 from hypertape.quality.results import QualityResult, record
 from hypertape.quality.run import validate
+from hypertape.reports.pages import cumulative_report, run_report
 from hypertape.warehouse.ledger import register_calendar
 
 RUN = "bars_vn_1d__manual__2024-02-13T09:00:00+00:00"

@@ -19,6 +19,7 @@ from hypertape.errors import DatabaseRefused, MigrationChanged, SchemaMissing, T
 from hypertape.markets import all_markets
 from hypertape.model import PUBLIC_COLUMNS, Interval, utc
 from hypertape.queries import sql_directory
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import check_rollups, refresh_pending
 from hypertape.warehouse.schema import apply, scripts, status, tier, verify

@@ -96,7 +96,7 @@ def backfill(
 
 
 def _show(done: dict[str, Any]) -> None:
-    from hypertape.quality.report_backfill import plan_lines
+    from hypertape.reports.backfill import plan_lines
 
     screen = console()
     screen.print(table(f"plan of {done['run_id']}", ("what", "figure"), plan_lines(done["plan"])))

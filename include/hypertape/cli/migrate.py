@@ -69,7 +69,7 @@ def report(
     migration: Annotated[int | None, typer.Option(help="A migration's id; default: the newest.")] = None,
 ) -> None:
     """Write one self-contained HTML file about a migration."""
-    from hypertape.quality.report import migration_report
+    from hypertape.reports.pages import migration_report
 
     with warehouse() as connection:
         html = migration_report(connection, migration)

@@ -27,7 +27,7 @@ from hypertape.model import Interval, Window, format_instant, midnight, utc
 from hypertape.orchestration.demo_summary import Summary, summarise
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
-from hypertape.quality.report import cumulative_report
+from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.sample import CORRECTED_AT, SPANS

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BatchRefused, HypertapeError
-from hypertape.quality.report import backfill_report
-from hypertape.quality.report_backfill import plan_lines
+from hypertape.reports.backfill import plan_lines
+from hypertape.reports.pages import backfill_report
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.backfill_plan import plan_backfill
 from hypertape.steps.backfill_wish import Asked

@@ -19,7 +19,7 @@ from hypertape.calendars import expected_times, provisional_from, sessions
 from hypertape.frame import Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.quality.report_backfill import plan_figures
+from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import calls_for
 from hypertape.steps.backfill_wish import Asked, Wish, resolve

@@ -19,9 +19,9 @@ from typing import Any
 from hypertape.errors import CheckFailed
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, midnight
-from hypertape.quality.report import migration_report
-from hypertape.quality.report_migration import refused_rules
 from hypertape.queries import query
+from hypertape.reports.migration import refused_rules
+from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.migration_copy import copy

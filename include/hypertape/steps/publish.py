@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
-from hypertape.quality.report import run_report
 from hypertape.quality.results import raise_if_critical, results_of
+from hypertape.reports.pages import run_report
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors

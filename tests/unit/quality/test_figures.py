@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from hypertape.quality.figures import BAR_HEIGHT, BAR_STEP, SMALLEST, bars_by_day, months_between, shade
+from hypertape.reports.figures import BAR_HEIGHT, BAR_STEP, SMALLEST, bars_by_day, months_between, shade
 
 
 def test_every_day_has_its_place_and_its_height() -> None:

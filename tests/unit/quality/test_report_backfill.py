@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypertape.quality.report_backfill import duration, plan_figures, plan_lines
+from hypertape.reports.backfill import duration, plan_figures, plan_lines
 
 STORED = {
     "market": "vn", "interval": "1h", "mode": "missing", "reason": None, "sessions": 20, "expected": 12_000,

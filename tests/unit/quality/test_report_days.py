@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from hypertape.quality.report_days import GAP_LETTERS, Sheet, _cell
-from hypertape.quality.verdict import EXPLAINED
+from hypertape.reports.days import GAP_LETTERS, Sheet, _cell
+from hypertape.reports.verdict import EXPLAINED
 from hypertape.warehouse.gaps import rules
 
 DAY = date(2024, 2, 5)

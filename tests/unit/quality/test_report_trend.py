@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypertape.quality.report_trend import _tendency
+from hypertape.reports.trend import _tendency
 
 
 @pytest.mark.parametrize(

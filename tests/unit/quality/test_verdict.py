@@ -8,7 +8,7 @@ import pytest
 
 from hypertape.model import Window, utc
 from hypertape.quality.results import QualityResult
-from hypertape.quality.verdict import BAD, GOOD, NOTE, UNKNOWN, answers, plural, run_verdict
+from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, answers, plural, run_verdict
 
 
 def result(name: str, severity: str = "critical", status: str = "passed", **values: Any) -> QualityResult:

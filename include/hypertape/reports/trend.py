@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from hypertape.quality.report_run import rows
+from hypertape.reports.run import rows
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

@@ -14,12 +14,12 @@ from psycopg.rows import dict_row
 from hypertape import calendars
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Market, midnight
-from hypertape.quality.figures import bars_by_day, months_between, shade
-from hypertape.quality.report_days import freshness, gather_days
-from hypertape.quality.report_run import MOST, rows
-from hypertape.quality.report_trend import gather_runs
-from hypertape.quality.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural
 from hypertape.queries import query
+from hypertape.reports.days import freshness, gather_days
+from hypertape.reports.figures import bars_by_day, months_between, shade
+from hypertape.reports.run import MOST, rows
+from hypertape.reports.trend import gather_runs
+from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

@@ -17,10 +17,10 @@ import psycopg
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hypertape.model import format_instant
-from hypertape.quality.report_all import gather_all
-from hypertape.quality.report_backfill import backfill_of, gather_backfill
-from hypertape.quality.report_migration import gather_migration
-from hypertape.quality.report_run import gather_run
+from hypertape.reports.backfill import backfill_of, gather_backfill
+from hypertape.reports.cumulative import gather_all
+from hypertape.reports.migration import gather_migration
+from hypertape.reports.run import gather_run
 
 Connection = psycopg.Connection[Any]
 

@@ -23,8 +23,8 @@ from hypertape.quality.results import (
 )
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
-from hypertape.quality.verdict import EXPLAINED, answers, run_verdict
 from hypertape.queries import query
+from hypertape.reports.verdict import EXPLAINED, answers, run_verdict
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

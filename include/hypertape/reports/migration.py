@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import BadInput
-from hypertape.quality.report_run import MOST, rows
-from hypertape.quality.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural
+from hypertape.reports.run import MOST, rows
+from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

@@ -9,8 +9,8 @@ import psycopg
 
 from hypertape.errors import BadInput
 from hypertape.model import Window, format_instant, parse_instant
-from hypertape.quality.report_run import MOST, rows
-from hypertape.quality.verdict import NOTE, Statement, plural
+from hypertape.reports.run import MOST, rows
+from hypertape.reports.verdict import NOTE, Statement, plural
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

@@ -17,9 +17,9 @@ from lab import CRYPTO, D1, M1, NOW, VN, hear_interrupts, query, to_frame, value
 from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
-from hypertape.stores import Block, Selection, copying
+from hypertape.stores import Block, Selection, copy
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import copy
+from hypertape.stores.copy import copy
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.sqlite import SqliteStore
@@ -443,7 +443,7 @@ def short_series(path: Path, faults: tuple[str, ...] = ()) -> StockulaStore:
 def test_short_series_are_written_together_and_counted_each(
     warehouse, connection, tmp_path, workers, monkeypatch
 ):
-    monkeypatch.setattr(copying, "_TOGETHER", 12)  # four series a time
+    monkeypatch.setattr("hypertape.stores.copy._TOGETHER", 12)  # four series a time
     source = short_series(tmp_path / "f.db", faults=("S4",))
     places = (opening(source.address), opening("warehouse", warehouse))
     report = copy(*places, ALL, now=NOW, workers=workers, verify=True)

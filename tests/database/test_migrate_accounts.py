@@ -15,8 +15,8 @@ from migration_lab import NOW, ask, dual_write_file, in_file, in_warehouse, pric
 
 from hypertape.errors import BadInput
 from hypertape.settings import Settings
-from hypertape.steps import migration_workers
-from hypertape.steps.migrate import copy, inspect, plan, verify
+from hypertape.steps.migration import workers
+from hypertape.steps.migration.run import copy, inspect, plan, verify
 from hypertape.stores.mirrors import add_mirror
 from hypertape.warehouse.connect import connect
 
@@ -198,7 +198,7 @@ def test_each_step_tells_how_far_it_is_and_when_it_ended(warehouse: str, tmp_pat
 def test_no_more_helpers_than_units(warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = dual_write_file(tmp_path, tickers=1, bars=5)
     begun: list[object] = []
-    spawn = migration_workers.multiprocessing.get_context("spawn")
+    spawn = workers.multiprocessing.get_context("spawn")
     real = spawn.Process
     monkeypatch.setattr(
         type(spawn), "Process", lambda *_, **given: begun.append(given) or real(**given), raising=False

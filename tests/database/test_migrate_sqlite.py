@@ -29,7 +29,7 @@ from migration_lab import (
 
 from hypertape.errors import BadInput, BatchRefused, CheckFailed
 from hypertape.settings import Settings
-from hypertape.steps.migrate import copy, inspect, plan, report, verify
+from hypertape.steps.migration.run import copy, inspect, plan, report, verify
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.warehouse.connect import connect
 

@@ -14,11 +14,11 @@ from migration_lab import NOW, dual_write_file, in_file, in_warehouse, write
 from hypertape.errors import BadInput, BatchRefused, RolledBack
 from hypertape.settings import Settings
 from hypertape.steps import rollback
-from hypertape.steps.migrate import migrate
+from hypertape.steps.migration.run import migrate
 from hypertape.steps.rollback import status, to_sqlite, to_warehouse
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import copy
+from hypertape.stores.copy import copy
 from hypertape.stores.mirrors import add_mirror
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.warehouse import cutover

@@ -20,7 +20,7 @@ from hypertape.model import format_instant
 from hypertape.stores import Selection
 
 if TYPE_CHECKING:
-    from hypertape.stores.copying import CopyReport, SeriesCopy
+    from hypertape.stores.copy import CopyReport, SeriesCopy
 
 _SHOWN = 20
 """Lines of a list that are printed; the rest is counted."""

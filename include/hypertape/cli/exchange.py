@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hypertape.stores.addresses import Opening
-    from hypertape.stores.copying import CopyReport
+    from hypertape.stores.copy import CopyReport
 
 _FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE or stockula:FILE"
 
@@ -75,7 +75,7 @@ def verify(
 
     A series that only DST has is not looked at; verify the other way round for that.
     """
-    from hypertape.stores.copying import verify as run
+    from hypertape.stores.copy import verify as run
 
     at, selection = now(), _selection(market, interval, symbols, start_date)
     source, target = _openings(src, dst, at, CsvOptions(market=market))
@@ -177,7 +177,7 @@ def _transfer(
     verify: bool = False,
     strict: bool = False,
 ) -> None:
-    from hypertape.stores.copying import copy as run
+    from hypertape.stores.copy import copy as run
 
     at = now()
     source, target = _openings(src, dst, at, csv)

@@ -48,7 +48,7 @@ def sqlite(
     ] = True,
 ) -> None:
     """Inspect, plan, copy, verify, refresh and report. Started again after a kill it copies only what is open."""
-    from hypertape.steps.migrate import migrate
+    from hypertape.steps.migration.run import migrate
 
     with warehouse():
         pass  # the schema is current

@@ -16,7 +16,7 @@ from hypertape.reports.backfill import plan_lines
 from hypertape.reports.pages import backfill_report
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.backfill_plan import plan_backfill
-from hypertape.steps.backfill_wish import Asked
+from hypertape.steps.backfill_request import Asked
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import Failure, extract
 from hypertape.steps.load import fetch_again, raise_if_failed, store

@@ -22,7 +22,7 @@ from hypertape.model import Interval, Market, Window, midnight
 from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import calls_for
-from hypertape.steps.backfill_wish import Asked, Wish, resolve
+from hypertape.steps.backfill_request import Asked, Wish, resolve
 from hypertape.steps.plan import Batch, Head, stored_interval
 from hypertape.warehouse import backfills
 from hypertape.warehouse.backfills import Planned, PlannedUnit, Present

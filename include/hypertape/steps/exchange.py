@@ -17,8 +17,8 @@ from hypertape.steps.refresh import refresh as refresh_rollups
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
 from hypertape.stores.choosing import chosen
-from hypertape.stores.copying import CopyReport
-from hypertape.stores.copying import copy as copy_series
+from hypertape.stores.copy import CopyReport
+from hypertape.stores.copy import copy as copy_series
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 IMPORT, EXPORT = "import", "export"

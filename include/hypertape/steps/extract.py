@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from hypertape.errors import HypertapeError, TransientError
 from hypertape.sources import Fetched
-from hypertape.steps.asking import ask_sources
+from hypertape.steps.fetch import ask_sources
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, Head
 

@@ -19,7 +19,7 @@ from hypertape.quality.reconciliation import PRESENCE, Comparison, Tolerance, co
 from hypertape.quality.results import NOT_EVALUATED, WARNING, QualityResult, record, status_of
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
-from hypertape.steps.asking import ask_sources
+from hypertape.steps.fetch import ask_sources
 from hypertape.steps.plan import Batch, Head
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import read_bars, stored_tickers

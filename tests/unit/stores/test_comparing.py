@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from store_lab import D1, NOW, VN, blocks, frame, series
 
-from hypertape.stores.comparing import compare_series
+from hypertape.stores.compare import compare_series
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.sqlite import SqliteStore
 

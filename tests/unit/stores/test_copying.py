@@ -19,7 +19,7 @@ from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import copy, verify
+from hypertape.stores.copy import copy, verify
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
@@ -437,7 +437,7 @@ from datetime import datetime, UTC
 from hypertape.settings import Settings
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import copy
+from hypertape.stores.copy import copy
 if __name__ == "__main__":
     places = [Opening(address, Settings(), datetime(2030, 1, 1, tzinfo=UTC), "run") for address in sys.argv[1:3]]
     print("ready", flush=True)

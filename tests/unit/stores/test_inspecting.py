@@ -15,7 +15,7 @@ from hypertape.frame import bar_frame, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, utc
 from hypertape.stores import Block, Selection
-from hypertape.stores.inspecting import FileReport, inspect
+from hypertape.stores.inspect import FileReport, inspect
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.stores.stockula import StockulaStore
 from stockula_files import bar, stockula_file, troubled_file

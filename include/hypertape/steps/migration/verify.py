@@ -18,9 +18,9 @@ from hypertape.markets import get_market
 from hypertape.model import Series, format_instant
 from hypertape.quality.gate import gate
 from hypertape.settings import Settings
-from hypertape.steps.migration_files import Counted, silent
-from hypertape.steps.migration_tables import compare_table
-from hypertape.steps.migration_worker import Worker, open_worker
+from hypertape.steps.migration.files import Counted, silent
+from hypertape.steps.migration.tables import compare_table
+from hypertape.steps.migration.worker import Worker, open_worker
 from hypertape.stores import BATCH_ROWS, Block, Store
 from hypertape.warehouse import migrations
 from hypertape.warehouse.migrations import Comparison, PlannedUnit

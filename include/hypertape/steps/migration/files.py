@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BadInput, SourceFileMissing
-from hypertape.steps.migration_schemas import DUAL_WRITE, SCHEMAS, STOCKULA
-from hypertape.stores.inspecting import UNKNOWN, FileReport
-from hypertape.stores.inspecting import inspect as look
+from hypertape.steps.migration.schemas import DUAL_WRITE, SCHEMAS, STOCKULA
+from hypertape.stores.inspect import UNKNOWN, FileReport
+from hypertape.stores.inspect import inspect as look
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _HEADER_BYTES = 100

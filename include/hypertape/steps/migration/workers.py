@@ -13,10 +13,10 @@ from typing import Any
 
 from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
 from hypertape.settings import Settings
-from hypertape.steps.migration_copy import copy
-from hypertape.steps.migration_files import Counted, silent
+from hypertape.steps.migration.copy import copy
+from hypertape.steps.migration.files import Counted, silent
 from hypertape.stores import BATCH_ROWS
-from hypertape.stores.copying import interrupts_held
+from hypertape.stores.copy import interrupts_held
 from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
 

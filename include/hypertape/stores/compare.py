@@ -20,7 +20,7 @@ from hypertape.digest import CANONICAL_COLUMNS
 from hypertape.frame import Bars, find_times, split_series
 from hypertape.model import Series
 from hypertape.stores import BATCH_ROWS, Block, KeepsAdjusted, Store
-from hypertape.stores.accounts import Account, Tally
+from hypertape.stores.series_stats import Account, Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from hypertape.frame import instant, micros, times_of
 from hypertape.markets import get_market
 from hypertape.model import Series
 from hypertape.settings import Settings
-from hypertape.steps.migration_tables import copy_table
-from hypertape.steps.migration_worker import Held, Read, Worker, grouped, hold_next, let_go, open_worker
+from hypertape.steps.migration.tables import copy_table
+from hypertape.steps.migration.worker import Held, Read, Worker, grouped, hold_next, let_go, open_worker
 from hypertape.stores import BATCH_ROWS, Block, WritesTogether, Written
 from hypertape.warehouse import migrations
 from hypertape.warehouse.migrations import PlannedUnit, Progress

@@ -24,11 +24,11 @@ from hypertape.reports.migration import refused_rules
 from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
-from hypertape.steps.migration_copy import copy
-from hypertape.steps.migration_files import Counted, inspect, silent
-from hypertape.steps.migration_plan import plan
-from hypertape.steps.migration_verify import verify
-from hypertape.steps.migration_workers import copy_together, demand_all_copied
+from hypertape.steps.migration.copy import copy
+from hypertape.steps.migration.files import Counted, inspect, silent
+from hypertape.steps.migration.plan import plan
+from hypertape.steps.migration.verify import verify
+from hypertape.steps.migration.workers import copy_together, demand_all_copied
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.plan import Head
 from hypertape.steps.publish import write_report

@@ -14,7 +14,7 @@ from typing import Any
 from hypertape.errors import BadInput
 from hypertape.model import Interval, parse_instant
 from hypertape.settings import Settings, load_settings
-from hypertape.steps.migration_files import address_of, fingerprint, taken
+from hypertape.steps.migration.files import address_of, fingerprint, taken
 from hypertape.stores import Selection
 from hypertape.stores.addresses import open_store
 from hypertape.stores.sqlite import table_name

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from hypertape.queries import query
-from hypertape.steps.migration_plan import selection_of
+from hypertape.steps.migration.plan import selection_of
 from hypertape.stores.stockula_tables import Batch, Reject, Row, read_table, reject
 from hypertape.stores.strays import stray_rows
 from hypertape.warehouse.migrations import Comparison, Connection, PlannedUnit

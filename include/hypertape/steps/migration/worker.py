@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from hypertape.errors import HypertapeError
 from hypertape.settings import Settings, load_settings
-from hypertape.steps.migration_plan import selection_of
+from hypertape.steps.migration.plan import selection_of
 from hypertape.stores import BATCH_ROWS, Block, Store
 from hypertape.stores.addresses import open_store
 from hypertape.warehouse import migrations

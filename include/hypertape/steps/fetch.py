@@ -17,13 +17,13 @@ from hypertape.model import Window
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import Fetched, OnTicker, Throttle, cut, open_source
 from hypertape.steps.failover import fetch_from, joined, only, without
-from hypertape.steps.plan import Batch, Head
+from hypertape.steps.plan import Batch, RunSpec
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
 from hypertape.warehouse.source_state import DatabaseThrottle
 
 
 def ask_sources(
-    head: Head,
+    head: RunSpec,
     part: Batch,
     tickers: Sequence[str],
     *,
@@ -60,7 +60,7 @@ def shared_throttle(dsn: str | None, settings: Settings) -> Iterator[Throttle | 
 
 
 def _replay(
-    head: Head, part: Batch, tickers: Sequence[str], landing: str, run: str, on_ticker: OnTicker | None
+    head: RunSpec, part: Batch, tickers: Sequence[str], landing: str, run: str, on_ticker: OnTicker | None
 ) -> Fetched:
     """Make every try of the run again, whole, and take each ticker from its last one.
 
@@ -93,7 +93,7 @@ def _holding(found: Sequence[Note], window: Window, tickers: Sequence[str]) -> l
     return [note for note, holds in zip(found, holding, strict=True) if holds and note not in own] + own
 
 
-def _not_asked(head: Head, part: Batch, ticker: str, run: str) -> SourceUnavailable:
+def _not_asked(head: RunSpec, part: Batch, ticker: str, run: str) -> SourceUnavailable:
     return SourceUnavailable(
         f"The run {run} did not ask for it in this window",
         market=head.market.code,

@@ -30,7 +30,7 @@ from hypertape.steps.migration.plan import plan
 from hypertape.steps.migration.verify import verify
 from hypertape.steps.migration.workers import copy_together, demand_all_copied
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.steps.publish import write_report
 from hypertape.steps.refresh import refresh as refresh_rollups
 from hypertape.warehouse import migrations
@@ -188,7 +188,7 @@ def _head(migration: Mapping[str, Any], market: str, interval: Interval) -> dict
     of_market = get_market(market)
     begun = migration["started_at"]
     window = Window(min(midnight(of_market.history_start[interval]), begun), begun)
-    return Head(migration["run_id"], of_market, interval, SourceConfig("sqlite"), window).to_json()
+    return RunSpec(migration["run_id"], of_market, interval, SourceConfig("sqlite"), window).to_json()
 
 
 def _raise_for(dsn: str, migration_id: int, totals: Mapping[str, Any], path: Path) -> None:

@@ -17,7 +17,7 @@ from lab import CRYPTO, D1, M1, NOW, VN, hear_interrupts, query, to_frame, value
 from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
-from hypertape.stores import Block, Selection, copy
+from hypertape.stores import Block, Selection
 from hypertape.stores.addresses import Opening
 from hypertape.stores.copy import copy
 from hypertape.stores.csv import CsvStore

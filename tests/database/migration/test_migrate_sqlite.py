@@ -316,7 +316,7 @@ def kill_a_run(dsn: str, state: Path, file: Path, moments: random.Random, worker
     arguments = [str(state), str(file), f"run{moments.random()}", str(workers), str(rows)]
     before = rows_copied(dsn)
     job = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("migration_job.py")), dsn, *arguments],
+        [sys.executable, str(Path(__file__).parents[1] / "migration_job.py"), dsn, *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )

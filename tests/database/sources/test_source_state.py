@@ -19,7 +19,7 @@ from hypertape.sources._line import Line
 from hypertape.warehouse.source_state import DatabaseThrottle, reset_sources, source_states
 
 STEP = 0.05
-JOB = Path(__file__).with_name("turns_job.py")
+JOB = Path(__file__).parents[1] / "turns_job.py"
 
 
 @pytest.fixture

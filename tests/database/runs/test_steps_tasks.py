@@ -28,7 +28,7 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import REUSE, extract
 from hypertape.steps.landing import Landing
 from hypertape.steps.load import load
-from hypertape.steps.plan import Head, plan
+from hypertape.steps.plan import RunSpec, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import _result, refresh
 from hypertape.warehouse.ledger import watermarks
@@ -334,7 +334,7 @@ def test_a_load_between_a_refresh_and_its_check_is_no_alarm(run, monkeypatch):
 
 def test_a_bucket_that_differs_is_a_critical_failure():
     window = Window(utc(2024, 1, 1), utc(2024, 1, 8))
-    head = Head("run", CRYPTO, D1, None, window)
+    head = RunSpec("run", CRYPTO, D1, None, window)
     found = _result(head, RollupCheck(Interval.W1, window, 5, 1, (("A", utc(2024, 1, 1)),)))
     assert (found.status, found.severity, found.evaluated, found.unexpected) == ("failed", "critical", 5, 1)
     assert found.sample == ({"ticker": "A", "time": "2024-01-01"},)

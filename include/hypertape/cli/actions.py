@@ -22,8 +22,8 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
+from hypertape.cli.empty_results import say_nothing
 from hypertape.cli.listing import CsvOption, JsonOption, show
-from hypertape.cli.nothing import say_nothing
 from hypertape.markets import get_market
 from hypertape.model import Window, format_instant, parse_instant, utc
 

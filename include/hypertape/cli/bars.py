@@ -24,7 +24,7 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.cli.nothing import demand_known
+from hypertape.cli.empty_results import demand_known
 from hypertape.errors import BadInput
 from hypertape.model import format_instant, parse_instant
 

@@ -29,8 +29,8 @@ from hypertape.cli.common import (
     warehouse_dsn,
     window_of,
 )
-from hypertape.cli.gap_lines import count_line, line, plain, say_resting, show_plan
-from hypertape.cli.nothing import demand_known, say_nothing
+from hypertape.cli.empty_results import demand_known, say_nothing
+from hypertape.cli.gap_output import count_line, line, plain, say_resting, show_plan
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import START, TICKERS, console, now, progress, warehouse_dsn
-from hypertape.cli.copied import raise_if_absent, raise_if_different, raise_if_failed, raise_if_no_bar, show
+from hypertape.cli.copy_output import (
+    raise_if_absent,
+    raise_if_different,
+    raise_if_failed,
+    raise_if_no_bar,
+    show,
+)
 from hypertape.cli.left_out import show_left_out
 from hypertape.errors import BadInput
 from hypertape.markets import get_market

@@ -30,7 +30,7 @@ _REFUSED = (Defect.BAD_ROW, Defect.NEGATIVE_VOLUME, Defect.OFF_GRID)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DemoFinding:
     """A planted defect and where the warehouse shows it; `evidence` is empty when it does not."""
 
     planted: Planted
@@ -42,7 +42,7 @@ class Finding:
         return bool(self.evidence)
 
 
-def find_planted(connection: Connection, loaded: Iterable[tuple[str, Interval]]) -> list[Finding]:
+def find_planted(connection: Connection, loaded: Iterable[tuple[str, Interval]]) -> list[DemoFinding]:
     """Look for every planted defect of the (market, interval) pairs that were loaded.
 
     A mismatch between a day and its hours shows in the daily suite, so it counts only where both were loaded.
@@ -50,7 +50,7 @@ def find_planted(connection: Connection, loaded: Iterable[tuple[str, Interval]])
     pairs = set(loaded)
     with translate_errors(connection):
         return [
-            Finding(planted, _evidence(connection, planted))
+            DemoFinding(planted, _evidence(connection, planted))
             for planted in PLANTED
             if _visible(planted, pairs)
         ]

@@ -24,7 +24,7 @@ from benchmarks.data import walks
 from benchmarks.reads import CASES, DAYS, MARKET, Asked, database_ms, fill, reader
 from benchmarks.result import Result
 
-from hypertape.api.writing import as_json
+from hypertape.api.bar_encoder import as_json
 from hypertape.model import Interval, Window
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect

@@ -17,9 +17,9 @@ from benchmarks.data import walks
 from benchmarks.result import Result
 
 from hypertape.api import statements
+from hypertape.api.bar_query import Question, read_question
+from hypertape.api.bar_reader import Reading
 from hypertape.api.pool import Warehouse
-from hypertape.api.question import Question, read_question
-from hypertape.api.reading import Reading
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.warehouse.connect import connect

@@ -15,12 +15,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from hypertape import __version__
 from hypertape.api import openapi, routes
 from hypertape.api.access import Access, Authorize, same_origin
-from hypertape.api.elsewhere import Elsewhere
 from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import Around
 from hypertape.api.parameters import known_parameters
 from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
+from hypertape.api.store_router import Elsewhere
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import resolve_dsn
 

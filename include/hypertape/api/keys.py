@@ -15,9 +15,9 @@ from fastapi import HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
 from hypertape.api.access import Access
-from hypertape.api.buckets import Buckets
-from hypertape.api.kept import Kept
 from hypertape.api.pool import Warehouse
+from hypertape.api.rate_limit import Buckets
+from hypertape.api.ttl_cache import Kept
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.api_keys import ApiKey
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from hypertape.api.elsewhere import Elsewhere
-from hypertape.api.kept import Kept
 from hypertape.api.meter import Meter
 from hypertape.api.pool import Warehouse
+from hypertape.api.store_router import Elsewhere
+from hypertape.api.ttl_cache import Kept
 
 HEALTH_SECONDS = 15.0
 """How old the figures of /health and /metrics may be: they count ledgers, and monitors ask often."""

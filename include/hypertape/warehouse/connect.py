@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -24,6 +25,26 @@ from hypertape.warehouse.dsn import normalise_dsn, place
 from hypertape.warehouse.embedded.state import running_dsn
 
 CONNECT_TIMEOUT_SECONDS = 10
+
+PINNED: Mapping[str, str] = MappingProxyType(
+    {
+        "timezone": "UTC",  # times are compared and written as UTC
+        "datestyle": "ISO, MDY",  # text dates are read by Python and by casts
+        "intervalstyle": "postgres",
+        "extra_float_digits": "1",  # floats as text keep every bit
+        "array_nulls": "on",  # NULL in an array is no text
+        "search_path": "public, shim, bars",  # what the schema names for its database
+        "client_connection_check_interval": "10s",  # a query ends with the client that asked it
+    }
+)
+"""What our statements rely on, and a role, a database or another client of a pooler may have set otherwise.
+
+The query `pin_settings` sets them for one transaction: behind PgBouncer in transaction pooling a session's reach
+other clients. The isolation, read committed, is not among them: it must be said by `begin` itself (`ISOLATION`).
+"""
+
+ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
+"""A statement that waited for a lock sees what was committed meanwhile."""
 
 _BY_SQLSTATE: dict[str, type[HypertapeError]] = {
     "53100": DiskFull,

@@ -12,7 +12,7 @@ from psycopg import sql
 from starlette.responses import Response
 
 from hypertape import calendars
-from hypertape.api.question import MOST_BARS, read_date, read_mode, read_number, read_symbols, read_width
+from hypertape.api.bar_query import MOST_BARS, read_date, read_mode, read_number, read_symbols, read_width
 from hypertape.api.respond import MOST_ROWS, cursor_of, json_response, read_cursor, searched
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State

@@ -11,7 +11,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from hypertape import model
-from hypertape.api.question import ALL, read_date, read_flag, read_mode, read_number, read_symbols, read_width
+from hypertape.api.bar_query import (
+    ALL,
+    read_date,
+    read_flag,
+    read_mode,
+    read_number,
+    read_symbols,
+    read_width,
+)
 from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput

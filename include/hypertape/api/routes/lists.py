@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hypertape.api.question import read_mode
+from hypertape.api.bar_query import read_mode
 from hypertape.api.respond import json_response, rows_of
 from hypertape.api.state import OfApp, State
 from hypertape.model import Market

@@ -10,8 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from starlette.responses import Response
 
-from hypertape.api.pool import Connection
-from hypertape.api.question import (
+from hypertape.api.bar_query import (
     Width,
     read_date,
     read_flag,
@@ -20,6 +19,7 @@ from hypertape.api.question import (
     read_symbols,
     read_width,
 )
+from hypertape.api.pool import Connection
 from hypertape.api.respond import MOST_ROWS, json_response, listed, rows_of
 from hypertape.api.routes import ledgers
 from hypertape.api.routes.ledgers import After, Limit, Mode, Run, Symbol, read_name, wanted

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from hypertape import calendars
-from hypertape.api.question import ALL, read_mode, read_number, read_width
+from hypertape.api.bar_query import ALL, read_mode, read_number, read_width
 from hypertape.api.respond import json_response, rows_of
 from hypertape.api.routes.metrics import open_entries
 from hypertape.api.state import OfApp

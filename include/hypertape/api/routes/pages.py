@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from hypertape.api.files import KEPT, files
+from hypertape.api.static_files import KEPT, files
 
 DIRECTORY = Path(__file__).parents[1] / "pages"
 PAGES = tuple(sorted(path.stem for path in DIRECTORY.glob("*.html")))

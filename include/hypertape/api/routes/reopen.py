@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from hypertape.api.question import ALL, read_date, read_flag, read_mode, read_symbols
+from hypertape.api.bar_query import ALL, read_date, read_flag, read_mode, read_symbols
 from hypertape.api.respond import json_response
 from hypertape.api.routes.ledgers import REASONS, read_choice, read_stored
 from hypertape.api.state import OfApp

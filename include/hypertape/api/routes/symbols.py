@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import Response
 
-from hypertape.api.question import ALL, read_mode
+from hypertape.api.bar_query import ALL, read_mode
 from hypertape.api.respond import json_response, listed, rows_of
 from hypertape.api.state import OfApp
 

@@ -10,15 +10,15 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from hypertape.api.caching import is_conditional, version_of
-from hypertape.api.elsewhere import WAREHOUSE, Search
+from hypertape.api.answer_version import is_conditional, version_of
+from hypertape.api.bar_chunks import Part
+from hypertape.api.bar_encoder import as_csv, as_json
+from hypertape.api.bar_query import SPELLINGS, Question, read_question
+from hypertape.api.bar_reader import BLOCK, Named, Reading
 from hypertape.api.parameters import without_value
-from hypertape.api.parts import Part
 from hypertape.api.pool import WAIT_SECONDS
-from hypertape.api.question import SPELLINGS, Question, read_question
-from hypertape.api.reading import BLOCK, Named, Reading
 from hypertape.api.state import OfApp, State
-from hypertape.api.writing import as_csv, as_json
+from hypertape.api.store_router import WAREHOUSE, Search
 from hypertape.errors import DatabaseBusy
 
 reading = APIRouter(tags=["bars"])
@@ -54,7 +54,7 @@ def _described(name: str, text: str) -> dict[str, Any]:
     openapi_extra={"parameters": [_described(*parameter) for parameter in PARAMETERS.items()]},
 )
 def tickers(request: Request, state: OfApp) -> Response:
-    """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.question for the parameters."""
+    """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.bar_query for the parameters."""
     asked = request.query_params
     alone = without_value(request.url.query)
     given = {

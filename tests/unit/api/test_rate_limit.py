@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypertape.api.buckets import Buckets
+from hypertape.api.rate_limit import Buckets
 
 
 class Clock:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypertape.api.parts import PRICES, Follower, Stretch, cut_to, in_legacy_unit, widened
-from hypertape.api.question import Question, read_question
+from hypertape.api.bar_chunks import PRICES, Follower, Stretch, cut_to, in_legacy_unit, widened
+from hypertape.api.bar_query import Question, read_question
 from hypertape.frame import instant
 from hypertape.indicators import enrich
 from hypertape.indicators.ema import ema

@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from hypertape.api.parts import PRICES, Stretch
+from hypertape.api.bar_chunks import PRICES, Stretch
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.pg_binary import array_cursor

@@ -17,11 +17,11 @@ from functools import partial
 
 import psycopg
 
-from hypertape.api.parts import Follower, Part, Stretch, cut_to, in_legacy_unit, widened
+from hypertape.api.bar_chunks import Follower, Part, Stretch, cut_to, in_legacy_unit, widened
+from hypertape.api.bar_query import EVER, Question, ceiling, refuse_too_many
+from hypertape.api.bar_statements import Stored, ask_onward, ask_series, stored_of, stretches_of
+from hypertape.api.chunk_bounds import Blocks, Newest, onward
 from hypertape.api.pool import Connection, Warehouse
-from hypertape.api.question import EVER, Question, ceiling, refuse_too_many
-from hypertape.api.reach import Blocks, Newest, onward
-from hypertape.api.statements import Stored, ask_onward, ask_series, stored_of, stretches_of
 from hypertape.frame import instant
 from hypertape.indicators import LOOKBACK
 from hypertape.markets import all_markets

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from hypertape.api.parts import PRICES, Part, Stretch
-from hypertape.api.question import Question
+from hypertape.api.bar_chunks import PRICES, Part, Stretch
+from hypertape.api.bar_query import Question
 from hypertape.frame import Floats, Micros
 from hypertape.model import AVERAGE_COLUMNS, CHANGE_COLUMNS, INDICATOR_COLUMNS, SCORE_COLUMNS
 

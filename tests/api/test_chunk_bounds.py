@@ -15,9 +15,9 @@ from reference import answer
 from starlette.testclient import TestClient
 from test_answers import alike, parameters
 
-from hypertape.api import reach, reading
-from hypertape.api.question import EVER
-from hypertape.api.reach import back, step_of
+from hypertape.api import bar_reader, chunk_bounds
+from hypertape.api.bar_query import EVER
+from hypertape.api.chunk_bounds import back, step_of
 from hypertape.model import Interval, utc
 
 LAST = pd.Timestamp("2024-03-29 20:00")
@@ -114,13 +114,13 @@ def test_few_chunks_are_opened(app, client, monkeypatch, question, oldest, state
     app.state.hypertape.warehouse.edges.clear()
     client.get("/tickers?mode=us&interval=1m&symbol=LIVE&limit=1")
     starts: list[datetime] = []
-    usual = reach.ask_newest
+    usual = chunk_bounds.ask_newest
 
     def noted(connection, market, interval, tickers, bars, start, before, *, indicators):
         starts.append(start)
         return usual(connection, market, interval, tickers, bars, start, before, indicators=indicators)
 
-    monkeypatch.setattr(reach, "ask_newest", noted)
+    monkeypatch.setattr(chunk_bounds, "ask_newest", noted)
     assert client.get(f"/tickers?mode=us&interval=1m&{question}").status_code == 200
     assert len(starts) == statements, reason
     assert min(starts) >= oldest, reason
@@ -129,13 +129,13 @@ def test_few_chunks_are_opened(app, client, monkeypatch, question, oldest, state
 def test_a_hole_of_years_costs_a_few_statements(client, monkeypatch) -> None:
     """From 2014 to 2024 in spans that double: a statement for each chunk would be 500."""
     seen: list[datetime] = []
-    usual = reading.ask_onward
+    usual = bar_reader.ask_onward
 
     def noted(connection, market, interval, tickers, bars, start, before, *, indicators):
         seen.append(start)
         return usual(connection, market, interval, tickers, bars, start, before, indicators=indicators)
 
-    monkeypatch.setattr(reading, "ask_onward", noted)
+    monkeypatch.setattr(bar_reader, "ask_onward", noted)
     bars = client.get("/tickers?mode=us&interval=1m&symbol=BACK&start_date=2014-01-01&limit=300").json()[
         "BACK"
     ]

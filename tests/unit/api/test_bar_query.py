@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hypertape.api.question import EVER, SPELLINGS, ceiling, read_date, read_mode, read_question, read_width
+from hypertape.api.bar_query import EVER, SPELLINGS, ceiling, read_date, read_mode, read_question, read_width
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import Interval, utc

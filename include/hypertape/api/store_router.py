@@ -7,12 +7,12 @@ from datetime import datetime
 from itertools import groupby
 from threading import Lock
 
-from hypertape.api.kept import Kept
-from hypertape.api.parts import PRICES, Part, Stretch
+from hypertape.api.bar_chunks import PRICES, Part, Stretch
+from hypertape.api.bar_query import EVER, Question, refuse_too_many
+from hypertape.api.bar_reader import Found, Named, Reading, finished, named
+from hypertape.api.bar_statements import Stored
 from hypertape.api.pool import Warehouse
-from hypertape.api.question import EVER, Question, refuse_too_many
-from hypertape.api.reading import Found, Named, Reading, finished, named
-from hypertape.api.statements import Stored
+from hypertape.api.ttl_cache import Kept
 from hypertape.errors import HypertapeError
 from hypertape.frame import floats_of, times_of
 from hypertape.model import Series

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from hypertape.api.caching import Version, version_of
-from hypertape.api.question import read_question
-from hypertape.api.statements import Stored
+from hypertape.api.answer_version import Version, version_of
+from hypertape.api.bar_query import read_question
+from hypertape.api.bar_statements import Stored
 from hypertape.model import utc
 
 NOW = utc(2025, 1, 2, 12)

@@ -9,9 +9,9 @@ import json
 import numpy as np
 import pytest
 
-from hypertape.api.parts import PRICES, Follower, Part, Stretch
-from hypertape.api.question import read_question
-from hypertape.api.writing import CSV_HEADER, as_csv, as_json
+from hypertape.api.bar_chunks import PRICES, Follower, Part, Stretch
+from hypertape.api.bar_encoder import CSV_HEADER, as_csv, as_json
+from hypertape.api.bar_query import read_question
 
 DAY = 86_400_000_000
 QUESTION = read_question()
@@ -39,8 +39,8 @@ def test_pieces_of_a_series_are_one_list() -> None:
 def test_slices_and_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     parts = [part("A", 25), part("B", 3), part("C", 40)]
     expected = [b"".join(write(parts, QUESTION)) for write in (as_json, as_csv)]
-    monkeypatch.setattr("hypertape.api.writing._SLICE", most)
-    monkeypatch.setattr("hypertape.api.writing._CHUNK", 10)
+    monkeypatch.setattr("hypertape.api.bar_encoder._SLICE", most)
+    monkeypatch.setattr("hypertape.api.bar_encoder._CHUNK", 10)
     assert [b"".join(write(parts, QUESTION)) for write in (as_json, as_csv)] == expected
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from hypertape.api.question import Question
+from hypertape.api.bar_query import Question
 from hypertape.frame import Floats, Micros, micros
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.indicators.ema import RunningEma

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import psycopg
 
-from hypertape.api.parts import Stretch
+from hypertape.api.bar_chunks import Stretch
+from hypertape.api.bar_query import EVER
+from hypertape.api.bar_statements import Stored, ask_newest, stretches_of
 from hypertape.api.pool import Connection
-from hypertape.api.question import EVER
-from hypertape.api.statements import Stored, ask_newest, stretches_of
 from hypertape.frame import instant
 from hypertape.model import Interval, Market
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypertape.api.kept import Kept
+from hypertape.api.ttl_cache import Kept
 
 
 def test_a_value_is_made_once_until_it_is_old() -> None:

@@ -15,8 +15,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import blake2b
 
 from hypertape import __version__
-from hypertape.api.question import Question
-from hypertape.api.statements import Stored
+from hypertape.api.bar_query import Question
+from hypertape.api.bar_statements import Stored
 
 _SETTLED = timedelta(seconds=2)
 """The header tells seconds: a younger load is not told of, because another one may follow in the same second."""

@@ -15,6 +15,7 @@ from hypertape.cli import (
     db,
     doctor,
     exchange,
+    forget,
     gaps,
     keys,
     migrate,
@@ -54,6 +55,7 @@ app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(reconcile.reconcile)
 app.command()(bars.digest)
+app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
 app.command()(doctor.doctor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hypertape.markets import all_markets
 from hypertape.model import CRITICAL, Window, format_instant
@@ -13,15 +13,13 @@ from hypertape.quality.results import QualityResult, record, status_of
 from hypertape.steps.run_spec import Json, RunSpec, loaded_spec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import (
+    ABANDONED,
     Refreshed,
     RollupCheck,
     check_rollups,
     refresh_pending,
     waiting_scopes,
 )
-
-ABANDONED = timedelta(minutes=10)
-"""What waits for its refresh for so long was left by a run that died: whoever comes next refreshes it."""
 
 
 @dataclass(frozen=True, slots=True)

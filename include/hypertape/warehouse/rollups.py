@@ -27,6 +27,9 @@ Connection = psycopg.Connection[Any]
 _STANDS_ON = {Interval.M15: Interval.M5, Interval.M30: Interval.M15, Interval.W2: Interval.W1}
 """The rollups that are built from a finer rollup (migration 0004); the others are built from bars."""
 
+ABANDONED = timedelta(minutes=10)
+"""What waits for its refresh for so long was left by a run that died: whoever comes next refreshes it."""
+
 _MOST_RANGES = 64
 """More separate ranges than this are joined over their smallest gaps: each refresh has a fixed cost."""
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypertape.steps.gaps import find_gaps
 from lab import query, value
 from typer.testing import CliRunner
 
@@ -18,7 +17,7 @@ from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import utc
 from hypertape.settings import Settings
-from hypertape.steps.heal import finish_heal, heal, plan_heal, plan_lines
+from hypertape.steps.heal import find_gaps, finish_heal, heal, plan_heal, plan_lines
 from hypertape.steps.sync import sync
 from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
 

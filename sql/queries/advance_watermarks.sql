@@ -16,7 +16,7 @@ windows as (
     select
         ticker, window_start, window_end, bool_and(complete) over (partition by ticker) as complete,
         greatest(
-            coalesce(least(series.watermark, clock_timestamp()), %(history_start)s),
+            least(coalesce(series.watermark, %(history_start)s), clock_timestamp()),
             max(window_end) over (
                 partition by ticker order by window_start rows between unbounded preceding and 1 preceding
             )

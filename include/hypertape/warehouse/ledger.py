@@ -72,13 +72,6 @@ def register_symbols(connection: Connection, market: Market, tickers: Iterable[s
         )
 
 
-def watermarks(connection: Connection, market: Market, interval: Interval) -> dict[str, datetime]:
-    """Per ticker, the end of the last window that was loaded and validated, or known to be empty for good (UTC)."""
-    with translate_errors(connection):
-        rows = connection.execute(query("watermarks"), (market.code, interval.value)).fetchall()
-    return dict(rows)
-
-
 def database_now(connection: Connection) -> datetime:
     """The present by the database's clock (UTC): the one clock that all hosts share."""
     with translate_errors(connection):

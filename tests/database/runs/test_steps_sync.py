@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from lab import CRYPTO, D1, query, walk
+from lab import CRYPTO, D1, query, walk, watermarks
 
 from hypertape.frame import instant
 from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import watermarks
 from hypertape.warehouse.read import digests
 
 FIRST, SECOND = utc(2024, 3, 1, 1), utc(2024, 3, 5, 1)

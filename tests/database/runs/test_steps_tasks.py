@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 import pytest
-from lab import CRYPTO, D1, new_ticker, query, value, walk
+from lab import CRYPTO, D1, new_ticker, query, value, walk, watermarks
 
 from hypertape.errors import (
     BadInput,
@@ -29,7 +29,6 @@ from hypertape.steps.plan import plan
 from hypertape.steps.refresh import _rollup_result, refresh
 from hypertape.steps.run_batch import REUSE, extract, gate, load_or_raise
 from hypertape.steps.run_spec import Batch, BatchKind, Landed, RunSpec
-from hypertape.warehouse.ledger import watermarks
 from hypertape.warehouse.rollups import RollupCheck, check_rollups
 
 START, END, NOW = utc(2024, 1, 1), utc(2024, 3, 1), utc(2024, 3, 1, 1)

@@ -64,9 +64,7 @@ def test_what_a_directory_delivers_weeks_late_is_loaded_by_the_next_ordinary_run
     late = directory.sync(utc(2025, 8, 27, 12))
     assert late.counts["inserted"] == whole - first
     assert late.quality is not None
-    assert [line for line in late.quality.warnings if line.startswith("sessions_")] == [
-        "sessions_after_last (2)"
-    ]
+    assert any(line.startswith("sessions_after_last (2") for line in late.quality.warnings)
     assert directory.sync(utc(2025, 8, 27, 13)).plan.spec.window.start > utc(2025, 8, 1)
 
 

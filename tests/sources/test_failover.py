@@ -29,11 +29,12 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.settings import load_settings
 from hypertape.sources import Fetched, OnTicker, SourceConfig
+from hypertape.steps.failures import failure_lines
 from hypertape.steps.fetch import fetch_from
 from hypertape.steps.landing import Landing, Received
 from hypertape.steps.plan import plan
 from hypertape.steps.run_batch import extract
-from hypertape.steps.run_spec import Batch, BatchKind, Landed, failure_lines
+from hypertape.steps.run_spec import Batch, BatchKind, Landed
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import digests

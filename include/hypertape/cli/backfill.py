@@ -99,7 +99,7 @@ def backfill(
 
 def _show(done: BackfillResult) -> None:
     from hypertape.reports.backfill import plan_lines
-    from hypertape.steps.run_spec import failure_lines
+    from hypertape.steps.failures import failure_lines
 
     screen, planned = console(), done.plan
     screen.print(table(f"plan of {planned.run_id}", ("what", "figure"), plan_lines(planned.figures)))

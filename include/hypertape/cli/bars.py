@@ -102,7 +102,7 @@ def digest(
 
 def show_run(result: SyncResult) -> None:
     """Print what a run did: counts, failed checks, what came short, tickers that failed."""
-    from hypertape.steps.run_spec import failure_lines
+    from hypertape.steps.failures import failure_lines
 
     rows: list[tuple[str, object]] = list(result.counts.items())
     rows += [("tickers failed", len(result.failed)), ("rollup buckets refreshed", result.rollups.buckets)]

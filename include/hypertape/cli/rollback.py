@@ -10,6 +10,7 @@ import typer
 
 from hypertape.cli.common import console, now, progress, table, warehouse, warehouse_dsn
 from hypertape.model import format_instant
+from hypertape.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True, help="Cut over between SQLite and the warehouse, and back, losing nothing."
@@ -65,7 +66,7 @@ def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOp
     with progress() as on_step:
         done = run(
             warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_sqlite"), reason=reason,
-            on_step=on_step,
+            settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
 
@@ -86,7 +87,7 @@ def to_warehouse(
     with progress() as on_step:
         done = run(
             warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_warehouse"), reason=reason,
-            workers=workers, on_step=on_step,
+            workers=workers, settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
 

@@ -25,8 +25,9 @@ _LOG = logging.getLogger(__name__)
 @task(execution_timeout=timedelta(hours=3), map_index_template=BATCH_LABEL)
 def extract(batch: Json) -> Json:
     """Ask the source for a batch; its answer lands as Parquet. Fails when the source answers for no ticker."""
+    from hypertape.steps.failures import failure_lines
     from hypertape.steps.run_batch import extract_or_raise
-    from hypertape.steps.run_spec import Batch, failure_lines
+    from hypertape.steps.run_spec import Batch
 
     asked = Batch.from_json(batch)
     _LOG.info("Asking for %s tickers over %s.", len(asked.tickers), asked.window)

@@ -61,7 +61,7 @@ def head() -> Json:
 
 def run_spec() -> RunSpec:
     """Return what every step of the run must know."""
-    from hypertape.steps.run_spec import RunSpec  # noqa: PLC0415  (parsing a DAG needs no Arrow)
+    from hypertape.steps.run_spec import RunSpec  # noqa: PLC0415  parsing a DAG needs no Arrow
 
     return RunSpec.from_json(head())
 

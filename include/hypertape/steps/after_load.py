@@ -24,10 +24,11 @@ from hypertape.quality.run import validate as run_suite
 from hypertape.queries import query
 from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
+from hypertape.steps.failures import told_once
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.refresh import Rollups, refresh
-from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent, told_once
+from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
 from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps

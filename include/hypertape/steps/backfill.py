@@ -19,13 +19,13 @@ from hypertape.settings import Settings
 from hypertape.steps.after_load import AfterLoad, Published, prove, publish, write_report
 from hypertape.steps.backfill_plan import BackfillPlan, plan_backfill
 from hypertape.steps.backfill_request import BackfillRequest
+from hypertape.steps.failures import Failure
 from hypertape.steps.restate import settle
 from hypertape.steps.run_batch import fetch_again, load, run_batch
 from hypertape.steps.run_spec import (
     Batch,
     BatchResult,
     Counts,
-    Failure,
     Landed,
     OnStep,
     RunSpec,

@@ -33,8 +33,9 @@ from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.sources import Fetched, OnTicker, Source, Throttle, cut, open_source
+from hypertape.steps.failures import Failure
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
-from hypertape.steps.run_spec import Batch, BatchKind, Failure, RunSpec
+from hypertape.steps.run_spec import Batch, BatchKind, RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.source_state import DatabaseThrottle
 

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 
 from hypertape.errors import DiskFull, TransientError
 from hypertape.sources import Fetched
-from hypertape.steps.run_spec import Failure, Failures, Json, failures_from_json, failures_to_json
+from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
+from hypertape.steps.run_spec import Json
 
 _COMPRESSION = "zstd"
 

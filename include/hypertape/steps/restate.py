@@ -23,20 +23,11 @@ from hypertape.model import Window
 from hypertape.quality.gate import gate
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
+from hypertape.steps.failures import Failure, failures_to_json
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import make_batches, overlap_start
 from hypertape.steps.run_batch import extract, run_batch
-from hypertape.steps.run_spec import (
-    BatchKind,
-    Counts,
-    Failure,
-    Json,
-    OnStep,
-    RunSpec,
-    failures_to_json,
-    raise_if_failed,
-    silent,
-)
+from hypertape.steps.run_spec import BatchKind, Counts, Json, OnStep, RunSpec, raise_if_failed, silent
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading.merge import differing
 from hypertape.warehouse.loading.stored import newest_given, read_neighbours, series_states

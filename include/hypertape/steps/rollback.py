@@ -17,7 +17,7 @@ import psycopg
 
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import get_market
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.steps.migration.files import find_files, identity
 from hypertape.steps.migration.run import migrate
 from hypertape.steps.mirror import deliver_mirrors
@@ -45,7 +45,7 @@ def to_warehouse(
     run_id: str,
     reason: str | None = None,
     workers: int = 1,
-    settings: Settings | None = None,
+    settings: Settings,
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Migrate the SQLite store at `address` (default: the last one), verify it, and make the warehouse the truth.
@@ -53,7 +53,6 @@ def to_warehouse(
     Does nothing when the warehouse already is the truth for this store: an older file must not overwrite newer loads.
     Raises BadInput, and what `migrate` raises; then the truth stays where it was.
     """
-    settings = settings or load_settings()
     with connect(dsn, autocommit=True) as connection:
         standing = cutover.standing(connection)
         pair = _pair(address, standing)
@@ -80,7 +79,7 @@ def to_sqlite(
     now: datetime,
     run_id: str,
     reason: str | None = None,
-    settings: Settings | None = None,
+    settings: Settings,
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Write what loads changed since the cut-over into the SQLite store, verify it, and make that store the truth.
@@ -89,7 +88,6 @@ def to_sqlite(
     same transaction. Without a cut-over everything is written. Raises BadInput, or CheckFailed when the two sides
     differ: then the truth stays where it was.
     """
-    settings = settings or load_settings()
     with connect(dsn) as connection:
         standing = cutover.standing(connection)
         pair = _pair(address, standing)

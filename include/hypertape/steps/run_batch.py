@@ -22,18 +22,10 @@ from hypertape.errors import SourceUnavailable
 from hypertape.model import Interval
 from hypertape.quality.gate import gate as judge
 from hypertape.settings import Settings
+from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.fetch import ask_sources, told_from_outage
 from hypertape.steps.landing import Landing, Received
-from hypertape.steps.run_spec import (
-    Batch,
-    BatchResult,
-    Counts,
-    Failure,
-    Failures,
-    Landed,
-    RunSpec,
-    raise_if_failed,
-)
+from hypertape.steps.run_spec import Batch, BatchResult, Counts, Landed, RunSpec, raise_if_failed
 from hypertape.warehouse.actions import VALUES, Answer, Span, keep_actions
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
@@ -137,7 +129,7 @@ def load(
     with connect(dsn) as connection:
         failed = dict(landed.failed) if rereads else _without_silent(connection, spec, landed.failed)
         request = _request(batch, place, received, spec, now, attempt, failed, rereads or {})
-        _keep_actions(connection, spec, batch, received, place, now)
+        keep_landed_actions(connection, spec, batch, settings=settings, now=now)
         connection.commit()  # a declared split explains what the scale guard would refuse
         results = load_bars(connection, place.read("clean"), request)
         if received.asked:
@@ -273,12 +265,6 @@ def keep_landed_actions(
     """
     place = Landing(settings.landing, spec.run_id, batch.name)
     received = Received.read(place) or Received(now)
-    return _keep_actions(connection, spec, batch, received, place, now)
-
-
-def _keep_actions(
-    connection: Connection, spec: RunSpec, batch: Batch, received: Received, place: Landing, now: datetime
-) -> dict[str, int]:
     answer = _answer(spec, batch, received, place.read("bars"), now)
     counts: Counter[str] = Counter()
     for table in VALUES:

@@ -12,11 +12,12 @@ from hypertape.model import Window, asked_window, midnight
 from hypertape.quality.results import Summary
 from hypertape.settings import Settings
 from hypertape.steps.after_load import AfterLoad, after_load
+from hypertape.steps.failures import Failure
 from hypertape.steps.plan import SourceWish, plan
 from hypertape.steps.refresh import Rollups
 from hypertape.steps.restate import Settled, settle
 from hypertape.steps.run_batch import run_batch
-from hypertape.steps.run_spec import Counts, Failure, OnStep, Plan, silent
+from hypertape.steps.run_spec import Counts, OnStep, Plan, silent
 
 
 @dataclass(slots=True)

@@ -22,7 +22,6 @@ from hypertape.queries import query
 from hypertape.sources import calls_for
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
-from hypertape.warehouse.loading.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
     keep_revisions,
@@ -33,8 +32,12 @@ from hypertape.warehouse.loading.ledgers import (
     quarantine,
 )
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
-from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
-from hypertape.warehouse.loading.scale import refused_scale
+from hypertape.warehouse.loading.restatements import (
+    find_stand_ins,
+    find_unread,
+    note_restatements,
+    refused_scale,
+)
 from hypertape.warehouse.loading.stored import (
     SeriesState,
     adopt_series,
@@ -42,7 +45,13 @@ from hypertape.warehouse.loading.stored import (
     read_spans,
     series_states,
 )
-from hypertape.warehouse.loading.write import write_rows
+from hypertape.warehouse.loading.write import (
+    ChunksInTheWay,
+    can_open,
+    chunks_in_the_way,
+    opened,
+    write_rows,
+)
 from hypertape.warehouse.locks import lock_series
 
 __all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]

@@ -114,6 +114,16 @@ def _tier(connection: Connection) -> Finding:
 
 
 def _permissions(connection: Connection) -> Finding:
+    standby, read_only = _one(connection, "doctor_read_only")
+    if standby:
+        return Finding(
+            "bad", "permissions", "the server is a standby that only reads", "Name the primary server."
+        )
+    if read_only:
+        mend = "Unset `default_transaction_read_only` of the role, the database or the server."
+        return Finding(
+            "bad", "permissions", "transactions are read-only by default: nothing can be loaded", mend
+        )
     (missing,) = _one(connection, "doctor_permissions")
     if missing:
         return Finding(

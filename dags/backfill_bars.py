@@ -16,7 +16,7 @@ from hypertape.orchestration.assets import alias, tell
 from hypertape.orchestration.bar_tasks import extract, indicators, refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
-from hypertape.orchestration.form_backfill import backfill_form, backfill_wishes
+from hypertape.orchestration.form_bars import backfill_form, backfill_wishes
 from hypertape.orchestration.labels import UNIT_LABEL
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import backfill_runbook

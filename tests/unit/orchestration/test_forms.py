@@ -10,7 +10,8 @@ import pytest
 
 from hypertape.errors import BadInput
 from hypertape.model import utc
-from hypertape.orchestration.form import ledger_run_id, plan_arguments
+from hypertape.orchestration.form_bars import plan_arguments
+from hypertape.orchestration.form_fields import ledger_run_id
 
 EMPTY = {
     "tickers": None,

@@ -28,7 +28,7 @@ from hypertape.api.bar_encoder import as_json
 from hypertape.model import Interval, Window
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 
 MOST_MB = 300.0
 

@@ -23,9 +23,9 @@ from hypertape.api.pool import Warehouse
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.rollups import refresh_pending
+from hypertape.warehouse.schema import tier
 
 MARKET = get_market("vn")
 MINUTES, DAYS, NOW = utc(2024, 1, 1), utc(2010, 1, 4), utc(2026, 1, 1)

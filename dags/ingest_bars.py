@@ -25,10 +25,10 @@ from hypertape.orchestration.bar_tasks import (
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
 from hypertape.orchestration.form import form, plan_arguments
-from hypertape.orchestration.passing import Json, share_head
 from hypertape.orchestration.pools import asking_pool
 from hypertape.orchestration.runbook import runbook
 from hypertape.orchestration.timetable import timetable
+from hypertape.orchestration.xcom import Json, share_head
 from hypertape.settings import load_settings
 
 

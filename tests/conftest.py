@@ -19,7 +19,7 @@ from hypertape.markets import all_markets
 from hypertape.settings import Settings, load_settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
-from hypertape.warehouse.migrate import apply, tier
+from hypertape.warehouse.schema import apply, tier
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

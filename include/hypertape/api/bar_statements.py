@@ -14,7 +14,7 @@ from psycopg import sql
 from hypertape.api.bar_chunks import PRICES, Stretch
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.wire import array_cursor
+from hypertape.warehouse.pg_binary import array_cursor
 
 Connection = psycopg.Connection[Any]
 

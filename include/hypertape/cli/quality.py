@@ -62,7 +62,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days."""
-    from hypertape.quality.report import cumulative_report, run_report
+    from hypertape.reports.pages import cumulative_report, run_report
 
     with warehouse() as connection:
         html = run_report(connection, run) if run else cumulative_report(connection, now=now())

@@ -85,7 +85,7 @@ def backfill_wishes(context: Context) -> dict[str, Any]:
     A cleared run keeps its name in the ledgers, so that it continues where it was. Raises BadInput for a date that is
     none.
     """
-    from hypertape.steps.backfill_wish import Asked  # noqa: PLC0415  (parsing a DAG needs no driver)
+    from hypertape.steps.backfill_request import Asked  # noqa: PLC0415  (parsing a DAG needs no driver)
 
     params, run = context["params"], context["dag_run"]
     source = {

@@ -12,10 +12,10 @@ from hypertape.orchestration.pools import default_source, source_names
 from hypertape.settings import Settings
 
 REASONS = ("unknown", "fetch failed", "provider empty", "holiday", "halted")
-"""What `warehouse.gap_list.HEALABLE` knows; that module loads the driver."""
+"""What `warehouse.gaps.healing.HEALABLE` knows; that module loads the driver."""
 
 ATTEMPTS = 3
-"""The same for `warehouse.gap_list.MAX_ATTEMPTS`."""
+"""The same for `warehouse.gaps.healing.MAX_ATTEMPTS`."""
 
 _TEXT_OR_NOTHING = ["null", "string"]
 

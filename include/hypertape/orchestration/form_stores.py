@@ -10,7 +10,7 @@ from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS
 from hypertape.orchestration.form import ledger_run_id
-from hypertape.steps.migration_schemas import SCHEMAS
+from hypertape.steps.migration.schemas import SCHEMAS
 
 CSV_FORMATS = ("lossless", "legacy")
 """What `stores.csv_options.CsvFormat` knows; that module loads Arrow."""

@@ -46,7 +46,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RunSpec:
     """What every step of a run must know: the plan without its batches.
 
     `mode` is how bars meet those that are stored: `regular` writes what differs, but a source that stands in for the
@@ -75,7 +75,7 @@ class Head:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Head:
+    def from_json(cls, value: Mapping[str, Any]) -> RunSpec:
         """Read what `to_json` wrote; other keys are ignored, mode and reason may be absent."""
         return cls(
             value["run_id"],
@@ -130,7 +130,7 @@ def plan(
         batches = batches or make_batches(windows, settings.batch_size)
         span = _span(batches, owned)
         register_calendar(connection, of_market, span, span.end)
-    head = Head(run_id, of_market, of_interval, config, span)
+    head = RunSpec(run_id, of_market, of_interval, config, span)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
     return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
 

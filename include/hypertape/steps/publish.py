@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
-from hypertape.quality.report import run_report
 from hypertape.quality.results import raise_if_critical, results_of
+from hypertape.reports.pages import run_report
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -38,7 +38,7 @@ def publish(
     for critical checks, BatchRefused when tickers failed: `again` says how they are tried once more.
     """
     settings = settings or load_settings()
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     with connect(dsn) as connection:
         verdict = _verdict(results_of(connection, head.run_id, head.market.code, head.interval.value))
         moved = (
@@ -79,7 +79,7 @@ def _verdict(results: Any) -> CheckFailed | CheckBroken | None:
     return None
 
 
-def _raise_for(loads: list[RunLoad], head: Head, report: Path, again: str) -> None:
+def _raise_for(loads: list[RunLoad], head: RunSpec, report: Path, again: str) -> None:
     failed = {load.ticker: load.error for load in loads if load.status == "failed"}
     if failed:
         lines = "; ".join(f"{ticker}: {error}" for ticker, error in sorted(failed.items()))

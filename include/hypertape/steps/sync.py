@@ -15,7 +15,7 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.load import store
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head, plan
+from hypertape.steps.plan import RunSpec, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
 from hypertape.steps.restate import settle
@@ -135,7 +135,7 @@ def _settle_restatements(
 
 
 def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:
-    head = Head.from_json(result.plan)
+    head = RunSpec.from_json(result.plan)
     batches = result.plan["batches"]
     total = sum(len(batch["tickers"]) for batch in batches)
     done = 0

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypertape.quality.results import record, summary
 from hypertape.quality.run import validate as run_suite
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import register_calendar
 
 
@@ -22,7 +22,7 @@ def validate(
     The gap ledger comes first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
     Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
     """
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     with connect(dsn) as connection:
         note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
         connection.commit()

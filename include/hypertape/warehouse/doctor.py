@@ -14,10 +14,10 @@ from hypertape.errors import HypertapeError
 from hypertape.model import Interval, Market
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.source_state import source_states
-from hypertape.warehouse.stored import relation
 
 Connection = psycopg.Connection[Any]
 
@@ -100,14 +100,14 @@ def _disk(settings: Settings) -> Finding:
 
 def _schema(connection: Connection, markets: Sequence[Market]) -> Finding:
     try:
-        migrate.verify(connection, markets)
+        schema.verify(connection, markets)
     except HypertapeError as error:
         return Finding("bad", "schema", error.what, error.advice)
     return Finding("ok", "schema", "every script is applied with the text it has now")
 
 
 def _tier(connection: Connection) -> Finding:
-    tier = migrate.tier(connection)
+    tier = schema.tier(connection)
     (version,) = _one(connection, "doctor_timescaledb")
     name = f"TimescaleDB Community {version}" if tier == "timescaledb" else "plain PostgreSQL"
     return Finding("ok" if tier == "timescaledb" else "note", "tier", f"{name}; lacks {_LACKING[tier]}")
@@ -142,7 +142,7 @@ def _relations(connection: Connection, markets: Sequence[Market]) -> Iterator[Fi
 
 
 def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
-    if migrate.tier(connection) != "timescaledb":
+    if schema.tier(connection) != "timescaledb":
         return Finding("ok", "policies", "recorded only on this tier")
     expected = len(markets) * len(Interval)
     (found,) = _one(connection, "doctor_policies")

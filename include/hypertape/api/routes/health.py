@@ -12,7 +12,7 @@ from hypertape.api.respond import json_response, rows_of
 from hypertape.api.state import OfApp, State
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Market
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.schema import tier
 
 reading = APIRouter(tags=["health"])
 

@@ -24,7 +24,7 @@ from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
 from hypertape.quality import results
-from hypertape.warehouse import gap_rules
+from hypertape.warehouse.gaps import rules
 
 reading = APIRouter(tags=["trust"])
 
@@ -35,7 +35,7 @@ Limit = Annotated[str | None, Query(description="Rows; default 100, at most 5000
 After = Annotated[str | None, Query(description="`next` of the answer before.")]
 Run = Annotated[str | None, Query(description="Only of this run.")]
 
-REASONS = gap_rules.REASONS[1:]
+REASONS = rules.REASONS[1:]
 STATUSES = ("loaded", "failed", "skipped")
 SEVERITIES = ("critical", "warning")
 

@@ -13,7 +13,7 @@ from hypertape.api.respond import json_response
 from hypertape.api.routes.ledgers import REASONS, read_choice, read_stored
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
-from hypertape.warehouse.gap_list import GapFilter, reopen_gaps
+from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
 
 writing = APIRouter(tags=["trust"])
 log = logging.getLogger("hypertape.api")

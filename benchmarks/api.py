@@ -84,7 +84,7 @@ def _json_ms(dsn: str, asked: Asked) -> float:
     taken = []
     for _ in range(15):
         started = time.perf_counter()
-        for _chunk in as_json(parts, reading.question):
+        for _chunk in as_json(parts, reading.query):
             pass
         taken.append(time.perf_counter() - started)
     return 1000 * float(np.median(taken))

@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 
 from hypertape.api.access import Access
 from hypertape.api.pool import Warehouse
-from hypertape.api.rate_limit import Buckets
-from hypertape.api.ttl_cache import Kept
+from hypertape.api.rate_limit import RateLimit
+from hypertape.api.ttl_cache import TtlCache
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.api_keys import ApiKey
 
@@ -34,9 +34,9 @@ class KeyGuard:
 
     def __init__(self, warehouse: Warehouse, clock: Callable[[], datetime], *, rate: float) -> None:
         self._warehouse, self._clock = warehouse, clock
-        self._kept: Kept[ApiKey | None] = Kept(KEPT_SECONDS)
-        self._good: Kept[bool] = Kept(_GOOD_SECONDS)
-        self._buckets = Buckets(rate)
+        self._cache: TtlCache[ApiKey | None] = TtlCache(KEPT_SECONDS)
+        self._good: TtlCache[bool] = TtlCache(_GOOD_SECONDS)
+        self._limit = RateLimit(rate)
 
     def authorize(self, access: Access) -> Callable[[Request], Awaitable[None]]:
         """The dependency that raises 401 without a good key, 403 when it may only read, 429 beyond the limit."""
@@ -52,7 +52,7 @@ class KeyGuard:
 
     def forget(self) -> None:
         """Ask the warehouse for every key anew."""
-        self._kept.clear()
+        self._cache.clear()
         self._good.clear()
 
     async def _key_of(self, request: Request) -> ApiKey:
@@ -77,7 +77,7 @@ class KeyGuard:
         ):
             if given is not None and self._good.has(given[0]):
                 self._take(address)
-            self._buckets.charge(address, _WRONG_KEY_TOKENS)
+            self._limit.charge(address, _WRONG_KEY_TOKENS)
             raise HTTPException(
                 401,
                 "An API key is needed: Authorization: Bearer ht_… Make one with `hypertape keys create`.",
@@ -93,12 +93,12 @@ class KeyGuard:
         def ask() -> ApiKey | None:
             return self._warehouse.run(lambda connection: api_keys.find(connection, key_id))
 
-        if self._kept.has(key_id):
-            return self._kept.get(key_id, ask)
-        return await run_in_threadpool(self._kept.get, key_id, ask)
+        if self._cache.has(key_id):
+            return self._cache.get(key_id, ask)
+        return await run_in_threadpool(self._cache.get, key_id, ask)
 
     def _take(self, caller: tuple[str, str]) -> None:
-        wait = self._buckets.take(caller)
+        wait = self._limit.take(caller)
         if wait:
             seconds = math.ceil(wait)
             raise HTTPException(

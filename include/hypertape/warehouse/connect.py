@@ -40,8 +40,8 @@ PINNED: Mapping[str, str] = MappingProxyType(
 )
 """What our statements rely on, and a role, a database or another client of a pooler may have set otherwise.
 
-The query `pin_settings` sets them for one transaction: behind PgBouncer in transaction pooling a session's reach
-other clients. The isolation, read committed, is not among them: it must be said by `begin` itself (`ISOLATION`).
+`pin_settings` sets them for one transaction: behind PgBouncer in transaction pooling those of a session reach other
+clients. The isolation, read committed, is not among them: it must be said by `begin` itself (`ISOLATION`).
 """
 
 ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
@@ -167,6 +167,13 @@ def _pin(connection: WarehouseConnection) -> None:
             next_step="Set it on the role or the database (`alter role … set …`) and reconnect the pooler, "
             "or name the server itself in HYPERTAPE_DATABASE_URL.",
         )
+
+
+def pin_settings(connection: psycopg.Connection[Any], **more: str) -> None:
+    """Set `PINNED`, and `more`, until the end of the connection's transaction, which must be under way."""
+    settings = {**PINNED, **more}
+    names, values = list(settings), list(settings.values())
+    connection.execute(query("pin_settings"), {"names": names, "values": values})
 
 
 @contextmanager

@@ -7,6 +7,7 @@ HypertapeError
 │   ├── CircuitOpen           the vendor failed so often that nobody asks it for now
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   ├── ClaimLost             a unit of work was given to another worker while this one was silent
 │   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
 └── TerminalError             trying again changes nothing: the retry policy fails at once
@@ -148,6 +149,12 @@ class DatabaseUnreachable(TransientError):
 
 class DatabaseBusy(TransientError):
     """The database could not serve the statement now."""
+
+
+class ClaimLost(TransientError):
+    """A unit of work was given to another worker while this one was silent."""
+
+    next_step = "Nothing is to be done: the other worker does it."
 
 
 class StoreAway(TransientError):

@@ -28,6 +28,7 @@ HypertapeError
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
     ├── ServerFailed          the embedded server does not start
+    ├── ServerReplaced        the server's programs were replaced while it runs
     └── AirflowFailed         Airflow does not start, or refuses a request
 
 The class docstring is the default message. An error carries where it happened, and its message ends with what to
@@ -301,6 +302,12 @@ class TierChanged(TerminalError):
 
 class ServerFailed(TerminalError):
     """The embedded PostgreSQL server does not start."""
+
+
+class ServerReplaced(TerminalError):
+    """The server's programs were replaced while it runs, so it cannot load its own libraries."""
+
+    next_step = "Restart it: `hypertape db down`, then `hypertape db up` (another server: by its service)."
 
 
 class AirflowFailed(TerminalError):

@@ -19,6 +19,7 @@ from hypertape.errors import (
     HypertapeError,
     RolledBack,
     SchemaMissing,
+    ServerReplaced,
 )
 from hypertape.queries import query
 from hypertape.settings import Settings
@@ -96,6 +97,14 @@ _BY_WORDS: tuple[tuple[str, type[HypertapeError]], ...] = (
     ("does not support ssl", DatabaseRefused),
     ("certificate", DatabaseRefused),
 )
+
+_REPLACED = (
+    "could not load library",
+    "undefined symbol",
+    "incompatible library",
+    'could not access file "$libdir',
+)
+"""What a server says whose programs were upgraded or removed under it: a new session loads libraries from the disk."""
 
 _LIBPQ_FRAME = re.compile(
     r"^connection failed: (connection to server (at|on socket) [^,]*(, port \d+)? failed: (FATAL: +)?)?"
@@ -223,6 +232,8 @@ def _kind(error: psycopg.Error) -> type[HypertapeError] | None:
     words = str(error).lower()
     if "no space left on device" in words:
         return DiskFull
+    if any(said in words for said in _REPLACED):
+        return ServerReplaced
     if error.sqlstate:
         return _BY_SQLSTATE.get(error.sqlstate) or _BY_SQLSTATE_CLASS.get(error.sqlstate[:2])
     if isinstance(error, psycopg.OperationalError):

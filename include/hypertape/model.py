@@ -213,7 +213,8 @@ class Market:
     `file_scale` multiplies legacy CSV prices when asked (indices excepted); `hour_mark` is where in the hour
     hourly bars open (00:30 where the exchange opens at half past). `retention` says how long bars of an interval are
     kept; empty, the default, keeps them all. `modes` are the read API's other names of the market; `is_usual` marks
-    the one that it means when it is told none.
+    the one that it means when it is told none. `gate_actions` says what the gate does about a rule (`refuse`, `flag`,
+    `fail`) where that is not the rule's default (`quality.gate_rules`).
     """
 
     code: str
@@ -235,6 +236,7 @@ class Market:
     retention: Mapping[Interval, timedelta] = field(default_factory=dict)
     modes: tuple[str, ...] = ()
     is_usual: bool = False
+    gate_actions: Mapping[str, str] = field(default_factory=dict)
     tickers: tuple[Ticker, ...] = ()
 
     @property

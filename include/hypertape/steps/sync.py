@@ -21,7 +21,7 @@ from hypertape.steps.refresh import refresh
 from hypertape.steps.restate import settle
 from hypertape.steps.validate import validate
 
-COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
+COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
 
 AGAIN = "run the same again; what is stored and equal is not written again"
 """What to do about failed tickers where there are no tasks to clear."""

@@ -33,7 +33,7 @@ def test_critical_rules_are_those_that_contradict_the_bars_themselves() -> None:
         "volume_not_negative",
         "key_unique",
         "values_finite",
-        "ohlc_order",
+        "high_not_below_low",
         "time_on_grid",
         "time_not_future",
         "previous_bar",

@@ -25,6 +25,7 @@ from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoa
 from hypertape.warehouse.loading.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
+    keep_flags,
     keep_revisions,
     keep_series,
     load_row,
@@ -96,10 +97,8 @@ def _load(
         keep_series(connection, request, batch, states)
         note_pending(connection, request, batch)
         note_restatements(connection, request, batch, states)
-        quarantined = quarantine(connection, request, batch)
-        results = [
-            _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
-        ]
+        counts = (written, quarantine(connection, request, batch), keep_flags(connection, request, batch))
+        results = [_result(entry, *(count.get(entry.ticker, 0) for count in counts)) for entry in batch]
         close_loads(connection, results, clock.perf_counter() - started)
     return results
 
@@ -188,7 +187,7 @@ def _compare(
         entry.note_finalised(request, states.get(entry.ticker))
 
 
-def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
+def _result(entry: SeriesLoad, written: int, quarantined: int, flagged: int) -> LoadResult:
     inserted = int(entry.writes.added.sum()) if entry.writes else 0
     updated = int(entry.writes.changed.sum()) if entry.writes else 0
     span = entry.changed_span
@@ -200,6 +199,7 @@ def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
         recomputed=written - inserted - updated,
         unchanged=0 if entry.refused else len(entry.incoming) - inserted - updated,
         quarantined=quarantined,
+        flagged=flagged,
         first_changed=span[0] if span else None,
         last_changed=span[1] if span else None,
         refused=entry.refused,

@@ -109,7 +109,7 @@ def carry_out(
     _settle_restatements(dsn, result, settings, now, tell)
     if check:
         tell("validate", 0, 1)
-        result.quality = validate(dsn, planned, now=now)
+        result.quality = validate(dsn, planned, now=now, settings=settings)
         tell("validate", 1, 1)
     tell("refresh rollups", 0, 1)
     result.rollups = refresh(dsn, planned)

@@ -35,7 +35,7 @@ from hypertape.warehouse.loading.ledgers import (
 )
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
 from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
-from hypertape.warehouse.loading.scale import refused_scale
+from hypertape.warehouse.loading.scale import implausible, refused_scale
 from hypertape.warehouse.loading.stored import (
     SeriesState,
     adopt_series,
@@ -166,6 +166,9 @@ def _compare(
     for entry in batch:
         if len(entry.incoming):
             there = stored.get(entry.ticker, Bars.empty())
+            entry.refused = implausible(request, entry, there)
+            if entry.refused:
+                continue
             entry.choose_fresh(request, there, states.get(entry.ticker), own.get(entry.ticker))
             entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]

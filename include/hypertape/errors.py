@@ -18,7 +18,7 @@ HypertapeError
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
-    ├── SuspectScale          prices look ×1000 or ÷100 of the stored neighbours; nothing was written
+    ├── SuspectScale          prices look to be in another unit; nothing was written
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── DatabaseRefused       wrong password, missing role, missing permission
@@ -243,7 +243,8 @@ class BatchRefused(TerminalError):
 
 
 class SuspectScale(TerminalError):
-    """The prices look scaled against the stored neighbour bars; nothing was written."""
+    """The prices look to be in another unit, by what the market says is plausible or by the stored neighbours; nothing
+    was written."""
 
     next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
 
@@ -259,6 +260,15 @@ class CheckBroken(TerminalError):
     """A quality rule does not run."""
 
     next_step = "This is a defect of the rule, not of the data: see its error in `quality_result`."
+
+
+class CheckEnded(TerminalError):
+    """A critical rule was ended before it was done: its time was up, or somebody cancelled its statement."""
+
+    next_step = (
+        "It is no defect of the rule or the data: validate again (`hypertape validate`), or allow more time with "
+        "HYPERTAPE_RULE_SECONDS."
+    )
 
 
 class DatabaseRefused(TerminalError):

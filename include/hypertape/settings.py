@@ -21,6 +21,7 @@ three that the documents name. An empty variable counts as not set.
 | HYPERTAPE_SOURCE_PAUSE | seconds it is left alone, then one request tries it |
 | HYPERTAPE_SYMBOLS_PER_REQUEST | tickers asked for in one request where the vendor takes several (vci) |
 | HYPERTAPE_RAW_DAYS | days the vendors' raw answers are kept, for `--replay` (0: none is kept) |
+| HYPERTAPE_RULE_SECONDS | seconds a rule of the quality suite may take; then it is ended and not evaluated |
 | HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: to none) |
 | HYPERTAPE_READ_STORES | what is read: stores in order, the first that has a ticker complete serves it |
 | FALLBACK_TO_CSV | `false` leaves `csv:` stores out of reads, but for the first one (default true) |
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     source_pause: float = Field(default=60.0, gt=0)
     symbols_per_request: int = Field(default=10, ge=1)
     raw_days: int = Field(default=14, ge=0)
+    rule_seconds: float = Field(default=300.0, gt=0)
     mirrors: str | None = None
     read_stores: str | None = None
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")

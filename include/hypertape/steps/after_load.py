@@ -71,7 +71,7 @@ def after_load(
     quality: Mapping[str, Any] = {}
     if check:
         on_step("validate", 0, 1)
-        quality = validate(dsn, planned, now=now)
+        quality = validate(dsn, planned, now=now, settings=settings)
         on_step("validate", 1, 1)
     on_step("refresh rollups", 0, 1)
     rollups = refresh(dsn, planned)

@@ -122,7 +122,7 @@ def backfill(
     counts = {name: counts[name] + restated.get(name, 0) for name in counts}
     _note(failed, may_pass, restated["failed"])
     tell("validate", 0, 1)
-    quality = validate(dsn, planned, now=now)
+    quality = validate(dsn, planned, now=now, settings=settings)
     tell("validate", 1, 1)
     tell("refresh rollups", 0, 1)
     rollups = refresh(dsn, planned)

@@ -20,7 +20,7 @@ from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
 from hypertape.warehouse.loading.stored import series_states
 
-_COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
+_COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
 
 
 def load(

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
+from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed
 from hypertape.quality.results import raise_if_critical, results_of
 from hypertape.reports.pages import run_report
 from hypertape.settings import Settings, load_settings
@@ -34,8 +34,8 @@ def publish(
     """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
 
     Returns counts and the report's path. Mirrors receive what the run changed, whatever the checks say: they hold what
-    the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken
-    for critical checks, BatchRefused when tickers failed: `again` says how they are tried once more.
+    the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed, CheckBroken or
+    CheckEnded for critical checks, BatchRefused when tickers failed: `again` says how they are tried once more.
     """
     settings = settings or load_settings()
     head = RunSpec.from_json(plan_head)
@@ -71,10 +71,10 @@ def write_report(settings: Settings, name: str, html: str) -> Path:
     return path
 
 
-def _verdict(results: Any) -> CheckFailed | CheckBroken | None:
+def _verdict(results: Any) -> CheckFailed | CheckBroken | CheckEnded | None:
     try:
         raise_if_critical(results)
-    except (CheckFailed, CheckBroken) as error:
+    except (CheckFailed, CheckBroken, CheckEnded) as error:
         return error
     return None
 

@@ -284,7 +284,7 @@ def _load_windows(
         )
         sifted = enrich(work.dsn, landed, plan_head=work.plan_head, now=work.now)
         done = store(work.dsn, sifted, work.head, now=work.now, attempt=1, rereads=rereads)
-        for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined"):
+        for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged"):
             work.counts[name] += done[name]
         work.failed |= done["failed"]
 

@@ -18,7 +18,7 @@ from hypertape.steps.load import store
 from hypertape.steps.plan import RunSpec, plan
 from hypertape.steps.restate import settle
 
-COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
+COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
 
 OnStep = Callable[[str, int, int], None]
 """Called with the step's name, how much of it is done, and how much there is."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypertape.quality.results import record, summary
 from hypertape.quality.run import validate as run_suite
+from hypertape.settings import Settings, load_settings
 from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.gaps.ledger import note_gaps
@@ -15,7 +16,12 @@ from hypertape.warehouse.ledger import register_calendar
 
 
 def validate(
-    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, progress: Callable[[str], None] | None = None
+    dsn: str,
+    plan_head: Mapping[str, Any],
+    *,
+    now: datetime,
+    progress: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Check the bars of the run's window, record every result, and return their summary as JSON.
 
@@ -37,6 +43,7 @@ def validate(
             run_id=head.run_id,
             now=now,
             progress=progress,
+            limit=timedelta(seconds=(settings or load_settings()).rule_seconds),
         )
         record(connection, results)
         connection.commit()

@@ -156,6 +156,7 @@ DEFECTS = {
     "an infinite high": (bar(MONDAY, high=float("inf")), {"values_finite": [KEY]}),
     "a close above the high": (bar(MONDAY, close=12.0), {"ohlc_order": [KEY]}),
     "an open below the low": (bar(MONDAY, open=8.0), {"ohlc_order": [KEY]}),
+    "a close of zero": (bar(MONDAY, close=0.0), {"prices_positive": [KEY], "ohlc_order": [KEY]}),
     "a daily bar that opens at 09:30": (
         bar(utc(2024, 1, 15, 9, 30)), {"time_on_grid": [("BAD", "2024-01-15T09:30:00")]},
     ),
@@ -307,7 +308,10 @@ FORBIDDEN = {
         for name in ("ticker", "open", "high", "low", "close", "volume")
     },
     "a negative volume": ({"volume": -1.0}, {"volume_not_negative": [KEY]}),
-    "a low above the high": ({"low": 11.5, "open": 12.0, "close": 12.0}, {"ohlc_order": [KEY]}),
+    "a low above the high": (
+        {"low": 11.5, "open": 12.0, "close": 12.0},
+        {"high_not_below_low": [KEY], "ohlc_order": [KEY]},
+    ),
 }
 
 

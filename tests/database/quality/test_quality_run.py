@@ -92,9 +92,11 @@ def test_offenders_are_all_counted_and_few_are_named(quality_warehouse: str, sha
 
 def test_built_in_expectations_count_all_and_name_few(quality_warehouse: str, shared: Connection) -> None:
     lab.store(shared, VN, D1, lab.clean(VN, D1, ("AAA",)))
-    shared.execute("update bars.market_data_1d set low = -1 where time >= '2023-10-01 00:00:00+00'")
+    shared.execute(
+        "update bars.market_data_1d set adjusted_close = -1 where time >= '2023-10-01 00:00:00+00'"
+    )
 
-    positive = lab.check(quality_warehouse, shared, VN, D1)["prices_positive"]
+    positive = lab.check(quality_warehouse, shared, VN, D1)["adjusted_close_positive"]
 
     assert (positive.unexpected, positive.evaluated, len(positive.sample)) == (92, 92, 10)
 
@@ -178,11 +180,11 @@ def test_a_critical_rule_that_does_not_run_proves_nothing(warehouse: str) -> Non
 
 def test_a_critical_finding_stops_the_watermark(quality_warehouse: str, shared: Connection) -> None:
     lab.store(shared, VN, D1, lab.clean(VN, D1))
-    lab.add(shared, VN, D1, [lone(MONDAY, close=12.0)])
+    lab.add(shared, VN, D1, [lone(MONDAY, low=0.0)])
 
     results = lab.check(quality_warehouse, shared, VN, D1)
 
     with pytest.raises(
-        CheckFailed, match=r"1 critical checks failed: ohlc_order \(1, first BAD 2024-01-15\).*vn 1d"
+        CheckFailed, match=r"1 critical checks failed: prices_positive \(1, first BAD 2024-01-15\).*vn 1d"
     ):
         raise_if_critical(list(results.values()))

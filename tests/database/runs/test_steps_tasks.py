@@ -219,13 +219,17 @@ def test_indicators_see_what_the_warehouse_holds(run):
 
 def test_refused_rows_of_source_and_gate_land_together(run):
     bad_rows = [
-        f"{run.good},2024-02-29,1,2,1,5,1",
+        f"{run.good},2024-02-29,1,1,2,1,1",
         f"{run.good},2024-02-30,1,2,1,1,1",
         f"{run.good},2024-01-05,x,2,1,1,1",
     ]
     run.write(run.good, extra=bad_rows)
     run.enriched(run.plan(tickers=[run.good]))
-    assert sorted(run.landed("refused")["rule"].to_pylist()) == ["bad_time", "ohlc_order", "text_in_number"]
+    assert sorted(run.landed("refused")["rule"].to_pylist()) == [
+        "bad_time",
+        "high_below_low",
+        "text_in_number",
+    ]
 
 
 # load

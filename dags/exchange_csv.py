@@ -16,7 +16,7 @@ from hypertape.orchestration.form_stores import exchange_wishes, export_form, im
 from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
-from hypertape.orchestration.xcom import Json, demand_all_copied, head, share_parts
+from hypertape.orchestration.xcom import Json, head, require_all_copied, share_parts
 
 LATE_AFTER = timedelta(hours=6)
 
@@ -49,7 +49,7 @@ def refresh_rollups(copied: list[Json]) -> Json:
 
     parts = [each for each in copied if each]
     refreshed = refresh(warehouse_dsn(), parts, plan_head=head())
-    return {**refreshed, "parts": demand_all_copied(len(parts))}
+    return {**refreshed, "parts": require_all_copied(len(parts))}
 
 
 @dag(

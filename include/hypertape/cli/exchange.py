@@ -222,6 +222,6 @@ def _deliver(at: datetime) -> None:
     """Hand on to the mirrors what was loaded; one that is away gets it later, and fails nothing here."""
     from hypertape.steps.mirror import deliver_mirrors
 
-    for mirror, done in deliver_mirrors(warehouse_dsn(), now=at).items():
-        said = done["error"] or f"{done['inserted']} bars inserted, {done['updated']} updated"
+    for mirror, done in deliver_mirrors(warehouse_dsn(), now=at, settings=load_settings()).items():
+        said = done.complaint or f"{done.written.inserted} bars inserted, {done.written.updated} updated"
         console().print(f"mirror {mirror}: {said}", markup=False, highlight=False)

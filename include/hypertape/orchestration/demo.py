@@ -31,7 +31,7 @@ from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.sample import CORRECTED_AT, SPANS
-from hypertape.steps.publish import write_report
+from hypertape.steps.after_load import write_report
 from hypertape.steps.sync import sync
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect

@@ -12,8 +12,8 @@ from hypertape.model import Interval, Window, midnight, parse_instant
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import RunSpec
 from hypertape.steps.refresh import refresh as refresh_rollups
+from hypertape.steps.run_spec import RunSpec
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
 from hypertape.stores.choosing import chosen
@@ -94,20 +94,31 @@ def copy(
     }
 
 
-def refresh(dsn: str, copied: Iterable[Mapping[str, Any]], *, plan_head: Mapping[str, Any]) -> dict[str, Any]:
+def refresh(
+    dsn: str,
+    copied: Iterable[Mapping[str, Any]],
+    *,
+    plan_head: Mapping[str, Any],
+    settings: Settings | None = None,
+) -> dict[str, Any]:
     """Refresh and check the rollups of what an import touched and hand it on to the mirrors.
 
     Returns the sums of its counts as JSON, with what became of each mirror.
     """
     copied = list(copied)
     scopes = sorted({(market, interval) for each in copied for market, interval in each["touched"]})
-    found = [refresh_rollups(dsn, _head(plan_head, market, interval)) for market, interval in scopes]
+    found = [refresh_rollups(dsn, _spec(plan_head, market, interval)) for market, interval in scopes]
     names = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refused", "extra")
     return {
         **{name: sum(each[name] for each in copied) for name in names},
-        "buckets": sum(each["buckets"] for each in found),
-        "differing": sum(each["differing"] for each in found),
-        "mirrors": deliver_mirrors(dsn, now=datetime.fromisoformat(plan_head["now"])),
+        "buckets": sum(each.buckets for each in found),
+        "differing": sum(each.differing for each in found),
+        "mirrors": {
+            name: done.to_json()
+            for name, done in deliver_mirrors(
+                dsn, now=datetime.fromisoformat(plan_head["now"]), settings=settings or load_settings()
+            ).items()
+        },
     }
 
 
@@ -133,11 +144,11 @@ def _selection(planned: Mapping[str, Any], tickers: Sequence[str]) -> Selection:
     )
 
 
-def _head(planned: Mapping[str, Any], market: str, interval: str) -> dict[str, Any]:
+def _spec(planned: Mapping[str, Any], market: str, interval: str) -> RunSpec:
     of_market, of_interval = get_market(market), Interval(interval)
     now = datetime.fromisoformat(planned["now"])
     window = Window(min(midnight(of_market.history_start[of_interval]), now), now)
-    return RunSpec(planned["run_id"], of_market, of_interval, SourceConfig("csv_tree"), window).to_json()
+    return RunSpec(planned["run_id"], of_market, of_interval, SourceConfig("csv_tree"), window)
 
 
 def _raise_for(report: CopyReport) -> None:

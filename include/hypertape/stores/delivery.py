@@ -61,6 +61,17 @@ class Delivered:
         """The first error, if there is one."""
         return self.error or next((f"{series}: {error}" for series, error in self.failed.items()), None)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "series": self.series,
+            "inserted": self.written.inserted,
+            "updated": self.written.updated,
+            "unchanged": self.written.unchanged,
+            "left": self.left,
+            "error": self.complaint,
+        }
+
 
 def deliver(
     connection: Connection, mirror: Mirror, open_target: Callable[[], Store], *, now: datetime

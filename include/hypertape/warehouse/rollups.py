@@ -77,6 +77,12 @@ def refresh_pending(
     return done
 
 
+def waiting_scopes(connection: Connection, age: timedelta) -> list[tuple[str, str]]:
+    """The markets and intervals of which ranges wait for their refresh for longer than `age` (the database's clock)."""
+    with translate_errors(connection):
+        return [(row[0], row[1]) for row in connection.execute(query("waiting_scopes"), {"age": age})]
+
+
 def check_rollups(
     connection: Connection, market: Market, refreshed: Iterable[Refreshed]
 ) -> list[RollupCheck]:

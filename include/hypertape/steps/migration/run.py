@@ -24,15 +24,15 @@ from hypertape.reports.migration import refused_rules
 from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
+from hypertape.steps.after_load import write_report
 from hypertape.steps.migration.copy import copy
 from hypertape.steps.migration.files import Counted, inspect, silent
 from hypertape.steps.migration.plan import plan
 from hypertape.steps.migration.verify import verify
 from hypertape.steps.migration.workers import copy_together, demand_all_copied
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import RunSpec
-from hypertape.steps.publish import write_report
 from hypertape.steps.refresh import refresh as refresh_rollups
+from hypertape.steps.run_spec import RunSpec
 from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
 
@@ -53,15 +53,15 @@ def refresh(dsn: str, reference: Mapping[str, Any], *, on_scope: Counted = silen
     found = []
     for done, (market, interval) in enumerate(scopes):
         on_scope(done, len(scopes))
-        found.append(refresh_rollups(dsn, _head(migration, market, interval)))
+        found.append(refresh_rollups(dsn, _spec(migration, market, interval)))
     on_scope(len(scopes), len(scopes))
     summary = {
-        "buckets": sum(each["buckets"] for each in found),
-        "differing": sum(each["differing"] for each in found),
+        "buckets": sum(each.buckets for each in found),
+        "differing": sum(each.differing for each in found),
         "rollups": [
             f"{market} {level}"
             for (market, _), each in zip(scopes, found, strict=True)
-            for level in each["rollups"]
+            for level in each.levels
         ],
     }
     with connect(dsn, autocommit=True) as connection:
@@ -184,11 +184,11 @@ def _fulfil(found: Future[Any], work: Callable[[], Any]) -> None:
         found.set_exception(error)
 
 
-def _head(migration: Mapping[str, Any], market: str, interval: Interval) -> dict[str, Any]:
+def _spec(migration: Mapping[str, Any], market: str, interval: Interval) -> RunSpec:
     of_market = get_market(market)
     begun = migration["started_at"]
     window = Window(min(midnight(of_market.history_start[interval]), begun), begun)
-    return RunSpec(migration["run_id"], of_market, interval, SourceConfig("sqlite"), window).to_json()
+    return RunSpec(migration["run_id"], of_market, interval, SourceConfig("sqlite"), window)
 
 
 def _raise_for(dsn: str, migration_id: int, totals: Mapping[str, Any], path: Path) -> None:

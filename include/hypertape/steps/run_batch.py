@@ -253,7 +253,9 @@ def _request(
 def _result(results: Sequence[LoadResult], short: tuple[str, ...], failed: Failures) -> BatchResult:
     firsts = [r.first_changed for r in results if r.first_changed]
     lasts = [r.last_changed for r in results if r.last_changed]
-    counts = [Counts(r.inserted, r.updated, r.recomputed, r.unchanged, r.quarantined) for r in results]
+    counts = [
+        Counts(r.inserted, r.updated, r.recomputed, r.unchanged, r.quarantined, r.flagged) for r in results
+    ]
     return BatchResult(
         sum(r.refused is None for r in results),
         sum(counts, start=Counts()),

@@ -158,7 +158,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "close_jump",
-        "The close moves no more than the market's limit from bar to bar, beside the step of a split or dividend between",
+        "The close moves no more than the market's limit from bar to bar, beside the step of an action between the two",
         WARNING,
         "close, previous_close",
     ),
@@ -181,7 +181,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "actions_applied",
-        "The closes show every declared split (or are adjusted for it, by source), and no dividend is as large as the price",
+        "The closes show every declared split (or their source adjusts for it); no dividend is as large as the price",
         WARNING,
         "close",
         intervals=_DAY,

@@ -46,7 +46,7 @@ ADJUSTMENT_TOLERANCE = 0.002
 """Relative change of adjusted/raw from bar to bar that vendors' rounding explains."""
 
 DIVIDEND_TOLERANCE = 0.25
-"""Share of a dividend's yield by which the step of adjusted/raw may differ: vendors take another day's close, or round."""
+"""Share of a dividend's yield by which the step of adjusted/raw may differ: vendors take another day's close."""
 
 ADJUSTING_SOURCES = ("yahoo", "vci", "stockula")
 """Sources whose closes are adjusted for splits over the whole history; others' show the step."""

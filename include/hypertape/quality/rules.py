@@ -157,7 +157,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "close_jump",
-        "The close moves no more than the market's limit from bar to bar, unless a split or dividend lies between",
+        "The close moves no more than the market's limit from bar to bar, beside the step of an action between the two",
         WARNING,
         "close, previous_close",
     ),
@@ -172,10 +172,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "adjustment_steps",
-        "adjusted_close / close changes only where a dividend or split lies between two bars",
+        "adjusted_close / close changes where a dividend or split lies between two bars, by its step, and nowhere else",
         WARNING,
         "adjusted_close, close",
         unit="adjusted closes",
+        intervals=_DAY,
+    ),
+    Rule(
+        "actions_applied",
+        "The closes show every declared split (or their source adjusts for it); no dividend is as large as the price",
+        WARNING,
+        "close",
         intervals=_DAY,
     ),
     *(

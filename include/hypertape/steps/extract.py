@@ -13,15 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hypertape.errors import HypertapeError, TransientError
-from hypertape.sources import Fetched
+from hypertape.sources import TABLES, Fetched
 from hypertape.steps.fetch import ask_sources
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, RunSpec
 
 REUSE = timedelta(hours=1)
 """A retry within this time fetches only the tickers that failed; later everything is fetched anew."""
-
-_TABLES = ("bars", "rejects", "dividends", "splits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,20 @@ def _answer(fetched: Fetched, before: Mapping[str, Any] | None, now: datetime) -
         },
         "short": sorted({*(before["short"] if before else ()), *fetched.short}),
         "served_by": {**(before.get("served_by", {}) if before else {}), **fetched.served_by},
+        "rows": _noted("rows", before, {t: count.to_json() for t, count in fetched.rows.items()}),
+        "answered_until": _noted(
+            "answered_until", before, {t: at.isoformat() for t, at in fetched.answered_until.items()}
+        ),
+        "newest": _noted("newest", before, {t: at.isoformat() for t, at in fetched.newest.items()}),
     }
 
 
+def _noted(name: str, before: Mapping[str, Any] | None, fresh: Mapping[str, Any]) -> dict[str, Any]:
+    return {**(before.get(name, {}) if before else {}), **fresh}
+
+
 def _land(place: Landing, fetched: Fetched, *, keep: bool) -> None:
-    for name in _TABLES:
+    for name in TABLES:
         table: pa.Table = getattr(fetched, name)
         if keep:
             table = pa.concat_tables([_without(place.read(name), table), table])

@@ -26,14 +26,12 @@ from hypertape.errors import (
 )
 from hypertape.frame import empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
-from hypertape.sources import Fetched, OnTicker, Source
+from hypertape.sources import NOTES, TABLES, Fetched, OnTicker, Source
 
 PASSES_ON = (SourceUnavailable, RateLimited, CircuitOpen, NoData, SourceSchemaChanged)
 """The failures after which the next source is asked."""
 
 _AWAY = (SourceUnavailable, RateLimited, CircuitOpen)
-_TABLES = ("bars", "rejects", "dividends", "splits")
-_NOTES = ("failures", "counted", "short", "served_by")
 _Tried = dict[str, dict[str, HypertapeError]]
 
 
@@ -88,8 +86,8 @@ def _ask(
 
 def joined(before: Fetched, more: Fetched) -> Fetched:
     """Join two answers about different tickers."""
-    tables = {table: pa.concat_tables([getattr(before, table), getattr(more, table)]) for table in _TABLES}
-    notes = {note: {**getattr(before, note), **getattr(more, note)} for note in _NOTES}
+    tables = {table: pa.concat_tables([getattr(before, table), getattr(more, table)]) for table in TABLES}
+    notes = {note: {**getattr(before, note), **getattr(more, note)} for note in NOTES}
     return Fetched(**tables, **notes)
 
 
@@ -106,13 +104,13 @@ def without(fetched: Fetched, tickers: Collection[str]) -> Fetched:
 def _part(fetched: Fetched, tickers: Collection[str], *, keep: bool) -> Fetched:
     wanted = pa.array(list(tickers), pa.string())
     tables = {}
-    for name in _TABLES:
+    for name in TABLES:
         table = getattr(fetched, name)
         inside = pc.is_in(table["ticker"], wanted)
         tables[name] = table.filter(inside if keep else pc.invert(inside))
     notes = {
         name: {t: value for t, value in getattr(fetched, name).items() if (t in tickers) is keep}
-        for name in _NOTES
+        for name in NOTES
     }
     return Fetched(**tables, **notes)
 

@@ -16,6 +16,7 @@ HypertapeError
     │   ├── SourceFileMissing, SourceFileEmpty
     │   └── BadSetting        a setting of the environment
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
+    ├── RowsLost              rows came in that are neither bars nor refused: our fault, not the data's
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
     ├── SuspectScale          prices look to be in another unit; nothing was written
@@ -227,6 +228,12 @@ class SourceSchemaChanged(TerminalError):
     """The source's answer has another shape than expected."""
 
     next_step = "Compare the raw answer with the source's documentation; the parser needs an update."
+
+
+class RowsLost(TerminalError):
+    """Rows came in of which nobody can say what became; nothing of the answer was used."""
+
+    next_step = "This is a defect of hypertape, not of the data: report it with the raw answer or file."
 
 
 class NoData(TerminalError):

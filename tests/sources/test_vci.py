@@ -362,7 +362,8 @@ def test_failures_are_told_apart_and_tried_again_while_they_may_pass(
 
     assert {type(error) for error in fetched.failures.values()} == {kind}
     assert says in str(fetched.failures["XYZ"])
-    assert len(replay.asked) == (3 if again else 1)
+    alone = kind is SourceSchemaChanged  # one of the two may be at fault: each is asked for by itself
+    assert len(replay.asked) == (3 if again or alone else 1)
     assert len(naps) == (2 if again else 0)
 
 
@@ -417,7 +418,7 @@ def test_a_slow_answer_times_out(replay: VciReplay, naps: list[float]) -> None:
     fetched = hasty.fetch(VN, ["ABC"], D1, WEEK, now=NOW)
 
     assert type(fetched.failures["ABC"]) is SourceUnavailable
-    assert "ReadTimeout" in str(fetched.failures["ABC"])
+    assert "timed out" in str(fetched.failures["ABC"])
 
 
 def test_a_refused_connection_is_an_outage(naps: list[float]) -> None:

@@ -84,7 +84,7 @@ def validate() -> Json:
     """Run the quality suites over what was loaded."""
     from hypertape.steps.after_load import validate
 
-    found = validate(warehouse_dsn(), run_spec(), now=datetime.now(UTC))
+    found = validate(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
     _LOG.info("%s of %s checks passed.", found.passed, found.checks)
     for kind, lines in (("critical", found.critical), ("broken", found.broken), ("warning", found.warnings)):
         for line in lines:

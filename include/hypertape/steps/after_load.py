@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from hypertape.errors import BatchRefused, CheckBroken, CheckFailed, HypertapeError
+from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError
 from hypertape.markets import all_markets
 from hypertape.model import Window
 from hypertape.quality.results import Summary, raise_if_critical, record, results_of, summary
@@ -104,7 +104,9 @@ def after_load(
     report out, and with them the watermark; rollups, gaps and mirrors are brought up to date all the same. Raises what
     the warehouse raises; failed checks and failed tickers are in `error`, which says to do `again` what failed.
     """
-    quality, rollups = prove(dsn, spec, now=now, check=check, on_step=on_step, tickers=tickers)
+    quality, rollups = prove(
+        dsn, spec, now=now, settings=settings, check=check, on_step=on_step, tickers=tickers
+    )
     published = publish(dsn, spec, now=now, settings=settings, again=again, tickers=tickers, check=check)
     return AfterLoad(spec, quality, rollups, published)
 
@@ -114,6 +116,7 @@ def prove(
     spec: RunSpec,
     *,
     now: datetime,
+    settings: Settings,
     check: bool = True,
     on_step: OnStep = silent,
     tickers: Sequence[str] | None = None,
@@ -122,7 +125,7 @@ def prove(
     quality = None
     if check:
         on_step("validate", 0, 1)
-        quality = validate(dsn, spec, now=now, tickers=tickers)
+        quality = validate(dsn, spec, now=now, settings=settings, tickers=tickers)
         on_step("validate", 1, 1)
     on_step("refresh rollups", 0, 1)
     rollups = refresh(dsn, spec)
@@ -163,6 +166,7 @@ def validate(
     spec: RunSpec,
     *,
     now: datetime,
+    settings: Settings,
     tickers: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Summary:
@@ -176,7 +180,10 @@ def validate(
         _note_gaps(connection, spec, now, tickers)
         register_calendar(connection, spec.market, spec.window, now)
         connection.commit()
-        results = run_suite(dsn, connection, *place, run_id=spec.run_id, now=now, progress=progress)
+        limit = timedelta(seconds=settings.rule_seconds)
+        results = run_suite(
+            dsn, connection, *place, run_id=spec.run_id, now=now, progress=progress, limit=limit
+        )
         record(connection, results)
         connection.commit()
     return summary(results)
@@ -195,8 +202,8 @@ def publish(
     """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
 
     Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. `error` of the
-    result is CheckFailed or CheckBroken for critical checks, else BatchRefused when tickers failed; without `check`
-    there is neither a report, nor a watermark, nor an error.
+    result is CheckFailed, CheckBroken or CheckEnded for critical checks, else BatchRefused when tickers failed; without
+    `check` there is neither a report, nor a watermark, nor an error.
     """
     place = (spec.market, spec.interval, spec.run_id)
     verdict, moved, report = None, 0, None
@@ -233,10 +240,10 @@ def write_report(settings: Settings, name: str, html: str) -> Path:
     return path
 
 
-def _verdict(connection: Connection, spec: RunSpec) -> CheckFailed | CheckBroken | None:
+def _verdict(connection: Connection, spec: RunSpec) -> CheckFailed | CheckBroken | CheckEnded | None:
     try:
         raise_if_critical(results_of(connection, spec.run_id, spec.market.code, spec.interval.value))
-    except (CheckFailed, CheckBroken) as error:
+    except (CheckFailed, CheckBroken, CheckEnded) as error:
         return error
     return None
 

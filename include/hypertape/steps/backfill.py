@@ -188,7 +188,7 @@ def backfill(
     restated = settle(dsn, spec, now=now, settings=settings, on_step=on_step)
     result.total += restated.counts
     result.failures |= restated.failed
-    quality, rollups = prove(dsn, spec, now=now, on_step=on_step)
+    quality, rollups = prove(dsn, spec, now=now, settings=settings, on_step=on_step)
     finished = finish(dsn, spec, planned.backfill_id, now=now, settings=settings, again=AGAIN)
     result.after = AfterLoad(spec, quality, rollups, finished.published)
     result.error, result.report = finished.error, finished.published.report

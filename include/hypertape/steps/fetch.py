@@ -32,7 +32,7 @@ from hypertape.frame import empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.sources import Fetched, OnTicker, Source, Throttle, cut, open_source
+from hypertape.sources import NOTES, TABLES, Fetched, OnTicker, Source, Throttle, cut, open_source
 from hypertape.steps.failures import Failure
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
 from hypertape.steps.run_spec import Batch, BatchKind, RunSpec
@@ -43,8 +43,6 @@ PASSES_ON = (SourceUnavailable, RateLimited, CircuitOpen, NoData, SourceSchemaCh
 """The failures after which the next source is asked."""
 
 _AWAY = (SourceUnavailable, RateLimited, CircuitOpen)
-_TABLES = ("bars", "rejects", "dividends", "splits")
-_NOTES = ("failures", "counted", "short", "served_by")
 _Tried = dict[str, dict[str, HypertapeError]]
 
 
@@ -232,8 +230,8 @@ def _ask(
 
 def joined(before: Fetched, more: Fetched) -> Fetched:
     """Join two answers about different tickers."""
-    tables = {table: pa.concat_tables([getattr(before, table), getattr(more, table)]) for table in _TABLES}
-    notes = {note: {**getattr(before, note), **getattr(more, note)} for note in _NOTES}
+    tables = {table: pa.concat_tables([getattr(before, table), getattr(more, table)]) for table in TABLES}
+    notes = {note: {**getattr(before, note), **getattr(more, note)} for note in NOTES}
     return Fetched(**tables, **notes)
 
 
@@ -250,13 +248,13 @@ def without(fetched: Fetched, tickers: Collection[str]) -> Fetched:
 def _part(fetched: Fetched, tickers: Collection[str], *, keep: bool) -> Fetched:
     wanted = pa.array(list(tickers), pa.string())
     tables = {}
-    for name in _TABLES:
+    for name in TABLES:
         table = getattr(fetched, name)
         inside = pc.is_in(table["ticker"], wanted)
         tables[name] = table.filter(inside if keep else pc.invert(inside))
     notes = {
         name: {t: value for t, value in getattr(fetched, name).items() if (t in tickers) is keep}
-        for name in _NOTES
+        for name in NOTES
     }
     return Fetched(**tables, **notes)
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypertape.errors import DiskFull, TransientError
+from hypertape.rows import RowCount
 from hypertape.sources import Fetched
 from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
 from hypertape.steps.run_spec import Json
@@ -66,7 +67,8 @@ class Received:
     """What a batch's sources said beside the tables. It lies in the landing area as `answer.json`.
 
     `counted` holds the bars expected and got; `asked` are the tickers of the last request and `seconds` the share that
-    each of them took.
+    each of them took. `rows` accounts for every row that came in, `answered_until` says how far an answer reaches, and
+    `newest` which bar is its last, by ticker.
     """
 
     at: datetime
@@ -77,6 +79,9 @@ class Received:
     served_by: Mapping[str, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
     seconds: float = 0.0
+    rows: Mapping[str, RowCount] = field(default_factory=dict)
+    answered_until: Mapping[str, datetime] = field(default_factory=dict)
+    newest: Mapping[str, datetime] = field(default_factory=dict)
 
     @classmethod
     def of(cls, fetched: Fetched, before: Received | None, now: datetime) -> Received:
@@ -91,6 +96,9 @@ class Received:
             counted={**known.counted, **fetched.counted},
             short=tuple(sorted({*known.short, *fetched.short})),
             served_by={**known.served_by, **fetched.served_by},
+            rows={**known.rows, **fetched.rows},
+            answered_until={**known.answered_until, **fetched.answered_until},
+            newest={**known.newest, **fetched.newest},
         )
 
     @classmethod
@@ -107,12 +115,26 @@ class Received:
                 "counted": {ticker: (pair[0], pair[1]) for ticker, pair in value["counted"].items()},
                 "short": tuple(value["short"]),
                 "asked": tuple(value["asked"]),
+                "rows": {ticker: RowCount.from_json(count) for ticker, count in value["rows"].items()},
+                "answered_until": _instants(value["answered_until"]),
+                "newest": _instants(value["newest"]),
             }
         )
 
     def to_json(self) -> Json:
         """Return a JSON object."""
-        return {**asdict(self), "at": self.at.isoformat(), "failed": failures_to_json(self.failed)}
+        return {
+            **asdict(self),
+            "at": self.at.isoformat(),
+            "failed": failures_to_json(self.failed),
+            "rows": {ticker: count.to_json() for ticker, count in self.rows.items()},
+            "answered_until": {ticker: at.isoformat() for ticker, at in self.answered_until.items()},
+            "newest": {ticker: at.isoformat() for ticker, at in self.newest.items()},
+        }
+
+
+def _instants(texts: Mapping[str, str]) -> dict[str, datetime]:
+    return {ticker: datetime.fromisoformat(text) for ticker, text in texts.items()}
 
 
 def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:

@@ -1,7 +1,7 @@
 """One batch on its way from its source to the table: extract → gate → load.
 
 Every run that asks a source goes this way: the tasks of a DAG call the three one by one, everything else `run_batch`.
-Between them lie Parquet files in the landing area: `bars`, `rejects`, `dividends`, `splits` as they were fetched,
+Between them lie Parquet files in the landing area: bars, rejects and actions (`sources.TABLES`) as they were fetched,
 `clean` and `refused` as the gate parted them.
 """
 
@@ -20,8 +20,11 @@ import pyarrow.compute as pc
 
 from hypertape.errors import SourceUnavailable
 from hypertape.model import Interval
+from hypertape.quality.gate import Gated
 from hypertape.quality.gate import gate as judge
+from hypertape.rows import RowCount, require_all
 from hypertape.settings import Settings
+from hypertape.sources import TABLES
 from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.fetch import ask_sources, told_from_outage
 from hypertape.steps.landing import Landing, Received
@@ -36,8 +39,6 @@ Connection = psycopg.Connection[Any]
 
 REUSE = timedelta(hours=1)
 """A retry within this time fetches only the tickers that failed; later everything is fetched anew."""
-
-_TABLES = ("bars", "rejects", "dividends", "splits")
 
 
 def run_batch(
@@ -91,7 +92,7 @@ def extract(
     received = Received.of(fetched, before, now)
     if not spec.source.replay:
         received = replace(received, asked=tuple(wanted), seconds=seconds)
-    for name in _TABLES:
+    for name in TABLES:
         table: pa.Table = getattr(fetched, name)
         place.write(name, table if before is None else _over(place.read(name), table))
     place.write_json("answer", received.to_json())
@@ -102,11 +103,22 @@ def gate(spec: RunSpec, landed: Landed, *, settings: Settings, now: datetime) ->
     """Part what landed into `clean` bars and `refused` rows, those for quarantine."""
     place = Landing(settings.landing, spec.run_id, landed.batch.name)
     gated = judge(place.read("bars"), spec.market, spec.interval, now=now)
+    refused = pa.concat_tables([place.read("rejects"), gated.rejects])
+    received = Received.read(place) or Received(now)
+    _require_all_rows(received, gated, refused)
     place.write("clean", gated.bars)
-    place.write("refused", pa.concat_tables([place.read("rejects"), gated.rejects]))
+    place.write("refused", refused)
     place.write_json("gated", {"duplicates": gated.duplicates})
-    received = Received.read(place)
-    return Landed(landed.batch, received.failed if received else {})
+    return Landed(landed.batch, received.failed)
+
+
+def _require_all_rows(received: Received, gated: Gated, refused: pa.Table) -> None:
+    """Account for the batch's rows, of those that came in as the source counted them. Raises RowsLost."""
+    came = sum(received.rows.values(), start=RowCount())
+    duplicates = came.duplicates + sum(gated.duplicates.values())
+    by_rule = Counter(refused["rule"].to_pylist())
+    count = RowCount(came.rows_in, len(gated.bars), duplicates, by_rule, came.outside)
+    require_all({"the batch": count}, "The gate")
 
 
 def load(
@@ -245,7 +257,9 @@ def _request(
 def _result(results: Sequence[LoadResult], short: tuple[str, ...], failed: Failures) -> BatchResult:
     firsts = [r.first_changed for r in results if r.first_changed]
     lasts = [r.last_changed for r in results if r.last_changed]
-    counts = [Counts(r.inserted, r.updated, r.recomputed, r.unchanged, r.quarantined) for r in results]
+    counts = [
+        Counts(r.inserted, r.updated, r.recomputed, r.unchanged, r.quarantined, r.flagged) for r in results
+    ]
     return BatchResult(
         sum(r.refused is None for r in results),
         sum(counts, start=Counts()),
@@ -280,12 +294,8 @@ def _answer(spec: RunSpec, batch: Batch, received: Received, bars: pa.Table, now
     """
     sources = {ticker: received.served_by.get(ticker, spec.source.name) for ticker in batch.tickers}
     doubtful = {*received.failed, *received.short}
-    spans = _spans(bars) if spec.interval is Interval.D1 else {}
+    daily = bars if spec.interval is Interval.D1 else bars.slice(0, 0)
+    ends = daily.group_by("ticker").aggregate([("time", "min"), ("time", "max")]).to_pylist()
+    spans: dict[str, Span] = {row["ticker"]: (row["time_min"], row["time_max"]) for row in ends}
     complete = {ticker: span for ticker, span in spans.items() if ticker not in doubtful}
     return Answer(spec.run_id, now, batch.window, sources, complete, replayed=bool(spec.source.replay))
-
-
-def _spans(bars: pa.Table) -> dict[str, Span]:
-    """The times of each ticker's first and last bar."""
-    found = bars.group_by("ticker").aggregate([("time", "min"), ("time", "max")])
-    return {row["ticker"]: (row["time_min"], row["time_max"]) for row in found.to_pylist()}

@@ -173,6 +173,7 @@ class Counts:
     recomputed: int = 0
     unchanged: int = 0
     quarantined: int = 0
+    flagged: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Counts)))

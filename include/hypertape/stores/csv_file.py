@@ -64,10 +64,12 @@ class CsvFile:
         for low, high in zip(edges, [*edges[1:], None], strict=True):
             first = low == edges[0]
             bars, rejects = [empty_frame()], [empty_rejects()]
+            rows = 0
             for part in self._parsed():
                 bars.append(_between(part.bars, int(low), None if high is None else int(high)))
                 rejects += [part.rejects] if first else []
-            yield ParsedFile(pa.concat_tables(bars), pa.concat_tables(rejects))
+                rows += len(bars[-1]) + (len(part.rejects) if first else 0)
+            yield ParsedFile(pa.concat_tables(bars), pa.concat_tables(rejects), rows)
 
     def _parsed(self) -> Iterator[ParsedFile]:
         """The file as it stands, piece by piece, prices in the market's unit."""
@@ -75,7 +77,7 @@ class CsvFile:
         try:
             with self.path.open("rb") as file:
                 for part in parse_stream(file, self.series.ticker, session_zone=zone, at_once=AT_ONCE):
-                    yield ParsedFile(scaled(part.bars, self.scale), part.rejects)
+                    yield ParsedFile(scaled(part.bars, self.scale), part.rejects, part.rows_in)
         except OSError as error:
             raise BadInput(
                 f"{self.path} cannot be read: {error.strerror}",

@@ -128,7 +128,7 @@ def test_what_is_wrong_by_todays_rules_stays(warehouse, settings):
     done = again(warehouse, settings, ticker)
     assert outcomes(done) == {"refused": 1}
     with connect(warehouse) as connection:
-        assert [row["rule"] for row in find(connection, Refused(tickers=[ticker]))] == ["ohlc_order"]
+        assert [row["rule"] for row in find(connection, Refused(tickers=[ticker]))] == ["high_below_low"]
         assert value(connection, "select count(*) from load where run_id = 'replayed'") == 0
 
 

@@ -43,11 +43,12 @@ def test_the_real_stockula_file_arrives_bit_for_bit(
     done = run(warehouse, tmp_path, file)
     before = in_file(f"stockula:{file}")
     after = in_warehouse(warehouse, ("us", D1))
-    refused = ask(warehouse, "select ticker, rule, time from quarantine")
-    assert [row[:2] for row in refused] == [("FSMDX", "ohlc_order")]  # high is one bit below close
-    assert before.keys() == after.keys()
-    assert {key for key in before if before[key] != after[key]} == {("us", D1, "FSMDX")}
-    assert before["us", D1, "FSMDX"].rows == after["us", D1, "FSMDX"].rows + 1
+    assert (
+        before == after
+    )  # FSMDX has a day whose high is one bit below its close: arithmetic, and no finding
+    assert ask(warehouse, "select count(*) from quarantine union all select count(*) from bar_flag") == [
+        (0,), (0,),
+    ]  # fmt: skip
     assert done["rows_missing"] == done["rows_different"] == done["different"] == 0
     assert done["equal"] == done["units"] == done["done"]
     assert done["rows_read"] == done["inserted"] + done["updated"] + done["unchanged"] + done["refused"]
@@ -82,7 +83,7 @@ def test_an_older_file_with_orphans_and_lost_times_is_told_and_nothing_is_lost(
         ("AAA", "2024-01-05", 2, 2, 2, 2, 2, "1h"),
         ("BBB", "2024-01-02", 1, 2, 1, None, 5, "1d"),
         ("BBB", "no day", 1, 2, 1, 1, 5, "1d"),
-        ("BBB", "2024-01-03", 5, 4, 3, 4, 5, "1d"),  # open above high
+        ("BBB", "2024-01-03", 5, 4, 6, 5, 5, "1d"),  # high below low
         ("BBB", "2024-01-04", 3, 4, 3, 4, 5, "1d"),
         ("BBB", "2024-01-04", 3, 4, 3, 3.5, 5, "1d"),  # twice: the newer one counts
         ("BBB", "2024-01-05", 3, 4, 3, 4, 2**53 + 1, "1d"),
@@ -94,7 +95,7 @@ def test_an_older_file_with_orphans_and_lost_times_is_told_and_nothing_is_lost(
     assert found["interval_collapse"] == 3
     assert found["null_price"] == found["bad_time"] == found["precision_loss"] == 1
     assert dict(ask(warehouse, "select rule, count(*) from quarantine group by rule")) == {
-        "interval_collapse": 3, "null_price": 1, "bad_time": 2, "ohlc_order": 1,
+        "interval_collapse": 3, "null_price": 1, "bad_time": 2, "high_below_low": 1,
     }  # fmt: skip
     bars = ask(warehouse, "select ticker, count(*) from us_data_1d group by ticker order by ticker")
     assert bars == [("AAA", 5), ("BBB", 2), ("ORPHAN", 3)]

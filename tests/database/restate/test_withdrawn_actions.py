@@ -126,10 +126,10 @@ def unknown(_query):
     ],
 )
 def test_an_answer_that_is_not_whole_withdraws_nothing(vendor, monkeypatch, spoil, reason):
-    from hypertape.sources import _line
+    from hypertape.sources import _http
 
     connection, replay, run, load = vendor
-    monkeypatch.setattr(_line.Line, "persist", lambda self, call: call())  # waiting is another test's
+    monkeypatch.setattr(_http.VendorClient, "persist", lambda self, call: call())  # waiting is another test's
     replay.stocks["AAPL"] = stock([(EX, 5.0)])
     load()
     spoil(replay)

@@ -127,7 +127,7 @@ def by_tasks(place: Place) -> None:
         landed = extract_or_raise(place.dsn, spec, Batch.from_json(batch), **how).to_json()
         landed = gate(spec, Landed.from_json(landed), **how).to_json()
         load_or_raise(place.dsn, spec, Landed.from_json(landed), **how)
-    validate(place.dsn, spec, now=NOW)
+    validate(place.dsn, spec, **how)
     refresh(place.dsn, spec)
     publish(place.dsn, spec, **how)
 

@@ -198,7 +198,11 @@ def test_refused_rows_of_source_and_gate_land_together(run):
     ]
     run.write(run.good, extra=bad_rows)
     run.gated(run.plan(tickers=[run.good]))
-    assert sorted(run.landed("refused")["rule"].to_pylist()) == ["bad_time", "ohlc_order", "text_in_number"]
+    assert sorted(run.landed("refused")["rule"].to_pylist()) == [
+        "bad_time",
+        "high_below_low",
+        "text_in_number",
+    ]
 
 
 # load

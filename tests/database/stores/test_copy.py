@@ -313,9 +313,9 @@ def test_refused_rows_are_listed_quarantined_and_no_discrepancy(hypertape, conne
     path.write_text(path.read_text() + "AAA,2021-06-01,5,4,6,5,1,,,,,,,,,,,,,\nAAA,someday" + "," * 18 + "\n")
     code, said = hypertape("copy", "csv:from", "warehouse", "--verify")
     assert code == 0, said
-    assert "ohlc_order" in said
+    assert "high_below_low" in said
     assert "bad_time" in said
-    assert query(connection, "select rule from quarantine order by 1") == [("bad_time",), ("ohlc_order",)]
+    assert query(connection, "select rule from quarantine order by 1") == [("bad_time",), ("high_below_low",)]
 
 
 @pytest.mark.parametrize(

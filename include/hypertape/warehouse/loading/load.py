@@ -24,6 +24,7 @@ from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
+    keep_flags,
     keep_revisions,
     keep_series,
     load_row,
@@ -32,12 +33,8 @@ from hypertape.warehouse.loading.ledgers import (
     quarantine,
 )
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
-from hypertape.warehouse.loading.restatements import (
-    find_stand_ins,
-    find_unread,
-    note_restatements,
-    refused_scale,
-)
+from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
+from hypertape.warehouse.loading.scale import implausible, refused_scale
 from hypertape.warehouse.loading.stored import (
     SeriesState,
     adopt_series,
@@ -105,10 +102,8 @@ def _load(
         keep_series(connection, request, batch, states)
         note_pending(connection, request, batch)
         note_restatements(connection, request, batch, states)
-        quarantined = quarantine(connection, request, batch)
-        results = [
-            _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
-        ]
+        counts = (written, quarantine(connection, request, batch), keep_flags(connection, request, batch))
+        results = [_result(entry, *(count.get(entry.ticker, 0) for count in counts)) for entry in batch]
         close_loads(connection, results, clock.perf_counter() - started)
     return results
 
@@ -176,6 +171,9 @@ def _compare(
     for entry in batch:
         if len(entry.incoming):
             there = stored.get(entry.ticker, Bars.empty())
+            entry.refused = implausible(request, entry, there)
+            if entry.refused:
+                continue
             entry.choose_fresh(request, there, states.get(entry.ticker), own.get(entry.ticker))
             entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
@@ -197,7 +195,7 @@ def _compare(
         entry.note_finalised(request, states.get(entry.ticker))
 
 
-def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
+def _result(entry: SeriesLoad, written: int, quarantined: int, flagged: int) -> LoadResult:
     inserted = int(entry.writes.added.sum()) if entry.writes else 0
     updated = int(entry.writes.changed.sum()) if entry.writes else 0
     span = entry.changed_span
@@ -209,6 +207,7 @@ def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
         recomputed=written - inserted - updated,
         unchanged=0 if entry.refused else len(entry.incoming) - inserted - updated,
         quarantined=quarantined,
+        flagged=flagged,
         first_changed=span[0] if span else None,
         last_changed=span[1] if span else None,
         refused=entry.refused,

@@ -1,7 +1,7 @@
-"""The line to a vendor: every request takes its turn, is tried again while the error may pass, and its answer is kept.
+"""How a vendor is asked: each request takes its turn, is tried again while its error may pass, and its answer is kept.
 
-A `Line` is what an HTTP source speaks through, whatever its client: the client gives the request's text and a function
-that sends it. Where a run is replayed nothing is sent and kept answers come back.
+A `VendorClient` is what an HTTP source speaks through, whatever library sends the requests: it is given a request's
+text and a function that sends it. Where a run is replayed nothing is sent and kept answers come back.
 """
 
 from __future__ import annotations
@@ -15,20 +15,24 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import tenacity
 
-from hypertape.errors import CircuitOpen, RateLimited, SourceUnavailable, TransientError
-from hypertape.sources import Recorder, Reply, SourceConfig, Throttle
+from hypertape.cells import shown
+from hypertape.errors import CircuitOpen, RateLimited, SourceSchemaChanged, SourceUnavailable, TransientError
+from hypertape.sources import Limits, Recorder, Reply, SourceConfig, Throttle
 
 LONGEST_PAUSE = 120.0
 """Seconds of `Retry-After` that are waited out; a vendor that asks for more is left to the next run or source."""
 
 _SECRETS = {"crumb", "token", "key", "apikey", "api_key", "signature", "secret", "password", "sign"}
 
+_NOT_THE_VENDOR = (401, 403, 407, 408)
+"""Statuses of whoever stands before the vendor."""
+
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
-class Line:
-    """One source's line. `name` is what its kept answers go by, `gate` what its turns do (default: the name).
+class VendorClient:
+    """One vendor's requests. `name` is what its kept answers go by, `gate` what its turns do (default: the name).
 
     A request is tried `attempts` times in all with exponential backoff and jitter, at least as long apart as the vendor
     asks, waited for by `sleep`. Without a throttle nothing is held back; without a recorder nothing is kept.
@@ -38,6 +42,7 @@ class Line:
     gate: str = ""
     throttle: Throttle | None = None
     recorder: Recorder | None = None
+    limits: Limits = field(default_factory=Limits)
     attempts: int = 4
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
@@ -74,7 +79,7 @@ class Line:
         try:
             reply = send()
         except Exception as error:  # whatever the client raises: the vendor gave no answer
-            self._record(False, begun, reason=(str(error).splitlines() or [type(error).__name__])[0])
+            self._record(False, begun, reason=shown((str(error).splitlines() or [type(error).__name__])[0]))
             raise
         fine = reply.status != 429 and reply.status < 500
         pause = (reply.retry_after or 0.0) if reply.status == 429 else 0.0
@@ -86,6 +91,14 @@ class Line:
     def _record(self, ok: bool, begun: datetime | None, *, pause: float = 0.0, reason: str) -> None:
         if self.throttle is not None:
             self.throttle.record(self.gate or self.name, ok, begun=begun, pause=pause, reason=reason)
+
+    def require_page(self, page: int, most: int) -> None:
+        """Raise SourceSchemaChanged where an answer has more pages than it can need, or than the limit allows."""
+        if page > min(most, self.limits.pages):
+            raise SourceSchemaChanged(
+                f"{self.name} has sent {page - 1} pages and not come to the end",
+                next_step="See its raw answers; where there is so much, raise HYPERTAPE_SOURCE_PAGES.",
+            )
 
     def persist(self, call: Callable[[], _Answer]) -> _Answer:
         """Make a call, and again while its error may pass. A replay and an open circuit are not tried again."""
@@ -99,17 +112,21 @@ class Line:
         return attempts(call)
 
 
-def line_of(
-    config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, part: str | None = None
-) -> Line:
-    """The line of a configured source: `vci`, `ccxt:binance` (with a part).
+def vendor_client(
+    config: SourceConfig,
+    throttle: Throttle | None,
+    recorder: Recorder | None,
+    limits: Limits,
+    part: str | None = None,
+) -> VendorClient:
+    """The client of a configured source: `vci`, `ccxt:binance` (with a part).
 
     At an endpoint its turns go by `vci@127.0.0.1:8080`: a vendor and a server that answers in its place share neither
     their rate nor their failures. Kept answers go by the name alone: a run is replayed whatever host answered it.
     """
     name = f"{config.name}:{part}" if part else config.name
     host = urlsplit(config.endpoint).netloc if config.endpoint else ""
-    return Line(name, f"{name}@{host}" if host else name, throttle, recorder)
+    return VendorClient(name, f"{name}@{host}" if host else name, throttle, recorder, limits)
 
 
 def request_text(
@@ -126,22 +143,18 @@ def request_text(
 
 
 def judge_status(vendor: str, reply: Reply) -> None:
-    """Raise what an HTTP status means: RateLimited for 429, SourceUnavailable for 5xx, 401, 403 and 408."""
+    """Raise what an HTTP status means: RateLimited for 429, SourceUnavailable for 3xx, 5xx, 401, 403, 407 and 408."""
     if reply.status == 429:
         limited = RateLimited(f"{vendor} asked us to slow down")
         limited.retry_after = reply.retry_after
         raise limited
-    if reply.status >= 500 or reply.status in (401, 403, 408):
+    if (
+        reply.status >= 500
+        or reply.status < 200
+        or 300 <= reply.status < 400
+        or reply.status in _NOT_THE_VENDOR
+    ):
         raise SourceUnavailable(f"{vendor} answered with HTTP status {reply.status}")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After header; a date in it is not read, and the backoff stands."""
-    text = headers.get("Retry-After") or headers.get("retry-after") or ""
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        return None
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -98,3 +98,8 @@ def assert_true(vendor, connection, ticker, bars):
     refresh_pending(lambda autocommit: connect(vendor.dsn, autocommit=autocommit), CRYPTO, D1)
     span = [Refreshed(level, buckets(level, BEGIN, BEGIN + timedelta(days=DAYS))) for level in derived(D1)]
     assert [check.differing for check in check_rollups(connection, CRYPTO, span)] == [0] * len(span)
+
+
+def outcome(done):
+    """What became of the suspicions of a run."""
+    return {name: getattr(done.restated, name) for name in ("suspected", "local", "reread")}

@@ -39,6 +39,7 @@ from hypertape.sources._collect import (
     collect,
     joined,
     judge,
+    last_given,
     placed,
     reading,
 )
@@ -130,7 +131,7 @@ class Vci:
 
         Failures: RateLimited, SourceUnavailable and CircuitOpen (of a request: all its tickers; where VCI refuses every
         ticker), NoData (left out, refused, or empty in a window with sessions), SourceSchemaChanged. Reject rules:
-        bad_time, off_grid, text_in_number, empty_bar. Raises BadInput for a market that VCI does not serve.
+        bad_time, off_grid, text_in_number, empty_bar, contradicted. Raises BadInput for another market.
         """
         if market.price_unit != "VND":
             raise BadInput(
@@ -270,7 +271,7 @@ class _Group:
         except HypertapeError as error:
             self.failures[ticker] = error
             return False
-        self.pages[ticker].append(joined([answer for answer, _ in entries]))
+        self.pages[ticker].append(last_given([answer for answer, _ in entries]))
         self.oldest[ticker] = min([before, *(oldest for _, oldest in entries)])
         return self.oldest[ticker] < before and self._begins_after(self.oldest[ticker])
 

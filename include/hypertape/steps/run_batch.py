@@ -74,8 +74,7 @@ def extract(
     """Fetch a batch's window and land bars, rejects and actions.
 
     With the warehouse's `dsn` the sources' rates and circuit breakers are those of all workers, else of this process.
-    On a retry (`attempt` > 1) soon after, only the tickers that failed are fetched again. Raises only for a problem of
-    the whole source.
+    On a retry (`attempt` > 1) soon after, only what failed is fetched again. Raises only for a problem of the source.
     """
     place = Landing(settings.landing, spec.run_id, batch.name)
     before = Received.read(place) if attempt > 1 else None

@@ -19,7 +19,7 @@ from lab import (
     to_frame,
     value,
 )
-from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, rereads, start
+from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 
 from hypertape.errors import BatchRefused, SuspectScale
 from hypertape.steps.restate import Settled, reread, settle
@@ -46,7 +46,7 @@ def test_a_restated_history_is_read_again_once(vendor, common, ticker, factor, d
     restated = scaled(bars, factor)
     vendor.says(ticker, first_days(restated, 251))
     done = vendor.sync(251, [ticker])
-    assert done.restated == {"suspected": 1, "local": 0, "reread": 1}
+    assert outcome(done) == {"suspected": 1, "local": 0, "reread": 1}
     assert done.failed == {}
     assert (done.counts["inserted"], done.counts["updated"]) == (1, 250)
     assert ledger(
@@ -60,7 +60,7 @@ def test_a_restated_history_is_read_again_once(vendor, common, ticker, factor, d
     assert_true(vendor, common, ticker, first_days(restated, 251))
     vendor.says(ticker, first_days(restated, 252))
     again = vendor.sync(252, [ticker])
-    assert again.restated == {"suspected": 0, "local": 0, "reread": 0}
+    assert outcome(again) == {"suspected": 0, "local": 0, "reread": 0}
     assert (rereads(common, ticker), len(ledger(common, ticker))) == (1, 1)
 
 
@@ -70,7 +70,7 @@ def test_a_corrected_bar_is_local(vendor, common, ticker):
     corrected = changed(bars, 248, close=lambda close: close * 1.001)
     vendor.says(ticker, first_days(corrected, 251))
     done = vendor.sync(251, [ticker])
-    assert done.restated == {"suspected": 1, "local": 1, "reread": 0}
+    assert outcome(done) == {"suspected": 1, "local": 1, "reread": 0}
     assert ledger(common, ticker, "state, checked, differing") == [("local", 80, 0)]
     assert rereads(common, ticker) == 0
     assert_true(vendor, common, ticker, first_days(corrected, 251))
@@ -108,7 +108,7 @@ def test_a_young_series_was_in_the_answer_whole(vendor, common, ticker):
     vendor.sync(4, [ticker], start=BEGIN)
     vendor.says(ticker, scaled(bars, 0.5).take(slice(0, 5)))
     done = vendor.sync(5, [ticker], start=BEGIN)
-    assert done.restated == {"suspected": 1, "local": 0, "reread": 1}
+    assert outcome(done) == {"suspected": 1, "local": 0, "reread": 1}
     assert rereads(common, ticker) == 0
     assert_true(vendor, common, ticker, scaled(bars, 0.5).take(slice(0, 5)))
 
@@ -179,7 +179,7 @@ def test_several_series_are_settled_together(vendor, common):
     for at, (ticker, bars) in enumerate(series.items()):
         series[ticker] = scaled(bars, 0.5) if at % 2 else changed(bars, 247, volume=lambda volume: volume * 2)
         vendor.says(ticker, first_days(series[ticker], 251))
-    assert vendor.sync(251, tickers).restated == {"suspected": 7, "local": 4, "reread": 3}
+    assert outcome(vendor.sync(251, tickers)) == {"suspected": 7, "local": 4, "reread": 3}
     for ticker, bars in series.items():
         assert fingerprint(common, ticker) == fresh_fingerprint(common, first_days(bars, 251))
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from lab import changed, fingerprint, fresh_fingerprint, new_ticker, query, row_versions, scaled
-from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, rereads, start
+from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 from typer.testing import CliRunner
 
 from hypertape.cli import app
@@ -37,7 +37,7 @@ def test_a_history_that_came_cut_is_asked_for_again(vendor, common, ticker):
     bars, restated = history(), scaled(history(), 0.5)
     start(vendor, ticker, bars)
     vendor.says(ticker, last_of(restated, 251, 12))
-    assert vendor.sync(251, [ticker]).restated == {"suspected": 1, "local": 0, "reread": 0}
+    assert outcome(vendor.sync(251, [ticker])) == {"suspected": 1, "local": 0, "reread": 0}
     ((state, unread, tries, begin, error),) = ledger(common, ticker, f"{COLUMNS}, error")
     assert (state, unread, tries, begin) == ("confirmed", 239, 1, BEGIN + timedelta(days=239))
     assert "the answer begins at 2024-04-09" in error
@@ -120,7 +120,7 @@ def test_an_answer_that_cannot_be_compared_clears_nothing(vendor, common, ticker
     bars, restated = history(), scaled(history(), 0.5)
     start(vendor, ticker, bars)
     vendor.says(ticker, restated.take(slice(245, 251)))
-    assert vendor.sync(251, [ticker]).restated == {"suspected": 1, "local": 0, "reread": 0}
+    assert outcome(vendor.sync(251, [ticker])) == {"suspected": 1, "local": 0, "reread": 0}
     ((state, checked, error),) = ledger(common, ticker, "state, checked, error")
     assert (state, checked) == ("suspected", None)
     assert "nothing could be compared" in error

@@ -162,7 +162,7 @@ def test_the_loser_of_two_objects_for_one_symbol_is_refused_and_kept(replay: Vci
     closes = {row["time"].day: row["close"] for row in fetched.bars.to_pylist()}
     assert closes[3] == listed()[1][4], "the last one counts"
     assert fetched.rejects["rule"].to_pylist() == ["contradicted"] * 4
-    assert json.loads(fetched.rejects["row_text"].to_pylist()[0])["close"] == listed()[1][4] + 1.0
+    assert json.loads(fetched.rejects["row"].to_pylist()[0])["close"] == listed()[1][4] + 1.0
     assert [row["time"].day for row in fetched.bars.to_pylist()].count(2) == 2, (
         "the gate counts it as a duplicate"
     )
@@ -302,7 +302,7 @@ def test_cells_that_are_no_numbers_become_rejects_and_keep_their_row(replay: Vci
     assert found == [
         ("text_in_number", 3, "open=n/a"), ("empty_bar", 4, "no price"), ("text_in_number", 5, "close=True"),
     ]  # fmt: skip
-    row = json.loads(fetched.rejects["row_text"][0].as_py())
+    row = json.loads(fetched.rejects["row"][0].as_py())
     assert (row["ticker"], row["open"], row["volume"]) == ("ABC", "n/a", 1001)
 
 

@@ -21,6 +21,9 @@ from hypertape.settings import load_settings
 
 _LOG = logging.getLogger(__name__)
 
+for _library in ("great_expectations", "urllib3", "yfinance", "ccxt", "fsspec"):
+    logging.getLogger(_library).setLevel(logging.WARNING)  # a task's log tells what happened, not how
+
 
 @task(execution_timeout=timedelta(hours=3), map_index_template=BATCH_LABEL)
 def extract(batch: Json) -> Json:

@@ -27,7 +27,7 @@ from hypertape.steps.after_load import publish
 from hypertape.steps.landing import Landing, Received
 from hypertape.steps.plan import plan
 from hypertape.steps.refresh import _rollup_result, refresh
-from hypertape.steps.run_batch import REUSE, extract, gate, load_or_raise
+from hypertape.steps.run_batch import REUSE, extract, extract_or_raise, gate, load_or_raise
 from hypertape.steps.run_spec import Batch, BatchKind, Landed, RunSpec
 from hypertape.warehouse.rollups import RollupCheck, check_rollups
 
@@ -247,6 +247,29 @@ def test_a_failure_that_may_pass_asks_for_a_retry(run, monkeypatch):
     reference = run.gated(planned)
     with pytest.raises(BatchIncomplete, match=r"503 from the vendor.*A retry fetches only the failed ones"):
         run.load(planned, reference)
+
+
+def test_a_dead_source_turns_its_own_task_red_and_is_recorded(run, common, monkeypatch):
+    """There is no load then that would record it; a retry asks for all of them again."""
+
+    def away(*_):
+        raise SourceUnavailable("503 from the vendor")
+
+    content = csv_tree._content
+    monkeypatch.setattr(csv_tree, "_content", away)
+    run.write(run.bad)
+    planned = run.plan()
+    how = {"settings": run.settings, "now": NOW}
+    with pytest.raises(SourceUnavailable, match="No ticker of 2 was served: 503 from the vendor"):
+        extract_or_raise(run.dsn, planned.spec, planned.batches[0], **how)
+    rows = query(common, "select distinct status, error_kind from load where run_id = %s", run.id)
+    assert rows == [("failed", "SourceUnavailable")]
+    error = publish(run.dsn, planned.spec, now=NOW, settings=run.settings).error
+    assert "2 tickers of the run failed and there are no others" in str(error)
+    assert str(error).count("503 from the vendor") == 1
+    monkeypatch.setattr(csv_tree, "_content", content)
+    landed = extract_or_raise(run.dsn, planned.spec, planned.batches[0], attempt=2, **how)
+    assert landed.failed == {}
 
 
 def test_a_summary_says_what_changed(run):

@@ -1,4 +1,4 @@
-"""Holes inside sessions: in the ledger with their reason, in the checks, in a backfill's plan, closed when bars come."""
+"""Holes inside sessions: in the ledger with their reason, in the checks, in a backfill, and closed when bars come."""
 
 from __future__ import annotations
 

@@ -61,6 +61,7 @@ EXIT_CODES = {
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
     130: "stopped by Ctrl-C: run the same again, what is stored stays",
+    141: "the reader of the output went away (`| head`)",
 }
 """What the command line's exit codes mean."""
 

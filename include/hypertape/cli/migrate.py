@@ -20,6 +20,7 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="Bring SQLite files into the warehouse, resumable and proven.")
@@ -83,7 +84,7 @@ def report(
 
 
 @app.command("list")
-def list_migrations() -> None:
+def list_migrations(as_json: JsonOption = False) -> None:
     """List the migrations and how far each is."""
     from hypertape.warehouse.migrations import rows
 
@@ -98,7 +99,7 @@ def list_migrations() -> None:
         )
         for row in found
     ]  # fmt: skip
-    console().print(table("migrations", columns, lines))
+    show_table("migrations", columns, lines, as_json=as_json)
 
 
 def _show_files(reports: Sequence[Mapping[str, Any]]) -> None:

@@ -26,9 +26,12 @@ _SHOWN = 20
 """Lines of a list that are printed; the rest is counted."""
 
 
+_NO_TICKER = ("bad_symbol", "bad_ticker")
+
+
 def show(title: str, report: CopyReport) -> None:
     """Print the counts, then the rows that were refused, what differs, and what failed."""
-    counts: dict[str, int] = dict.fromkeys(("copied", "equal", "differs", "failed"), 0)
+    counts: dict[str, int] = dict.fromkeys(("copied", "equal", "differs", "read", "failed"), 0)
     for entry in report.series:
         counts[entry.status] += 1
     rows: list[tuple[str, object]] = [(f"series {status}", n) for status, n in counts.items() if n]
@@ -37,7 +40,7 @@ def show(title: str, report: CopyReport) -> None:
     if counts["copied"]:
         rows += [(f"bars {name}", getattr(written, name)) for name in ("inserted", "updated", "unchanged")]
     rows += [
-        ("rows refused", sum(sum(entry.source.refused.values()) for entry in report.series)),
+        ("rows refused", sum(entry.source.refused_rows for entry in report.series)),
         ("duplicates dropped", sum(entry.source.duplicates for entry in report.series)),
     ]
     if report.extra:
@@ -47,6 +50,7 @@ def show(title: str, report: CopyReport) -> None:
     if report.rest:
         screen.print(report.rest, markup=False, highlight=False)
     _show_refused(report)
+    _show_unassigned(report)
     _show_discrepancies(report)
     for entry in report.failed[:_SHOWN]:
         screen.print(f"failed: {entry.series}: {entry.error}", markup=False, highlight=False)
@@ -60,6 +64,14 @@ def _show_refused(report: CopyReport) -> None:
     ]
     if rows:
         console().print(table("refused rows", ("series", "rule", "rows", "for example"), rows[:_SHOWN]))
+        _count_rest(rows)
+
+
+def _show_unassigned(report: CopyReport) -> None:
+    """The rows that belong to no series, so that no line above counts them."""
+    if report.unassigned:
+        rows = [(each.place, each.rule, each.rows, "; ".join(each.samples)) for each in report.unassigned]
+        console().print(table("rows of no series", ("where", "rule", "rows", "for example"), rows[:_SHOWN]))
         _count_rest(rows)
 
 
@@ -115,6 +127,16 @@ def raise_if_no_bar(report: CopyReport) -> None:
         )
     if not report.failed and not any(entry.source.rows for entry in report.series):
         raise BadInput("No bar is selected", next_step="Check --start-date and the source.")
+
+
+def raise_if_left_out(report: CopyReport) -> None:
+    """Raise BatchRefused when a ticker of the source is none, so that nothing of it arrived."""
+    rows = sum(each.rows for each in report.unassigned if each.rule in _NO_TICKER)
+    if rows:
+        raise BatchRefused(
+            f"{rows} rows are of tickers that can be none; the others are copied",
+            next_step="See `hypertape quarantine list` (a warehouse keeps them), and correct them in the source.",
+        )
 
 
 def raise_if_different(report: CopyReport) -> None:

@@ -12,16 +12,16 @@ from hypertape.cli.copy_output import (
     raise_if_absent,
     raise_if_different,
     raise_if_failed,
+    raise_if_left_out,
     raise_if_no_bar,
     show,
 )
-from hypertape.cli.left_out import show_left_out
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, parse_instant
 from hypertape.settings import load_settings
 from hypertape.stores import Selection, parse_tickers
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
+from hypertape.stores.addresses import CsvFormat, CsvOptions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -196,11 +196,11 @@ def _transfer(
         _refresh(target, report)
         _deliver(at)
     show(f"{src} → {dst}", report)
-    show_left_out(source, selection)
     raise_if_failed(report)
     raise_if_no_bar(report)
     raise_if_different(report)
     raise_if_absent(src, selection, report)
+    raise_if_left_out(report)
 
 
 def _refresh(target: Opening, report: CopyReport) -> None:

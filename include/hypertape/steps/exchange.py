@@ -15,11 +15,9 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.refresh import refresh as refresh_rollups
 from hypertape.steps.run_spec import RunSpec
 from hypertape.stores import Selection
-from hypertape.stores.addresses import Opening
-from hypertape.stores.choosing import chosen
-from hypertape.stores.copy import CopyReport
+from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
+from hypertape.stores.copy import CopyReport, selected
 from hypertape.stores.copy import copy as copy_series
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 IMPORT, EXPORT = "import", "export"
 
@@ -56,7 +54,7 @@ def plan(
     source, _ = _openings(dsn, planned, settings)
     store = source.open()
     try:
-        tickers = sorted({info.series.ticker for info in chosen(store, _selection(planned, symbols or ()))})
+        tickers = sorted({info.series.ticker for info in selected(store, _selection(planned, symbols or ()))})
     finally:
         store.close()
     parts = [tickers[first::workers] for first in range(min(workers, len(tickers)))]

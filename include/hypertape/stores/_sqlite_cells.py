@@ -19,11 +19,14 @@ from hypertape.frame import micros
 LONGEST_VALUE = 200
 """Characters kept of a text cell in a reject."""
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?",
     re.ASCII,
 )
+
+
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0{1,6})?)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +48,24 @@ def number(cell: object) -> float | None:
     return None
 
 
-def from_literal(literal: bytes) -> int | float | str | bytes | None:
-    """The cell behind what SQLite's quote() wrote. Text that is no UTF-8 is read with replacement characters."""
+def from_literal(literal: bytes, encoding: str) -> int | float | str | bytes | None:
+    """The cell behind what `sqlite_literal` wrote; `encoding` is the file's own."""
     if literal == b"NULL":
         return None
+    if literal.startswith(b"T"):
+        raw = bytes.fromhex(literal[1:].decode())
+        if encoding != "UTF-8":
+            return raw.decode(encoding, "replace")
+        return from_bytes(raw)
     if literal.startswith(b"X'"):
         return bytes.fromhex(literal[2:-1].decode())
-    if literal.startswith(b"'"):
-        return literal[1:-1].replace(b"''", b"'").decode("utf-8", "replace")
     digits = literal.lstrip(b"+-")
     return int(literal) if digits.isdigit() else float(literal)
+
+
+def from_bytes(raw: bytes) -> str:
+    """Text out of a file; bytes that are no UTF-8 become lone surrogates, which `shown` writes as bytes again."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def loses_precision(cell: object) -> bool:
@@ -81,14 +92,25 @@ def instant_of(cell: object) -> int | None:
         return None
 
 
+def session_of(cell: object) -> int | None:
+    """The microseconds since 1970 UTC of the bar of a day: a midnight, in whatever zone, means the date as written."""
+    if isinstance(cell, str) and (midnight := _MIDNIGHT.fullmatch(cell)):
+        return instant_of(midnight[1])
+    return instant_of(cell)
+
+
 def is_date_only(cell: object) -> bool:
     """True for a date without a time of day."""
     return isinstance(cell, str) and len(cell) == len("YYYY-MM-DD")
 
 
 def shown(cell: object) -> str:
-    """A cell for people and databases: short, and without NUL, which PostgreSQL refuses."""
+    """A cell for people and databases: short, and without NUL and lone surrogates, which PostgreSQL refuses.
+
+    Bytes that are no UTF-8 are written as `\\xff`.
+    """
     whole = cell.hex() if isinstance(cell, bytes) else str(cell).replace("\0", "\N{SYMBOL FOR NULL}")
+    whole = whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if len(whole) <= LONGEST_VALUE:
         return whole
     return f"{whole[:LONGEST_VALUE]}… ({len(whole)} characters)"

@@ -23,9 +23,8 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Series
 from hypertape.sources.csv_tree import bar_files, file_scale, listed
 from hypertape.stores import BATCH_ROWS, Block, History, Selection, SeriesInfo, Written
-from hypertape.stores._places import demand_directory
+from hypertape.stores.addresses import CsvOptions, require_directory
 from hypertape.stores.csv_file import CsvFile
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.csv_write import rewrite
 
 if TYPE_CHECKING:
@@ -107,9 +106,9 @@ class CsvStore:
             if path.parent.parent not in bases or not _is_bar_file(path)
         ]
 
-    def demand_writable(self) -> None:
+    def require_writable(self) -> None:
         """Raise BadInput where the system lets nobody make a file in the root, which is made."""
-        demand_directory(self.root)
+        require_directory(self.root)
 
     def close(self) -> None:
         """Nothing is held open."""

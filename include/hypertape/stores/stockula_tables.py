@@ -1,4 +1,4 @@
-"""The tables of a Stockula file beside its prices, row by row: typed where they can be read, rejects where not."""
+"""The tables of a Stockula file: the words of its prices, and the others row by row, typed or rejected."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.frame import instant
+from hypertape.model import Interval
 from hypertape.queries import query
 from hypertape.stores._sqlite_cells import Fault, instant_of, number, row_text, shown
 from hypertape.stores._sqlite_file import columns, name, reading, text
 from hypertape.warehouse.stockula import TABLES, Table
+
+PRICES = "price_history"
+SPELLINGS = {
+    Interval.D1: ("1d", "1D", "daily"),
+    Interval.H1: ("1h", "1H", "60m"),
+    Interval.M1: ("1m", "1min", "minute"),
+}
+"""How files write the intervals that are stored; three each, as the statement takes."""
 
 Row = dict[str, Any]
 Reject = tuple[str, str, str, str]
@@ -23,6 +32,11 @@ Reject = tuple[str, str, str, str]
 
 _FLAGS = {0: False, 1: True, "0": False, "1": True, "true": True, "false": False}
 _LARGEST_COUNT = 2.0**62
+
+
+def interval_of(spelling: str) -> Interval | None:
+    """The stored interval the file means, or None."""
+    return next((interval for interval, known in SPELLINGS.items() if spelling in known), None)
 
 
 @dataclass

@@ -17,11 +17,12 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
 from hypertape.quality.gate import gate
 from hypertape.queries import query
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
 from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
+from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
 from hypertape.warehouse.schema import verify
@@ -100,7 +101,7 @@ class WarehouseStore:
         written = Written()
         for block in blocks:
             results = self._load(market, interval, block)
-            _demand_none_refused(results)
+            _require_none_refused(results)
             written += _written(results)
         return written
 
@@ -112,9 +113,15 @@ class WarehouseStore:
         )
         with self.connection.transaction():
             results = self._load(market, interval, whole)
-            _demand_none_refused(results)
+            _require_none_refused(results)
         found = {result.ticker: _written([result]) for result in results}
         return [sum((found[name] for name in _tickers(block)), start=Written()) for block in blocks]
+
+    def keep_rejects(self, found: Unassigned) -> None:
+        """Keep rows that belong to no series in quarantine."""
+        keep_rejects(
+            self.connection, found.market, found.place, found.rejects, run_id=self.run_id, source=self.source
+        )
 
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the stored bars from `start` on."""
@@ -177,7 +184,7 @@ def _rows_by_ticker(block: Block) -> dict[str, int]:
     return counts
 
 
-def _demand_none_refused(results: Iterable[LoadResult]) -> None:
+def _require_none_refused(results: Iterable[LoadResult]) -> None:
     for result in results:
         if result.refused is not None:
             raise result.refused

@@ -13,8 +13,8 @@ from hypertape.errors import BadInput, BatchRefused
 from hypertape.settings import Settings
 from hypertape.steps.exchange import copy, plan, refresh
 from hypertape.stores import Block
+from hypertape.stores.addresses import CsvOptions
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.mirrors import add_mirror
 
 

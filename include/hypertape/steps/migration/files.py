@@ -45,12 +45,12 @@ def inspect(
         on_file(done, len(paths))
         report = _look(path, named, deep)
         if named or report["schema"] in _ADDRESS:
-            _demand_schema(report, schema)
+            _require_schema(report, schema)
         reports.append(report)
     on_file(len(paths), len(paths))
     found = {"files": [], "inspected": reports}
     if not taken(found):
-        _demand_schema(reports[0], schema)
+        _require_schema(reports[0], schema)
     return {**found, "files": [identity(Path(report["path"])) for report in taken(found)]}
 
 
@@ -117,7 +117,7 @@ def address_of(report: Mapping[str, Any]) -> str:
     return f"{_ADDRESS[report['schema']]}:{report['path']}"
 
 
-def _demand_schema(report: Mapping[str, Any], schema: str) -> None:
+def _require_schema(report: Mapping[str, Any], schema: str) -> None:
     found = report["schema"]
     if found not in _ADDRESS:
         tables = ", ".join(table["name"] for table in report["unknown"]) or "none"

@@ -18,8 +18,8 @@ from hypertape.steps.migration.files import address_of, fingerprint, taken
 from hypertape.stores import Selection
 from hypertape.stores.addresses import open_store
 from hypertape.stores.sqlite import table_name
+from hypertape.stores.stockula_tables import TABLE as PRICE_TABLE
 from hypertape.stores.stockula_tables import symbols_of
-from hypertape.stores.stockula_words import TABLE as PRICE_TABLE
 from hypertape.stores.strays import RULES
 from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect

@@ -16,7 +16,7 @@ from hypertape.settings import Settings
 from hypertape.steps.migration.copy import copy
 from hypertape.steps.migration.files import Counted, silent
 from hypertape.stores import BATCH_ROWS
-from hypertape.stores.copy import interrupts_held
+from hypertape.stores.processes import interrupts_held
 from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
 

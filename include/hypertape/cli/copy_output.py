@@ -20,13 +20,17 @@ from hypertape.model import format_instant
 from hypertape.stores import Selection
 
 if TYPE_CHECKING:
+    from hypertape.steps.after_load import AfterLoad
     from hypertape.stores.copy import CopyReport, SeriesCopy
 
 _SHOWN = 20
 """Lines of a list that are printed; the rest is counted."""
 
 
-_NO_TICKER = ("bad_symbol", "bad_ticker")
+NO_TICKER = ("bad_symbol", "bad_ticker")
+"""Rules by which whole tickers are left out: the exit code says so."""
+
+SEE_THEM = "See `hypertape quarantine list --rows` (a warehouse keeps them), and correct them in the source."
 
 
 def show(title: str, report: CopyReport) -> None:
@@ -54,6 +58,27 @@ def show(title: str, report: CopyReport) -> None:
     _show_discrepancies(report)
     for entry in report.failed[:_SHOWN]:
         screen.print(f"failed: {entry.series}: {entry.error}", markup=False, highlight=False)
+
+
+def show_after_load(after: Sequence[AfterLoad]) -> None:
+    """Print what followed a load of each market and interval."""
+    screen = console()
+    for each in after:
+        found = [f"{each.spec.market.code} {each.spec.interval.value}:"]
+        found.append(f"{each.rollups.buckets} rollup buckets refreshed")
+        if each.quality is not None:
+            found.append(f"{each.quality.passed} of {each.quality.checks} checks passed")
+        if each.published.gaps is not None:
+            missing = sum(each.published.gaps.open.values())
+            found.append(f"{missing} missing bars in the gap ledger (`hypertape gaps list`)")
+        screen.print(f"{found[0]} {', '.join(found[1:])}", markup=False, highlight=False)
+    for mirror, done in {
+        name: done for each in after for name, done in each.published.mirrors.items()
+    }.items():
+        said = done.complaint or f"{done.written.inserted} bars inserted, {done.written.updated} updated"
+        screen.print(f"mirror {mirror}: {said}", markup=False, highlight=False)
+    for report in dict.fromkeys(each.published.report for each in after):
+        screen.print(f"report: {report}", markup=False, highlight=False)
 
 
 def _show_refused(report: CopyReport) -> None:
@@ -131,11 +156,11 @@ def raise_if_no_bar(report: CopyReport) -> None:
 
 def raise_if_left_out(report: CopyReport) -> None:
     """Raise BatchRefused when a ticker of the source is none, so that nothing of it arrived."""
-    rows = sum(each.rows for each in report.unassigned if each.rule in _NO_TICKER)
+    rows = sum(each.rows for each in report.unassigned if each.rule in NO_TICKER)
     if rows:
         raise BatchRefused(
             f"{rows} rows are of tickers that can be none; the others are copied",
-            next_step="See `hypertape quarantine list` (a warehouse keeps them), and correct them in the source.",
+            next_step=SEE_THEM,
         )
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import pyarrow as pa
 
 from hypertape.digest import SeriesDigest
-from hypertape.errors import RowsUnaccounted
+from hypertape.errors import RowsLost
 from hypertape.frame import Bars, empty_rejects
 from hypertape.model import Interval, Market, Series
 
@@ -69,9 +69,9 @@ class Block:
 
 
 def require_all_rows(place: object, rows: int, accounted: int) -> None:
-    """Raise RowsUnaccounted unless every row that came in is a bar, a reject or a duplicate."""
+    """Raise RowsLost unless every row that came in is a bar, a reject or a duplicate."""
     if rows != accounted:
-        raise RowsUnaccounted(f"{place}: {rows} rows came in, and {accounted} are accounted for")
+        raise RowsLost(f"{place}: {rows} rows came in, and {accounted} are accounted for")
 
 
 @dataclass(frozen=True, slots=True)

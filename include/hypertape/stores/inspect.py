@@ -17,9 +17,10 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from psycopg import sql
 
@@ -92,6 +93,20 @@ class FileReport:
     bookkeeping: tuple[TableReport, ...] = ()
     unknown: tuple[TableReport, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {**asdict(self), "path": str(self.path)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FileReport:
+        """Read what `to_json` wrote."""
+        tables = {
+            name: tuple(TableReport(**table) for table in value[name])
+            for name in ("tables", "bookkeeping", "unknown")
+        }
+        problems = tuple(Problem(**{**each, "sample": tuple(each["sample"])}) for each in value["problems"])
+        return cls(Path(value["path"]), value["schema"], **tables, problems=problems)
 
 
 def inspect(path: Path, *, deep: bool = True) -> FileReport:

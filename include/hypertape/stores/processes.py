@@ -14,9 +14,9 @@ from multiprocessing import resource_tracker
 from hypertape.errors import BatchIncomplete
 from hypertape.stores import Store
 from hypertape.stores.addresses import Opening
+from hypertape.stores.copy_report import SeriesCopy
 from hypertape.stores.series_copy import (
     Group,
-    SeriesCopy,
     goes_together,
     handle,
     handle_together,

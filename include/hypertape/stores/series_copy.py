@@ -186,14 +186,14 @@ def _after(block: Block, reached: datetime | None) -> Block:
 
 
 def require_all_written(series: Series, read: SeriesStats, written: Written) -> None:
-    """Raise RowsUnaccounted unless the target says of every bar and reject what became of it."""
+    """Raise RowsLost unless the target says of every bar and reject what became of it."""
     require_all_rows(series, read.rows + read.refused_rows, written.rows)
 
 
 def handle(source: Store, target: Store, task: Task, reader: ReadAhead | None = None) -> SeriesCopy:
     """Copy, compare or rehearse one series; its failure is in what is returned.
 
-    Raises what every other series would meet too, and RowsUnaccounted.
+    Raises what every other series would meet too, and RowsLost.
     """
     series, held, job = task
     try:
@@ -219,8 +219,11 @@ def _copied(
     if job.start is not None and isinstance(target, WritesParts):
         written = target.write_part(market, series.interval, blocks, partial(_before, source, job.now))
     else:
-        ahead = blocks if reader is None else reader.blocks(blocks)
-        written = target.write(market, series.interval, ahead)
+        if reader is not None and isinstance(
+            target, WritesTogether
+        ):  # a server works meanwhile; a file does not
+            blocks = reader.blocks(blocks)
+        written = target.write(market, series.interval, blocks)
     require_all_written(series, gated.stats(), written)
     return _proven(SeriesCopy(series, "copied", gated.stats(), written), source, target, job)
 

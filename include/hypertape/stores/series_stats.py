@@ -68,7 +68,7 @@ NOTHING = SeriesStats(_NO_BARS, _NO_BARS)
 class GatedSeries:
     """Puts the blocks of one series through the gate on their way, and counts and digests what passes.
 
-    `now` (UTC) is what the gate takes for the present. Raises RowsUnaccounted when rows of a block are neither bars,
+    `now` (UTC) is what the gate takes for the present. Raises RowsLost when rows of a block are neither bars,
     refused nor duplicates afterwards.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -34,6 +34,10 @@ _ALWAYS = Window(utc(1900), utc(2100))
 _WIDTH = timedelta(microseconds=1)
 
 
+def _nothing(connection: psycopg.Connection[Any]) -> None:
+    """Guard nothing."""
+
+
 def build(place: str, opening: Opening) -> WarehouseStore:
     """Open the warehouse of the opening's DSN, else of its settings. Connects when it is first used."""
     return WarehouseStore(
@@ -46,7 +50,8 @@ class WarehouseStore:
     """The warehouse at a DSN, over one connection; it is for one thread.
 
     `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
-    every load. Raises what `translate_errors` raises, and SchemaMissing when the schema is not current.
+    every load; `guard` is called in the transaction of each, and what it raises stops it. Raises what
+    `translate_errors` raises, and SchemaMissing when the schema is not current.
     """
 
     keeps_adjusted: ClassVar[bool] = True
@@ -55,6 +60,7 @@ class WarehouseStore:
     now: datetime
     run_id: str
     source: str = "copy"
+    guard: Callable[[psycopg.Connection[Any]], None] = _nothing
     address: str = field(default="warehouse", init=False)
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
@@ -161,6 +167,7 @@ class WarehouseStore:
             rejects=rejects, fetched=_rows_by_ticker(block), duplicates=gated.duplicates,
         )  # fmt: skip
         with translate_errors(self.connection), self.connection.transaction():
+            self.guard(self.connection)
             results = load_bars(self.connection, gated.bars, request)
             register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
         return results

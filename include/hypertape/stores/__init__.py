@@ -14,9 +14,9 @@ from typing import ClassVar, Protocol, runtime_checkable
 import pyarrow as pa
 
 from hypertape.digest import SeriesDigest
-from hypertape.errors import RowsLost
 from hypertape.frame import Bars, empty_rejects
 from hypertape.model import Interval, Market, Series
+from hypertape.rows import RowCount, require_all
 
 BATCH_ROWS = 100_000
 """Bars per block of a bounded read."""
@@ -31,11 +31,15 @@ class Selection:
     tickers: tuple[str, ...] = ()
     start: datetime | None = None
 
+    def covers_interval(self, interval: Interval) -> bool:
+        """True when the interval is selected."""
+        return not self.intervals or interval in self.intervals
+
     def covers(self, series: Series) -> bool:
         """True when the series is selected."""
         return (
             (not self.markets or series.market in self.markets)
-            and (not self.intervals or series.interval in self.intervals)
+            and self.covers_interval(series.interval)
             and (not self.tickers or series.ticker in self.tickers)
         )
 
@@ -69,9 +73,8 @@ class Block:
 
 
 def require_all_rows(place: object, rows: int, accounted: int) -> None:
-    """Raise RowsLost unless every row that came in is a bar, a reject or a duplicate."""
-    if rows != accounted:
-        raise RowsLost(f"{place}: {rows} rows came in, and {accounted} are accounted for")
+    """Raise RowsLost unless every row that came in is a bar, a reject or a duplicate (`hypertape.rows`)."""
+    require_all({str(place): RowCount(rows, accounted)}, "store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,15 @@ class WritesParts(Protocol):
         self, market: Market, interval: Interval, blocks: Iterable[Block], history: History
     ) -> Written:
         """Write as `write` does; the indicators see what `history` tells, which is not written."""
+        ...
+
+
+@runtime_checkable
+class ChecksBars(Protocol):
+    """A store that can tell of bars that it would not take them."""
+
+    def require_loadable(self, market: Market, interval: Interval, block: Block) -> None:
+        """Raise SuspectScale when a write of the block would; nothing is written."""
         ...
 
 

@@ -5,7 +5,6 @@ SQLite keeps any value in any column, so a column's declared type promises nothi
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,12 +13,10 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from hypertape import cells
+from hypertape.cells import number
 from hypertape.frame import micros
 
-LONGEST_VALUE = 200
-"""Characters kept of a text cell in a reject."""
-
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?",
     re.ASCII,
@@ -35,17 +32,6 @@ class Fault:
 
     rule: str
     value: str
-
-
-def number(cell: object) -> float | None:
-    """A cell as the nearest double; None when it holds none."""
-    if isinstance(cell, float):
-        return cell
-    if isinstance(cell, int):
-        return float(cell)
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        return float(cell)
-    return None
 
 
 def from_literal(literal: bytes, encoding: str) -> int | float | str | bytes | None:
@@ -105,25 +91,16 @@ def is_date_only(cell: object) -> bool:
 
 
 def shown(cell: object) -> str:
-    """A cell for people and databases: short, and without NUL and lone surrogates, which PostgreSQL refuses.
-
-    Bytes that are no UTF-8 are written as `\\xff`.
-    """
-    whole = cell.hex() if isinstance(cell, bytes) else str(cell).replace("\0", "\N{SYMBOL FOR NULL}")
-    whole = whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if len(whole) <= LONGEST_VALUE:
-        return whole
-    return f"{whole[:LONGEST_VALUE]}… ({len(whole)} characters)"
+    """A cell for people and databases (`cells.shown`); bytes that are no UTF-8 are written as `\\xff`, blobs in hex."""
+    if isinstance(cell, bytes):
+        return cells.shown(cell.hex())
+    if isinstance(cell, str):
+        return cells.shown(cell.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return cells.shown(cell)
 
 
 def row_text(row: Mapping[str, Any]) -> str:
     """A whole row as strict JSON whose numbers read back exactly."""
-    return json.dumps({column: _plain(cell) for column, cell in row.items()}, ensure_ascii=False)
-
-
-def _plain(cell: Any) -> Any:
-    if cell is None or isinstance(cell, int):
-        return cell
-    if isinstance(cell, float) and math.isfinite(cell):
-        return cell
-    return shown(cell)
+    return cells.row_text(
+        {column: shown(cell) if isinstance(cell, bytes | str) else cell for column, cell in row.items()}
+    )

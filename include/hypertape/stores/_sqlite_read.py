@@ -22,13 +22,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from psycopg import sql
 
+from hypertape.cells import number
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import Floats, Micros, bar_frame, floats_of, instant, reject_frame, times_of
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
 from hypertape.stores import Block, require_all_rows
 from hypertape.stores._sqlite_arrow import opened, snapshot, stream
-from hypertape.stores._sqlite_cells import Fault, from_literal, number, row_text, shown
+from hypertape.stores._sqlite_cells import Fault, from_literal, row_text, shown
 from hypertape.stores._sqlite_file import name, text
 
 Mask = npt.NDArray[np.bool_]

@@ -21,7 +21,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from hypertape.frame import micros, reject_frame
-from hypertape.quality.gate import TICKER_LENGTH, is_ticker
+from hypertape.quality.gate_rules import TICKER_LENGTH, is_ticker
 from hypertape.queries import query
 from hypertape.stores._sqlite_cells import instant_of, row_text, shown
 from hypertape.stores._sqlite_file import columns, name, reading, text

@@ -33,6 +33,7 @@ from hypertape.model import Series
 from hypertape.stores import (
     BATCH_ROWS,
     Block,
+    ChecksBars,
     ReadsBefore,
     Store,
     WritesParts,
@@ -199,7 +200,11 @@ def handle(source: Store, target: Store, task: Task, reader: ReadAhead | None = 
     try:
         if job.write:
             return _copied(source, target, series, held, job, reader)
-        return _verified(source, target, series, held, job) if job.verify else _rehearsed(source, series, job)
+        return (
+            _verified(source, target, series, held, job)
+            if job.verify
+            else _rehearsed(source, target, series, job)
+        )
     except HOPELESS:
         raise
     except HypertapeError as error:
@@ -228,11 +233,26 @@ def _copied(
     return _proven(SeriesCopy(series, "copied", gated.stats(), written), source, target, job)
 
 
-def _rehearsed(source: Store, series: Series, job: Job) -> SeriesCopy:
-    gated = GatedSeries(series, job.now)
-    for _ in gated.blocks(source.read(series, start=job.start)):
-        pass
-    return SeriesCopy(series, "read", gated.stats())
+def _rehearsed(source: Store, target: Store, series: Series, job: Job) -> SeriesCopy:
+    stats = rehearse(source, target, series, start=job.start, now=job.now)
+    return SeriesCopy(series, "read", stats)
+
+
+def rehearse(
+    source: Store,
+    target: Store,
+    series: Series,
+    *,
+    start: datetime | None,
+    now: datetime,
+    rows: int = BATCH_ROWS,
+) -> SeriesStats:
+    """Read and gate a series as a copy would. Raises what the target would refuse it with; nothing is written."""
+    gated, market = GatedSeries(series, now), get_market(series.market)
+    for block in gated.blocks(source.read(series, start=start, rows=rows)):
+        if isinstance(target, ChecksBars):
+            target.require_loadable(market, series.interval, block)
+    return gated.stats()
 
 
 def _before(source: Store, now: datetime, series: Series, moment: datetime) -> Bars:

@@ -179,9 +179,7 @@ class SqliteStore:
 
 
 def _covers(selection: Selection, market: str, interval: Interval) -> bool:
-    return (not selection.markets or market in selection.markets) and (
-        not selection.intervals or interval in selection.intervals
-    )
+    return (not selection.markets or market in selection.markets) and (selection.covers_interval(interval))
 
 
 def table_name(market: str, interval: Interval) -> str:

@@ -11,11 +11,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from hypertape.cells import number
 from hypertape.frame import instant
 from hypertape.model import Interval
-from hypertape.quality.gate import TICKER_LENGTH, is_ticker
+from hypertape.quality.gate_rules import TICKER_LENGTH, is_ticker
 from hypertape.queries import query
-from hypertape.stores._sqlite_cells import Fault, instant_of, number, row_text, shown
+from hypertape.stores._sqlite_cells import Fault, instant_of, row_text, shown
 from hypertape.stores._sqlite_file import columns, name, reading, text
 from hypertape.warehouse.stockula import TABLES, Table
 

@@ -20,7 +20,7 @@ from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
 from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
 from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.read import series_blocks
@@ -123,6 +123,12 @@ class WarehouseStore:
         found = {result.ticker: _written([result]) for result in results}
         return [sum((found[name] for name in _tickers(block)), start=Written()) for block in blocks]
 
+    def require_loadable(self, market: Market, interval: Interval, block: Block) -> None:
+        """Raise SuspectScale when a load of the block would: by the market's plausible prices, or by what is stored."""
+        with translate_errors(self.connection):
+            for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
+                raise refused
+
     def keep_rejects(self, found: Unassigned) -> None:
         """Keep rows that belong to no series in quarantine."""
         keep_rejects(
@@ -160,17 +166,21 @@ class WarehouseStore:
         return connection
 
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
+        bars, request = self._request(market, interval, block)
+        with translate_errors(self.connection), self.connection.transaction():
+            self.guard(self.connection)
+            results = load_bars(self.connection, bars, request)
+            register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
+        return results
+
+    def _request(self, market: Market, interval: Interval, block: Block) -> tuple[pa.Table, LoadRequest]:
         gated = gate(block.bars, market, interval, now=self.now)
         rejects = pa.concat_tables([block.rejects, gated.rejects])
         request = LoadRequest(
             market, interval, self.run_id, self.source, _span(block.bars), self.now,
             rejects=rejects, fetched=_rows_by_ticker(block), duplicates=gated.duplicates,
         )  # fmt: skip
-        with translate_errors(self.connection), self.connection.transaction():
-            self.guard(self.connection)
-            results = load_bars(self.connection, gated.bars, request)
-            register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
-        return results
+        return gated.bars, request
 
 
 def _span(bars: pa.Table) -> Window:

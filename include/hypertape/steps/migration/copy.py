@@ -21,7 +21,6 @@ from operator import add
 import psycopg
 
 from hypertape.errors import BatchIncomplete, BatchRefused, ClaimLost, HypertapeError, TransientError
-from hypertape.model import Series
 from hypertape.settings import Settings
 from hypertape.steps.migration.files import Counted, silent
 from hypertape.steps.migration.plan import Part
@@ -29,7 +28,7 @@ from hypertape.steps.migration.tables import copy_table
 from hypertape.steps.migration.worker import Taken, Worker, grouped, open_worker, take_next
 from hypertape.stores import BATCH_ROWS, Written
 from hypertape.stores.processes import interrupts_held
-from hypertape.stores.series_copy import BlockCopied, copy_blocks, write_together
+from hypertape.stores.series_copy import BlockCopied, copy_blocks, rehearse, write_together
 from hypertape.stores.series_stats import GatedSeries, SeriesStats
 from hypertape.warehouse import migrations
 from hypertape.warehouse.migrations import Progress, Unit, UnitRead
@@ -208,18 +207,14 @@ def _rehearse(worker: Worker, unit: Unit) -> Progress:
         found = _copy_other(worker, unit)
         progress = Progress(rows_read=found.rows_read, refused=found.refused)
     else:
-        stats = _gated(worker, unit, unit.series)
+        stats = rehearse(
+            worker.source(unit), worker.target(unit), unit.series, start=worker.start, now=worker.now,
+            rows=worker.rows,
+        )  # fmt: skip
         _note_read(worker, {unit.unit: stats})
         progress = Progress(rows_read=stats.rows + stats.refused_rows, refused=stats.refused_rows)
     worker.advance({unit.unit: progress}, done=True)
     return progress
-
-
-def _gated(worker: Worker, unit: Unit, series: Series) -> SeriesStats:
-    gated = GatedSeries(series, worker.now)
-    for _ in gated.blocks(worker.source(unit).read(series, start=worker.start, rows=worker.rows)):
-        pass
-    return gated.stats()
 
 
 def _note_read(worker: Worker, read: Mapping[str, SeriesStats]) -> None:

@@ -18,10 +18,9 @@ from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
 from hypertape.stores import Block, Selection
-from hypertape.stores.addresses import Opening
+from hypertape.stores.addresses import CsvOptions, Opening
 from hypertape.stores.copy import copy
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.stores.stockula import StockulaStore
 from hypertape.stores.warehouse import WarehouseStore

@@ -22,6 +22,7 @@ HypertapeError
     ├── SuspectScale          prices look to be in another unit; nothing was written
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
+    ├── CheckEnded            a critical rule ran beyond its time and was ended: nothing is known of it
     ├── DatabaseRefused       wrong password, missing role, missing permission
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
@@ -60,6 +61,7 @@ EXIT_CODES = {
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
     130: "stopped by Ctrl-C: run the same again, what is stored stays",
+    141: "the reader of the output went away (`| head`)",
 }
 """What the command line's exit codes mean."""
 

@@ -96,8 +96,7 @@ def list_(
         rows = list_actions(connection, get_market(market), tickers=named, window=window, limit=limit)
         if not rows:
             say_nothing(connection, "no corporate action of these", markets=[code], tickers=named)
-            return
-    if show(rows, as_json=as_json, as_csv=as_csv):
+    if show(rows, as_json=as_json, as_csv=as_csv) or not rows:
         return
     lines = [
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from hypertape.cli.common import (
     warehouse_dsn,
 )
 from hypertape.cli.empty_results import demand_known
+from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import (
     DirectoryOption,
     ExchangeOption,
@@ -36,6 +37,7 @@ from hypertape.model import format_instant, parse_instant
 from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
+    from hypertape.digest import SeriesDigest
     from hypertape.quality.results import Summary
     from hypertape.steps.sync import SyncResult
     from hypertape.stores.delivery import Delivered
@@ -83,6 +85,7 @@ def digest(
     indicators: Annotated[
         bool, typer.Option("--indicators", help="Cover adjusted close and stored indicators too.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print one line per series: ticker, rows, first, last, sha256 over its canonical bars."""
     from hypertape.warehouse.read import digests
@@ -94,10 +97,19 @@ def digest(
         )
     with warehouse() as connection:
         demand_known(connection, markets=[of_market.code], tickers=split(tickers))
-        for line in digests(connection, of_market, of_interval, split(tickers), indicators=indicators):
+        found = digests(connection, of_market, of_interval, split(tickers), indicators=indicators)
+        if show((_named(line) for line in found), as_json=as_json):
+            return
+        for line in found:
             first = format_instant(line.first) if line.first else "-"
             last = format_instant(line.last) if line.last else "-"
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
+
+
+def _named(line: SeriesDigest) -> dict[str, Any]:
+    return {
+        "ticker": line.ticker, "rows": line.rows, "first": line.first, "last": line.last, "sha256": line.sha256,
+    }  # fmt: skip
 
 
 def show_run(result: SyncResult) -> None:

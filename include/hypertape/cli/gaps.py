@@ -30,6 +30,7 @@ from hypertape.cli.common import (
 )
 from hypertape.cli.empty_results import demand_known, say_nothing
 from hypertape.cli.gap_output import count_line, line, plain, say_resting, show_plan
+from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import DirectoryOption, LegacyOption, SourceOption, chosen_source
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
@@ -67,7 +68,6 @@ StartOption = Annotated[
     str | None, typer.Option(*START, help="Only gaps that reach beyond this instant (UTC).")
 ]
 EndOption = Annotated[str | None, typer.Option(*END, help="Only gaps that begin before this instant (UTC).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit 3 when one is open that no holiday, listing or halt explains.")
 ]
@@ -100,12 +100,8 @@ def list_(
                 intervals=which.intervals,
                 tickers=which.tickers,
             )
-            if not as_json:
-                return
     shown = rows[:most]
-    if as_json:
-        typer.echo(json.dumps([plain(row) for row in shown]))
-    else:
+    if not show(map(plain, shown), as_json=as_json) and rows:
         console().print(table("gaps", _COLUMNS, [line(row) for row in shown]))
         say_resting(sum(row["rests"] and row["reason"] not in EXPLAINED for row in shown))
     if len(rows) > most:
@@ -147,9 +143,7 @@ def find(
             tickers=split(tickers),
         )
         found.append({"market": of_market.code, "interval": of_interval.value, **counts.to_json()})
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
+    if not show(found, as_json=as_json):
         columns = ("market", "interval", "opened", "closed", "changed", "sessions open, by reason")
         console().print(table("gaps", columns, [count_line(row) for row in found]))
     if strict:

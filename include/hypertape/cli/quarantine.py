@@ -21,6 +21,7 @@ from hypertape.cli.common import (
     warehouse_dsn,
 )
 from hypertape.cli.empty_results import say_nothing
+from hypertape.cli.listing import JsonOption, show, show_table
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
@@ -49,6 +50,7 @@ def list_(
     rule: RuleFilter = None,
     run: RunFilter = None,
     rows: Annotated[bool, typer.Option("--rows", help="List open rows one by one, with their ids.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Count refused rows by market, interval and rule: open, loaded by a replay, superseded."""
     from hypertape.warehouse.quarantine import Refused, find, groups
@@ -58,10 +60,11 @@ def list_(
         found = groups(connection, which)
         if not found:
             _say_nothing(connection, which)
+            show([], as_json=as_json)
         elif rows:
-            _show_rows(find(connection, which, most=_MOST))
+            _show_rows(find(connection, which, most=_MOST), as_json=as_json)
         else:
-            _show_groups(found)
+            _show_groups(found, as_json=as_json)
 
 
 def _say_nothing(connection: Connection, which: Refused) -> None:
@@ -81,7 +84,7 @@ def _say_nothing(connection: Connection, which: Refused) -> None:
     )  # fmt: skip
 
 
-def _show_rows(found: Sequence[Mapping[str, Any]]) -> None:
+def _show_rows(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     columns = ("id", "market", "interval", "ticker", "time", "rule", "value", "source")
     lines = [
         (
@@ -90,12 +93,12 @@ def _show_rows(found: Sequence[Mapping[str, Any]]) -> None:
         )
         for row in found
     ]  # fmt: skip
-    console().print(table("open rows", columns, lines))
+    show_table("open rows", columns, lines, as_json=as_json)
     if len(found) == _MOST:
-        console().print(f"The first {_MOST}; narrow them with the options.", highlight=False)
+        typer.echo(f"The first {_MOST}; narrow them with the options.", err=True)
 
 
-def _show_groups(found: Sequence[Mapping[str, Any]]) -> None:
+def _show_groups(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     columns = (
         "market",
         "interval",
@@ -115,11 +118,14 @@ def _show_groups(found: Sequence[Mapping[str, Any]]) -> None:
         )
         for row in found
     ]  # fmt: skip
-    console().print(table("refused rows", columns, lines))
+    show_table("refused rows", columns, lines, as_json=as_json)
 
 
-@app.command()
-def show(quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine list --rows`.")]) -> None:
+@app.command("show")
+def show_(
+    quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine list --rows`.")],
+    as_json: JsonOption = False,
+) -> None:
     """Show one refused row whole: where it came from, the rule, and what became of it."""
     from hypertape.warehouse.quarantine import Refused, find
 
@@ -130,6 +136,8 @@ def show(quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine
             f"There is no refused row {quarantine_id}", next_step="See `hypertape quarantine list --rows`."
         )
     row = {name: value for name, value in found[0].items() if name != "row_digest"}
+    if show([row], as_json=as_json):
+        return
     text = row.pop("row_text")
     console().print(table(f"refused row {quarantine_id}", ("what", "value"), list(row.items())))
     console().print(_pretty(text), markup=False, highlight=False)

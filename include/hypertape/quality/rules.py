@@ -128,6 +128,14 @@ RULES: tuple[Rule, ...] = (
         intervals=_INTRADAY,
     ),
     Rule(
+        "sessions_whole",
+        "No session has a hole: bars missing in a row that the series does not ordinarily leave out (gap ledger)",
+        WARNING,
+        "time",
+        unit="sessions",
+        intervals=_INTRADAY,
+    ),
+    Rule(
         "sessions_after_last",
         "No session has closed since a ticker's last bar, up to the end of the window",
         WARNING,

@@ -7,7 +7,7 @@ A unit is one window of one batch of tickers. Windows end where months do, and a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -135,10 +135,11 @@ def _plan(
 ) -> Planned:
     parts = parts_of(asked, now, settings)
     judged = [(session, number) for number, part in enumerate(parts) for session in part.sessions]
-    there = backfills.present(
+    there: Pairs = backfills.present(
         connection, asked.market, asked.interval, asked.tickers, asked.window,
         [session for session, _ in judged], [number for _, number in judged],
     )  # fmt: skip
+    there = _with_holes(connection, asked, parts, there)
     name = asked.source.name
     measured = backfills.timing(connection, asked.market, asked.interval, name)
     seconds, timed = measured or (ASSUMED_SECONDS.get(name, ASSUMED_VENDOR_SECONDS), 0)
@@ -162,7 +163,7 @@ def _plan(
         sessions=sum(len(part.sessions) for part in parts),
         expected=expected,
         present=present,
-        missing=absent if daily else max(expected - present, 0),
+        missing=absent if daily else _bars_to_ask_for(asked, parts, there),
         sessions_missing=absent,
         sessions_thin=0 if daily else sum(pair.thin for pair in there.values()),
         explained=explained,
@@ -171,6 +172,30 @@ def _plan(
         planned_at=now,
         units=tuple(units_of(asked, parts, there, now, settings.batch_size)),
     )
+
+
+def _with_holes(
+    connection: Connection, asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs
+) -> Pairs:
+    """Add the holes inside sessions that the gap ledger knows of."""
+    windows = [part.window for part in parts]
+    found = backfills.holes(connection, asked.market, asked.interval, asked.tickers, windows)
+    return {
+        **there,
+        **{pair: replace(there.get(pair, Present()), holes=bars) for pair, bars in found.items()},
+    }
+
+
+def _bars_to_ask_for(asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs) -> int:
+    """Bars missing (hours, minutes) where something is asked for: what a series leaves out ordinarily is none."""
+    missing = 0
+    for number, part in enumerate(parts):
+        a_session = part.expected / max(len(part.sessions), 1)
+        for ticker in asked.tickers:
+            pair = there.get((ticker, number), Present())
+            if _misses(part, pair):
+                missing += max(round(part.expected - pair.explained * a_session) - pair.bars, 0)
+    return missing
 
 
 def parts_of(asked: ResolvedBackfill, now: datetime, settings: Settings) -> list[Part]:
@@ -256,7 +281,7 @@ def units_of(
 
 def _misses(part: Part, pair: Present | None) -> bool:
     pair = pair or Present()
-    return _absent(part, pair) > 0 or pair.thin > 0
+    return _absent(part, pair) > 0 or pair.thin > 0 or pair.holes > 0
 
 
 def _absent(part: Part, pair: Present) -> int:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hypertape.settings import Settings
-from hypertape.stores.addresses import Opening
-from hypertape.stores.csv_options import CsvOptions
+from hypertape.stores.addresses import CsvOptions, Opening
 from hypertape.stores.delivery import Delivered, deliver
 from hypertape.stores.mirrors import Mirror, mirrors
 from hypertape.stores.parity import Parity, parity

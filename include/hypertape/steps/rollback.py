@@ -18,7 +18,7 @@ import psycopg
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import get_market
 from hypertape.settings import Settings
-from hypertape.steps.migration.files import find_files, identity
+from hypertape.steps.migration.files import FileIdentity, find_files, identity
 from hypertape.steps.migration.run import migrate
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.stores import Selection, Store
@@ -136,7 +136,10 @@ def _follow_and_decide(
     for attempt in range(1, _PATIENCE + 1):
         before = _identities(place)
         done = migrate(dsn, [place], schema="dual_write", run_id=f"{run_id}__{attempt}", now=now, **others)
-        synced = {name: done[name] for name in ("inserted", "updated", "unchanged", "refused", "units")}
+        synced = {
+            name: getattr(done.reported.totals, name)
+            for name in ("inserted", "updated", "unchanged", "refused", "units")
+        }
         with held_against_writers(find_files([place])), connection.transaction():
             if _identities(place) == before:
                 cutover.hold_loads(connection)  # every later load has a higher id than the one that is noted
@@ -150,7 +153,7 @@ def _follow_and_decide(
     )
 
 
-def _identities(place: str) -> list[dict[str, Any]]:
+def _identities(place: str) -> list[FileIdentity]:
     return [identity(path) for path in find_files([place])]
 
 

@@ -25,7 +25,7 @@ from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS, VALUE_COLUMNS, Interval, Series
 from hypertape.queries import query
 from hypertape.stores import Block, Store, Written
-from hypertape.stores.mirrors import Mirror, demand_present
+from hypertape.stores.mirrors import Mirror, require_present
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.locks import try_lock_names
 from hypertape.warehouse.pg_binary import array_cursor
@@ -86,7 +86,7 @@ def deliver(
     if not waiting:
         return done
     try:
-        demand_present(mirror)
+        require_present(mirror)
         store = open_target()
         try:
             for batch in _batches(waiting):

@@ -35,12 +35,14 @@ _TIMED_CALLS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What one ticker has in one part of a window, in sessions that are over (see `backfill_sessions.sql`)."""
+    """What one ticker has in one part of a window, in sessions that are over (see `backfill_sessions.sql`); `holes` are
+    the bars missing inside them that nothing explains."""
 
     bars: int = 0
     sessions: int = 0
     thin: int = 0
     explained: int = 0
+    holes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,27 @@ def present(
     for ticker, part, count in excused:
         found[ticker, part] = replace(found.get((ticker, part), Present()), explained=count)
     return found
+
+
+def holes(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    tickers: Sequence[str],
+    windows: Sequence[Window],
+) -> dict[tuple[str, int], int]:
+    """Bars missing inside sessions that nothing explains, as the gap ledger has them, by (ticker, part of the plan)."""
+    parameters = {
+        "market": market.code,
+        "interval": interval.value,
+        "tickers": list(tickers),
+        "explained": list(EXPLAINED),
+        "starts": [window.start for window in windows],
+        "ends": [window.end for window in windows],
+    }
+    with translate_errors(connection):
+        rows = connection.execute(query("backfill_holes"), parameters).fetchall()
+    return {(ticker, part): bars for ticker, part, bars in rows}
 
 
 def timing(

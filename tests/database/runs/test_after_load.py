@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import D1, VN, query, to_frame, value, walk
+from lab import D1, VN, query, scaled, to_frame, value, walk
 
 from hypertape.calendars import expected_times
 from hypertape.frame import Bars, empty_frame, instant, reject_frame
@@ -47,7 +47,7 @@ class Place:
         self.dsn, self.tree = dsn, root / "tree"
         self.settings = Settings(state_dir=root / "state")
         self.source = {"name": "csv_tree", "directory": str(self.tree)}
-        bars = walk(len(TIMES), start=WINDOW.start)
+        bars = scaled(walk(len(TIMES), start=WINDOW.start), 100.0)  # dong
         self.whole = Bars(
             TIMES, bars.open, bars.high, bars.low, bars.close, bars.volume + 1, bars.adjusted_close
         )

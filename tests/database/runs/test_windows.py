@@ -34,7 +34,10 @@ class Directory:
         """Write the file anew with every session before `until`; return how many there are."""
         times = expected_times(VN, D1, Window(start, until))
         (self.tree / ticker).mkdir(parents=True, exist_ok=True)
-        lines = [f"{ticker},{instant(int(t)):%Y-%m-%d},10000,11000,9000,{10_000 + 100 * (n % 2)},100" for n, t in enumerate(times)]
+        lines = [
+            f"{ticker},{instant(int(t)):%Y-%m-%d},10000,11000,9000,{10_000 + 100 * (n % 2)},100"
+            for n, t in enumerate(times)
+        ]
         path = self.tree / ticker / "1D.csv"
         path.write_text("\n".join(["ticker,time,open,high,low,close,volume", *lines]) + "\n")
         return len(times)

@@ -171,13 +171,15 @@ def test_three_missing_rows_are_in_the_ledger_the_suite_and_the_report(
     way(place)
     with connect(place.dsn) as connection:
         assert value(connection, "select count(*) from bars.market_data_1d") == len(place.holed)
+        run_id = value(connection, "select run_id from load order by load_id desc limit 1")
         gaps = query(
             connection,
-            "select sessions from gap where closed_at is null and start_time >= %s order by start_time",
+            "select sessions from gap where closed_at is null and start_time >= %s and start_time < %s order by 1 desc",
             WINDOW.start,
+            instant(int(TIMES[-1])),
         )
         suites = query(
-            connection, "select distinct suite from quality_result where run_id = 'run' order by 1"
+            connection, "select distinct suite from quality_result where run_id = %s order by 1", run_id
         )
         differing = value(
             connection, "select coalesce(sum(unexpected), 0) from quality_result where suite = 'rollups'"

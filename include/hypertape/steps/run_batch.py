@@ -183,8 +183,7 @@ def load_or_raise(
 ) -> BatchResult:
     """What the task `load` does: load, on a retry after fetching what failed once more.
 
-    When tickers failed, everything else is stored and recorded first; then BatchIncomplete (a retry may help) or
-    BatchRefused (it will not) is raised.
+    Tickers that failed raise at last, when all else is stored: BatchIncomplete (a retry may help) or BatchRefused.
     """
     landed = fetch_again(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
     result = load(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
@@ -241,6 +240,7 @@ def _request(
         fetched=received.fetched,
         duplicates=gated.get("duplicates", {}),
         expected={t: (expected, expected - got) for t, (expected, got) in received.counted.items()},
+        answered_until=received.answered_until,
         attempt=attempt,
         tickers=[ticker for ticker in batch.tickers if ticker not in failed],
         keep_stored=spec.mode == "missing",

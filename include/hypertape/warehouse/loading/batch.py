@@ -26,8 +26,8 @@ class LoadRequest:
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
     (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
-    `load` too. `answered_until` says how far a
-    ticker's answer reaches, where it is not the whole window. `served_by` names the source of the tickers that another one than `source` served.
+    `load` too. `answered_until` says how far a ticker's answer reaches, where that is not the whole window. `served_by`
+    names the source of the tickers that another one than `source` served.
 
     `keep_stored`: a bar that is stored and final stays as it is; incoming ones of its time count as unchanged.
     `keep_others`: so do the final bars of others where `served_by` names a source that only stands in for `source`.

@@ -69,15 +69,17 @@ def test_a_block_of_hours_is_a_gap_a_finding_and_a_unit_of_a_backfill(warehouse,
     )
     assert first.published["gaps"]["open"] == {"provider empty": 1}
     asked = Asked(tickers=["BTC"], start=START, end=END, source=source)
-    planned = backfill(warehouse, "crypto", "1h", asked, now=NOW, settings=settings)
+    planned = backfill(warehouse, "crypto", "1h", asked, run_id="plan", now=NOW, settings=settings)
     assert (planned["plan"]["missing"], planned["plan"]["units"]) == (11, 1)
     vendor("crypto", "BTC", [])
-    done = backfill(warehouse, "crypto", "1h", asked, now=NOW, dry_run=False, settings=settings)
+    done = backfill(
+        warehouse, "crypto", "1h", asked, run_id="filled", now=NOW, dry_run=False, settings=settings
+    )
     assert done["counts"]["inserted"] == 11
     assert entries(warehouse, OPEN) == []
     with connect(warehouse, autocommit=True) as connection:
         assert query(connection, "select closed_reason from gap") == [("arrived",)]
-    planned = backfill(warehouse, "crypto", "1h", asked, now=NOW, settings=settings)
+    planned = backfill(warehouse, "crypto", "1h", asked, run_id="plan", now=NOW, settings=settings)
     assert (planned["plan"]["missing"], planned["plan"]["units"]) == (0, 0)
 
 

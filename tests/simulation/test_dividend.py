@@ -28,7 +28,7 @@ DAYS = calendar_days(date(2024, 5, 2), date(2024, 5, 31))
 EX, SPLIT = DAYS[6], DAYS[14]
 AMOUNT = 1_500.0
 IGNORES, FORGOT = "IGNORES", "FORGOT"
-"""One whose adjusted closes ignore its dividend, and one of which the vendor does not adjust the history for a split."""
+"""One whose adjusted closes ignore its dividend, and one whose history the vendor does not adjust for a split."""
 PLOT = Plot(
     5, Interval.D1, date(2023, 5, 4), DAYS,
     (Story(TICKER), Story(IGNORES), Story(FORGOT, (Split(SPLIT, 0.5, 2.0),))),

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypertape.model import STORED_INTERVALS, Interval, Market
-from hypertape.quality.results import CRITICAL, WARNING
+from hypertape.model import CRITICAL, STORED_INTERVALS, WARNING, Interval, Market
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,18 @@ from psycopg.rows import dict_row
 
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
-from hypertape.model import Interval
+from hypertape.model import CRITICAL, EXPLAINED, WARNING, Interval
 from hypertape.quality.results import (
     BROKEN,
-    CRITICAL,
     FAILED,
     NOT_EVALUATED,
-    WARNING,
     QualityResult,
     results_of,
 )
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query
-from hypertape.reports.verdict import EXPLAINED, answers, run_verdict
+from hypertape.reports.verdict import answers, run_verdict
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

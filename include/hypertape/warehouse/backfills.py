@@ -18,15 +18,12 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.model import EXPLAINED, Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gaps.rules import EXPLAINED
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
-
-MODES = ("missing", "overwrite", "restate")
 
 COUNTS = ("inserted", "updated", "unchanged", "quarantined")
 
@@ -228,11 +225,11 @@ def unit_ended(
     backfill_id: int,
     unit: int,
     counts: Mapping[str, int],
-    failed: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
 ) -> None:
     """Note what a unit's load did: done, or failed with the tickers that stay open and why."""
     values: dict[str, Any] = {name: counts[name] for name in COUNTS}
-    error = "; ".join(f"{ticker}: {why['message']}" for ticker, why in sorted(failed.items())) or None
+    error = "; ".join(f"{ticker}: {why}" for ticker, why in sorted(failed.items())) or None
     state = "failed" if failed else "done"
     values |= {"backfill_id": backfill_id, "unit": unit, "state": state, "open_tickers": sorted(failed)}
     with translate_errors(connection):

@@ -6,6 +6,7 @@ import csv
 from datetime import timedelta
 
 import pytest
+from hypertape.steps.gaps import find_gaps
 from lab import query
 
 from hypertape.calendars import expected_times
@@ -14,7 +15,6 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.settings import Settings
 from hypertape.steps.backfill import Asked, backfill
-from hypertape.steps.gaps import find_gaps
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 

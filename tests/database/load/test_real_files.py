@@ -175,7 +175,7 @@ def test_the_same_files_again_change_nothing(connection, loaded, market, interva
     again = load(dsn, market, interval)
     assert again.counts["unchanged"] == sum(found.rows for found in before)
     assert [again.counts[name] for name in ("inserted", "updated", "recomputed")] == [0, 0, 0]
-    assert again.rollups["ranges"] == []
+    assert again.rollups.ranges == ()
     assert list(digests(connection, market, interval, indicators=True)) == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 import pytest
+from hypertape.stores.csv_options import CsvOptions
 from lab import CRYPTO, D1, US, VN, put, query, scaled, to_frame, value, walk
 
 from hypertape.errors import SuspectScale
@@ -14,7 +15,6 @@ from hypertape.steps.backfill import Asked, backfill
 from hypertape.steps.sync import sync
 from hypertape.stores import Block, Selection
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse.connect import connect
 

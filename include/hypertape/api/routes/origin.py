@@ -28,13 +28,13 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 
-reading = APIRouter(tags=["trust"])
+read_router = APIRouter(tags=["trust"])
 
 MOST_LOADS = 50
 """Loads of one bar that are told; a month's bar may come from hundreds."""
 
 
-@reading.get("/origin", summary="The loads and runs a bar came with", response_class=Response)
+@read_router.get("/origin", summary="The loads and runs a bar came with", response_class=Response)
 def origin(
     state: OfApp,
     symbol: Annotated[str, Query(description="One ticker.")],
@@ -74,7 +74,7 @@ def origin(
     return json_response(content)
 
 
-@reading.get("/quarantine", summary="Rows the gate refused", response_class=Response)
+@read_router.get("/quarantine", summary="Rows the gate refused", response_class=Response)
 def quarantine(
     state: OfApp,
     mode: Mode = None,
@@ -99,7 +99,7 @@ def quarantine(
     return json_response({"quarantine": page["rows"], "next": page["next"]})
 
 
-@reading.get("/flags", summary="Bars stored although they break a rule", response_class=Response)
+@read_router.get("/flags", summary="Bars stored although they break a rule", response_class=Response)
 def flags(
     state: OfApp,
     mode: Mode = None,
@@ -124,7 +124,7 @@ def flags(
     return json_response({"flags": page["rows"], "next": page["next"]})
 
 
-@reading.get("/actions", summary="Splits and dividends", response_class=Response)
+@read_router.get("/actions", summary="Splits and dividends", response_class=Response)
 def actions(
     state: OfApp,
     mode: Annotated[str | None, Query(description="One market.")] = None,

@@ -203,5 +203,5 @@ def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):
 def test_the_quality_suite_finds_no_contradiction(year):
     checked = [outcome["quality"] for outcome in year.outcomes if outcome["quality"]]
     assert len(checked) == len(CHECKED) + 1
-    assert all(quality["critical"] == [] and quality["broken"] == [] for quality in checked)
-    assert all(quality["checks"] > 10 for quality in checked)
+    assert all(quality.critical == [] and quality.broken == [] for quality in checked)
+    assert all(quality.checks > 10 for quality in checked)

@@ -204,8 +204,8 @@ def test_a_suite_relies_on_nothing_that_a_role_or_a_session_may_have_set(quality
         with connection.transaction():
             connection.execute(query("quality_transaction").format(milliseconds=sql.Literal(2500)))
             names = (
-                "transaction_isolation", "transaction_read_only", "datestyle", "extra_float_digits", "statement_timeout",
-                "client_connection_check_interval", "timezone",
+                "transaction_isolation", "transaction_read_only", "datestyle", "extra_float_digits",
+                "statement_timeout", "client_connection_check_interval", "timezone",
             )  # fmt: skip
             found = [connection.execute(f"show {name}").fetchone() for name in names]
     assert [row[0] for row in found if row] == [

@@ -52,7 +52,7 @@ def vendor(new_warehouse, tmp_path, monkeypatch):
             wished = {"tickers": ["AAPL"], "source": source, "start": midnight(DAYS[0]), **others}
             batches = plan_actions(dsn, "us", run_id=run_id, now=NOW, settings=settings, **wished)
             synced = [sync_actions(dsn, batch, now=NOW, settings=settings) for batch in batches]
-            return finish(dsn, synced, run_id=run_id, now=NOW)
+            return finish(dsn, synced, run_id=run_id, now=NOW).counts
 
         def load(day=DAYS[-1]):
             now = midnight(day) + timedelta(hours=23)
@@ -126,10 +126,10 @@ def unknown(_query):
     ],
 )
 def test_an_answer_that_is_not_whole_withdraws_nothing(vendor, monkeypatch, spoil, reason):
-    from hypertape.sources import _line
+    from hypertape.sources import _http
 
     connection, replay, run, load = vendor
-    monkeypatch.setattr(_line.Line, "persist", lambda self, call: call())  # waiting is another test's
+    monkeypatch.setattr(_http.VendorClient, "persist", lambda self, call: call())  # waiting is another test's
     replay.stocks["AAPL"] = stock([(EX, 5.0)])
     load()
     spoil(replay)

@@ -1,4 +1,4 @@
-"""Where bars come from and what was refused: GET /origin, /quarantine and /actions."""
+"""Where bars come from and what was refused or flagged: GET /origin, /quarantine, /flags and /actions."""
 
 from __future__ import annotations
 
@@ -97,6 +97,31 @@ def quarantine(
         state.warehouse, "api_quarantine", filters, key=("quarantine_id",), limit=limit, after=after
     )
     return json_response({"quarantine": page["rows"], "next": page["next"]})
+
+
+@read_router.get("/flags", summary="Bars stored although they break a rule", response_class=Response)
+def flags(
+    state: OfApp,
+    mode: Mode = None,
+    interval: ledgers.Interval = None,
+    symbol: Symbol = None,
+    rule: Annotated[str | None, Query(description="The rule that is broken.")] = None,
+    start_date: Annotated[str | None, Query(description="Bars from this UTC date or instant.")] = None,
+    end_date: Annotated[
+        str | None, Query(description="Bars up to this one; a date includes its day.")
+    ] = None,
+    limit: Limit = None,
+    after: After = None,
+) -> Response:
+    """Answer `{"flags": [row, …], "next": cursor or null}`: bars stored as delivered, the newest flags first."""
+    filters = {
+        **wanted(mode, interval, symbol),
+        "rule": read_name(rule),
+        "start": read_date("start_date", start_date) or "-infinity",
+        "end": read_date("end_date", end_date, include_day=True) or "infinity",
+    }
+    page = listed(state.warehouse, "api_flags", filters, key=("flag_id",), limit=limit, after=after)
+    return json_response({"flags": page["rows"], "next": page["next"]})
 
 
 @read_router.get("/actions", summary="Splits and dividends", response_class=Response)

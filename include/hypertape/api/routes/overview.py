@@ -166,7 +166,7 @@ def _interval(market: Market, row: Row, run: Row | None, entries: Row | None, no
 
 
 def _names(dag_id: str | None, run_id: str | None) -> list[str] | None:
-    """The ledgers' names of a run: a cleared one is asked anew and gets a number (see orchestration.form)."""
+    """The ledgers' names of a run: a cleared one is asked anew and gets a number (see orchestration.form_fields)."""
     if not run_id or "\x00" in run_id + (dag_id or ""):
         return [] if run_id else None
     if not dag_id:

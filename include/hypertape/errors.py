@@ -49,6 +49,12 @@ def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
     return list(dict.fromkeys([*get_close_matches(name.upper(), known, most), *known]))[:most]
 
 
+def partly(failed: int, of: int, things: str, rest: str) -> str:
+    """Say how many failed, and what became of the others where there are some."""
+    others = f" and the others are {rest}" if of > failed else ""
+    return f"{failed} of {max(of, failed)} {things} failed{others}"
+
+
 EXIT_CODES = {
     0: "done",
     1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",

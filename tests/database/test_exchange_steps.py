@@ -82,7 +82,7 @@ def test_a_series_that_fails_costs_itself_only(warehouse: str, connection: Any, 
     connection.execute("delete from bars.market_data_1d")
     connection.execute("delete from series")
     put(connection, {"AAA": scaled(walk(30, seed=1), 1000.0)}, VN, D1)
-    with pytest.raises(BatchRefused, match="1 series failed and the others are copied: vn/1d/AAA"):
+    with pytest.raises(BatchRefused, match="1 of 2 series failed and the others are copied: vn/1d/AAA"):
         move(warehouse, "import", tmp_path, market="vn")
     assert {key[2]: each.rows for key, each in in_warehouse(warehouse, ("vn", D1)).items()} == {
         "AAA": 30,

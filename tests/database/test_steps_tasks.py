@@ -235,7 +235,8 @@ def test_the_rest_is_stored_before_a_batch_fails(run, common):
     planned = run.plan()
     reference = run.enriched(planned)
     with pytest.raises(
-        BatchRefused, match=rf"1 of the batch's tickers failed and the others are stored: {run.bad}: There is"
+        BatchRefused,
+        match=rf"1 of 2 tickers of the batch failed and the others are stored: {run.bad}: There is",
     ):
         load(run.dsn, reference, plan_head=planned, now=NOW)
     rows = query(
@@ -382,7 +383,8 @@ def test_failed_tickers_are_named_after_the_others_are_published(run, common):
     with pytest.raises(BatchRefused):
         load(run.dsn, reference, plan_head=planned, now=NOW)
     with pytest.raises(
-        BatchRefused, match=rf"1 tickers of the run failed and the others are published: {run.bad}.*Report: /"
+        BatchRefused,
+        match=rf"1 of 2 tickers of the run failed and the others are published: {run.bad}.*Report: /",
     ):
         publish(run.dsn, planned, now=NOW, settings=run.settings)
     assert watermarks(common, CRYPTO, D1)[run.good] == END

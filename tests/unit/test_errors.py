@@ -121,7 +121,7 @@ def test_exit_codes_for_scripts(error: HypertapeError, code: int) -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    kinds, found = [HypertapeError], {0, 130}
+    kinds, found = [HypertapeError], {0, 130, 141}
     while kinds:
         kind = kinds.pop()
         found.add(kind.exit_code)
@@ -155,3 +155,15 @@ def test_an_error_without_a_docstring_is_named_by_its_class() -> None:
 
     Bare.__doc__ = None  # what `python -OO` makes of every class
     assert str(Bare()) == "Bare."
+
+
+@pytest.mark.parametrize(
+    ("failed", "of", "said"),
+    [
+        pytest.param(1, 3, "1 of 3 tickers failed and the others are stored", id="some"),
+        pytest.param(2, 2, "2 of 2 tickers failed", id="all: there are no others"),
+        pytest.param(3, 2, "3 of 3 tickers failed", id="more than were counted"),
+    ],
+)
+def test_there_are_others_only_where_some_did_not_fail(failed: int, of: int, said: str) -> None:
+    assert errors.partly(failed, of, "tickers", "stored") == said

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
-from hypertape.errors import BadInput, BatchRefused
+from hypertape.errors import BadInput, BatchRefused, partly
 
 Json = dict[str, Any]
 """What travels between tasks."""
@@ -66,9 +66,10 @@ def demand_all_loaded(published: Json) -> Json:
     A run's colour is that of its last task, so this is what turns it red. Raises BatchRefused.
     """
     planned = len({ticker for batch in _pull("return_value") for ticker in batch["tickers"]})
-    if published["tickers"] < planned:
+    lost = planned - published["tickers"]
+    if lost > 0:
         raise BatchRefused(
-            f"{planned - published['tickers']} tickers of the run were never loaded, the others are published",
+            partly(lost, planned, "tickers of the run", "published") + ": they never reached their load",
             next_step="See the red extract and indicators tasks; mend the cause and clear them.",
         )
     return published
@@ -79,7 +80,7 @@ def demand_all_copied(copied: int) -> int:
     planned = len(_pull("return_value"))
     if copied < planned:
         raise BatchRefused(
-            f"{planned - copied} of {planned} parts failed and the others are copied",
+            partly(planned - copied, planned, "parts", "copied"),
             next_step="See the red copy tasks; mend the cause and clear them: what is equal is not written again.",
         )
     return copied
@@ -90,7 +91,7 @@ def demand_all_synced(synced: int) -> int:
     planned = len(_pull("return_value"))
     if synced < planned:
         raise BatchRefused(
-            f"{planned - synced} of {planned} batches failed and the others are kept",
+            partly(planned - synced, planned, "batches", "kept"),
             next_step="See the red tasks; mend the cause and clear them: what is equal is not written again.",
         )
     return synced

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hypertape.errors import BatchIncomplete, BatchRefused
+from hypertape.errors import BatchIncomplete, BatchRefused, partly
 from hypertape.frame import instant
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Window, asked_window
@@ -173,7 +173,8 @@ def finish(dsn: str, synced: Sequence[Mapping[str, Any]], *, run_id: str, now: d
             "why": checked.details.get("why"),
         }
     failed = {ticker: failure for batch in synced for ticker, failure in batch["failed"].items()}
-    return {**total, "checks": checks, "failed": failed}
+    asked = sum(len(batch["tickers"]) for batch in synced)
+    return {**total, "checks": checks, "failed": failed, "tickers": asked}
 
 
 def _fetched(synced: Iterable[Mapping[str, Any]]) -> Window:
@@ -189,5 +190,5 @@ def raise_if_failed(done: Mapping[str, Any]) -> None:
         lines = "; ".join(f"{ticker}: {failure['message']}" for ticker, failure in sorted(failed.items()))
         transient = any(failure["transient"] for failure in failed.values())
         raise (BatchIncomplete if transient else BatchRefused)(
-            f"{len(failed)} tickers failed and the actions of the others are kept: {lines}"
+            f"{partly(len(failed), done['tickers'], 'tickers', 'kept')}: {lines}"
         )

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hypertape.errors import BatchRefused, HypertapeError
+from hypertape.errors import BatchRefused, HypertapeError, partly
 from hypertape.quality.report import backfill_report
 from hypertape.quality.report_backfill import plan_lines
 from hypertape.settings import Settings, load_settings
@@ -55,7 +55,7 @@ def load_unit(
             backfills.unit_failed(ledger, backfill_id, unit, str(error))
             raise
         backfills.unit_ended(ledger, backfill_id, unit, done, done["failed"])
-    raise_if_failed(done["failed"], head)
+    raise_if_failed(done["failed"], head, len(reference["batch"]["tickers"]))
     return done
 
 
@@ -78,7 +78,7 @@ def finish(
     published = publish(dsn, plan_head, now=now, settings=settings, again=again)
     if left_open:
         raise BatchRefused(
-            f"{left_open} of {all_units} units of the backfill are not loaded, the others are published",
+            partly(left_open, all_units, "units of the backfill", "published"),
             next_step=f"Mend the cause and run the same again, only these are asked for. Report: {published['report']}",
         )
     return {**published, "units": all_units}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, partly
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, midnight, parse_instant
 from hypertape.settings import Settings, load_settings
@@ -145,7 +145,7 @@ def _raise_for(report: CopyReport) -> None:
         transient = any(isinstance(entry.error, TransientError) for entry in report.failed)
         lines = "; ".join(f"{entry.series}: {entry.error}" for entry in report.failed)
         raise (BatchIncomplete if transient else BatchRefused)(
-            f"{len(report.failed)} series failed and the others are copied: {lines}",
+            f"{partly(len(report.failed), len(report.series), 'series', 'copied')}: {lines}",
             next_step="Mend the cause and clear this task: what is equal is not written again.",
         )
     if report.all_refused:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, NoData
+from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, NoData, partly
 from hypertape.frame import BAR_SCHEMA
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import Failure, extract
@@ -34,7 +34,7 @@ def load(
     head = Head.from_json(plan_head)
     reference = fetch_again(dsn, reference, plan_head=plan_head, now=now, attempt=attempt)
     summary = store(dsn, reference, head, now=now, attempt=attempt)
-    raise_if_failed(summary["failed"], head)
+    raise_if_failed(summary["failed"], head, len(reference["batch"]["tickers"]))
     return summary
 
 
@@ -139,8 +139,8 @@ def _request(
     )
 
 
-def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head) -> None:
-    """Raise for failed tickers: BatchIncomplete when one of them may succeed later, else BatchRefused."""
+def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head, of: int) -> None:
+    """Raise for failed ones of `of` tickers: BatchIncomplete when one may succeed later, else BatchRefused."""
     if not failed:
         return
     lines = "; ".join(f"{ticker}: {failure['message']}" for ticker, failure in sorted(failed.items()))
@@ -148,7 +148,7 @@ def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head) -> None
         BatchIncomplete if any(failure["transient"] for failure in failed.values()) else BatchRefused
     )
     raise kind(
-        f"{len(failed)} of the batch's tickers failed and the others are stored: {lines}",
+        f"{partly(len(failed), of, 'tickers of the batch', 'stored')}: {lines}",
         market=head.market.code,
         interval=head.interval.value,
     )

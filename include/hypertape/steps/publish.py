@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
+from hypertape.errors import BatchRefused, CheckBroken, CheckFailed, partly
 from hypertape.quality.report import run_report
 from hypertape.quality.results import raise_if_critical, results_of
 from hypertape.settings import Settings, load_settings
@@ -84,7 +84,7 @@ def _raise_for(loads: list[RunLoad], head: Head, report: Path, again: str) -> No
     if failed:
         lines = "; ".join(f"{ticker}: {error}" for ticker, error in sorted(failed.items()))
         raise BatchRefused(
-            f"{len(failed)} tickers of the run failed and the others are published: {lines}",
+            f"{partly(len(failed), len(loads), 'tickers of the run', 'published')}: {lines}",
             market=head.market.code,
             interval=head.interval.value,
             next_step=f"Mend the cause, then {again}. Report: {report}",

@@ -77,7 +77,7 @@ def reread(
 ) -> dict[str, Any]:
     """What the task does: `settle`, and then raise BatchIncomplete or BatchRefused for the tickers that failed."""
     done = settle(dsn, plan_head, now=now, settings=settings)
-    raise_if_failed(done["failed"], Head.from_json(plan_head))
+    raise_if_failed(done["failed"], Head.from_json(plan_head), done["suspected"])
     return done
 
 

@@ -25,11 +25,11 @@ from benchmarks.data import walks
 from benchmarks.reads import CASES, DAYS, MARKET, Asked, database_ms, fill, reader
 from benchmarks.result import Result
 
-from hypertape.api.writing import as_json
+from hypertape.api.bar_encoder import as_json
 from hypertape.model import Interval, Window
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 
 MOST_MB = 300.0
 
@@ -85,7 +85,7 @@ def _json_ms(dsn: str, asked: Asked) -> float:
     taken = []
     for _ in range(15):
         started = time.perf_counter()
-        for _chunk in as_json(parts, reading.question):
+        for _chunk in as_json(parts, reading.query):
             pass
         taken.append(time.perf_counter() - started)
     return 1000 * float(np.median(taken))

@@ -19,7 +19,7 @@ from hypertape.model import utc
 from hypertape.settings import load_settings
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import copy
+from hypertape.stores.copy import copy
 
 
 @dataclass(frozen=True, slots=True)

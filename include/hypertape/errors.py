@@ -7,6 +7,7 @@ HypertapeError
 │   ├── CircuitOpen           the vendor failed so often that nobody asks it for now
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   ├── ClaimLost             a unit of work was given to another worker while this one was silent
 │   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
 └── TerminalError             trying again changes nothing: the retry policy fails at once
@@ -15,11 +16,13 @@ HypertapeError
     │   ├── SourceFileMissing, SourceFileEmpty
     │   └── BadSetting        a setting of the environment
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
+    ├── RowsLost              rows came in that are neither bars nor refused: our fault, not the data's
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
-    ├── SuspectScale          prices look ×1000 or ÷100 of the stored neighbours; nothing was written
+    ├── SuspectScale          prices look to be in another unit; nothing was written
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
+    ├── CheckEnded            a critical rule ran beyond its time and was ended: nothing is known of it
     ├── DatabaseRefused       wrong password, missing role, missing permission
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
@@ -49,10 +52,9 @@ def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
     return list(dict.fromkeys([*get_close_matches(name.upper(), known, most), *known]))[:most]
 
 
-def partly(failed: int, of: int, things: str, rest: str) -> str:
-    """Say how many failed, and what became of the others where there are some."""
-    others = f" and the others are {rest}" if of > failed else ""
-    return f"{failed} of {max(of, failed)} {things} failed{others}"
+def others(left: int, became: str) -> str:
+    """What a message says of those that did not fail: `the others are stored`, where there are some."""
+    return f"the others are {became}" if left > 0 else "there are no others"
 
 
 EXIT_CODES = {
@@ -158,6 +160,12 @@ class DatabaseBusy(TransientError):
     """The database could not serve the statement now."""
 
 
+class ClaimLost(TransientError):
+    """A unit of work was given to another worker while this one was silent."""
+
+    next_step = "Nothing is to be done: the other worker does it."
+
+
 class StoreAway(TransientError):
     """The store is not there."""
 
@@ -229,6 +237,12 @@ class SourceSchemaChanged(TerminalError):
     next_step = "Compare the raw answer with the source's documentation; the parser needs an update."
 
 
+class RowsLost(TerminalError):
+    """Rows came in of which nobody can say what became; nothing of the answer was used."""
+
+    next_step = "This is a defect of hypertape, not of the data: report it with the raw answer or file."
+
+
 class NoData(TerminalError):
     """The source has no bars for the window."""
 
@@ -243,7 +257,8 @@ class BatchRefused(TerminalError):
 
 
 class SuspectScale(TerminalError):
-    """The prices look scaled against the stored neighbour bars; nothing was written."""
+    """The prices look to be in another unit, by what the market says is plausible or by the stored neighbours; nothing
+    was written."""
 
     next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
 
@@ -259,6 +274,15 @@ class CheckBroken(TerminalError):
     """A quality rule does not run."""
 
     next_step = "This is a defect of the rule, not of the data: see its error in `quality_result`."
+
+
+class CheckEnded(TerminalError):
+    """A critical rule was ended before it was done: its time was up, or somebody cancelled its statement."""
+
+    next_step = (
+        "It is no defect of the rule or the data: validate again (`hypertape validate`), or allow more time with "
+        "HYPERTAPE_RULE_SECONDS."
+    )
 
 
 class DatabaseRefused(TerminalError):

@@ -46,7 +46,7 @@ def test_many_tickers_are_one_round_trip(
 
 def test_a_known_answer_is_not_read_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     tag = client.get("/tickers?symbol=VCB").headers["etag"]
-    monkeypatch.setattr("hypertape.api.reach.ask_newest", None)
+    monkeypatch.setattr("hypertape.api.chunk_bounds.ask_newest", None)
     assert client.get("/tickers?symbol=VCB", headers={"If-None-Match": tag}).status_code == 304
 
 
@@ -60,8 +60,8 @@ def test_statements_are_prepared_once_per_connection(filled: str) -> None:
         )
     texts = [statement for (statement,) in prepared]
     assert len([text for text in texts if "array_agg" in text]) == 1
-    assert len(texts) == 2, "which series there are, and their bars"
-    assert query("api_series").as_string(None).splitlines()[0] in texts[0] + texts[1]
+    assert len(texts) == 3, "the settings, which series there are, and their bars"
+    assert query("api_series").as_string(None).splitlines()[0] in "".join(texts)
 
 
 def test_no_request_imports_anything_after_the_first(client: TestClient) -> None:

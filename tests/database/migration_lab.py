@@ -17,7 +17,7 @@ from hypertape.frame import Bars
 from hypertape.markets import get_market
 from hypertape.model import Interval, utc
 from hypertape.settings import Settings
-from hypertape.steps.migrate import migrate
+from hypertape.steps.migration.run import migrate
 from hypertape.stores import Block, Selection
 from hypertape.stores.addresses import open_store
 from hypertape.stores.sqlite import SqliteStore
@@ -115,7 +115,7 @@ def run(dsn: str, state: Path, *files: Path, run_id: str = "migration", **wishes
     """The whole migration, in this process."""
     settings = Settings(state_dir=state, database_url=dsn)
     names = [str(file) for file in files]
-    return migrate(dsn, names, run_id=run_id, now=NOW, settings=settings, **wishes)
+    return migrate(dsn, names, run_id=run_id, now=NOW, settings=settings, **wishes).to_json()
 
 
 def counts(done: Mapping[str, Any]) -> dict[str, int]:

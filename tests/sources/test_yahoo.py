@@ -141,7 +141,7 @@ def test_a_bar_without_any_price_is_rejected_and_one_with_some_is_not(
     assert str(fetched.bars["open"].to_pylist()[2]) == "nan"
     [reject] = fetched.rejects.to_pylist()
     assert (reject["ticker"], reject["time"], reject["rule"]) == ("ABC", utc(2025, 6, 3), "empty_bar")
-    assert json.loads(reject["row"])["Close"] is None
+    assert json.loads(reject["row"])["close"] is None
     assert fetched.short == {"ABC": (5, 4)}
 
 
@@ -169,8 +169,8 @@ FAILURES: list[tuple[str, Fault, type[HypertapeError], str, int]] = [
         2,
     ),
     ("403", failing(403, "Forbidden"), SourceUnavailable, "status 403", 2),
-    ("malformed JSON", failing(200, MALFORMED), SourceUnavailable, "did not answer as it should", 2),
-    ("maintenance page", failing(200, "Will be right back"), SourceUnavailable, "did not answer", 2),
+    ("malformed JSON", failing(200, MALFORMED), SourceUnavailable, "no whole JSON text", 2),
+    ("maintenance page", failing(200, "Will be right back"), SourceUnavailable, "no whole JSON text", 2),
     ("404", lambda query: chart_error(404, "Not Found", "No data found"), UnknownTicker, "no such ticker", 0),
     ("another shape", failing(200, WRONG_SHAPE), SourceSchemaChanged, "another shape", 0),
 ]

@@ -157,13 +157,6 @@ def test_an_error_without_a_docstring_is_named_by_its_class() -> None:
     assert str(Bare()) == "Bare."
 
 
-@pytest.mark.parametrize(
-    ("failed", "of", "said"),
-    [
-        pytest.param(1, 3, "1 of 3 tickers failed and the others are stored", id="some"),
-        pytest.param(2, 2, "2 of 2 tickers failed", id="all: there are no others"),
-        pytest.param(3, 2, "3 of 3 tickers failed", id="more than were counted"),
-    ],
-)
-def test_there_are_others_only_where_some_did_not_fail(failed: int, of: int, said: str) -> None:
-    assert errors.partly(failed, of, "tickers", "stored") == said
+def test_there_are_others_only_where_some_did_not_fail() -> None:
+    assert errors.others(1, "stored") == "the others are stored"
+    assert errors.others(0, "stored") == "there are no others"

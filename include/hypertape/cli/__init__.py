@@ -17,6 +17,7 @@ from hypertape.cli import (
     db,
     doctor,
     exchange,
+    forget,
     gaps,
     keys,
     migrate,
@@ -57,6 +58,7 @@ app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(reconcile.reconcile)
 app.command()(bars.digest)
+app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
 app.command()(doctor.doctor)
@@ -104,8 +106,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # not at the interpreter's end, where it would be a traceback
     except HypertapeError as error:
-        console(stderr=True).print(Text("error:", "bold red"), Text(str(error)), highlight=False)
-        sys.exit(error.exit_code)
+        _end_with(error)
     except BrokenPipeError:
         _end_unread()
     except SystemExit as stop:
@@ -114,6 +115,18 @@ def main() -> None:
         if stop.code == _INTERRUPTED:
             console(stderr=True).print("stopped; run the same again, what is copied stays", highlight=False)
         raise
+    except Exception as defect:
+        from hypertape.warehouse.connect import translated
+
+        known = translated(defect)
+        if known is None:
+            raise
+        _end_with(known)
+
+
+def _end_with(error: HypertapeError) -> NoReturn:
+    console(stderr=True).print(Text("error:", "bold red"), Text(str(error)), highlight=False)
+    sys.exit(error.exit_code)
 
 
 def _end_unread() -> NoReturn:

@@ -34,15 +34,22 @@ from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import DirectoryOption, LegacyOption, SourceOption, chosen_source
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
-from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant
-from hypertape.warehouse.gap_list import (
+from hypertape.model import (
+    EXPLAINED,
+    HEAL_ATTEMPTS,
     HEALABLE,
-    MAX_ATTEMPTS,
+    STORED_INTERVALS,
+    Interval,
+    Market,
+    Window,
+    parse_instant,
+)
+from hypertape.settings import load_settings
+from hypertape.warehouse.gaps.healing import (
     GapFilter,
     list_gaps,
     reopen_gaps,
 )
-from hypertape.warehouse.gap_rules import EXPLAINED
 
 app = typer.Typer(
     no_args_is_help=True, help="The gap ledger: bars that should exist and do not, each with its reason."
@@ -119,7 +126,7 @@ def find(
     strict: StrictOption = False,
 ) -> None:
     """Hold the stored bars against the calendar and bring the ledger up to date. Runs do it by themselves."""
-    from hypertape.steps.gaps import find_gaps
+    from hypertape.steps.heal import find_gaps
 
     at = now()
     with warehouse() as connection:
@@ -135,7 +142,7 @@ def find(
             window=window,
             tickers=split(tickers),
         )
-        found.append({"market": of_market.code, "interval": of_interval.value, **counts})
+        found.append({"market": of_market.code, "interval": of_interval.value, **counts.to_json()})
     if not show(found, as_json=as_json):
         columns = ("market", "interval", "opened", "closed", "changed", "sessions open, by reason")
         console().print(table("gaps", columns, [count_line(row) for row in found]))
@@ -154,7 +161,7 @@ def heal(
         typer.Option(
             min=1, help="A gap that was answered so often without its bars rests until it is reopened."
         ),
-    ] = MAX_ATTEMPTS,
+    ] = HEAL_ATTEMPTS,
     source: SourceOption = None,
     source_dir: DirectoryOption = None,
     legacy_scale: LegacyOption = False,
@@ -171,30 +178,35 @@ def heal(
     of(market, interval)
     with warehouse() as connection:
         demand_known(connection, markets=[market], tickers=split(tickers))
-    at = now()
+    at, settings = now(), load_settings()
     planned = plan_heal(
         warehouse_dsn(), market, interval, run_id=f"heal__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}", now=at,
         tickers=split(tickers), reasons=reason or HEALABLE, max_attempts=attempts,
-        source=chosen_source(source, source_dir, legacy_scale),
+        source=chosen_source(source, source_dir, legacy_scale), settings=settings,
     )  # fmt: skip
-    if dry_run or not planned["batches"]:
+    if dry_run or not planned.batches:
         show_plan(planned, as_json=as_json)
         return
     with progress() as on_step:
-        result, finished = run(warehouse_dsn(), planned, now=at, on_step=on_step)
+        result, finished = run(warehouse_dsn(), planned, now=at, settings=settings, on_step=on_step)
     if as_json:
         typer.echo(
             json.dumps(
-                {**finished, "run_id": planned["run_id"], "counts": result.counts, "failed": result.failed}
+                {
+                    **finished.to_json(),
+                    "run_id": planned.run_id,
+                    "counts": result.counts,
+                    "failed": result.failed,
+                }
             )
         )
     else:
         show_run(result)
-        still = finished["still_missing"]
+        still = finished.still_missing
         console().print(
-            f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
+            f"{planned.gaps} gaps asked for, {still} of them still have no bars.", highlight=False
         )
-        say_resting(planned["resting"])
+        say_resting(planned.resting)
     end_with(result.error, result.failed, result.may_pass)
 
 

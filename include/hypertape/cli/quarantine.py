@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypertape.cli.bars import check_lines
 from hypertape.cli.common import (
     Connection,
     TickersOption,
@@ -24,6 +25,7 @@ from hypertape.cli.listing import JsonOption, show, show_table
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
+from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
     from hypertape.warehouse.quarantine import Refused
@@ -157,17 +159,27 @@ def replay(
 
     which = Refused(*_place(market, interval), split(tickers), rule, run)
     with warehouse() as connection:
-        if not groups(connection, which):
+        empty = not groups(connection, which)
+        if empty:
             _say_nothing(connection, which)
-            return
     at = now()
     run_id = f"replay__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with console().status("replaying"):
-        done = run_replay(warehouse_dsn(), which, run_id=run_id, now=at, dry_run=dry_run)
-    lines = [(place, *(counts.get(name, 0) for name in OUTCOMES)) for place, counts in done["places"].items()]
-    lines.append((f"{done['rows']} in all", *(done[name] for name in OUTCOMES)))
+        done = run_replay(
+            warehouse_dsn(), which, run_id=run_id, now=at, dry_run=dry_run, settings=load_settings()
+        )
+    if empty:
+        return  # it has only finished what an earlier one left waiting
+    lines = [(place, *(counts.get(name, 0) for name in OUTCOMES)) for place, counts in done.places.items()]
+    lines.append((f"{done.rows} in all", *(done.counts[name] for name in OUTCOMES)))
     title = f"{run_id} (nothing was written)" if dry_run else run_id
     console().print(table(title, ("series", *OUTCOMES), lines))
+    for tail in done.after:
+        for line in check_lines(tail.quality) if tail.quality else ():
+            console().print(line, markup=False, highlight=False)
+        console().print(f"report: {tail.published.report}", highlight=False)
+    if done.error is not None:
+        raise done.error
 
 
 def _place(market: str | None, interval: str | None) -> tuple[str | None, str | None]:

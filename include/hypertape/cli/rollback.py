@@ -11,6 +11,7 @@ import typer
 from hypertape.cli.common import console, now, progress, warehouse, warehouse_dsn
 from hypertape.cli.listing import JsonOption, show_table
 from hypertape.model import format_instant
+from hypertape.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True, help="Cut over between SQLite and the warehouse, and back, losing nothing."
@@ -67,7 +68,7 @@ def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOp
     with progress() as on_step:
         done = run(
             warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_sqlite"), reason=reason,
-            on_step=on_step,
+            settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
 
@@ -88,7 +89,7 @@ def to_warehouse(
     with progress() as on_step:
         done = run(
             warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_warehouse"), reason=reason,
-            workers=workers, on_step=on_step,
+            workers=workers, settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
 

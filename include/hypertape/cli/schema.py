@@ -7,7 +7,7 @@ import typer
 from hypertape.cli.common import console, warehouse_dsn
 from hypertape.cli.listing import JsonOption, show_table
 from hypertape.markets import all_markets
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 
 app = typer.Typer(no_args_is_help=True, help="The warehouse schema: versioned scripts, applied once each.")
@@ -17,12 +17,12 @@ app = typer.Typer(no_args_is_help=True, help="The warehouse schema: versioned sc
 def apply() -> None:
     """Bring the schema up to date. Applying twice changes nothing."""
     with connect(warehouse_dsn()) as connection:
-        ran = migrate.apply(connection, all_markets().values())
+        ran = schema.apply(connection, all_markets().values())
         connection.commit()
         for label in ran:
             console().print(f"ran {label}", highlight=False)
         console().print(
-            f"{len(ran)} scripts ran; the schema is current on the {migrate.tier(connection)} tier."
+            f"{len(ran)} scripts ran; the schema is current on the {schema.tier(connection)} tier."
         )
 
 
@@ -30,9 +30,9 @@ def apply() -> None:
 def status(as_json: JsonOption = False) -> None:
     """List every script and whether it is applied, pending or changed."""
     with connect(warehouse_dsn()) as connection:
-        entries = migrate.status(connection, all_markets().values())
+        entries = schema.status(connection, all_markets().values())
         rows = [(entry.script.label, entry.script.kind, entry.state) for entry in entries]
-        title = f"schema on the {migrate.tier(connection)} tier"
+        title = f"schema on the {schema.tier(connection)} tier"
     show_table(title, ("script", "kind", "state"), rows, as_json=as_json)
 
 
@@ -40,5 +40,5 @@ def status(as_json: JsonOption = False) -> None:
 def verify() -> None:
     """Exit 0 when every script is applied with the text it has now, else say which is not."""
     with connect(warehouse_dsn()) as connection:
-        migrate.verify(connection, all_markets().values())
+        schema.verify(connection, all_markets().values())
         console().print("The schema is current.")

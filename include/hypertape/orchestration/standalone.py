@@ -27,7 +27,7 @@ from hypertape.orchestration.health import Status, demand_ours, health_of, is_a_
 from hypertape.orchestration.rest import Airflow
 from hypertape.orchestration.supervisor import COMPONENTS, tail
 from hypertape.settings import Settings, load_settings
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -107,7 +107,7 @@ class Standalone:
         if self.settings.given_dsn is None:
             progress("warehouse schema")
             with connect(dsn) as connection:
-                migrate.apply(connection, all_markets().values())
+                schema.apply(connection, all_markets().values())
 
     def _metadata(self) -> str:
         return self._server.ensure_database(METADATA_DATABASE)

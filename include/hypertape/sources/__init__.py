@@ -7,8 +7,10 @@ that cannot be served becomes a failure of that ticker; only a problem of the wh
 whose name starts with an underscore are parts of a vendor, or shared by several.
 
 A source that asks over the network takes its turn with everybody else's (`Throttle`) and keeps what it was answered
-(`Recorder`); how it does so is in `_line`. Its module names the requests a second, all workers together, as `RATE`, and
-defines `build(config, throttle, recorder)`.
+(`Recorder`); how it does so is in `_http`, and what one request may cost (`Limits`) in `_session`. Its module names the
+requests a second, all workers together, as `RATE`, and defines `build(config, throttle, recorder, limits)`.
+
+Every answer accounts for its rows (`Fetched.rows`): one that came in is a bar, refused by name, or outside the window.
 """
 
 from __future__ import annotations
@@ -26,14 +28,29 @@ import pyarrow as pa
 from hypertape.errors import BadInput, HypertapeError, NoData, UnknownSource
 from hypertape.frame import TIME_TYPE
 from hypertape.model import Interval, Market, Window
+from hypertape.rows import RowCount
 from hypertape.settings import load_settings
 from hypertape.sources._completeness import completeness as completeness
 
 DIVIDEND_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("amount", pa.float64())])
 """Cash per share in the market's price unit, at 00:00 UTC of the ex-date."""
 
+CAPITAL_GAIN_SCHEMA = DIVIDEND_SCHEMA
+"""What a fund pays out of its gains, stated as a dividend is."""
+
 SPLIT_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("ratio", pa.float64())])
 """New shares for one old share (2.0: prices halve), at 00:00 UTC of the first session on the new footing."""
+
+REFUSED_ACTION_SCHEMA = pa.schema(
+    [
+        ("ticker", pa.string()),
+        ("time", TIME_TYPE),  # null where the date itself cannot be read
+        ("kind", pa.string()),  # dividend, capital_gain, split
+        ("value", pa.float64()),  # NaN where it is no number
+        ("reason", pa.string()),
+    ]
+)
+"""Actions that cannot be meant as they stand."""
 
 OnTicker = Callable[[str], None]
 """Called with each ticker as soon as it is done, served or not: a progress bar's tick."""
@@ -55,9 +72,33 @@ class Fetched:
     failures: Mapping[str, HypertapeError]
     dividends: pa.Table = field(default_factory=DIVIDEND_SCHEMA.empty_table)
     splits: pa.Table = field(default_factory=SPLIT_SCHEMA.empty_table)
+    capital_gains: pa.Table = field(default_factory=CAPITAL_GAIN_SCHEMA.empty_table)
+    refused_actions: pa.Table = field(default_factory=REFUSED_ACTION_SCHEMA.empty_table)
     counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     short: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     served_by: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, RowCount] = field(default_factory=dict)
+    answered_until: Mapping[str, datetime] = field(default_factory=dict)
+    newest: Mapping[str, datetime] = field(default_factory=dict)
+
+
+TABLES = ("bars", "rejects", "dividends", "splits", "capital_gains", "refused_actions")
+NOTES = ("failures", "counted", "short", "served_by", "rows", "answered_until", "newest")
+"""The fields of `Fetched`: its tables, each with a ticker column, and its mappings by ticker."""
+
+
+FILE_BYTES = 2**30
+"""The most bytes a file may have where no setting says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a vendor's answer to one request may cost, and a file of a tree: settings of the same names."""
+
+    bytes: int = 32 * 2**20
+    seconds: float = 60.0
+    pages: int = 5_000
+    file_bytes: int = FILE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +229,19 @@ def open_source(
     cannot work.
     """
     vendor = _vendor(config.name)
-    endpoint = config.endpoint or load_settings().endpoint_of(config.name)
+    settings = load_settings()
+    endpoint = config.endpoint or settings.endpoint_of(config.name)
+    limits = Limits(
+        settings.source_bytes, settings.source_seconds, settings.source_pages, settings.file_bytes
+    )
     if hasattr(vendor, "RATE"):
         from hypertape.sources._throttle import LocalThrottle  # noqa: PLC0415 (it imports this module)
 
-        built = vendor.build(replace(config, endpoint=endpoint), throttle or LocalThrottle(), recorder)
+        built = vendor.build(
+            replace(config, endpoint=endpoint), throttle or LocalThrottle(), recorder, limits
+        )
     else:
-        built = vendor.build(config)
+        built = vendor.build(config, limits)
     source: Source = built
     return source
 
@@ -235,16 +282,9 @@ def _calls_of_one(vendor: ModuleType, interval: Interval, window: Window, now: d
 
 def cut(fetched: Fetched, market: Market, interval: Interval, window: Window, *, now: datetime) -> Fetched:
     """The part of an answer that lies in a window, counted anew against the calendar."""
-    from hypertape.sources._collect import judge, within  # noqa: PLC0415 (it imports this module)
+    from hypertape.sources._collect import cut_tables, judge  # noqa: PLC0415 (it imports this module)
 
-    inside = replace(
-        fetched,
-        bars=within(fetched.bars, window),
-        rejects=within(fetched.rejects, window),
-        dividends=within(fetched.dividends, window),
-        splits=within(fetched.splits, window),
-    )
-    return judge(inside, market, tuple(fetched.served_by), interval, window, now)
+    return judge(cut_tables(fetched, window), market, tuple(fetched.served_by), interval, window, now)
 
 
 def rate_of(gate: str) -> float | None:

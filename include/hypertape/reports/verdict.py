@@ -1,0 +1,170 @@
+"""What a report says in words. Levels are `good`, `note`, `bad`, `unknown`, each with its own colour and mark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypertape.model import CRITICAL
+from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult
+
+GOOD, NOTE, BAD, UNKNOWN = "good", "note", "bad", "unknown"
+MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
+
+_COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_after_last", "fresh")
+
+Loads = Sequence[Mapping[str, Any]]
+Results = Sequence[QualityResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A headline or an answer: its level, a few words, and sentences that explain them."""
+
+    level: str
+    text: str
+    because: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """One character that says the level without colour."""
+        return MARKS[self.level]
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 bar`, `2 bars`, `1 000 bars`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ")
+
+
+def run_verdict(loads: Loads, results: Results) -> Statement:
+    """The headline of a run's report."""
+    critical = _failed(results, CRITICAL)
+    broken = [result for result in results if result.status == BROKEN]
+    failed = [load for load in loads if load["status"] == "failed"]
+    warnings = [result for result in results if result.status == FAILED and result.severity != CRITICAL]
+    if critical:
+        return Statement(
+            BAD, f"Not published: {plural(len(critical), 'critical check')} failed", (_names(critical),)
+        )
+    if [result for result in broken if result.severity == CRITICAL]:
+        return Statement(
+            UNKNOWN, "Not published: a critical rule did not run, so nothing is proven", (_names(broken),)
+        )
+    if failed:
+        return Statement(BAD, f"Incomplete: {len(failed)} of {plural(len(loads), 'ticker')} failed to load")
+    if not results:
+        return Statement(UNKNOWN, "Not checked: no quality result is recorded for this run")
+    if warnings or broken:
+        return Statement(NOTE, f"Consistent, with {plural(len(warnings) + len(broken), 'point')} to look at")
+    idle = _idle(results)
+    if len(idle) == len(results):
+        return Statement(UNKNOWN, "Nothing to check: no check had anything to look at", _whys(idle))
+    if idle:
+        return Statement(
+            GOOD,
+            "Every bar that was due is there, and every check that had something to look at passed",
+            _whys(idle),
+        )
+    return Statement(GOOD, "Every bar that was due is there, and every check passed")
+
+
+def answers(loads: Loads, results: Results, quarantined: int, early: int = 0) -> list[tuple[str, Statement]]:
+    """The three questions, answered.
+
+    `early` sessions of the gap ledger that nothing excuses lie before their ticker's first bar, where no check looks.
+    """
+    return [
+        ("Is every bar there?", _there(loads, results, early)),
+        ("Is every bar right?", _right(results, quarantined)),
+        ("How would I know?", _known(results)),
+    ]
+
+
+def _there(loads: Loads, results: Results, early: int) -> Statement:
+    failed = sum(load["status"] == "failed" for load in loads)
+    found = [result for result in results if result.expectation in _COMPLETENESS and result.status == FAILED]
+    about = [result for result in results if result.expectation in _COMPLETENESS]
+    judged = [result for result in about if result.status not in (BROKEN, NOT_EVALUATED)]
+    missing = sum(result.unexpected or 0 for result in found if result.expectation != "fresh")
+    beside = (
+        (
+            f"The gap ledger has {plural(early, 'session')} more before their ticker's first bar, "
+            "where these checks do not look",
+        )
+        if early
+        else ()
+    )
+    because = tuple(_counted(result) for result in found)
+    if failed:
+        because = (f"{plural(failed, 'ticker')} could not be loaded", *because)
+    if because:
+        text = f"No: {plural(missing, 'session')} without a bar" if missing else f"No: {because[0]}"
+        return Statement(BAD if failed else NOTE, text, (*because, *beside))
+    if not judged:
+        idle = _idle(about)
+        return Statement(UNKNOWN, "Nothing was due" if idle else "Not checked", (*_whys(idle), *beside))
+    sessions = max(
+        (result.evaluated or 0 for result in judged if result.details.get("unit") == "sessions"), default=0
+    )
+    return Statement(GOOD, "Yes", (f"{plural(sessions, 'session')} were due over all tickers", *beside))
+
+
+def _right(results: Results, quarantined: int) -> Statement:
+    rest = [result for result in results if result.expectation not in _COMPLETENESS]
+    critical, failed = _failed(rest, CRITICAL), [result for result in rest if result.status == FAILED]
+    kept_out = (
+        (f"{plural(quarantined, 'row')} refused before the load, kept in quarantine",) if quarantined else ()
+    )
+    if critical:
+        return Statement(BAD, "No", (*map(_counted, critical), *kept_out))
+    if not rest:
+        return Statement(UNKNOWN, "Not checked", kept_out)
+    if failed:
+        return Statement(NOTE, "Consistent; some deserve a look", (*map(_counted, failed), *kept_out))
+    idle = _idle(rest)
+    if len(idle) == len(rest):
+        return Statement(UNKNOWN, "Nothing to check", (*_whys(idle), *kept_out))
+    return Statement(GOOD, "Yes", kept_out)
+
+
+def _known(results: Results) -> Statement:
+    broken = [result for result in results if result.status == BROKEN]
+    bars = max(
+        (result.evaluated or 0 for result in results if result.details.get("unit") == "bars"), default=0
+    )
+    text = f"{plural(len(results), 'check')} over {plural(bars, 'bar')}"
+    if broken:
+        return Statement(UNKNOWN, f"{text}; {len(broken)} did not run", (_names(broken),))
+    if not results:
+        return Statement(UNKNOWN, "No check ran")
+    idle = _idle(results)
+    if len(idle) == len(results):
+        return Statement(UNKNOWN, "No check had anything to look at", _whys(idle))
+    ran = "All of them ran, inside the database, over the stored rows"
+    return Statement(GOOD, text, (ran, *((f"{len(idle)} had nothing to look at",) if idle else ())))
+
+
+def _failed(results: Results, severity: str) -> list[QualityResult]:
+    return [result for result in results if result.status == FAILED and result.severity == severity]
+
+
+def _idle(results: Results) -> list[QualityResult]:
+    return [result for result in results if result.status == NOT_EVALUATED]
+
+
+def _whys(idle: Results) -> tuple[str, ...]:
+    """Each reason for having nothing to look at, with the checks it holds for."""
+    reasons = dict.fromkeys(str(result.details.get("why", "nothing to look at")) for result in idle)
+    by_reason = {
+        why: [r for r in idle if r.details.get("why", "nothing to look at") == why] for why in reasons
+    }
+    return tuple(f"Not evaluated, because {why}: {_names(those)}" for why, those in by_reason.items())
+
+
+def _names(results: Results) -> str:
+    return ", ".join(dict.fromkeys(result.expectation for result in results))
+
+
+def _counted(result: QualityResult) -> str:
+    return f"{result.expectation}: {plural(result.unexpected or 0, 'finding')}"

@@ -1,0 +1,292 @@
+"""Migrate SQLite files into the warehouse: inspect → plan → copy → verify → after_load → report.
+
+Each step is a plain function, for a task of the DAG `migrate_sqlite` and for `hypertape migrate sqlite`. The ledger
+(`migration`, `migration_unit`) knows what is done, so a killed migration continues where it was.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hypertape.digest import SeriesDigest
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, HypertapeError, others
+from hypertape.model import Series
+from hypertape.reports.pages import migration_report
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.after_load import AfterLoad, write_report
+from hypertape.steps.exchange import Loaded, after_loads
+from hypertape.steps.migration.copy import copy, copy_together
+from hypertape.steps.migration.files import Counted, Inspected, inspect, silent
+from hypertape.steps.migration.plan import Part, Planned, plan
+from hypertape.steps.migration.tables import compare_table
+from hypertape.steps.migration.worker import Worker, open_worker, source_of
+from hypertape.steps.mirror import deliver_mirrors
+from hypertape.steps.run_spec import OnStep
+from hypertape.steps.run_spec import silent as silent_steps
+from hypertape.stores import BATCH_ROWS
+from hypertape.stores.compare import SeriesComparison, prove
+from hypertape.stores.series_stats import SeriesStats
+from hypertape.warehouse import migrations
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.migrations import Totals, Unit, UnitProof
+
+__all__ = [
+    "Inspected", "Migrated", "Part", "Planned", "Reported", "after_load", "copy", "inspect", "migrate", "plan",
+    "report", "verify",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """How a migration ended: the sums of its units, its refused rows by rule, and the path of its report."""
+
+    totals: Totals
+    refused_rules: Mapping[str, int]
+    report: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            **asdict(self.totals),
+            "refused_rules": dict(self.refused_rules),
+            "report": str(self.report),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """A whole migration: what was planned, what followed the loads, how it ended, and the seconds of each phase."""
+
+    planned: Planned
+    after: tuple[AfterLoad, ...]
+    reported: Reported
+    seconds: Mapping[str, float]
+
+    @property
+    def error(self) -> HypertapeError | None:
+        """What a check of the bars that are stored now found."""
+        return next((each.error for each in self.after if each.error is not None), None)
+
+    @property
+    def buckets(self) -> int:
+        """Buckets of rollups that were refreshed and compared."""
+        return sum(each.rollups.buckets for each in self.after)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            **self.planned.to_json(),
+            **self.reported.to_json(),
+            "buckets": self.buckets,
+            "differing": sum(each.rollups.differing for each in self.after),
+            "rollups": [
+                f"{each.spec.market.code} {level}" for each in self.after for level in each.rollups.levels
+            ],
+            "seconds": dict(self.seconds),
+        }
+
+
+def verify(
+    dsn: str,
+    planned: Planned,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    rows: int = BATCH_ROWS,
+    on_unit: Counted = silent,
+) -> Totals:
+    """Compare both sides of every unit that is copied, keep what was found, and return the totals.
+
+    A bar must be in the warehouse with the same bits, its adjusted close included, unless the gate refuses it: then it
+    is in quarantine. What the copy has read of a unit is compared by its digests; where these differ the file is read
+    again, bar by bar. A unit that differs becomes open again, so that the next run copies it anew. Nothing is raised
+    for differences; the report does. A migration that ended well is not compared again: what later loads restated since
+    is no fault of it.
+    """
+    with open_worker(dsn, planned.migration_id, settings, rows) as worker:
+        proven = worker.migration.state == "done" and worker.migration.verified_at is not None
+        if not (proven or worker.migration.dry_run):
+            began, copied = clock.perf_counter(), migrations.units(worker.ledger, worker.id, states=("done",))
+            for done, unit in enumerate(copied):
+                on_unit(done, len(copied))
+                migrations.keep_proof(worker.ledger, worker.id, unit.unit, _compared(worker, unit))
+            on_unit(len(copied), len(copied))
+            ended = now + timedelta(seconds=clock.perf_counter() - began)
+            migrations.note(worker.ledger, worker.id, verified_at=ended)
+        return migrations.totals(worker.ledger, worker.id)
+
+
+def _compared(worker: Worker, unit: Unit) -> UnitProof:
+    if unit.series is None:
+        return compare_table(worker, unit)
+    found = prove(
+        worker.source(unit), worker.target(unit), unit.series, _read(unit, unit.series), start=worker.start,
+        now=worker.now, within=True,
+    )  # fmt: skip
+    return _proof(found)
+
+
+def _read(unit: Unit, series: Series) -> SeriesStats | None:
+    """What the copy has read of a unit, None where that is not known."""
+    if unit.source_digest is None or unit.adjusted_digest is None:
+        return None
+    return SeriesStats(
+        SeriesDigest(series.ticker, unit.source_rows or 0, None, None, unit.source_digest),
+        SeriesDigest(series.ticker, unit.adjusted_rows or 0, None, None, unit.adjusted_digest),
+    )
+
+
+def _proof(found: SeriesComparison) -> UnitProof:
+    return UnitProof(
+        found.source.rows, found.matched.rows, found.source.sha256, found.matched.sha256, found.missing,
+        found.different + found.adjusted, found.extra, found.samples,
+    )  # fmt: skip
+
+
+def after_load(
+    dsn: str,
+    planned: Planned,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    on_step: OnStep = silent_steps,
+) -> list[AfterLoad]:
+    """Do what follows a load for every market and interval the migration copied; none in a rehearsal."""
+    if planned.dry_run:
+        return []
+    with connect(dsn, autocommit=True) as connection:
+        found = migrations.units(connection, planned.migration_id)
+        migration = migrations.get(connection, planned.migration_id)
+    loaded = [
+        Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
+    ]
+    done = after_loads(
+        dsn, migration.run_id, loaded, now=now, settings=settings or load_settings(), on_step=on_step
+    )
+    summary = {
+        "buckets": sum(each.rollups.buckets for each in done),
+        "differing": sum(each.rollups.differing for each in done),
+    }
+    with connect(dsn, autocommit=True) as connection:
+        migrations.note(connection, planned.migration_id, refreshed=summary)
+    return done
+
+
+def report(dsn: str, planned: Planned, *, now: datetime, settings: Settings | None = None) -> Reported:
+    """Deliver to the mirrors, close the migration and write its report into the state directory.
+
+    Raises at the very end: BatchRefused or BatchIncomplete for units that are not copied, CheckFailed when the two
+    sides differ.
+    """
+    settings = settings or load_settings()
+    migration_id = planned.migration_id
+    if not planned.dry_run:
+        deliver_mirrors(dsn, now=now, settings=settings)
+    with connect(dsn, autocommit=True) as connection:
+        totals = migrations.totals(connection, migration_id)
+        good = totals.done == totals.units and not totals.different
+        before = migrations.get(connection, migration_id)
+        if not good or before.state != "done" or before.finished_at is None:
+            migrations.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
+        html = migration_report(connection, migration_id)
+        rules = migrations.refused_rules(connection, migration_id)
+    path = write_report(settings, f"{planned.run_id}.migration", html)
+    if not good:
+        _raise_for(dsn, migration_id, totals, path)
+    return Reported(totals, rules, path)
+
+
+def migrate(
+    dsn: str,
+    files: Sequence[str],
+    *,
+    run_id: str,
+    now: datetime,
+    settings: Settings | None = None,
+    schema: str = "auto",
+    check: bool = True,
+    workers: int = 1,
+    on_step: OnStep | None = None,
+    on_inspected: Callable[[Inspected], None] = lambda _: None,
+    **wishes: Any,
+) -> Migrated:
+    """Run every step in this process (`workers` processes copy).
+
+    `wishes` are those of `plan`. `check=False` leaves the verification out. `on_inspected` gets what `inspect` says of
+    the files before anything is copied. Raises what the steps raise, after all that could be done is done and the
+    report is written.
+    """
+    run = _Run(dsn, settings or load_settings(), now, on_step or silent_steps)
+    # a rehearsal reads every bar to say what is none; a migration meets these rows on its way
+    deep = bool(wishes.get("dry_run"))
+    inspected = run.timed("inspect", inspect, files, schema=schema, deep=deep, on_file=run.telling("inspect"))
+    on_inspected(inspected)
+    planned = run.timed(
+        "plan", plan, dsn, inspected, run_id=run_id, now=now, workers=workers, settings=run.settings, **wishes
+    )
+    if planned.parts:
+        run.timed(
+            "copy", copy_together, dsn, Part(planned.migration_id), units=planned.open_units, workers=workers,
+            settings=run.settings, on_unit=run.telling("copy"),
+        )  # fmt: skip
+    if check and not planned.dry_run:
+        tell = run.telling("verify")
+        run.timed("verify", verify, dsn, planned, now=run.now(), settings=run.settings, on_unit=tell)
+    after = run.timed(
+        "after load", after_load, dsn, planned, now=run.now(), settings=run.settings, on_step=run.tell
+    )
+    reported = report(dsn, planned, now=run.now(), settings=run.settings)
+    return Migrated(planned, tuple(after), reported, run.seconds)
+
+
+@dataclass
+class _Run:
+    """A migration in this process: what its steps share, and how long each took."""
+
+    dsn: str
+    settings: Settings
+    started: datetime
+    tell: OnStep
+    began: float = field(default_factory=clock.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        """The present, counted from the instant that was given as the start."""
+        return self.started + timedelta(seconds=clock.perf_counter() - self.began)
+
+    def telling(self, step: str) -> Counted:
+        """What tells of a step's progress."""
+        return partial(self.tell, step)
+
+    def timed(self, name: str, step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Run a step and note its seconds under its name."""
+        began = clock.perf_counter()
+        try:
+            return step(*arguments, **named)
+        finally:
+            self.seconds[name] = clock.perf_counter() - began
+
+
+def _raise_for(dsn: str, migration_id: int, totals: Totals, path: Path) -> None:
+    if totals.different:
+        raise CheckFailed(
+            f"{totals.different} units differ: {totals.rows_missing} rows missing, "
+            f"{totals.rows_different} different",
+            next_step=f"Read {path}, then start the same migration again: only these are copied anew.",
+        )
+    with connect(dsn, autocommit=True) as connection:
+        left = migrations.units(connection, migration_id, states=("pending", "running", "failed"))
+    failed = [unit for unit in left if unit.state == "failed"]
+    again = f"Mend the cause and start the same migration again: only what is open is copied. Report: {path}"
+    if failed:
+        lines = "; ".join(f"{unit.unit}: {unit.error}" for unit in failed)
+        rest = others(totals.units - len(failed), "copied")
+        raise BatchRefused(f"{len(failed)} units failed and {rest}: {lines}", next_step=again)
+    if left:
+        raise BatchIncomplete(f"{len(left)} units were not copied", next_step=again)

@@ -52,6 +52,11 @@ def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
     return list(dict.fromkeys([*get_close_matches(name.upper(), known, most), *known]))[:most]
 
 
+def others(left: int, became: str) -> str:
+    """What a message says of those that did not fail: `the others are stored`, where there are some."""
+    return f"the others are {became}" if left > 0 else "there are no others"
+
+
 EXIT_CODES = {
     0: "done",
     1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",

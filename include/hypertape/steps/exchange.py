@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
 from hypertape.model import Interval, Series, Window, parse_instant
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
@@ -269,8 +269,9 @@ def _raise_for(report: CopyReport) -> None:
     if report.failed:
         transient = any(isinstance(entry.error, TransientError) for entry in report.failed)
         lines = "; ".join(f"{entry.series}: {entry.error}" for entry in report.failed)
+        rest = others(len(report.series) - len(report.failed), "copied")
         raise (BatchIncomplete if transient else BatchRefused)(
-            f"{len(report.failed)} series failed and the others are copied: {lines}",
+            f"{len(report.failed)} series failed and {rest}: {lines}",
             next_step="Mend the cause and clear this task: what is equal is not written again.",
         )
     if report.all_refused:

@@ -24,7 +24,8 @@ from hypertape.frame import BAR_SCHEMA, instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.sources import SourceConfig, open_source
-from hypertape.sources.vci import FRAMES, Vci, bars_between, last_second
+from hypertape.sources._vci_pages import bars_between, last_second
+from hypertape.sources.vci import FRAMES, Vci
 from replay_server import Answer
 from vci_replay import Bar, Request, VciReplay
 

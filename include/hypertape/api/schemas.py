@@ -121,7 +121,8 @@ SCHEMAS: dict[str, Schema] = {
         "released_at": _MAYBE_INSTANT,
     }),
     "Action": record({
-        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
+        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend", "capital_gain"]},
+        "value": NUMBER,
     }),
     "Run": record({
         **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_COUNTED,

@@ -23,7 +23,9 @@ from hypertape.errors import (
 from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
 from hypertape.rows import RowCount, require_all
-from hypertape.sources import (
+from hypertape.sources._actions import refuse_impossible
+from hypertape.sources._completeness import answered, answered_until, short_of
+from hypertape.sources._protocol import (
     CAPITAL_GAIN_SCHEMA,
     DIVIDEND_SCHEMA,
     REFUSED_ACTION_SCHEMA,
@@ -32,8 +34,6 @@ from hypertape.sources import (
     Fetched,
     OnTicker,
 )
-from hypertape.sources._actions import refuse_impossible
-from hypertape.sources._completeness import answered, answered_until, short_of
 
 _ALL = 3
 """So many refused tickers in one answer, and none served: the vendor is away, whatever it says."""

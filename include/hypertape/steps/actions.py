@@ -21,6 +21,7 @@ from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, RunSpec, plan
 from hypertape.warehouse.actions import (
     SPLIT_ADJUSTED,
+    VALUES,
     Kept,
     adjusted,
     differs_from_vendor,
@@ -158,9 +159,10 @@ def finish(dsn: str, synced: Sequence[Mapping[str, Any]], *, run_id: str, now: d
     """Check the markets of a run's batches; return the sums, the checks and the failed tickers as JSON."""
     total: dict[str, Any] = {
         f"{table}_{what}": sum(batch[f"{table}_{what}"] for batch in synced)
-        for table in ("dividends", "splits")
+        for table in VALUES
         for what in CHANGES
     }
+    total["actions_refused"] = sum(batch["actions_refused"] for batch in synced)
     checks = {}
     for market in dict.fromkeys(batch["market"] for batch in synced):
         tickers = [ticker for batch in synced if batch["market"] == market for ticker in batch["tickers"]]

@@ -1,7 +1,8 @@
-"""Keep the dividends and splits that landed with a batch, and withdraw those its sources no longer report."""
+"""Keep the corporate actions that landed with a batch, and withdraw those its sources no longer report."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,11 +11,14 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hypertape.model import Interval
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import Batch, RunSpec
-from hypertape.warehouse.actions import VALUES, Answer, Span, keep_actions
+from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
+
+log = logging.getLogger(__name__)
 
 
 def keep_landed_actions(
@@ -25,9 +29,16 @@ def keep_landed_actions(
     The caller commits.
     """
     answer = _answer(head, part, place.read_json("answer") or {}, place.read("bars"), now)
-    counts: Counter[str] = Counter()
-    for table in VALUES:
-        kept = keep_actions(connection, head.market, table, place.read(table), answer)
+    refused = place.read("refused_actions")
+    for action in note_refused(connection, head.market, refused, answer):
+        log.warning(
+            "%s: a %s of %s is not kept: %s", action["ticker"], action["kind"].replace("_", " "),
+            f"{action['time']:%Y-%m-%d}" if action["time"] else "no date", action["reason"],
+        )  # fmt: skip
+    counts: Counter[str] = Counter(actions_refused=len(refused))
+    for table, kind in KINDS.items():
+        of_kind = refused.filter(pc.equal(refused["kind"], kind))
+        kept = keep_actions(connection, head.market, table, place.read(table), answer, of_kind)
         counts.update({f"{table}_{what}": count for what, count in asdict(kept).items()})
     return dict(counts)
 

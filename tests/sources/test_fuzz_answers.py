@@ -1,7 +1,7 @@
 """Whatever a vendor's server says, a source raises only our errors, costs nobody else, and accounts for every row.
 
-The bodies are made by hypothesis: bytes, JSON of any shape, and answers of the vendor's own shape with odd cells. The real
-clients read them from a real server.
+The bodies are made by hypothesis: bytes, JSON of any shape, and answers of the vendor's own shape with odd cells. The
+real clients read them from a real server.
 """
 
 from __future__ import annotations
@@ -209,11 +209,8 @@ def test_yahoo_says_anything(says_yahoo: Says, yahoo_cache: Path, body: bytes, s
     ask(source, "us", ["ODD", "ABC"], D1, "ABC")
 
 
-EVENTS = st.dictionaries(
-    st.text(max_size=3),
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("amount", "date", "currency", "numerator", "denominator"), CELLS)) | JSON,
-    max_size=3,
-)  # fmt: skip
+_FIELDS = dict.fromkeys(("amount", "date", "currency", "numerator", "denominator"), CELLS)
+EVENTS = st.dictionaries(st.text(max_size=3), st.fixed_dictionaries({}, optional=_FIELDS) | JSON, max_size=3)
 
 
 @SETTINGS

@@ -501,7 +501,6 @@ def test_of_two_rows_of_a_day_both_reach_the_gate_which_keeps_the_last(
     gated = gate(fetched.bars, US, Interval.D1, now=NOW)
     assert gated.duplicates == {"ABC": 1}
     assert gated.bars["close"][1].as_py() == 11.5
-    )
 
 
 def test_the_running_days_last_deal_is_that_days_bar(replay: YahooReplay, yahoo: Yahoo) -> None:

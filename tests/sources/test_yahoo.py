@@ -533,7 +533,8 @@ def test_the_running_hours_last_deal_is_part_of_its_bar(replay: YahooReplay, yah
     listed.bars.append(deal)
     replay.stocks["ABC.VN"] = listed
 
-    fetched = yahoo.fetch(VN, ["ABC"], Interval.H1, Window(utc(2025, 6, 2), utc(2025, 6, 3)), now=deal[0])
+    now = deal[0] + timedelta(minutes=1)
+    fetched = yahoo.fetch(VN, ["ABC"], Interval.H1, Window(utc(2025, 6, 2), utc(2025, 6, 3)), now=now)
 
     assert fetched.bars.slice(len(fetched.bars) - 1).to_pylist()[0]["high"] == 30.0
     assert fetched.bars["close"][-1].as_py() == 29.0

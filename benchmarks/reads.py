@@ -17,8 +17,8 @@ from benchmarks.data import walks
 from benchmarks.result import Result
 
 from hypertape.api import statements
-from hypertape.api.bar_query import Question, read_question
-from hypertape.api.bar_reader import Reading
+from hypertape.api.bar_query import BarQuery, read_query
+from hypertape.api.bar_reader import BarReader
 from hypertape.api.pool import Warehouse
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
@@ -95,17 +95,17 @@ def fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: in
         connection.execute("vacuum analyze")
 
 
-def question_of(asked: Asked) -> Question:
+def query_of(asked: Asked) -> BarQuery:
     """The question as the route reads it."""
     told = {name: value if name == "symbol" else str(value) for name, value in asked.items()}
-    return read_question(**told)  # type: ignore[arg-type]
+    return read_query(**told)  # type: ignore[arg-type]
 
 
 @contextmanager
-def reader(dsn: str, asked: Asked) -> Iterator[Reading]:
+def reader(dsn: str, asked: Asked) -> Iterator[BarReader]:
     """A question to a warehouse that was asked before, as a server's is."""
     warehouse = Warehouse(lambda: dsn, size=1)
-    reading = Reading(warehouse, question_of(asked))
+    reading = BarReader(warehouse, query_of(asked))
     list(reading.parts(reading.find()))
     yield reading
     warehouse.close()

@@ -38,6 +38,22 @@ BAR_COLUMNS = ("ticker", "time", *VALUE_COLUMNS)
 PUBLIC_COLUMNS = (*BAR_COLUMNS, *INDICATOR_COLUMNS)
 """What every reader of a stored interval sees."""
 
+MODES = ("missing", "overwrite", "restate")
+"""How a backfill's bars meet those that are stored: kept, overwritten where they differ, replaced at any scale."""
+
+EXPLAINED = ("holiday", "not listed", "delisted", "halted")
+"""Reasons for which a missing bar is no defect."""
+
+HEALABLE = ("unknown", "fetch failed", "provider empty", "holiday", "halted")
+"""What healing asks for when nobody says otherwise. What may be a listing is `provider empty` until a second answer."""
+
+HEAL_ATTEMPTS = 3
+"""After so many answers without the bars a gap rests until somebody reopens it; failed requests do not count."""
+
+CRITICAL, WARNING = "critical", "warning"
+SEVERITIES = (CRITICAL, WARNING)
+"""How bad a failed check is: a critical one holds the watermark."""
+
 
 class Interval(StrEnum):
     """The width of a bar. The value is the relation's suffix: `market_data_1d`."""
@@ -159,7 +175,7 @@ class Window:
 def asked_window(
     start: datetime | None, end: datetime | None, *, earliest: datetime, now: datetime
 ) -> Window:
-    """The window somebody asked for; an edge that was not given is `earliest` or `now`.
+    """The window somebody asked for; an edge that was not given is `earliest` or `now`. It never ends after `now`.
 
     Raises BadInput for a start in the future, a window that ends where it starts or before, and an end at or before
     `earliest` where no start was given.
@@ -179,7 +195,8 @@ def asked_window(
             f"The window ends at {format_instant(end)}, before the first bar that would be asked for",
             next_step=f"Name an end after {format_instant(earliest)}, or an earlier start.",
         )
-    return Window(start if start is not None else min(earliest, now), end if end is not None else now)
+    until = now if end is None else min(end, now)
+    return Window(start if start is not None else min(earliest, until), until)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -213,7 +230,9 @@ class Market:
     `file_scale` multiplies legacy CSV prices when asked (indices excepted); `hour_mark` is where in the hour
     hourly bars open (00:30 where the exchange opens at half past). `retention` says how long bars of an interval are
     kept; empty, the default, keeps them all. `modes` are the read API's other names of the market; `is_usual` marks
-    the one that it means when it is told none.
+    the one that it means when it is told none. `gate_actions` says what the gate does about a rule (`refuse`, `flag`,
+    `fail`) where that is not the rule's default (`quality.gate_rules`). `plausible_prices` says per kind between which
+    closes the median of an answer must lie, lest it be in another unit; a kind that is not named is not judged.
     """
 
     code: str
@@ -235,6 +254,8 @@ class Market:
     retention: Mapping[Interval, timedelta] = field(default_factory=dict)
     modes: tuple[str, ...] = ()
     is_usual: bool = False
+    gate_actions: Mapping[str, str] = field(default_factory=dict)
+    plausible_prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tickers: tuple[Ticker, ...] = ()
 
     @property
@@ -260,10 +281,14 @@ class Market:
         """What Yahoo calls the ticker: its own entry in `yahoo_symbols`, else the ticker and `yahoo_suffix`."""
         return self.yahoo_symbols.get(ticker, ticker + self.yahoo_suffix)
 
+    def kind_of(self, ticker: str) -> str:
+        """The kind that the ticker file says; of a ticker that is not in it, what most of the market's are."""
+        entry = self.by_ticker.get(ticker)
+        return entry.kind if entry else "crypto" if self.calendar == "24/7" else "stock"
+
     def is_index(self, ticker: str) -> bool:
         """True when the ticker file says the ticker is an index (quoted in points, never scaled)."""
-        entry = self.by_ticker.get(ticker)
-        return entry is not None and entry.kind == "index"
+        return self.kind_of(ticker) == "index"
 
 
 def utc(year: int, month: int = 1, day: int = 1, hour: int = 0, minute: int = 0) -> datetime:

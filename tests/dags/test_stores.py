@@ -8,7 +8,7 @@ import pytest
 
 from hypertape.markets import all_markets
 from hypertape.steps.migration.files import SCHEMAS
-from hypertape.stores.csv_options import CsvFormat
+from hypertape.stores.addresses import CsvFormat
 
 CHAINS = {
     "migrate_sqlite": {

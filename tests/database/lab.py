@@ -194,3 +194,11 @@ def times(bars: Bars, at: Sequence[int]) -> list[datetime]:
 def hear_interrupts() -> None:
     """Run in a started process: Ctrl-C is heard, also where a shell started the tests in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def watermarks(connection: Connection, market: Market, interval: Interval) -> dict[str, datetime]:
+    """Where each series of a relation is marked as loaded and validated up to."""
+    statement = (
+        "select ticker, watermark from series where market = %s and interval = %s and watermark is not null"
+    )
+    return dict(connection.execute(statement, (market.code, interval.value)).fetchall())

@@ -181,14 +181,14 @@ def test_a_stand_in_s_opinion_waits_for_the_vendor(connection):
 def test_a_delisted_ticker_costs_no_batch_of_its_own(year):
     """Its window does not grow from its last bar on: the run after the year asks for everybody at once."""
     day = PLOT.days[-1] + timedelta(days=2)
-    (batch,) = Pipeline(year.dsn, PLOT, year.replay, Settings(batch_size=50)).plan(daily(day))["batches"]
-    assert set(batch["tickers"]) == set(TICKERS)
+    (batch,) = Pipeline(year.dsn, PLOT, year.replay, Settings(batch_size=50)).plan(daily(day)).batches
+    assert set(batch.tickers) == set(TICKERS)
 
 
 def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):
     for run, outcome in zip(year.ledger.runs, year.outcomes, strict=True):
         assert set(outcome["failed"]) == year.ledger.unserved(run), run
-        assert outcome["rollups"]["differing"] == 0
+        assert outcome["rollups"].differing == 0
 
 
 def test_the_quality_suite_finds_no_contradiction(year):

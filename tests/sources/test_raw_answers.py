@@ -25,6 +25,7 @@ from hypertape.sources.vci import Vci
 from hypertape.sources.yahoo import Yahoo
 from hypertape.steps.landing import sweep
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, kept_runs, notes, write_note
+from hypertape.steps.run_spec import BatchKind
 from replay_server import Answer
 from vci_replay import VciReplay
 from yahoo_replay import Stock, YahooReplay
@@ -189,7 +190,13 @@ def test_an_empty_and_a_binary_body_survive(root: str) -> None:
 def note(market: str = "vn", index: int = 0, **others: Any) -> Note:
     asks = ((NOW, ("ABC", "XYZ")),)
     return Note(
-        market, "1d", index, WEEK, SourceConfig("vci", fallbacks=("yahoo",)), **{"asks": asks, **others}
+        market,
+        "1d",
+        BatchKind.PLAN,
+        index,
+        WEEK,
+        SourceConfig("vci", fallbacks=("yahoo",)),
+        **{"asks": asks, **others},
     )
 
 

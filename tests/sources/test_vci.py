@@ -148,6 +148,29 @@ def test_duplicates_are_left_to_the_gate_in_the_vendors_order(replay: VciReplay,
     assert fetched.bars["close"].to_pylist()[:2] == [23_800.0, 23_999.0]
 
 
+def test_the_loser_of_two_objects_for_one_symbol_is_refused_and_kept(replay: VciReplay, vci: Vci) -> None:
+    """Which one is the ticker's own cannot be told; equal bars are no contradiction."""
+    replay.bars["OTHER", "ONE_DAY"] = [
+        listed()[0],
+        *((*bar[:4], bar[4] + 1.0, bar[5]) for bar in listed()[1:]),
+    ]
+
+    def twice(request: Any) -> Answer:
+        first, second = replay._entry("ABC", request), replay._entry("OTHER", request)
+        return Answer(200, json.dumps([{**second, "symbol": "ABC"}, first]))
+
+    replay.fault = twice
+    fetched = vci.fetch(VN, ["ABC"], D1, WEEK, now=NOW)
+
+    closes = {row["time"].day: row["close"] for row in fetched.bars.to_pylist()}
+    assert closes[3] == listed()[1][4], "the last one counts"
+    assert fetched.rejects["rule"].to_pylist() == ["contradicted"] * 4
+    assert json.loads(fetched.rejects["row"].to_pylist()[0])["close"] == listed()[1][4] + 1.0
+    assert [row["time"].day for row in fetched.bars.to_pylist()].count(2) == 2, (
+        "the gate counts it as a duplicate"
+    )
+
+
 def test_an_index_goes_by_the_name_vci_gives_it(replay: VciReplay, vci: Vci) -> None:
     replay.bars["HNXIndex", "ONE_DAY"] = [(t, *(p / 100 for p in prices), v) for t, *prices, v in listed()]
 

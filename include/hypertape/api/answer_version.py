@@ -15,7 +15,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import blake2b
 
 from hypertape import __version__
-from hypertape.api.bar_query import Question
+from hypertape.api.bar_query import BarQuery
 from hypertape.api.bar_statements import Stored
 
 _SETTLED = timedelta(seconds=2)
@@ -57,12 +57,12 @@ def is_conditional(headers: Mapping[str, str]) -> bool:
     return "if-none-match" in headers or "if-modified-since" in headers
 
 
-def version_of(question: Question, stored: Iterable[Stored], now: datetime) -> Version:
+def version_of(query: BarQuery, stored: Iterable[Stored], now: datetime) -> Version:
     """The version of an answer over these series."""
     entries = sorted(stored)
     content = blake2b(digest_size=12)
-    content.update(repr((__version__, _words(question))).encode())
-    if not question.width.is_stored and any(entry.pending for entry in entries):
+    content.update(repr((__version__, _words(query))).encode())
+    if not query.width.is_stored and any(entry.pending for entry in entries):
         return Version(None, None)
     for entry in entries:
         content.update(repr((entry.market, entry.ticker, entry.load_id)).encode())
@@ -72,11 +72,11 @@ def version_of(question: Question, stored: Iterable[Stored], now: datetime) -> V
     return Version(f'W/"{content.hexdigest()}"', _whole_second(newest) if told and newest else None)
 
 
-def _words(question: Question) -> tuple[object, ...]:
-    codes = tuple(market.code for market in question.markets)
-    window = (question.start, question.end, question.limit)
-    look = (question.csv, question.legacy, question.averages, question.emas)
-    return (question.symbols, question.width.spelling, *window, codes, *look)
+def _words(query: BarQuery) -> tuple[object, ...]:
+    codes = tuple(market.code for market in query.markets)
+    window = (query.start, query.end, query.limit)
+    look = (query.csv, query.legacy, query.averages, query.emas)
+    return (query.symbols, query.width.spelling, *window, codes, *look)
 
 
 def _whole_second(instant: datetime) -> datetime:

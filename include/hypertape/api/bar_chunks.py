@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from hypertape.api.bar_query import Question
+from hypertape.api.bar_query import BarQuery
 from hypertape.frame import Floats, Micros, micros
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.indicators.ema import RunningEma
@@ -27,7 +27,7 @@ _HOUR = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class BarSlice:
     """Consecutive bars of one series: opening times (int64 µs since 1970 UTC, ascending) and columns, NaN for null."""
 
     time: Micros
@@ -36,25 +36,25 @@ class Stretch:
     def __len__(self) -> int:
         return len(self.time)
 
-    def cut(self, first: int, last: int | None = None) -> Stretch:
+    def cut(self, first: int, last: int | None = None) -> BarSlice:
         """The bars `first` to `last`."""
         part = slice(first, last)
-        return Stretch(self.time[part], {name: values[part] for name, values in self.columns.items()})
+        return BarSlice(self.time[part], {name: values[part] for name, values in self.columns.items()})
 
-    def since(self, opening: datetime) -> Stretch:
+    def since(self, opening: datetime) -> BarSlice:
         """The bars that open at an instant or later."""
         return self.cut(int(np.searchsorted(self.time, micros(opening))))
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BarChunk:
     """Some bars of the answer, under the name the reader knows the series by."""
 
     name: str
-    bars: Stretch
+    bars: BarSlice
 
 
-class Follower:
+class IndicatorStream:
     """Computes the indicators of a series that comes stretch by stretch, each from as many earlier bars as it needs.
 
     The 13 columns have the bits of a run over the whole series once `LOOKBACK` bars have passed, or from the first
@@ -65,7 +65,7 @@ class Follower:
         self._emas = {f"ema{n}": RunningEma(n) for n in emas}
         self._close, self._volume = np.empty(0), np.empty(0)
 
-    def follow(self, bars: Stretch) -> Stretch:
+    def follow(self, bars: BarSlice) -> BarSlice:
         """The same bars with their indicators."""
         close = np.concatenate([self._close, bars.columns["close"]])
         volume = np.concatenate([self._volume, bars.columns["volume"]])
@@ -76,17 +76,17 @@ class Follower:
         columns |= {name: ema.follow(bars.columns["close"]) for name, ema in self._emas.items()}
         keep = max(len(close) - LOOKBACK, 0)
         self._close, self._volume = close[keep:], volume[keep:]
-        return Stretch(bars.time, {**{name: bars.columns[name] for name in PRICES}, **columns})
+        return BarSlice(bars.time, {**{name: bars.columns[name] for name in PRICES}, **columns})
 
 
-def widened(stretches: Iterable[Stretch], hours: int) -> Iterator[Stretch]:
+def resampled(slices: Iterable[BarSlice], hours: int) -> Iterator[BarSlice]:
     """Hourly bars as bars of so many hours, opening at multiples of them since 00:00 UTC.
 
     open is the first, close the last, high, low and volume as expected; hours that are not there count for nothing.
     """
     step = hours * _HOUR
-    kept: Stretch | None = None
-    for bars in stretches:
+    kept: BarSlice | None = None
+    for bars in slices:
         bars = bars if kept is None else _joined(kept, bars)
         if not len(bars):
             continue
@@ -98,12 +98,12 @@ def widened(stretches: Iterable[Stretch], hours: int) -> Iterator[Stretch]:
         yield _grouped(kept, step)
 
 
-def _joined(one: Stretch, other: Stretch) -> Stretch:
+def _joined(one: BarSlice, other: BarSlice) -> BarSlice:
     columns = {name: np.concatenate([one.columns[name], other.columns[name]]) for name in PRICES}
-    return Stretch(np.concatenate([one.time, other.time]), columns)
+    return BarSlice(np.concatenate([one.time, other.time]), columns)
 
 
-def _grouped(bars: Stretch, step: int) -> Stretch:
+def _grouped(bars: BarSlice, step: int) -> BarSlice:
     opening = bars.time // step * step
     first = np.flatnonzero(np.append(True, opening[1:] != opening[:-1]))
     last = np.append(first[1:], len(bars)) - 1
@@ -114,21 +114,21 @@ def _grouped(bars: Stretch, step: int) -> Stretch:
         "close": bars.columns["close"][last],
         "volume": np.add.reduceat(bars.columns["volume"], first),
     }
-    return Stretch(opening[first], columns)
+    return BarSlice(opening[first], columns)
 
 
-def cut_to(stretches: Iterable[Stretch], question: Question) -> Iterator[Stretch]:
-    """The bars of a series that were asked for, out of stretches that hold at least those."""
-    low = micros(question.start) if question.start else None
-    high = micros(question.end) if question.end else None
-    inside = _between(stretches, low, high)
-    if question.limit is None:
+def cut_to(slices: Iterable[BarSlice], query: BarQuery) -> Iterator[BarSlice]:
+    """The bars of a series that were asked for, out of slices that hold at least those."""
+    low = micros(query.start) if query.start else None
+    high = micros(query.end) if query.end else None
+    inside = _between(slices, low, high)
+    if query.limit is None:
         return inside
-    return _newest(inside, question.limit) if question.newest else _oldest(inside, question.limit)
+    return _newest(inside, query.limit) if query.newest else _oldest(inside, query.limit)
 
 
-def _between(stretches: Iterable[Stretch], low: int | None, high: int | None) -> Iterator[Stretch]:
-    for bars in stretches:
+def _between(slices: Iterable[BarSlice], low: int | None, high: int | None) -> Iterator[BarSlice]:
+    for bars in slices:
         first = 0 if low is None else int(np.searchsorted(bars.time, low))
         last = len(bars) if high is None else int(np.searchsorted(bars.time, high))
         if first < last:
@@ -137,18 +137,18 @@ def _between(stretches: Iterable[Stretch], low: int | None, high: int | None) ->
             return
 
 
-def _oldest(stretches: Iterable[Stretch], most: int) -> Iterator[Stretch]:
-    for bars in stretches:
+def _oldest(slices: Iterable[BarSlice], most: int) -> Iterator[BarSlice]:
+    for bars in slices:
         yield bars.cut(0, most)
         most -= len(bars)
         if most <= 0:
             return
 
 
-def _newest(stretches: Iterable[Stretch], most: int) -> Iterator[Stretch]:
-    kept: deque[Stretch] = deque()
+def _newest(slices: Iterable[BarSlice], most: int) -> Iterator[BarSlice]:
+    kept: deque[BarSlice] = deque()
     held = 0
-    for bars in stretches:
+    for bars in slices:
         kept.append(bars)
         held += len(bars)
         while held - len(kept[0]) >= most:
@@ -158,12 +158,12 @@ def _newest(stretches: Iterable[Stretch], most: int) -> Iterator[Stretch]:
     yield from kept
 
 
-def in_legacy_unit(bars: Stretch, market: Market, ticker: str) -> Stretch:
+def in_legacy_unit(bars: BarSlice, market: Market, ticker: str) -> BarSlice:
     """Prices, averages and money in the unit of the documents' files: thousands, but for an index."""
     if market.file_scale == 1.0 or market.is_index(ticker):
         return bars
     money = [name for name in bars.columns if name in _MONEY or name.startswith("ema")]
-    return Stretch(
+    return BarSlice(
         bars.time,
         {**bars.columns, **{name: quotient(bars.columns[name], market.file_scale) for name in money}},
     )

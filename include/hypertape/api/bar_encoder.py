@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from hypertape.api.bar_chunks import PRICES, Part, Stretch
-from hypertape.api.bar_query import Question
+from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice
+from hypertape.api.bar_query import BarQuery
 from hypertape.frame import Floats, Micros
 from hypertape.model import AVERAGE_COLUMNS, CHANGE_COLUMNS, INDICATOR_COLUMNS, SCORE_COLUMNS
 
@@ -27,10 +27,10 @@ _CHUNK = 64 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-def as_json(parts: Iterable[Part], question: Question) -> Iterator[bytes]:
+def as_json(parts: Iterable[BarChunk], query: BarQuery) -> Iterator[bytes]:
     """`{NAME: [bar, …], …}` in chunks; parts of one series come one after the other."""
-    make = _bar_type(_indicators(question))
-    names, daily = _indicators(question), question.width.is_daily
+    make = _bar_type(_indicators(query))
+    names, daily = _indicators(query), query.width.is_daily
     open_series: str | None = None
     buffer = bytearray(b"{")
     for name, bars in _sliced(parts):
@@ -47,14 +47,14 @@ def as_json(parts: Iterable[Part], question: Question) -> Iterator[bytes]:
     yield bytes(buffer)
 
 
-def as_csv(parts: Iterable[Part], question: Question) -> Iterator[bytes]:
+def as_csv(parts: Iterable[BarChunk], query: BarQuery) -> Iterator[bytes]:
     """One line per bar, oldest first within a series, empty where there is no value."""
-    emas = [f"ema{n}" for n in question.emas]
-    shown = set(_indicators(question))
+    emas = [f"ema{n}" for n in query.emas]
+    shown = set(_indicators(query))
     columns = (*INDICATOR_COLUMNS, *emas)
     yield (",".join([CSV_HEADER, *emas]) + "\n").encode()
     for batch in _batched(parts):
-        yield _lines(batch, columns, shown, question.width.is_daily)
+        yield _lines(batch, columns, shown, query.width.is_daily)
 
 
 def time_texts(time: Micros, daily: bool) -> Any:
@@ -62,9 +62,9 @@ def time_texts(time: Micros, daily: bool) -> Any:
     return np.datetime_as_string(time.astype("datetime64[us]"), unit="D" if daily else "s")
 
 
-def _indicators(question: Question) -> tuple[str, ...]:
-    averages = (*AVERAGE_COLUMNS, *SCORE_COLUMNS) if question.averages else ()
-    return (*averages, *CHANGE_COLUMNS, *(f"ema{n}" for n in question.emas))
+def _indicators(query: BarQuery) -> tuple[str, ...]:
+    averages = (*AVERAGE_COLUMNS, *SCORE_COLUMNS) if query.averages else ()
+    return (*averages, *CHANGE_COLUMNS, *(f"ema{n}" for n in query.emas))
 
 
 @cache
@@ -75,7 +75,7 @@ def _bar_type(indicators: tuple[str, ...]) -> Any:
     return msgspec.defstruct("Bar", fields, omit_defaults=True, gc=False)
 
 
-def _rows(make: Any, name: str, bars: Stretch, indicators: Sequence[str], daily: bool) -> list[Any]:
+def _rows(make: Any, name: str, bars: BarSlice, indicators: Sequence[str], daily: bool) -> list[Any]:
     prices = [bars.columns[column].tolist() for column in PRICES]
     values = [_or_none(bars.columns[column]) for column in indicators]
     return list(map(make, time_texts(bars.time, daily).tolist(), *prices, repeat(name), *values))
@@ -90,14 +90,14 @@ def _or_none(values: Floats) -> list[float | None]:
     return listed
 
 
-def _sliced(parts: Iterable[Part]) -> Iterator[tuple[str, Stretch]]:
+def _sliced(parts: Iterable[BarChunk]) -> Iterator[tuple[str, BarSlice]]:
     for part in parts:
         for first in range(0, len(part.bars), _SLICE):
             yield part.name, part.bars.cut(first, first + _SLICE)
 
 
-def _batched(parts: Iterable[Part]) -> Iterator[list[tuple[str, Stretch]]]:
-    batch: list[tuple[str, Stretch]] = []
+def _batched(parts: Iterable[BarChunk]) -> Iterator[list[tuple[str, BarSlice]]]:
+    batch: list[tuple[str, BarSlice]] = []
     rows = 0
     for name, bars in _sliced(parts):
         batch.append((name, bars))
@@ -110,7 +110,7 @@ def _batched(parts: Iterable[Part]) -> Iterator[list[tuple[str, Stretch]]]:
 
 
 def _lines(
-    batch: list[tuple[str, Stretch]], indicators: Sequence[str], shown: set[str], daily: bool
+    batch: list[tuple[str, BarSlice]], indicators: Sequence[str], shown: set[str], daily: bool
 ) -> bytes:
     names = pa.array([name for name, _ in batch]).take(
         pa.array(np.repeat(np.arange(len(batch)), [len(bars) for _, bars in batch]))

@@ -67,8 +67,8 @@ SPELLINGS = ("1D", "1H", "1m", "5m", "15m", "30m", "4h", "1W", "2W", "1M")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A question that can be answered. `start` and `end` are a half-open window in UTC; None is open."""
+class BarQuery:
+    """A query that can be answered. `start` and `end` are a half-open window in UTC; None is open."""
 
     symbols: tuple[str, ...] | None
     width: Width
@@ -110,9 +110,9 @@ class Question:
         return int((high - low) / self.width.step) + 2 if high >= low else 0
 
 
-def refuse_too_many(question: Question, spans: Iterable[tuple[datetime, datetime]]) -> None:
+def refuse_too_many(query: BarQuery, spans: Iterable[tuple[datetime, datetime]]) -> None:
     """Raise BadInput when series of these spans could need more than MOST_BARS bars to be read."""
-    most = sum(question.steps(first, last) for first, last in spans)
+    most = sum(query.steps(first, last) for first, last in spans)
     if most > MOST_BARS:
         raise BadInput(
             f"{most:,} bars could be needed for the answer, more than {MOST_BARS:,}",
@@ -120,7 +120,7 @@ def refuse_too_many(question: Question, spans: Iterable[tuple[datetime, datetime
         )
 
 
-def read_question(
+def read_query(
     *,
     symbol: Sequence[str] = (),
     interval: str | None = None,
@@ -132,7 +132,7 @@ def read_question(
     legacy: str | None = None,
     ma: str | None = None,
     ema: str | None = None,
-) -> Question:
+) -> BarQuery:
     """Read the parameters as they came. Raises BadInput with the valid values."""
     start, end = read_date("start_date", start_date), read_date("end_date", end_date, include_day=True)
     if start and end and start >= end:
@@ -140,7 +140,7 @@ def read_question(
     asked = read_number(
         "limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: the answer streams."
     )
-    return Question(
+    return BarQuery(
         symbols=None if (named := read_symbols(symbol)) is None else tuple(named),
         width=read_width(interval or "1D"),
         start=start,

@@ -1,4 +1,4 @@
-"""From a question to the parts of its answer, out of the warehouse.
+"""From a query to the chunks of its answer, out of the warehouse.
 
 Three ways, all in blocks of some ten thousand bars, each a statement of its own, so that neither a table nor a
 transaction is held while a client reads:
@@ -17,9 +17,9 @@ from functools import partial
 
 import psycopg
 
-from hypertape.api.bar_chunks import Follower, Part, Stretch, cut_to, in_legacy_unit, widened
-from hypertape.api.bar_query import EVER, Question, ceiling, refuse_too_many
-from hypertape.api.bar_statements import Stored, ask_onward, ask_series, stored_of, stretches_of
+from hypertape.api.bar_chunks import BarChunk, BarSlice, IndicatorStream, cut_to, in_legacy_unit, resampled
+from hypertape.api.bar_query import EVER, BarQuery, ceiling, refuse_too_many
+from hypertape.api.bar_statements import Stored, ask_onward, ask_series, slices_of, stored_of
 from hypertape.api.chunk_bounds import Blocks, Newest, onward
 from hypertape.api.pool import Connection, Warehouse
 from hypertape.frame import instant
@@ -32,7 +32,7 @@ BLOCK = 25_000
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedSeries:
     """A series of the answer: under which name, of which market, and what is stored of it."""
 
     name: str
@@ -49,16 +49,16 @@ class Named:
 class Found:
     """The series that answer, and by market the newest bars of its tickers where they came along."""
 
-    series: list[Named]
+    series: list[NamedSeries]
     ahead: dict[str, Blocks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One question to one warehouse."""
+class BarReader:
+    """One query to one warehouse."""
 
     warehouse: Warehouse
-    question: Question
+    query: BarQuery
 
     def find(self, *, ahead: bool = True) -> Found:
         """Ask which series answer, and in the same round trip for their bars where one block holds them.
@@ -66,41 +66,38 @@ class Reading:
         `ahead` is false for a caller that may need no bars. Raises BadInput when the answer could have more than
         MOST_BARS bars.
         """
-        question = self.question
-        at_once = question.markets if ahead and self._fits_a_block() else ()
+        query = self.query
+        at_once = query.markets if ahead and self._fits_a_block() else ()
 
         def work(connection: Connection) -> Found:
             with connection.pipeline():
-                listed = ask_series(
-                    connection, question.markets, question.width.interval, _all_tickers(question)
-                )
+                listed = ask_series(connection, query.markets, query.width.interval, _all_tickers(query))
                 sent = [
-                    self._newest(m).send(connection, question.tickers(m) or [], self._edge(m))
-                    for m in at_once
+                    self._newest(m).send(connection, query.tickers(m) or [], self._edge(m)) for m in at_once
                 ]
-            series = named(question, stored_of(listed))
+            series = name_series(query, stored_of(listed))
             self._remember(series)
             return Found(
                 series, {s.newest.market.code: s.read(connection, _of(series, s.newest.market)) for s in sent}
             )
 
         found = self.warehouse.run(work)
-        refuse_too_many(question, [(entry.stored.first, entry.stored.last) for entry in found.series])
+        refuse_too_many(query, [(entry.stored.first, entry.stored.last) for entry in found.series])
         return found
 
-    def parts(self, found: Found) -> Iterator[Part]:
+    def parts(self, found: Found) -> Iterator[BarChunk]:
         """The bars of every series of `found`, series by series, oldest first."""
         for group in self._groups(found.series):
-            for entry, stretches in self._stretches(group, found.ahead.get(group[0].market.code)):
-                yield from finished(stretches, self.question, entry)
+            for entry, slices in self._slices(group, found.ahead.get(group[0].market.code)):
+                yield from shaped(slices, self.query, entry)
 
-    def _groups(self, series: Sequence[Named]) -> Iterator[list[Named]]:
+    def _groups(self, series: Sequence[NamedSeries]) -> Iterator[list[NamedSeries]]:
         """Series of one market that are read together: as many as a block holds."""
-        group: list[Named] = []
+        group: list[NamedSeries] = []
         held = 0
         for entry in series:
-            slots = self.question.slots(entry.stored.first, entry.stored.last)
-            bars = BLOCK if self.question.emas else self._bars(slots, LOOKBACK)
+            slots = self.query.slots(entry.stored.first, entry.stored.last)
+            bars = BLOCK if self.query.emas else self._bars(slots, LOOKBACK)
             if group and (group[0].market is not entry.market or held + bars > BLOCK):
                 yield group
                 group, held = [], 0
@@ -109,13 +106,13 @@ class Reading:
         if group:
             yield group
 
-    def _stretches(
-        self, group: Sequence[Named], ahead: Blocks | None
-    ) -> Iterator[tuple[Named, Iterable[Stretch]]]:
-        """Each series of a group with stretches that hold at least what was asked of it."""
-        if self.question.emas:
+    def _slices(
+        self, group: Sequence[NamedSeries], ahead: Blocks | None
+    ) -> Iterator[tuple[NamedSeries, Iterable[BarSlice]]]:
+        """Each series of a group with slices that hold at least what was asked of it."""
+        if self.query.emas:
             yield from ((entry, self._onward(entry, EVER[0], BLOCK)) for entry in group)
-        elif self.question.newest:
+        elif self.query.newest:
             blocks = self._newest_of(group) if ahead is None else ahead
             yield from ((e, [self._without_part(blocks[e.ticker])]) for e in group if e.ticker in blocks)
         elif len(group) == 1:
@@ -123,11 +120,13 @@ class Reading:
         else:
             yield from self._onward_together(group)
 
-    def _newest_of(self, group: Sequence[Named]) -> Blocks:
+    def _newest_of(self, group: Sequence[NamedSeries]) -> Blocks:
         market = group[0].market
         return self.warehouse.run(lambda c: self._newest(market).read(c, _of(group, market)))
 
-    def _onward_together(self, group: Sequence[Named]) -> Iterator[tuple[Named, Iterable[Stretch]]]:
+    def _onward_together(
+        self, group: Sequence[NamedSeries]
+    ) -> Iterator[tuple[NamedSeries, Iterable[BarSlice]]]:
         """Several series from the start on, after what their indicators look back at, in one round trip."""
         market, tickers = group[0].market, [entry.ticker for entry in group]
 
@@ -138,40 +137,40 @@ class Reading:
                     connection, market, tickers, self._start, self._before, self._forward
                 )
             blocks = [sent.read(connection, _of(group, market)) for sent in before]
-            return (blocks[0] if blocks else {}), stretches_of(after)
+            return (blocks[0] if blocks else {}), slices_of(after)
 
         both = self.warehouse.run(work)
         for entry in group:
             yield entry, [blocks[entry.ticker] for blocks in both if entry.ticker in blocks]
 
-    def _after_lookback(self, entry: Named) -> Iterator[Stretch]:
+    def _after_lookback(self, entry: NamedSeries) -> Iterator[BarSlice]:
         """One series from the start on, block by block, after what its indicators look back at."""
         for look in self._lookback(entry.market):
             yield from self.warehouse.run(partial(look.read, series=[entry.stored])).values()
         yield from self._onward(entry, self._start, self._forward)
 
-    def _onward(self, entry: Named, start: datetime, most: int) -> Iterator[Stretch]:
+    def _onward(self, entry: NamedSeries, start: datetime, most: int) -> Iterator[BarSlice]:
         """One series from `start` on, at most `most` bars at a time, each block sought by its key."""
 
-        def ask(start: datetime, before: datetime) -> Stretch | None:
+        def ask(start: datetime, before: datetime) -> BarSlice | None:
             def work(connection: Connection) -> Blocks:
-                return stretches_of(
+                return slices_of(
                     self._ask_onward(connection, entry.market, [entry.ticker], start, before, most)
                 )
 
             return self.warehouse.run(work).get(entry.ticker)
 
-        return onward(ask, self.question.width.interval, entry.stored, start, self._before, most)
+        return onward(ask, self.query.width.interval, entry.stored, start, self._before, most)
 
     # --- statements
 
     def _newest(self, market: Market) -> Newest:
-        width, bars = self.question.width, self._bars(self.question.limit or 0, LOOKBACK)
+        width, bars = self.query.width, self._bars(self.query.limit or 0, LOOKBACK)
         return Newest(market, width.interval, bars, self._before, indicators=width.is_stored)
 
     def _lookback(self, market: Market) -> list[Newest]:
         """What indicators look back at before the start; nothing where they are stored."""
-        width = self.question.width
+        width = self.query.width
         if width.is_stored:
             return []
         return [Newest(market, width.interval, self._bars(0, LOOKBACK), self._start, indicators=False)]
@@ -188,7 +187,7 @@ class Reading:
         return ask_onward(
             connection,
             market,
-            self.question.width.interval,
+            self.query.width.interval,
             tickers,
             bars,
             start,
@@ -198,10 +197,10 @@ class Reading:
 
     def _edge(self, market: Market) -> datetime | None:
         """About where a market's newest bars are: what was last seen of it."""
-        return self.warehouse.edges.get((market.code, self.question.width.interval.base))
+        return self.warehouse.edges.get((market.code, self.query.width.interval.base))
 
-    def _remember(self, series: Sequence[Named]) -> None:
-        base = self.question.width.interval.base
+    def _remember(self, series: Sequence[NamedSeries]) -> None:
+        base = self.query.width.interval.base
         for entry in series:
             known = self.warehouse.edges.get((entry.market.code, base), EVER[0])
             self.warehouse.edges[entry.market.code, base] = max(known, entry.stored.last)
@@ -210,69 +209,69 @@ class Reading:
 
     @property
     def _with_indicators(self) -> bool:
-        return self.question.width.is_stored and not self.question.emas
+        return self.query.width.is_stored and not self.query.emas
 
     @property
     def _start(self) -> datetime:
         """Where reading starts: at a bar's opening where it is made of hours."""
-        start = self.question.start or EVER[0]
-        return ceiling(start, self.question.width.step) if self.question.width.hours else start
+        start = self.query.start or EVER[0]
+        return ceiling(start, self.query.width.step) if self.query.width.hours else start
 
     @property
     def _before(self) -> datetime:
         """Where reading ends: a bar made of hours is read whole."""
-        end = self.question.end or EVER[1]
-        return ceiling(end, self.question.width.step) if self.question.width.hours else end
+        end = self.query.end or EVER[1]
+        return ceiling(end, self.query.width.step) if self.query.width.hours else end
 
     @property
     def _forward(self) -> int:
         """Bars of the read interval per block from a start on."""
-        return min(BLOCK, self._bars(self.question.limit, 0)) if self.question.limit else BLOCK
+        return min(BLOCK, self._bars(self.query.limit, 0)) if self.query.limit else BLOCK
 
     def _bars(self, bars: int, lookback: int) -> int:
         """How many bars of the read interval so many bars of the answer are made of, lookback included."""
-        width = self.question.width
+        width = self.query.width
         if width.is_stored:
             return bars
         hours = max(width.hours, 1)
         return (bars + lookback) * hours + hours - 1
 
     def _fits_a_block(self) -> bool:
-        question = self.question
-        if question.symbols is None or not question.limit or not question.newest or question.emas:
+        query = self.query
+        if query.symbols is None or not query.limit or not query.newest or query.emas:
             return False
-        return len(question.symbols) * self._bars(question.limit, LOOKBACK) <= BLOCK
+        return len(query.symbols) * self._bars(query.limit, LOOKBACK) <= BLOCK
 
-    def _without_part(self, bars: Stretch) -> Stretch:
+    def _without_part(self, bars: BarSlice) -> BarSlice:
         """Without the hours at the beginning that may be only the rest of their bar."""
-        width = self.question.width
-        if not width.hours or len(bars) < self._bars(self.question.limit or 0, LOOKBACK):
+        width = self.query.width
+        if not width.hours or len(bars) < self._bars(self.query.limit or 0, LOOKBACK):
             return bars
         return bars.since(ceiling(instant(int(bars.time[0])), width.step))
 
 
-def finished(
-    stretches: Iterable[Stretch], question: Question, entry: Named, *, bare: bool = False
-) -> Iterator[Part]:
-    """The parts that were asked for: in the question's width and unit, with indicators.
+def shaped(
+    slices: Iterable[BarSlice], query: BarQuery, entry: NamedSeries, *, bare: bool = False
+) -> Iterator[BarChunk]:
+    """The parts that were asked for: in the query's width and unit, with indicators.
 
-    `bare` stretches have prices only, whatever their width.
+    `bare` slices have prices only, whatever their width.
     """
-    if question.width.hours:
-        stretches = widened(stretches, question.width.hours)
-    if bare or question.emas or not question.width.is_stored:
-        follower = Follower(question.emas)
-        stretches = (follower.follow(bars) for bars in stretches)
-    for bars in cut_to(stretches, question):
-        if question.legacy:
+    if query.width.hours:
+        slices = resampled(slices, query.width.hours)
+    if bare or query.emas or not query.width.is_stored:
+        stream = IndicatorStream(query.emas)
+        slices = (stream.follow(bars) for bars in slices)
+    for bars in cut_to(slices, query):
+        if query.legacy:
             bars = in_legacy_unit(bars, entry.market, entry.ticker)
-        yield Part(entry.name, bars)
+        yield BarChunk(entry.name, bars)
 
 
-def named(question: Question, stored: Iterable[Stored]) -> list[Named]:
-    """Name the series: by its ticker, or `us:VNM` where a market before it in the question has the ticker too."""
-    order = {market.code: position for position, market in enumerate(question.markets)}
-    asked = {market.code: question.tickers(market) for market in question.markets}
+def name_series(query: BarQuery, stored: Iterable[Stored]) -> list[NamedSeries]:
+    """Name the series: by its ticker, or `us:VNM` where a market before it in the query has the ticker too."""
+    order = {market.code: position for position, market in enumerate(query.markets)}
+    asked = {market.code: query.tickers(market) for market in query.markets}
     taken: set[str] = set()
     result = []
     for entry in sorted(stored, key=lambda entry: (order[entry.market], entry.ticker)):
@@ -280,15 +279,15 @@ def named(question: Question, stored: Iterable[Stored]) -> list[Named]:
         if wanted is None or entry.ticker in wanted:
             name = entry.ticker if entry.ticker not in taken else f"{entry.market}:{entry.ticker}"
             taken.add(entry.ticker)
-            result.append(Named(name, all_markets()[entry.market], entry))
+            result.append(NamedSeries(name, all_markets()[entry.market], entry))
     return result
 
 
-def _of(series: Iterable[Named], market: Market) -> list[Stored]:
+def _of(series: Iterable[NamedSeries], market: Market) -> list[Stored]:
     return [entry.stored for entry in series if entry.market is market]
 
 
-def _all_tickers(question: Question) -> list[str] | None:
-    if question.symbols is None:
+def _all_tickers(query: BarQuery) -> list[str] | None:
+    if query.symbols is None:
         return None
-    return sorted({t for market in question.markets for t in question.tickers(market) or ()})
+    return sorted({t for market in query.markets for t in query.tickers(market) or ()})

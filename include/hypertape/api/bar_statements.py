@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from hypertape.api.bar_chunks import PRICES, Stretch
+from hypertape.api.bar_chunks import PRICES, BarSlice
 from hypertape.model import INDICATOR_COLUMNS, Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.pg_binary import array_cursor
@@ -59,7 +59,7 @@ def ask_newest(
     *,
     indicators: bool,
 ) -> psycopg.Cursor[Any]:
-    """Send the question for the newest bars of some tickers between two instants; `stretches_of` reads the answer."""
+    """Send the question for the newest bars of some tickers between two instants; `slices_of` reads the answer."""
     parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
     statement = _statement("api_newest", market.relation(interval), indicators)
     return array_cursor(connection).execute(statement, parameters)
@@ -76,13 +76,13 @@ def ask_onward(
     *,
     indicators: bool,
 ) -> psycopg.Cursor[Any]:
-    """Send the question for the oldest bars of some tickers between two instants; `stretches_of` reads the answer."""
+    """Send the question for the oldest bars of some tickers between two instants; `slices_of` reads the answer."""
     parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
     statement = _statement("api_onward", market.relation(interval), indicators)
     return array_cursor(connection).execute(statement, parameters)
 
 
-def stretches_of(cursor: psycopg.Cursor[Any]) -> dict[str, Stretch]:
+def slices_of(cursor: psycopg.Cursor[Any]) -> dict[str, BarSlice]:
     """Read the bars of each ticker that has some, oldest first."""
     row = cursor.fetchone()
     if row is None:
@@ -93,7 +93,7 @@ def stretches_of(cursor: psycopg.Cursor[Any]) -> dict[str, Stretch]:
         order = np.lexsort((time, places))
         places, time, columns = places[order], time[order], [values[order] for values in columns]
     names = [column.name for column in cursor.description or ()][3:]
-    bars = Stretch(time, dict(zip(names, columns, strict=True)))
+    bars = BarSlice(time, dict(zip(names, columns, strict=True)))
     first = np.flatnonzero(np.append(True, places[1:] != places[:-1]))
     last = np.append(first[1:], len(places))
     return {

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import psycopg
 
-from hypertape.api.bar_chunks import Stretch
+from hypertape.api.bar_chunks import BarSlice
 from hypertape.api.bar_query import EVER
-from hypertape.api.bar_statements import Stored, ask_newest, stretches_of
+from hypertape.api.bar_statements import Stored, ask_newest, slices_of
 from hypertape.api.pool import Connection
 from hypertape.frame import instant
 from hypertape.model import Interval, Market
 
-Blocks = dict[str, Stretch]
+Blocks = dict[str, BarSlice]
 """Bars by ticker."""
 
 _NEXT = timedelta(microseconds=1)
@@ -84,7 +84,7 @@ class Newest:
             if further >= start:
                 continue
             start = further
-            found = found | stretches_of(self._ask(connection, [entry.ticker for entry in short], start))
+            found = found | slices_of(self._ask(connection, [entry.ticker for entry in short], start))
         return found
 
     def _ask(self, connection: Connection, tickers: Sequence[str], start: datetime) -> psycopg.Cursor[object]:
@@ -117,17 +117,17 @@ class Sent(NamedTuple):
 
     def read(self, connection: Connection, series: Sequence[Stored]) -> Blocks:
         """Read the answer, and ask on where it fell short."""
-        return self.newest.read(connection, series, stretches_of(self.cursor), self.start)
+        return self.newest.read(connection, series, slices_of(self.cursor), self.start)
 
 
 def onward(
-    ask: Callable[[datetime, datetime], Stretch | None],
+    ask: Callable[[datetime, datetime], BarSlice | None],
     interval: Interval,
     entry: Stored,
     start: datetime,
     before: datetime,
     bars: int,
-) -> Iterator[Stretch]:
+) -> Iterator[BarSlice]:
     """One series between two instants, at most `bars` bars at a time, oldest first.
 
     `ask` reads the oldest bars between two instants. Bars that came after the series was looked up are not part of it.

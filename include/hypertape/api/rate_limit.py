@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 
 
-class Buckets:
+class RateLimit:
     """Token buckets by caller; the least recently seen are forgotten beyond `most`. Safe between threads."""
 
     def __init__(

@@ -7,12 +7,12 @@ from datetime import datetime
 from itertools import groupby
 from threading import Lock
 
-from hypertape.api.bar_chunks import PRICES, Part, Stretch
-from hypertape.api.bar_query import EVER, Question, refuse_too_many
-from hypertape.api.bar_reader import Found, Named, Reading, finished, named
+from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice
+from hypertape.api.bar_query import EVER, BarQuery, refuse_too_many
+from hypertape.api.bar_reader import BarReader, Found, NamedSeries, name_series, shaped
 from hypertape.api.bar_statements import Stored
 from hypertape.api.pool import Warehouse
-from hypertape.api.ttl_cache import Kept
+from hypertape.api.ttl_cache import TtlCache
 from hypertape.errors import HypertapeError
 from hypertape.frame import floats_of, times_of
 from hypertape.model import Series
@@ -27,7 +27,7 @@ STANDING_SECONDS = 10.0
 """How long a cut-over may go unnoticed."""
 
 
-class Elsewhere:
+class StoreRouter:
     """The stores that reads go through, which of them is the truth, and readers that are ready for the next request.
 
     `order` is the warehouse alone unless HYPERTAPE_READ_STORES and its like name more, or SQLite is the truth.
@@ -35,7 +35,7 @@ class Elsewhere:
 
     def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
         self._settings, self._warehouse = settings, warehouse
-        self._standing: Kept[str | None] = Kept(STANDING_SECONDS)
+        self._standing: TtlCache[str | None] = TtlCache(STANDING_SECONDS)
         self._last: str | None = None
         self._breakers: dict[str, Breaker] = {}
         self._idle: list[tuple[tuple[str, ...], FallbackReader]] = []
@@ -89,24 +89,26 @@ class Elsewhere:
 
 
 class Search:
-    """One question to several stores: who serves which series, and the parts."""
+    """One query to several stores: who serves which series, and the parts."""
 
     def __init__(
         self,
-        elsewhere: Elsewhere,
+        router: StoreRouter,
         warehouse: Warehouse,
-        question: Question,
+        query: BarQuery,
         order: tuple[str, ...],
         now: datetime,
     ) -> None:
-        self._elsewhere, self._warehouse, self._question = elsewhere, warehouse, question
+        self._router, self._warehouse, self._query = router, warehouse, query
         self._order, self._now = order, now
-        self._reader = elsewhere.open(order, now)
+        self._reader = router.open(order, now)
         try:
             self.choice = self._choose()
-            self.series = named(question, [_stored(series, self.choice) for series in self.choice.candidates])
+            self.series = name_series(
+                query, [_stored(series, self.choice) for series in self.choice.candidates]
+            )
             spans = [self.choice.reach[s] for s in map(self._key, self.series) if s in self.choice.reach]
-            refuse_too_many(question, spans)
+            refuse_too_many(query, spans)
         except BaseException:
             self._reader.close()
             raise
@@ -117,36 +119,36 @@ class Search:
         served = [self.choice.candidates[self._key(entry)][0] for entry in self.series]
         return tuple(sorted(set(served), key=lambda store: (-served.count(store), store)))
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[BarChunk]:
         """The bars of every series, each from the store that has it; a store that fails gives way to the next."""
         ours = [e for e in self.series if self.choice.candidates[self._key(e)][0] == WAREHOUSE]
         try:
-            yield from Reading(self._warehouse, self._question).parts(Found(ours))
-            yield from self._elsewhere_parts([e for e in self.series if e not in ours])
+            yield from BarReader(self._warehouse, self._query).parts(Found(ours))
+            yield from self._other_parts([e for e in self.series if e not in ours])
         except BaseException:
             self._reader.close()
             raise
-        self._elsewhere.done(self._order, self._reader)
+        self._router.done(self._order, self._reader)
 
-    def _elsewhere_parts(self, entries: list[Named]) -> Iterator[Part]:
-        interval = self._question.width.interval
+    def _other_parts(self, entries: list[NamedSeries]) -> Iterator[BarChunk]:
+        interval = self._query.width.interval
         for entry in entries:
             reading = self._reader.read(entry.market, interval, [entry.ticker], now=self._now)
             for _, answers in groupby(reading, key=lambda answer: answer.series):
-                stretches = (_stretch(answer.block.bars) for answer in answers)
-                yield from finished(stretches, self._question, entry, bare=True)
+                slices = (_slice(answer.block.bars) for answer in answers)
+                yield from shaped(slices, self._query, entry, bare=True)
 
     def _choose(self) -> Choice:
-        question = self._question
-        tickers = {t for market in question.markets for t in question.tickers(market) or ()}
-        if question.symbols is not None and not tickers:
+        query = self._query
+        tickers = {t for market in query.markets for t in query.tickers(market) or ()}
+        if query.symbols is not None and not tickers:
             return Choice()
-        codes = tuple(market.code for market in question.markets)
-        selection = Selection(codes, (question.width.interval,), tuple(sorted(tickers)))
+        codes = tuple(market.code for market in query.markets)
+        selection = Selection(codes, (query.width.interval,), tuple(sorted(tickers)))
         return self._reader.choose(selection, now=self._now)
 
-    def _key(self, entry: Named) -> Series:
-        return Series(entry.market.code, entry.ticker, self._question.width.interval)
+    def _key(self, entry: NamedSeries) -> Series:
+        return Series(entry.market.code, entry.ticker, self._query.width.interval)
 
 
 def _stored(series: Series, choice: Choice) -> Stored:
@@ -154,5 +156,5 @@ def _stored(series: Series, choice: Choice) -> Stored:
     return Stored(series.market, series.ticker, first, last, None, None, None)
 
 
-def _stretch(bars: object) -> Stretch:
-    return Stretch(times_of(bars), {name: floats_of(bars, name) for name in PRICES})
+def _slice(bars: object) -> BarSlice:
+    return BarSlice(times_of(bars), {name: floats_of(bars, name) for name in PRICES})

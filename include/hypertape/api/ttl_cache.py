@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class TtlCache(Generic[T]):
     """A small cache whose entries are believed for `seconds`; safe between threads.
 
     `most` bounds it: made-up keys cannot fill the memory. A value is made outside the lock, so two callers may make

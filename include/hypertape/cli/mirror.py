@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import CheckFailed, StoreAway
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
@@ -57,7 +58,7 @@ def add(
 
 
 @app.command("list")
-def list_mirrors() -> None:
+def list_mirrors(as_json: JsonOption = False) -> None:
     """List the mirrors, how far each is behind, and what is wrong with it."""
     from hypertape.stores.mirrors import mirrors
 
@@ -73,7 +74,7 @@ def list_mirrors() -> None:
         "behind since",
         "error",
     )
-    console().print(table("mirrors", columns, [_line(mirror) for mirror in known]))
+    show_table("mirrors", columns, [_line(mirror) for mirror in known], as_json=as_json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,13 @@ from hypertape.cli.common import (
     console,
     now,
     of,
-    table,
     warehouse,
     warehouse_dsn,
     window_of,
 )
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput
+from hypertape.settings import load_settings
 
 
 def validate(
@@ -28,6 +30,7 @@ def validate(
     interval: IntervalOption,
     start_date: StartOption = None,
     end_date: EndOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
     from hypertape.quality.results import raise_if_critical, record
@@ -43,15 +46,18 @@ def validate(
     with warehouse() as connection, console().status("running the suite"):
         register_calendar(connection, of_market, window, at)
         connection.commit()
-        results = run(warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at)
+        results = run(
+            warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at,
+            limit=timedelta(seconds=load_settings().rule_seconds),
+        )  # fmt: skip
         record(connection, results)
         connection.commit()
     rows = [
-        (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.error or r.details.get("why"))
+        (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.details.get("why") or r.error)
         for r in results
     ]
     columns = ("check", "severity", "status", "evaluated", "unexpected", "why")
-    console().print(table(run_id, columns, rows))
+    show_table(run_id, columns, rows, as_json=as_json)
     raise_if_critical(results)
 
 

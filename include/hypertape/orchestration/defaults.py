@@ -17,6 +17,8 @@ TASK_DEFAULTS: dict[str, Any] = {
     "owner": OWNER,
     "pool": WAREHOUSE.name,
     "on_failure_callback": report_failure,
+    # what a task returns is for the next one; its log tells in sentences what happened
+    "show_return_value_in_logs": False,
     **RETRY_ARGUMENTS,
 }
 

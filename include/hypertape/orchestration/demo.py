@@ -31,7 +31,7 @@ from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.sample import CORRECTED_AT, SPANS
-from hypertape.steps.publish import write_report
+from hypertape.steps.after_load import write_report
 from hypertape.steps.sync import sync
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
@@ -85,11 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--keep", action="store_true", help="leave Airflow and the database running")
     asked = parser.parse_args(arguments)
-    say = Console(highlight=False, soft_wrap=True, markup=False).print
+    say = Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print
     try:
         return _demo(asked, say)
     except HypertapeError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"error: {error}")
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(
+            f"error: {error}"
+        )
         return error.exit_code
 
 
@@ -250,7 +252,8 @@ def _again(dsn: str, job: Job, settings: Settings, step: Callable[[str], None]) 
 def _conclude(
     runs: Sequence[RunState], summary: Summary, again: dict[str, int], reports: Path, seconds: float
 ) -> int:
-    screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _LOG_WIDTH)
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    screen = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
     drawn = Table(title="DAG runs", title_justify="left")
     for column in ("DAG", "run", "tasks"):
         drawn.add_column(column, overflow="fold")

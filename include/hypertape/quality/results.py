@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +11,12 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from hypertape.errors import CheckBroken, CheckFailed
-from hypertape.model import Window
+from hypertape.errors import CheckBroken, CheckEnded, CheckFailed
+from hypertape.model import CRITICAL, WARNING, Window
 from hypertape.queries import query
 
 Connection = psycopg.Connection[Any]
 
-CRITICAL, WARNING = "critical", "warning"
 PASSED, FAILED, BROKEN, NOT_EVALUATED = "passed", "failed", "broken", "not_evaluated"
 STATUSES = (PASSED, FAILED, BROKEN, NOT_EVALUATED)
 
@@ -31,9 +30,10 @@ class QualityResult:
 
     `severity` is critical (blocks the watermark) or warning; `status` is passed, failed, broken (the check itself
     did not run, `error` says why, and nothing is known about the data) or not_evaluated (it ran and had nothing to look
-    at, `details["why"]` says why: no reason to worry, and none to be calm). `evaluated` counts what was looked at, in
-    the check's own unit (bars, sessions, tickers, days, buckets); `unexpected` counts offenders. `sample` holds at most
-    `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones are cut when recorded.
+    at, `details["why"]` says why: no reason to worry, and none to be calm; or, with `error`, it was ended too early).
+    `evaluated` counts what was looked at, in the check's own unit (bars, sessions, tickers, days, buckets);
+    `unexpected` counts offenders. `sample` holds at most `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones
+    are cut when recorded.
     """
 
     run_id: str
@@ -87,28 +87,47 @@ def results_of(
         return [_result(row) for row in cursor.execute(query("quality_of_run"), parameters)]
 
 
-def summary(results: Sequence[QualityResult]) -> dict[str, Any]:
-    """Count results as JSON: checks and passed; the names of failed ones by severity, broken and not evaluated ones."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Results counted: checks and passed; the names of failed ones by severity, of broken and not evaluated ones."""
+
+    checks: int
+    passed: int
+    critical: list[str]
+    warnings: list[str]
+    broken: list[str]
+    not_evaluated: list[str]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return asdict(self)
+
+
+def summary(results: Sequence[QualityResult]) -> Summary:
+    """Count results."""
     failed = [result for result in results if result.status == FAILED]
-    return {
-        "checks": len(results),
-        "passed": sum(result.status == PASSED for result in results),
-        "critical": [_label(result) for result in failed if result.severity == CRITICAL],
-        "warnings": [_label(result) for result in failed if result.severity == WARNING],
-        "broken": [result.expectation for result in results if result.status == BROKEN],
-        "not_evaluated": [result.expectation for result in results if result.status == NOT_EVALUATED],
-        "seconds": round(sum(result.seconds for result in results), 3),
-    }
+    return Summary(
+        checks=len(results),
+        passed=sum(result.status == PASSED for result in results),
+        critical=[_label(result) for result in failed if result.severity == CRITICAL],
+        warnings=[_label(result) for result in failed if result.severity == WARNING],
+        broken=[result.expectation for result in results if result.status == BROKEN],
+        not_evaluated=[result.expectation for result in results if result.status == NOT_EVALUATED],
+        seconds=round(sum(result.seconds for result in results), 3),
+    )
 
 
 def raise_if_critical(results: Sequence[QualityResult]) -> None:
-    """Raise CheckFailed when a critical check found bad data, else CheckBroken when a critical rule did not run.
+    """Raise CheckFailed when a critical check found bad data, else CheckBroken when a critical rule did not run,
+    else CheckEnded when the server ended one: nothing of them is proved.
 
     A warning never raises, broken or not: it shows in the report.
     """
     critical = [result for result in results if result.severity == CRITICAL]
     failed = [result for result in critical if result.status == FAILED]
     broken = [result for result in critical if result.status == BROKEN]
+    ended = [result for result in critical if result.status == NOT_EVALUATED and result.error is not None]
     if failed:
         found = ", ".join(_label(result) for result in failed)
         also = f"; rules that did not run: {_names(broken)}" if broken else ""
@@ -117,6 +136,12 @@ def raise_if_critical(results: Sequence[QualityResult]) -> None:
         raise CheckBroken(
             f"{len(broken)} critical rules did not run: {_names(broken)}; the first says: {broken[0].error}",
             **_place(broken[0]),
+        )
+    if ended:
+        raise CheckEnded(
+            f"{len(ended)} critical rules were ended before they were done: {_names(ended)}; the first says: "
+            f"{ended[0].error}",
+            **_place(ended[0]),
         )
 
 

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypertape.model import STORED_INTERVALS, Interval, Market
-from hypertape.quality.results import CRITICAL, WARNING
+from hypertape.model import CRITICAL, STORED_INTERVALS, WARNING, Interval, Market
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,6 @@ RULES: tuple[Rule, ...] = (
         for column in _NOT_NULL
     ),
     Rule(
-        "prices_positive",
-        "Prices are above zero (low is the smallest)",
-        CRITICAL,
-        "low",
-        expectation="ExpectColumnValuesToBeBetween",
-        arguments={"column": "low", "min_value": 0, "strict_min": True},
-        only_positive_prices=True,
-    ),
-    Rule(
         "volume_not_negative",
         "Volume is zero or more",
         CRITICAL,
@@ -91,7 +81,20 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("key_unique", "No two bars share ticker and time", CRITICAL, "ticker, time"),
     Rule("values_finite", "Prices and volume are finite numbers", CRITICAL, "open, high, low, close, volume"),
-    Rule("ohlc_order", "low ≤ open, close ≤ high", CRITICAL, "open, high, low, close"),
+    Rule(
+        "prices_positive",
+        "Prices are above zero",
+        CRITICAL,
+        "open, high, low, close",
+        only_positive_prices=True,
+    ),
+    Rule("high_not_below_low", "low ≤ high", CRITICAL, "high, low"),
+    Rule(
+        "ohlc_order",
+        "low ≤ open, close ≤ high, within 1e-9 of the bound (vendors deliver such days, and they are kept)",
+        WARNING,
+        "open, high, low, close",
+    ),
     Rule("time_on_grid", "Bars open on the interval's grid", CRITICAL, "time"),
     Rule("time_not_future", "No bar opens after the check ran, in the window or after it", CRITICAL, "time"),
     Rule(
@@ -119,6 +122,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "sessions_covered",
         "Every session between a ticker's first and last bar has at least one bar, unless the gap ledger explains it",
+        WARNING,
+        "time",
+        unit="sessions",
+        intervals=_INTRADAY,
+    ),
+    Rule(
+        "sessions_whole",
+        "No session has a hole: bars missing in a row that the series does not ordinarily leave out (gap ledger)",
         WARNING,
         "time",
         unit="sessions",
@@ -154,7 +165,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "close_jump",
-        "The close moves no more than the market's limit from bar to bar, unless a split or dividend lies between",
+        "The close moves no more than the market's limit from bar to bar, beside the step of an action between the two",
         WARNING,
         "close, previous_close",
     ),
@@ -169,10 +180,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "adjustment_steps",
-        "adjusted_close / close changes only where a dividend or split lies between two bars",
+        "adjusted_close / close changes where a dividend or split lies between two bars, by its step, and nowhere else",
         WARNING,
         "adjusted_close, close",
         unit="adjusted closes",
+        intervals=_DAY,
+    ),
+    Rule(
+        "actions_applied",
+        "The closes show every declared split (or their source adjusts for it); no dividend is as large as the price",
+        WARNING,
+        "close",
         intervals=_DAY,
     ),
     *(

@@ -11,20 +11,18 @@ from psycopg.rows import dict_row
 
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
-from hypertape.model import Interval
+from hypertape.model import CRITICAL, EXPLAINED, WARNING, Interval
 from hypertape.quality.results import (
     BROKEN,
-    CRITICAL,
     FAILED,
     NOT_EVALUATED,
-    WARNING,
     QualityResult,
     results_of,
 )
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query
-from hypertape.reports.verdict import EXPLAINED, answers, run_verdict
+from hypertape.reports.verdict import answers, run_verdict
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -45,6 +43,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
             f"No run {run_id!r} in the ledger", next_step="See `select distinct run_id from load`."
         )
     refused = rows(connection, "report_quarantine", run_id=run_id, most=MOST)
+    flagged = rows(connection, "report_flags", run_id=run_id, most=MOST)
     places = sorted(
         {(load["market"], load["interval"]) for load in loads} | {(r.market, r.interval) for r in results}
     )
@@ -72,6 +71,8 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "broken": [result for result in results if result.status == BROKEN],
         "quarantine": refused,
         "quarantine_total": refused[0]["total"] if refused else 0,
+        "flags": flagged,
+        "flags_total": flagged[0]["total"] if flagged else 0,
         "revisions": _revisions(connection, run_id),
         "missing": [found for result in results for found in _missing(connection, result)],
         "pending": rows(connection, "report_pending", **at),

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape.cells import shown
+from hypertape.cells import row_text, shown
 from hypertape.errors import (
     HypertapeError,
     RateLimited,
@@ -20,7 +21,7 @@ from hypertape.errors import (
     SourceUnavailable,
     TransientError,
 )
-from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects
+from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects, reject_frame
 from hypertape.model import Interval, Market, Window
 from hypertape.rows import RowCount, require_all
 from hypertape.sources._actions import refuse_impossible
@@ -68,6 +69,30 @@ def joined(answers: Sequence[TickerAnswer]) -> TickerAnswer:
         return TickerAnswer()
     tables = {name: pa.concat_tables([getattr(answer, name) for answer in answers]) for name in TABLES}
     return TickerAnswer(**tables, **{name: sum(getattr(one, name) for one in answers) for name in _COUNTS})
+
+
+def last_given(answers: Sequence[TickerAnswer]) -> TickerAnswer:
+    """What one response says of a ticker in several places as one answer: of bars that differ the last one counts.
+
+    The losers become rejects (`contradicted`): which of two series is the ticker's own, nobody can tell from here.
+    Equal bars stay, as duplicates for the gate.
+    """
+    *before, last = answers if answers else [TickerAnswer()]
+    given = {row["time"]: row for row in last.bars.to_pylist()}
+    settled = [last]
+    for answer in reversed(before):
+        rows = answer.bars.to_pylist()
+        lost = [row["time"] in given and str(given[row["time"]]) != str(row) for row in rows]
+        rejects = reject_frame(_contradicted(row) for row, loses in zip(rows, lost, strict=True) if loses)
+        kept = answer.bars.filter(pa.array([not loses for loses in lost], pa.bool_()))
+        settled.insert(0, replace(answer, bars=kept, rejects=pa.concat_tables([answer.rejects, rejects])))
+        given = {row["time"]: row for row in rows} | given
+    return joined(settled)
+
+
+def _contradicted(row: dict[str, Any]) -> tuple[str, datetime | None, str, str, str]:
+    text = row_text({**row, "time": row["time"].isoformat()})
+    return row["ticker"], row["time"], "contradicted", f"close={row['close']}", text
 
 
 def collect(

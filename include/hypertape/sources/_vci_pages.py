@@ -14,7 +14,7 @@ from hypertape.calendars import expected_times, sessions_of
 from hypertape.errors import HypertapeError, NoData
 from hypertape.frame import instant, micros
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.sources._collect import TickerAnswer, joined, reading
+from hypertape.sources._collect import TickerAnswer, joined, last_given, reading
 from hypertape.sources._vci_answer import openings, read_bars, read_series
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Pages:
         except HypertapeError as error:
             self.failures[ticker] = error
             return False
-        self.pages[ticker].append(joined([answer for answer, _ in entries]))
+        self.pages[ticker].append(last_given([answer for answer, _ in entries]))
         self.oldest[ticker] = min([before, *(oldest for _, oldest in entries)])
         return self.oldest[ticker] < before and self._begins_after(self.oldest[ticker])
 

@@ -114,7 +114,7 @@ class Vci:
 
         Failures: RateLimited, SourceUnavailable and CircuitOpen (of a request: all its tickers; where VCI refuses every
         ticker), NoData (left out, refused, or empty in a window with sessions), SourceSchemaChanged. Reject rules:
-        bad_time, off_grid, text_in_number, empty_bar. Raises BadInput for a market that VCI does not serve.
+        bad_time, off_grid, text_in_number, empty_bar, contradicted. Raises BadInput for another market.
         """
         if market.price_unit != "VND":
             raise BadInput(

@@ -17,7 +17,7 @@ from hypertape.errors import SourceFileMissing
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Series
 from hypertape.stores import Store
-from hypertape.stores.mirrors import Mirror, demand_present, find_mirror
+from hypertape.stores.mirrors import Mirror, find_mirror, require_present
 from hypertape.warehouse.read import digests
 
 Connection = psycopg.Connection[Any]
@@ -53,7 +53,7 @@ def parity(connection: Connection, mirror: Mirror, open_target: Callable[[], Sto
     A load between the two readings of a series shows as a difference; run it again when loads are under way. Raises
     StoreAway when the mirror is not there, and what its store and the warehouse raise.
     """
-    demand_present(mirror)
+    require_present(mirror)
     store = open_target()
     try:
         kept = _kept(store, mirror)

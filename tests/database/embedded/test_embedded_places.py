@@ -30,7 +30,8 @@ from hypertape.errors import HypertapeError
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect, translate_errors
 from hypertape.warehouse.embedded.server import EmbeddedServer
-server = EmbeddedServer(Settings(state_dir=sys.argv[1], extension_dir=None), options={"shared_buffers": "16MB"})
+settings = Settings(state_dir=sys.argv[1], database_url=None, extension_dir=None)
+server = EmbeddedServer(settings, options={"shared_buffers": "16MB"})
 """
 
 
@@ -184,16 +185,46 @@ finally:
     ],
 )
 def test_a_full_disk_is_told_as_such(state_dir: Path, megabytes: int) -> None:
-    """On a real small file system, mounted in a mount namespace of the child's own (no right of root needed)."""
+    assert on_a_small_disk(state_dir, megabytes, FILL) == "DiskFull"
+
+
+EXAMINE = """
+from datetime import datetime, timezone
+from hypertape.warehouse.doctor import examine
+def look(connection):
+    found = examine(connection, (), settings, now=datetime.now(timezone.utc))
+    print(*(f"{one.subject}={one.level}" for one in found if "disk" in one.subject))
+with connect(server.up()) as connection:
+    look(connection)
+    with open(settings.state_dir / "ballast", "wb", buffering=0) as ballast:
+        try:
+            while ballast.write(bytes(65536)):
+                pass
+        except OSError:
+            pass
+    look(connection)
+server.down()
+"""
+
+
+def test_a_full_disk_is_a_failing_line_of_the_doctor(state_dir: Path) -> None:
+    before, after = on_a_small_disk(state_dir, 400, EXAMINE).splitlines()
+    assert before == "disk=ok database's disk=ok"
+    assert after == "disk=bad database's disk=bad"
+
+
+def on_a_small_disk(state_dir: Path, megabytes: int, script: str) -> str:
+    """What a script says on a real small file system, mounted in a mount namespace of its own (no root needed)."""
     small = state_dir / "small"
     small.mkdir()
     own_mounts = (
         ["unshare", "--mount"] if ROOT else ["unshare", "--map-current-user", "--keep-caps", "--mount"]
     )
     mount = f'mount -t tmpfs -o size={megabytes}m,mode=755 none "$1" && exec "$2" -c "$3" "$1"'
-    program = PRELUDE + FILL
+    program = PRELUDE + script
     command = [*own_mounts, "sh", "-c", mount, "sh", str(small), sys.executable, program]
     if shutil.which("unshare") is None or subprocess.run([*own_mounts, "true"], check=False).returncode != 0:
         pytest.skip("this system lets nobody mount a small file system; the mapping itself is unit-tested")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "DiskFull", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -99,10 +99,16 @@ CASES = [
         quarantined=(("non_positive_price", "low=0.0"),),
     ),
     Case(
-        "close above high",
-        lines("BAD,2024-01-01,10,11,9,12,5", TUESDAY),
+        "high below low",
+        lines("BAD,2024-01-01,10,8,9,10,5", TUESDAY),
         stored=("2024-01-02",),
-        quarantined=(("ohlc_order", "high=11.0"),),
+        quarantined=(("high_below_low", "high=8.0"),),
+    ),
+    Case(
+        "open above high: stored as delivered",
+        lines("BAD,2024-01-01,12,11,9,10,5", TUESDAY),
+        stored=("2024-01-01", "2024-01-02"),
+        load={"fetched": 2, "inserted": 2, "quarantined": 0, "flagged": 1},
     ),
     Case(
         "duplicate rows: the last wins",

@@ -43,11 +43,12 @@ def test_the_real_stockula_file_arrives_bit_for_bit(
     done = run(warehouse, tmp_path, file)
     before = in_file(f"stockula:{file}")
     after = in_warehouse(warehouse, ("us", D1))
-    refused = ask(warehouse, "select ticker, rule, time from quarantine")
-    assert [row[:2] for row in refused] == [("FSMDX", "ohlc_order")]  # high is one bit below close
-    assert before.keys() == after.keys()
-    assert {key for key in before if before[key] != after[key]} == {("us", D1, "FSMDX")}
-    assert before["us", D1, "FSMDX"].rows == after["us", D1, "FSMDX"].rows + 1
+    assert (
+        before == after
+    )  # FSMDX has a day whose high is one bit below its close: arithmetic, and no finding
+    assert ask(warehouse, "select count(*) from quarantine union all select count(*) from bar_flag") == [
+        (0,), (0,),
+    ]  # fmt: skip
     assert done["rows_missing"] == done["rows_different"] == done["different"] == 0
     assert done["equal"] == done["units"] == done["done"]
     assert done["rows_read"] == done["inserted"] + done["updated"] + done["unchanged"] + done["refused"]
@@ -82,19 +83,19 @@ def test_an_older_file_with_orphans_and_lost_times_is_told_and_nothing_is_lost(
         ("AAA", "2024-01-05", 2, 2, 2, 2, 2, "1h"),
         ("BBB", "2024-01-02", 1, 2, 1, None, 5, "1d"),
         ("BBB", "no day", 1, 2, 1, 1, 5, "1d"),
-        ("BBB", "2024-01-03", 5, 4, 3, 4, 5, "1d"),  # open above high
+        ("BBB", "2024-01-03", 5, 4, 6, 5, 5, "1d"),  # high below low
         ("BBB", "2024-01-04", 3, 4, 3, 4, 5, "1d"),
         ("BBB", "2024-01-04", 3, 4, 3, 3.5, 5, "1d"),  # twice: the newer one counts
         ("BBB", "2024-01-05", 3, 4, 3, 4, 2**53 + 1, "1d"),
     ]
     file = stockula_file(tmp_path / "old.db", rows, older=True)
     done = run(warehouse, tmp_path, file)
-    found = {problem["name"]: problem["rows"] for problem in inspect([str(file)])["inspected"][0]["problems"]}
+    found = {problem.name: problem.rows for problem in inspect([str(file)]).reports[0].problems}
     assert found["orphan"] == 3
     assert found["interval_collapse"] == 3
     assert found["null_price"] == found["bad_time"] == found["precision_loss"] == 1
     assert dict(ask(warehouse, "select rule, count(*) from quarantine group by rule")) == {
-        "interval_collapse": 3, "null_price": 1, "bad_time": 2, "ohlc_order": 1,
+        "interval_collapse": 3, "null_price": 1, "bad_time": 2, "high_below_low": 1,
     }  # fmt: skip
     bars = ask(warehouse, "select ticker, count(*) from us_data_1d group by ticker order by ticker")
     assert bars == [("AAA", 5), ("BBB", 2), ("ORPHAN", 3)]
@@ -167,7 +168,6 @@ def test_a_changed_file_is_another_migration_and_only_the_difference_is_written(
 def test_a_rehearsal_writes_no_bar_and_says_what_it_would_copy(warehouse: str, tmp_path: Path) -> None:
     file = stockula_file(tmp_path / "whole.db", prices("AAA", 6))
     done = run(warehouse, tmp_path, file, dry_run=True)
-    assert done["parts"] == []
     assert done["planned"] == 6 + 2 + 2 + 1 + 2 + 1 + 1
     for table in (
         "bars.us_data_1d",
@@ -208,15 +208,15 @@ def test_a_row_that_goes_wrong_on_the_way_is_found_and_mended_by_the_next_run(
         Settings(state_dir=tmp_path, database_url=warehouse),
     )
     planned = plan(warehouse, inspect([str(file)]), run_id="first", now=NOW, settings=settings)
-    for part in planned["parts"]:
+    for part in planned.parts:
         copy(warehouse, part, settings=settings)
     connection.execute("update bars.market_data_1d set close = low where ticker = 'D01' and volume > 0")
     connection.execute("delete from bars.market_data_1h where ticker = 'H00' and time < '2020-01-01 03:00'")
     found = verify(warehouse, planned, now=NOW, settings=settings)
-    assert (found["equal"], found["different"], found["rows_missing"]) == (2, 2, 3)
+    assert (found.equal, found.different, found.rows_missing) == (2, 2, 3)
     with pytest.raises(CheckFailed, match="2 units differ: 3 rows missing"):
         report(warehouse, planned, now=NOW, settings=settings)
-    assert "Not equal: 2 units of 4 differ" in (tmp_path / "reports" / "first.html").read_text()
+    assert "Not equal: 2 units of 4 differ" in (tmp_path / "reports" / "first.migration.html").read_text()
     done = run(warehouse, tmp_path, file, run_id="second")
     assert done["resumed"]
     assert done["equal"] == done["units"] == 4

@@ -92,9 +92,11 @@ def test_offenders_are_all_counted_and_few_are_named(quality_warehouse: str, sha
 
 def test_built_in_expectations_count_all_and_name_few(quality_warehouse: str, shared: Connection) -> None:
     lab.store(shared, VN, D1, lab.clean(VN, D1, ("AAA",)))
-    shared.execute("update bars.market_data_1d set low = -1 where time >= '2023-10-01 00:00:00+00'")
+    shared.execute(
+        "update bars.market_data_1d set adjusted_close = -1 where time >= '2023-10-01 00:00:00+00'"
+    )
 
-    positive = lab.check(quality_warehouse, shared, VN, D1)["prices_positive"]
+    positive = lab.check(quality_warehouse, shared, VN, D1)["adjusted_close_positive"]
 
     assert (positive.unexpected, positive.evaluated, len(positive.sample)) == (92, 92, 10)
 
@@ -154,7 +156,7 @@ def test_a_warning_rule_that_does_not_run_is_broken_and_nothing_more(warehouse: 
         results = lab.check(warehouse, connection, VN, D1)
 
     broken = {name: result for name, result in results.items() if result.status == BROKEN}
-    assert set(failed(results)) == set(broken) == {"adjustment_steps"} | {"close_jump"}
+    assert set(failed(results)) == set(broken) == {"adjustment_steps", "close_jump", "actions_applied"}
     assert all('relation "public.splits" does not exist' in str(result.error) for result in broken.values())
     assert {(result.evaluated, result.unexpected, result.sample) for result in broken.values()} == {
         (None, None, ())
@@ -178,11 +180,11 @@ def test_a_critical_rule_that_does_not_run_proves_nothing(warehouse: str) -> Non
 
 def test_a_critical_finding_stops_the_watermark(quality_warehouse: str, shared: Connection) -> None:
     lab.store(shared, VN, D1, lab.clean(VN, D1))
-    lab.add(shared, VN, D1, [lone(MONDAY, close=12.0)])
+    lab.add(shared, VN, D1, [lone(MONDAY, low=0.0)])
 
     results = lab.check(quality_warehouse, shared, VN, D1)
 
     with pytest.raises(
-        CheckFailed, match=r"1 critical checks failed: ohlc_order \(1, first BAD 2024-01-15\).*vn 1d"
+        CheckFailed, match=r"1 critical checks failed: prices_positive \(1, first BAD 2024-01-15\).*vn 1d"
     ):
         raise_if_critical(list(results.values()))

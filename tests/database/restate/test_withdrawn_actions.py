@@ -52,7 +52,7 @@ def vendor(new_warehouse, tmp_path, monkeypatch):
             wished = {"tickers": ["AAPL"], "source": source, "start": midnight(DAYS[0]), **others}
             batches = plan_actions(dsn, "us", run_id=run_id, now=NOW, settings=settings, **wished)
             synced = [sync_actions(dsn, batch, now=NOW, settings=settings) for batch in batches]
-            return finish(dsn, synced, run_id=run_id, now=NOW)
+            return finish(dsn, synced, run_id=run_id, now=NOW).counts
 
         def load(day=DAYS[-1]):
             now = midnight(day) + timedelta(hours=23)

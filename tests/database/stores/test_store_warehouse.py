@@ -106,7 +106,7 @@ def test_every_write_is_a_load_with_its_run_and_source(store, common):
     )
     assert loads == [("run", "test:here", "loaded", 31, 29, 2)]
     rules = query(common, "select rule from quarantine where ticker = %s order by 1", ticker)
-    assert rules == [("bad_time",), ("ohlc_order",)]
+    assert rules == [("bad_time",), ("high_below_low",)]
     assert value(common, "select count(*) from symbols where ticker = %s", ticker) == 1
     assert value(
         common, "select count(*) from bars.crypto_data_1d where ticker = %s and ma20 is not null", ticker

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 
 from hypertape.api.answer_version import Version, version_of
-from hypertape.api.bar_query import read_question
+from hypertape.api.bar_query import read_query
 from hypertape.api.bar_statements import Stored
 from hypertape.model import utc
 
 NOW = utc(2025, 1, 2, 12)
 DAY = Stored("vn", "A", utc(2024), utc(2025), 7, NOW - timedelta(hours=1), None)
-DAILY, WEEKLY = read_question(symbol=["A"]), read_question(symbol=["A"], interval="1W")
+DAILY, WEEKLY = read_query(symbol=["A"]), read_query(symbol=["A"], interval="1W")
 
 
 @pytest.mark.parametrize(

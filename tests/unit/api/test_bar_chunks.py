@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypertape.api.bar_chunks import PRICES, Follower, Stretch, cut_to, in_legacy_unit, widened
-from hypertape.api.bar_query import Question, read_question
+from hypertape.api.bar_chunks import PRICES, BarSlice, IndicatorStream, cut_to, in_legacy_unit, resampled
+from hypertape.api.bar_query import BarQuery, read_query
 from hypertape.frame import instant
 from hypertape.indicators import enrich
 from hypertape.indicators.ema import ema
@@ -21,21 +21,21 @@ from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS
 
 HOUR = 3_600_000_000
-EVERYTHING = replace(read_question(start_date="1970-01-01"), start=None, limit=None)
+EVERYTHING = replace(read_query(start_date="1970-01-01"), start=None, limit=None)
 
 
-def bars(count: int, step: int = HOUR, seed: int = 1) -> Stretch:
+def bars(count: int, step: int = HOUR, seed: int = 1) -> BarSlice:
     random = np.random.default_rng(seed)
     columns = {name: random.uniform(10, 20, count) for name in PRICES}
-    return Stretch(np.arange(count, dtype=np.int64) * step, columns)
+    return BarSlice(np.arange(count, dtype=np.int64) * step, columns)
 
 
-def pieces(whole: Stretch, cuts: list[int]) -> Iterator[Stretch]:
+def pieces(whole: BarSlice, cuts: list[int]) -> Iterator[BarSlice]:
     edges = [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
     return (whole.cut(first, last) for first, last in itertools.pairwise(edges))
 
 
-def joined(parts: list[Stretch]) -> dict[str, Any]:
+def joined(parts: list[BarSlice]) -> dict[str, Any]:
     names = parts[0].columns if parts else ()
     columns = {name: np.concatenate([part.columns[name] for part in parts]).tolist() for name in names}
     return {"time": np.concatenate([part.time for part in parts]).tolist() if parts else [], **columns}
@@ -44,8 +44,8 @@ def joined(parts: list[Stretch]) -> dict[str, Any]:
 @given(st.lists(st.integers(0, 300), max_size=6))
 def test_following_pieces_is_following_the_whole(cuts: list[int]) -> None:
     whole = bars(260)
-    follower = Follower((5, 20))
-    got = joined([follower.follow(piece) for piece in pieces(whole, cuts)])
+    stream = IndicatorStream((5, 20))
+    got = joined([stream.follow(piece) for piece in pieces(whole, cuts)])
     close, volume = whole.columns["close"], whole.columns["volume"]
     made = enrich(close, volume)
     for name in INDICATOR_COLUMNS:
@@ -57,9 +57,9 @@ def test_following_pieces_is_following_the_whole(cuts: list[int]) -> None:
 def test_widening_pieces_is_widening_the_whole(cuts: list[int], holes: set[int]) -> None:
     full = bars(60)
     kept = [position for position in range(60) if position not in holes]
-    whole = Stretch(full.time[kept], {name: values[kept] for name, values in full.columns.items()})
-    got = joined(list(widened(pieces(whole, cuts), 4)))
-    assert got == joined(list(widened([whole], 4)))
+    whole = BarSlice(full.time[kept], {name: values[kept] for name, values in full.columns.items()})
+    got = joined(list(resampled(pieces(whole, cuts), 4)))
+    assert got == joined(list(resampled([whole], 4)))
     assert all(time % (4 * HOUR) == 0 for time in got["time"])
     assert sum(got.get("volume", [])) == pytest.approx(whole.columns["volume"].sum())
 
@@ -72,13 +72,13 @@ def test_a_bar_of_four_hours() -> None:
         "close": [2, 3, 4, 9],
         "volume": [10, 0, 5, 7],
     }
-    whole = Stretch(np.array([1, 2, 3, 4]) * HOUR, {k: np.array(v, float) for k, v in columns.items()})
-    first, last = joined(list(widened([whole], 4))), 4 * HOUR
+    whole = BarSlice(np.array([1, 2, 3, 4]) * HOUR, {k: np.array(v, float) for k, v in columns.items()})
+    first, last = joined(list(resampled([whole], 4))), 4 * HOUR
     assert first["time"] == [0, last]
     assert [first[name][0] for name in PRICES] == [1, 8, 0.5, 4, 15]
 
 
-def asked(**told: Any) -> Question:
+def asked(**told: Any) -> BarQuery:
     question = replace(EVERYTHING, **told)
     assert question.newest is (question.start is None)
     return question
@@ -107,8 +107,8 @@ def test_cutting_pieces_is_slicing_the_whole(
 
 
 def test_the_legacy_unit_divides_money_and_nothing_else() -> None:
-    follower = Follower((3,))
-    whole = follower.follow(bars(30))
+    stream = IndicatorStream((3,))
+    whole = stream.follow(bars(30))
     vn = get_market("vn")
     divided = in_legacy_unit(whole, vn, "VCB")
     for name, values in whole.columns.items():

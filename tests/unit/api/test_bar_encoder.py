@@ -9,17 +9,17 @@ import json
 import numpy as np
 import pytest
 
-from hypertape.api.bar_chunks import PRICES, Follower, Part, Stretch
+from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice, IndicatorStream
 from hypertape.api.bar_encoder import CSV_HEADER, as_csv, as_json
-from hypertape.api.bar_query import read_question
+from hypertape.api.bar_query import read_query
 
 DAY = 86_400_000_000
-QUESTION = read_question()
+QUESTION = read_query()
 
 
-def part(name: str, count: int) -> Part:
+def part(name: str, count: int) -> BarChunk:
     columns = {column: np.arange(count) + 1.5 for column in PRICES}
-    return Part(name, Follower().follow(Stretch(np.arange(count, dtype=np.int64) * DAY, columns)))
+    return BarChunk(name, IndicatorStream().follow(BarSlice(np.arange(count, dtype=np.int64) * DAY, columns)))
 
 
 def test_nothing_is_an_empty_object_and_a_header() -> None:
@@ -29,7 +29,7 @@ def test_nothing_is_an_empty_object_and_a_header() -> None:
 
 def test_pieces_of_a_series_are_one_list() -> None:
     whole = part("A", 30)
-    pieces = [Part("A", whole.bars.cut(0, 7)), Part("A", whole.bars.cut(7)), part("B", 2)]
+    pieces = [BarChunk("A", whole.bars.cut(0, 7)), BarChunk("A", whole.bars.cut(7)), part("B", 2)]
     assert json.loads(b"".join(as_json(pieces, QUESTION))) == json.loads(
         b"".join(as_json([whole, part("B", 2)], QUESTION))
     )
@@ -56,9 +56,9 @@ def test_an_odd_ticker_stays_one_cell_and_one_key(odd: str) -> None:
 def test_what_is_no_number_has_no_key_and_an_empty_cell(value: float) -> None:
     bars = part("A", 3).bars
     bars.columns["close_changed"][1] = value
-    told = json.loads(b"".join(as_json([Part("A", bars)], QUESTION)))["A"]
+    told = json.loads(b"".join(as_json([BarChunk("A", bars)], QUESTION)))["A"]
     assert ["close_changed" in bar for bar in told] == [False, False, True]
-    lines = list(csv.DictReader(io.StringIO(b"".join(as_csv([Part("A", bars)], QUESTION)).decode())))
+    lines = list(csv.DictReader(io.StringIO(b"".join(as_csv([BarChunk("A", bars)], QUESTION)).decode())))
     assert lines[1]["close_changed"] == ""
 
 
@@ -66,6 +66,6 @@ def test_what_is_no_number_has_no_key_and_an_empty_cell(value: float) -> None:
 def test_numbers_read_back_to_the_same_bits(value: float) -> None:
     bars = part("A", 1).bars
     bars.columns["open"][0] = value
-    assert json.loads(b"".join(as_json([Part("A", bars)], QUESTION)))["A"][0]["open"] == value
-    (line,) = csv.DictReader(io.StringIO(b"".join(as_csv([Part("A", bars)], QUESTION)).decode()))
+    assert json.loads(b"".join(as_json([BarChunk("A", bars)], QUESTION)))["A"][0]["open"] == value
+    (line,) = csv.DictReader(io.StringIO(b"".join(as_csv([BarChunk("A", bars)], QUESTION)).decode()))
     assert float(line["open"]) == value

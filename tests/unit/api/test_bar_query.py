@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hypertape.api.bar_query import EVER, SPELLINGS, ceiling, read_date, read_mode, read_question, read_width
+from hypertape.api.bar_query import EVER, SPELLINGS, ceiling, read_date, read_mode, read_query, read_width
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import Interval, utc
@@ -74,7 +74,7 @@ def test_the_end_is_included(text: str, end: datetime, reason: str) -> None:
     ],
 )
 def test_how_many_bars_a_series_can_answer_with(told: dict[str, str], slots: int, reason: str) -> None:
-    assert read_question(**told).slots(utc(2020), utc(2025)) == slots, reason  # type: ignore[arg-type]
+    assert read_query(**told).slots(utc(2020), utc(2025)) == slots, reason  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_next_bar_of_four_hours(at: datetime, expected: datetime) -> None:
 
 
 def test_a_ticker_may_be_asked_of_one_market_among_several() -> None:
-    question = read_question(symbol=["VNM", "us:VNM", "crypto:BTC"], mode="all")
+    question = read_query(symbol=["VNM", "us:VNM", "crypto:BTC"], mode="all")
     told = {market.code: question.tickers(market) for market in question.markets}
     assert told == {"vn": ["VNM"], "crypto": ["VNM", "BTC"], "us": ["VNM"]}
-    assert read_question(symbol=["us:VNM"], mode="us").tickers(read_mode("us")[0]) == ["us:VNM"]
+    assert read_query(symbol=["us:VNM"], mode="us").tickers(read_mode("us")[0]) == ["us:VNM"]

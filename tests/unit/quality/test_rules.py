@@ -33,7 +33,7 @@ def test_critical_rules_are_those_that_contradict_the_bars_themselves() -> None:
         "volume_not_negative",
         "key_unique",
         "values_finite",
-        "ohlc_order",
+        "high_not_below_low",
         "time_on_grid",
         "time_not_future",
         "previous_bar",
@@ -43,6 +43,7 @@ def test_critical_rules_are_those_that_contradict_the_bars_themselves() -> None:
 
 def test_every_statement_belongs_to_a_rule_or_a_module() -> None:
     shared = {"rows", "pairs", "offenders", "scope", "spans", "transaction", "record", "of_run"}
+    shared |= {"analyse", "unanalysed"}
     files = {
         path.stem.removeprefix("quality_") for path in (sql_directory() / "queries").glob("quality_*.sql")
     }
@@ -65,9 +66,12 @@ def test_daily_and_intraday_suites_differ_where_completeness_does() -> None:
     names = {interval: {rule.name for rule in rules_for(VN, interval)} for interval in STORED_INTERVALS}
 
     assert names[Interval.D1] - names[Interval.M1] == {
-        "sessions_complete", "date_is_session", "volume_not_zero", "adjustment_steps", "day_holds_1h",
+        "sessions_complete", "date_is_session", "volume_not_zero", "adjustment_steps", "actions_applied",
+        "day_holds_1h",
     }  # fmt: skip
-    assert names[Interval.M1] - names[Interval.D1] == {"sessions_covered", "time_in_session"}
+    assert names[Interval.M1] - names[Interval.D1] == {
+        "sessions_covered", "sessions_whole", "time_in_session",
+    }  # fmt: skip
     assert {"day_holds_1h"} <= names[Interval.H1]
 
 

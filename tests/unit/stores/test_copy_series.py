@@ -18,10 +18,9 @@ from hypertape.frame import bar_frame
 from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.stores import Selection
-from hypertape.stores.addresses import Opening
+from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
 from hypertape.stores.copy import copy, verify
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 ALL = Selection()
 
@@ -180,9 +179,9 @@ def test_rows_that_are_no_bars_are_listed_and_no_discrepancy(tmp_path):
     source, target = bad_tree(tmp_path / "from"), CsvStore(tmp_path / "to")
     report = copy(source, target, ALL, now=NOW, verify=True)
     (entry,) = report.series
-    assert entry.source.refused == {"ohlc_order": 1, "text_in_number": 1}
+    assert entry.source.refused == {"high_below_low": 1, "text_in_number": 1}
     assert sorted((s["rule"], s["time"].day) for s in entry.source.samples) == [
-        ("ohlc_order", 9),
+        ("high_below_low", 9),
         ("text_in_number", 10),
     ]
     assert (entry.source.duplicates, entry.source.rows, entry.written.inserted) == (1, 5, 5)

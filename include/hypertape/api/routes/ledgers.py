@@ -23,10 +23,11 @@ from hypertape.api.bar_query import (
 from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
+from hypertape.model import SEVERITIES
 from hypertape.quality import results
 from hypertape.warehouse.gaps import rules
 
-reading = APIRouter(tags=["trust"])
+read_router = APIRouter(tags=["trust"])
 
 Mode = Annotated[str | None, Query(description="A market, one of its other names, or all (default).")]
 Interval = Annotated[str | None, Query(description="1D, 1H or 1m; default all.")]
@@ -37,10 +38,9 @@ Run = Annotated[str | None, Query(description="Only of this run.")]
 
 REASONS = rules.REASONS[1:]
 STATUSES = ("loaded", "failed", "skipped")
-SEVERITIES = ("critical", "warning")
 
 
-@reading.get("/gaps", summary="Missing bars and why", response_class=Response)
+@read_router.get("/gaps", summary="Missing bars and why", response_class=Response)
 def gaps(
     state: OfApp,
     mode: Mode = None,
@@ -60,7 +60,7 @@ def gaps(
     return _page(state, "gaps", "api_gaps", filters, ("gap_id",), limit, after)
 
 
-@reading.get("/quality", summary="Results of the checks", response_class=Response)
+@read_router.get("/quality", summary="Results of the checks", response_class=Response)
 def quality(
     state: OfApp,
     mode: Mode = None,
@@ -81,7 +81,7 @@ def quality(
     return _page(state, "results", "api_quality", filters, ("result_id",), limit, after)
 
 
-@reading.get("/loads", summary="Who loaded what, when, from where", response_class=Response)
+@read_router.get("/loads", summary="Who loaded what, when, from where", response_class=Response)
 def loads(
     state: OfApp,
     mode: Mode = None,
@@ -103,7 +103,7 @@ def loads(
     return _page(state, "loads", "api_loads", filters, ("load_id",), limit, after)
 
 
-@reading.get("/revisions", summary="Former values of restated bars", response_class=Response)
+@read_router.get("/revisions", summary="Former values of restated bars", response_class=Response)
 def revisions(
     state: OfApp,
     mode: Mode = None,

@@ -15,11 +15,13 @@ from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
 
-writing = APIRouter(tags=["trust"])
+write_router = APIRouter(tags=["trust"])
 log = logging.getLogger("hypertape.api")
 
 
-@writing.post("/gaps/reopen", summary="Ask again for gaps that were given up on", response_class=Response)
+@write_router.post(
+    "/gaps/reopen", summary="Ask again for gaps that were given up on", response_class=Response
+)
 def reopen(
     request: Request,
     state: OfApp,

@@ -12,10 +12,10 @@ from hypertape.api.respond import json_response, listed, searched
 from hypertape.api.routes.ledgers import After, Interval, Limit, Mode, read_stored
 from hypertape.api.state import OfApp
 
-reading = APIRouter(tags=["lists"])
+read_router = APIRouter(tags=["lists"])
 
 
-@reading.get("/series", summary="Which series there are", response_class=Response)
+@read_router.get("/series", summary="Which series there are", response_class=Response)
 def series(
     state: OfApp,
     mode: Mode = None,

@@ -68,7 +68,8 @@ class LoadRequest:
 class LoadResult:
     """What one ticker's load did. `first_changed` and `last_changed` (UTC) span the bars whose prices changed.
 
-    `restated` of the updated bars were final: their former values are in `bar_revision`.
+    `restated` of the updated bars were final: their former values are in `bar_revision`. `flagged` of the bars written
+    are stored as delivered although they break a rule (`bar_flag`).
     """
 
     ticker: str
@@ -78,13 +79,14 @@ class LoadResult:
     recomputed: int = 0
     unchanged: int = 0
     quarantined: int = 0
+    flagged: int = 0
     first_changed: datetime | None = None
     last_changed: datetime | None = None
     refused: SuspectScale | None = None
     restated: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SeriesLoad:
     """One ticker on its way through a load: what came in, what it makes of the series, what is to be written.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import psycopg
 
 from hypertape import __version__
-from hypertape.frame import instant
+from hypertape.frame import Bars, instant
+from hypertape.quality.gate_rules import flags_of
 from hypertape.queries import query
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.loading.stored import SeriesState, relation
@@ -132,6 +134,46 @@ def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesL
     return counts
 
 
+def keep_flags(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> dict[str, int]:
+    """Flag the bars that are written although they break a rule, clear what others earned before; count by ticker."""
+    written = {
+        entry: entry.writes.bars.take(entry.writes.added | entry.writes.changed)
+        for entry in batch
+        if entry.writes is not None
+    }
+    _clear_flags(connection, request, {entry.ticker: bars for entry, bars in written.items() if len(bars)})
+    found = [(entry, flag) for entry, bars in written.items() for flag in flags_of(bars, request.market)]
+    if found:
+        parameters = {
+            "market": request.market.code,
+            "interval": request.interval.value,
+            "tickers": [entry.ticker for entry, _ in found],
+            "times": TimeArray(np.array([flag.time for _, flag in found], np.int64)),
+            "rules": [flag.rule for _, flag in found],
+            "values": [flag.value for _, flag in found],
+            "load_ids": [entry.load_id for entry, _ in found],
+        }
+        with array_cursor(connection) as cursor:
+            cursor.execute(query("keep_flags"), parameters)
+    return dict(Counter(entry.ticker for entry, _ in found))
+
+
+def _clear_flags(connection: Connection, request: LoadRequest, written: Mapping[str, Bars]) -> None:
+    if not written:
+        return
+    names = {"market": request.market.code, "interval": request.interval.value}
+    rows = connection.execute(query("flagged_tickers"), names | {"tickers": list(written)}).fetchall()
+    some = [ticker for (ticker,) in rows]
+    if some:
+        parameters = {
+            **names,
+            "tickers": list(np.repeat(some, [len(written[ticker]) for ticker in some])),
+            "times": TimeArray(np.concatenate([written[ticker].time for ticker in some])),
+        }
+        with array_cursor(connection) as cursor:
+            cursor.execute(query("clear_flags"), parameters)
+
+
 def close_loads(connection: Connection, results: list[LoadResult], seconds: float) -> None:
     """Complete the `load` rows with their counts and the instant since when their bars are known."""
     if not results:
@@ -145,6 +187,7 @@ def close_loads(connection: Connection, results: list[LoadResult], seconds: floa
             r.recomputed,
             r.unchanged,
             r.quarantined,
+            r.flagged,
             r.first_changed,
             r.last_changed,
             share,

@@ -16,15 +16,15 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from hypertape.errors import HypertapeError
+from hypertape.errors import HypertapeError, SuspectScale
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.sources import calls_for
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
-from hypertape.warehouse.loading.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
+    keep_flags,
     keep_revisions,
     keep_series,
     load_row,
@@ -34,7 +34,7 @@ from hypertape.warehouse.loading.ledgers import (
 )
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
 from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
-from hypertape.warehouse.loading.scale import refused_scale
+from hypertape.warehouse.loading.scale import implausible, refused_scale
 from hypertape.warehouse.loading.stored import (
     SeriesState,
     adopt_series,
@@ -42,10 +42,16 @@ from hypertape.warehouse.loading.stored import (
     read_spans,
     series_states,
 )
-from hypertape.warehouse.loading.write import write_rows
+from hypertape.warehouse.loading.write import (
+    ChunksInTheWay,
+    can_open,
+    chunks_in_the_way,
+    opened,
+    write_rows,
+)
 from hypertape.warehouse.locks import lock_series
 
-__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
+__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures", "refused_scales"]
 
 Connection = psycopg.Connection[Any]
 
@@ -96,12 +102,20 @@ def _load(
         keep_series(connection, request, batch, states)
         note_pending(connection, request, batch)
         note_restatements(connection, request, batch, states)
-        quarantined = quarantine(connection, request, batch)
-        results = [
-            _result(entry, written.get(entry.ticker, 0), quarantined.get(entry.ticker, 0)) for entry in batch
-        ]
+        counts = (written, quarantine(connection, request, batch), keep_flags(connection, request, batch))
+        results = [_result(entry, *(count.get(entry.ticker, 0) for count in counts)) for entry in batch]
         close_loads(connection, results, clock.perf_counter() - started)
     return results
+
+
+def refused_scales(connection: Connection, bars: pa.Table, request: LoadRequest) -> dict[str, SuspectScale]:
+    """Say of which tickers of a normalised, gated frame a load would refuse the prices; nothing is written."""
+    with translate_errors(connection), connection.transaction(force_rollback=True):
+        batch = _open(bars, request)
+        tickers = [entry.ticker for entry in batch]
+        states = series_states(connection, request.market, request.interval, tickers)
+        _compare(connection, request, batch, states)
+        return {entry.ticker: entry.refused for entry in batch if entry.refused is not None}
 
 
 def record_failures(
@@ -167,6 +181,9 @@ def _compare(
     for entry in batch:
         if len(entry.incoming):
             there = stored.get(entry.ticker, Bars.empty())
+            entry.refused = implausible(request, entry, there)
+            if entry.refused:
+                continue
             entry.choose_fresh(request, there, states.get(entry.ticker), own.get(entry.ticker))
             entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
@@ -188,7 +205,7 @@ def _compare(
         entry.note_finalised(request, states.get(entry.ticker))
 
 
-def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
+def _result(entry: SeriesLoad, written: int, quarantined: int, flagged: int) -> LoadResult:
     inserted = int(entry.writes.added.sum()) if entry.writes else 0
     updated = int(entry.writes.changed.sum()) if entry.writes else 0
     span = entry.changed_span
@@ -200,6 +217,7 @@ def _result(entry: SeriesLoad, written: int, quarantined: int) -> LoadResult:
         recomputed=written - inserted - updated,
         unchanged=0 if entry.refused else len(entry.incoming) - inserted - updated,
         quarantined=quarantined,
+        flagged=flagged,
         first_changed=span[0] if span else None,
         last_changed=span[1] if span else None,
         refused=entry.refused,

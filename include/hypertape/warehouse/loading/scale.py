@@ -1,6 +1,8 @@
-"""The scale guard: prices in another unit are refused, unless declared splits explain the step.
+"""The scale guards: prices in another unit are refused, on every way in.
 
-The rule and why it is so: docs/decisions/0014-restatements.md.
+What a market says is plausible for the kind of instrument is judged first, from the first load on and whatever else is
+allowed; then the stored neighbours, unless declared splits explain the step or somebody restates on purpose. The rules
+and why they are so: docs/decisions/0014-restatements.md.
 """
 
 from __future__ import annotations
@@ -12,12 +14,54 @@ import psycopg
 
 from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, instant, micros
+from hypertape.model import Market
 from hypertape.queries import query
 from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
 from hypertape.warehouse.loading.merge import Split, explained, guard_scale
 from hypertape.warehouse.loading.stored import SeriesState, read_neighbours
 
 Connection = psycopg.Connection[Any]
+
+
+def implausible(request: LoadRequest, entry: SeriesLoad, stored: Bars) -> SuspectScale | None:
+    """Return why the incoming prices cannot be of the market's unit, if their median says so.
+
+    `stored` are the bars of their times; where these are in the wrong unit too, the command that mends them is named.
+    """
+    market, closes = request.market, entry.incoming.close
+    limits = market.plausible_prices.get(market.kind_of(entry.ticker))
+    if limits is None or (closes.min() >= limits[0] and closes.max() <= limits[1]):
+        return None
+    median = float(np.median(closes))
+    if _within(median, limits):
+        return None
+    kind = market.kind_of(entry.ticker)
+    stored_too = len(stored) and not _within(float(np.median(stored.close)), limits)
+    return SuspectScale(
+        f"The median close is {median:.6g}, and the plausible prices of a {kind} of {market.code} reach from "
+        f"{limits[0]:.6g} to {limits[1]:.6g} {'points' if kind == 'index' else market.price_unit}: another unit",
+        next_step=_unit_advice(market, entry.ticker, median, limits)
+        + (f" {_replace(request, entry.ticker)}" if stored_too else ""),
+    )
+
+
+def _unit_advice(market: Market, ticker: str, median: float, limits: tuple[float, float]) -> str:
+    if market.file_scale != 1.0 and not market.is_index(ticker):
+        if _within(median * market.file_scale, limits):
+            return (
+                f"Legacy files are in units of {market.file_scale:g} {market.price_unit}: give --legacy-scale "
+                "(HYPERTAPE_LEGACY_SCALE=true)."
+            )
+        if _within(median / market.file_scale, limits):
+            return "The prices are whole already: leave --legacy-scale out."
+    listed = (
+        "" if ticker in market.by_ticker else f" If {ticker} is an index, list it as one in the ticker file."
+    )
+    return f"Check the source's price unit; if the prices are right, widen the market's plausible_prices.{listed}"
+
+
+def _within(price: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= price <= limits[1]
 
 
 def refused_scale(
@@ -34,8 +78,32 @@ def refused_scale(
         guard_scale(stored, entry.incoming)
     except SuspectScale as error:
         splits = _unapplied_splits(connection, request, entry, stored, state)
-        return None if splits and explained(stored, entry.incoming, splits) else error
+        if splits and explained(stored, entry.incoming, splits):
+            return None
+        return _stored_in_wrong_unit(request, entry, stored) or error
     return None
+
+
+def _stored_in_wrong_unit(request: LoadRequest, entry: SeriesLoad, stored: Bars) -> SuspectScale | None:
+    """The refusal that names the mend where it is the stored bars whose unit cannot be."""
+    market = request.market
+    limits = market.plausible_prices.get(market.kind_of(entry.ticker))
+    median = float(np.median(stored.close))
+    if limits is None or _within(median, limits):
+        return None
+    return SuspectScale(
+        f"The stored bars are in another unit: their median close is {median:.6g}, and what came is plausible",
+        next_step=_replace(request, entry.ticker),
+    )
+
+
+def _replace(request: LoadRequest, ticker: str) -> str:
+    """The command that replaces stored bars of a wrong unit."""
+    series = f"{request.market.code} {request.interval.value} --tickers {ticker}"
+    return (
+        f"Replace what is stored: `hypertape backfill {series} --mode restate --no-dry-run --reason 'wrong unit'`, "
+        "with the options of the source (--source-dir, --legacy-scale)."
+    )
 
 
 def _unapplied_splits(

@@ -6,7 +6,10 @@ import pytest
 
 from hypertape.errors import BadSetting, ServerFailed
 from hypertape.settings import Settings
+from hypertape.warehouse.embedded import binaries
 from hypertape.warehouse.embedded.binaries import choose_binaries, inspect, packaged_binaries, system_binaries
+
+NOTHING_SET = Settings(pg_bindir=None, extension_dir=None)
 
 
 def programs(directory: Path, version: str) -> Path:
@@ -16,6 +19,11 @@ def programs(directory: Path, version: str) -> Path:
         (directory / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
         (directory / name).chmod(0o755)
     return directory
+
+
+def system(monkeypatch: pytest.MonkeyPatch, *bindirs: Path) -> None:
+    """Let the system have these programs and no others."""
+    monkeypatch.setattr(binaries, "_system_directories", lambda: iter(bindirs))
 
 
 def extension(directory: Path) -> Path:
@@ -71,9 +79,7 @@ def test_an_existing_cluster_gets_its_own_version() -> None:
 
 
 def test_an_existing_cluster_of_no_installed_version_says_which_to_install() -> None:
-    with pytest.raises(
-        ServerFailed, match=r"made by PostgreSQL 9.*\(found: .*18\.\d.*\)\. Install PostgreSQL 9"
-    ):
+    with pytest.raises(ServerFailed, match=r"made by PostgreSQL 9.*found: 18\.\d.*\)\. Install PostgreSQL 9"):
         choose_binaries(Settings(pg_bindir=None), 9)
 
 
@@ -83,7 +89,34 @@ def test_a_new_cluster_gets_the_version_its_extension_serves(tmp_path: Path, par
     assert choose_binaries(Settings(pg_bindir=None, extension_dir=directory), None).major == 18
 
 
-def test_a_new_cluster_prefers_the_systems_newest_and_falls_back_on_the_packaged() -> None:
+def test_a_new_cluster_gets_the_server_of_the_lock_whatever_the_system_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system(monkeypatch, programs(tmp_path / "bin", "99.1"))
+    assert [choose_binaries(NOTHING_SET, None)] == packaged_binaries()
+
+
+def test_where_the_package_has_no_programs_the_systems_newest_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = (programs(tmp_path / version, version) for version in ("98.2", "99.1"))
+    system(monkeypatch, older, newer)
+    monkeypatch.setattr(binaries, "_package_directory", lambda: None)
+    assert choose_binaries(NOTHING_SET, None).bindir == newer.resolve()
+
+
+def test_a_cluster_stays_with_the_programs_it_ran_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the package has its major: what a system's server wrote is read by a system's server."""
     [packaged] = packaged_binaries()
-    expected = next(iter(system_binaries()), packaged)
-    assert choose_binaries(Settings(pg_bindir=None, extension_dir=None), None) == expected
+    own = programs(tmp_path / "own", f"{packaged.major}.99")
+    system(monkeypatch, own)
+    assert choose_binaries(NOTHING_SET, packaged.major, own.resolve()).bindir == own.resolve()
+    assert choose_binaries(NOTHING_SET, packaged.major, tmp_path / "a copy of an older package") == packaged
+
+
+def test_a_cluster_whose_programs_are_gone_says_where_they_were_and_how_to_go_on() -> None:
+    last = Path("/usr/lib/postgresql/9/bin")
+    with pytest.raises(
+        ServerFailed, match=r"it ran from /usr/lib/postgresql/9/bin.*HYPERTAPE_PG_BINDIR.*STATE_DIR"
+    ):
+        choose_binaries(NOTHING_SET, 9, last)

@@ -201,7 +201,8 @@ def _days(asked: Asked, stamps: Micros, zone: str) -> tuple[Micros, Mask]:
 def _out_of_hours(asked: Asked, stamps: Micros, meta: Mapping[str, Any]) -> Mask:
     """Which intraday rows lie outside their day's regular hours, which is all that was asked for."""
     periods = list(_periods(meta)) if asked.interval is not Interval.D1 else []
-    if not periods:
+    opens, closes = usual_hours(asked.market)
+    if not periods or closes - opens >= _DAY - 60:  # Yahoo's day of crypto ends a minute early
         return np.zeros(len(stamps), np.bool_)
     assert asked.interval.delta is not None
     width = int(asked.interval.delta.total_seconds()) * 1_000_000

@@ -10,18 +10,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 import psycopg
 
-from hypertape.frame import instant
 from hypertape.queries import query
 from hypertape.stream.model import SCALE, Bar1m, Rejected, Tick
 from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 Kind = Literal["tick", "bar", "record"]
 
 
@@ -127,8 +128,9 @@ def decimal(value: Any) -> Any:
 
 
 def _time(micros: Any) -> Any:
+    """An instant as `jsonl:` writes it; what is none stays as it is."""
     try:
-        return instant(micros).isoformat().replace("+00:00", "Z")
+        return f"{_EPOCH + timedelta(microseconds=micros):%Y-%m-%dT%H:%M:%S.%fZ}"
     except (TypeError, ValueError, OverflowError):
         return micros
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+import psycopg
+
 from hypertape.errors import BadInput, DatabaseUnreachable, HypertapeError, TransientError
 from hypertape.stream.metrics import WriterMetrics, metrics_of
 from hypertape.stream.spool import Spool
@@ -428,12 +430,17 @@ class BatchWriter(Generic[T]):
 
 
 def _store_or_bury(table: Table[T], rows: Sequence[T]) -> int:
-    """Store rows; return how many were buried. Halves until a poisoned row stands alone."""
+    """Store rows; return how many were buried. Halves until a poisoned row stands alone.
+
+    What is no failure of the database lies with a row: trying it again for ever would hold up all others.
+    """
     try:
         table.store(rows)
-    except PoisonedRow as poison:
+    except (HypertapeError, psycopg.Error, OSError):
+        raise
+    except Exception as poison:
         if len(rows) == 1:
-            table.bury(rows[0], str(poison))
+            table.bury(rows[0], str(poison) or type(poison).__name__)
             return 1
         middle = len(rows) // 2
         return _store_or_bury(table, rows[:middle]) + _store_or_bury(table, rows[middle:])

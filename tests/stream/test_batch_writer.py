@@ -1,4 +1,4 @@
-"""The writer: accepted means durable, a poisoned row stands alone, what is sent twice is there once, and nobody is dropped."""
+"""The writer: accepted means durable, a poisoned row stands alone, what is sent twice is there once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_every_value_arrives_as_it_was_sent(connection, warehouse):
     store(warehouse, extremes)
     found = rows(
         connection,
-        "select symbol_name, tick_time, sequence, bid_price, ask_price, bid_volume, ask_volume, source from ticks order by 1",
+        "select symbol_name, tick_time, sequence, bid_price, ask_price, bid_volume, ask_volume, source "
+        "from ticks order by 1",
     )
     sent = [(t.symbol, instant(t.time), *t[2:]) for t in sorted(extremes, key=lambda t: t.symbol)]
     scaled = [
@@ -152,7 +153,7 @@ def test_batches_by_size_and_by_age(connection, warehouse):
 
     asyncio.run(work())
     assert metrics.batch_size.labels("ticks")._sum.get() == 250
-    assert value(connection, "select count(distinct xmin) from bars.ticks") == 3
+    assert value(connection, "select count(distinct xmin::text) from bars.ticks") == 3
 
 
 def test_a_write_does_not_wait_for_its_batch_to_fill(connection, warehouse):
@@ -210,8 +211,8 @@ def broken_connections(dsn, registry, spool=None, tries=3):
             await writer.write([tick("WARM")])
             with connect(dsn, autocommit=True) as killer:
                 killer.execute(
-                    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'hypertape stream' "
-                    "and datname = current_database()"
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where application_name = 'hypertape stream' and datname = current_database()"
                 )
             await writer.write([tick()])
             return writer.status
@@ -291,10 +292,13 @@ def test_a_full_spool_refuses_and_keeps_what_it_accepted(connection, warehouse, 
             with connect(warehouse) as blocker:
                 blocker.execute("lock table bars.ticks in access exclusive mode")
                 accepted = 0
-                with pytest.raises(SpoolFull, match="HYPERTAPE_SPOOL_MEGABYTES"):
-                    for start in range(0, 2_000, 100):
+                for start in range(0, 2_000, 100):
+                    try:
                         await writer.write(ticks[start : start + 100])
-                        accepted += 100
+                    except SpoolFull as full:
+                        assert "HYPERTAPE_SPOOL_MEGABYTES" in str(full)
+                        break
+                    accepted += 100
                 assert 0 < accepted < 2_000
                 assert (writer.status.accepted, writer.status.refused) == (accepted, 100)
                 blocker.rollback()
@@ -400,9 +404,8 @@ def test_notices_are_stored_as_durably(connection, warehouse, tmp_path):
     assert (letter.record, letter.times, letter.error) == (b"\xff8=FIX", 2, "again")
     (known,) = feed_gaps(connection)
     assert (known.end_time, known.last_sequence, known.first_sequence) == (instant(NOON + 5), 4, 7)
-    assert rows(connection, "select name, digits, tick_size, last_synced_at is not null from symbols where ticker = 'EURUSD'") == [
-        ("Euro", 5, 0.00001, True)
-    ]  # fmt: skip
+    symbol = "select name, digits, tick_size, last_synced_at is not null from symbols where ticker = 'EURUSD'"
+    assert rows(connection, symbol) == [("Euro", 5, 0.00001, True)]
     assert close_filled_gaps(connection, "replay") == [], "one of two is still missing"
     store(warehouse, [tick(sequence=6, time=NOON + 2, source="fix")])
     assert close_filled_gaps(connection, "replay") == [known.gap_id]
@@ -416,8 +419,10 @@ def test_notices_survive_the_spool(warehouse, tmp_path):
     sink = DatabaseSink(warehouse, tmp_path)
     table = sink.notices._codec
     notices = [
-        Rejected("f", b"\0\xff", "e"), FeedGap("f", None, "silent", 1, None, None, None), SymbolInfo("A", None, 5, None, 1),
-    ]  # fmt: skip
+        Rejected("f", b"\0\xff", "e"),
+        FeedGap("f", None, "silent", 1, None, None, None),
+        SymbolInfo("A", None, 5, None, 1),
+    ]
     assert table.decode(table.encode(notices)) == notices
     ticks = feed(50)
     assert sink.ticks._codec.decode(sink.ticks._codec.encode(ticks)) == ticks

@@ -64,7 +64,8 @@ def stored(dsn: str) -> dict[tuple[object, ...], int]:
     with connect(dsn, autocommit=True) as connection:
         found = rows(
             connection,
-            "select symbol_name, (extract(epoch from tick_time) * 1000000)::bigint, sequence, count(*) from ticks group by 1, 2, 3",
+            "select symbol_name, (extract(epoch from tick_time) * 1000000)::bigint, sequence, count(*) "
+            "from ticks group by 1, 2, 3",
         )
     return {tuple(key): number for *key, number in found}
 
@@ -104,9 +105,8 @@ def test_killed_at_any_moment(own_server, tmp_path):
         assert value(connection, "select count(*) from dead_letter") == 0
         refresh(connection)  # and their notes are whole: every candle is right
         assert_candles_are_right(connection, [known[key] for key in found])
-    print(
-        f"{ROUNDS} kills: {len(wanted)} ticks accepted, all there once; {len(found) - len(wanted)} more were on their way"
-    )
+    more = len(found) - len(wanted)
+    print(f"{ROUNDS} kills: {len(wanted)} ticks accepted, all there once; {more} more were on their way")
 
 
 def test_the_database_goes_away_and_comes_back(own_server, tmp_path):

@@ -20,7 +20,7 @@ from hypertape.stream.spool import Spool
 from hypertape.stream.tick_table import lively, tell_poison
 from hypertape.stream.writer import BatchWriter, WriterOptions
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.wire import IntArray, TimeArray, array_cursor
+from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 
@@ -28,7 +28,8 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 
 class BarTable:
-    """One connection that upserts finalised bars; a `Table` of a `BatchWriter`. A later bar of a key replaces an earlier one."""
+    """One connection that upserts finalised bars; a `Table` of a `BatchWriter`. A later bar of a key replaces an
+    earlier one."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = lively(dsn)

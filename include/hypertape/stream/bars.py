@@ -1,8 +1,8 @@
 """Minutes finalised from stored ticks, in event time, and proven equal to the candles of the same ticks.
 
-When a minute is final is decided here, by the ticks' own time: once a tick lies later than its end by the allowed lateness.
-What is in it is read from the stored ticks, so that a restart, several streams at once, a tick sent twice or ticks out of
-order change nothing. A tick that comes after that corrects the bar: `corrected_at` and the log say so.
+When a minute is final is decided here, by the ticks' own time: once a tick lies later than its end by the allowed
+lateness. What is in it is read from the stored ticks, so that a restart, several streams at once, a tick sent twice
+or ticks out of order change nothing. A tick that comes after that corrects the bar: `corrected_at` and the log say so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypertape.queries import query
 from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import MARKET
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.wire import TimeArray, array_cursor
+from hypertape.warehouse.pg_binary import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 Minute = tuple[str, int]
@@ -55,7 +55,8 @@ class MinuteClock:
             self._newest = newest
 
     def take(self, *, idle: bool = False) -> set[Minute]:
-        """The minutes that are final and not built since; when nothing comes any more (`idle`), all that were touched."""
+        """The minutes that are final and not built since; when nothing comes any more (`idle`), all that were
+        touched."""
         final = {minute for minute in self._open if idle or self._is_final(minute)}
         self._open -= final
         due, self._due = self._due | final, set()
@@ -147,7 +148,8 @@ def build_bars(connection: Connection, minutes: Iterable[Minute]) -> list[BuiltB
 
 
 def check_bars(connection: Connection, window: Window) -> BarCheck:
-    """Compare the bars that open in a window with `ohlc_1m`, as far as raw ticks are kept. Candles must be refreshed before."""
+    """Compare the bars that open in a window with `ohlc_1m`, as far as raw ticks are kept. Candles must be refreshed
+    before."""
     parameters = {"market": MARKET, "start": window.start, "end": window.end}
     with translate_errors(connection):
         rows = connection.execute(query("stream_check_bars"), parameters).fetchall()

@@ -65,7 +65,8 @@ class Spool:
         return sum(segment.records for segment in tuple(self._segments))
 
     def append(self, payload: bytes) -> None:
-        """Put one record on the disk. Raises SpoolFull where the bound or the disk leaves no room; nothing is kept then."""
+        """Put one record on the disk. Raises SpoolFull where the bound or the disk leaves no room; nothing is kept
+        then."""
         record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         with self._guard:
             if self.size + len(record) > self._most_bytes:

@@ -70,6 +70,7 @@ def stored(dsn: str) -> dict[tuple[object, ...], int]:
     return {tuple(key): number for *key, number in found}
 
 
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 def test_killed_at_any_moment(own_server, tmp_path):
     chance = random.Random(11)
     dsn = own_server.up()

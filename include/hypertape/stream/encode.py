@@ -59,7 +59,7 @@ class TickColumns:
             self.times[chosen],
             self.sequences[chosen],
             values,
-            sources,  # type: ignore[arg-type]
+            sources,
         )
 
 

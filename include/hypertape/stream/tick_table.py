@@ -144,7 +144,10 @@ class TickTable:
         if reasons:
             good = np.ones(len(columns), bool)
             good[list(reasons)] = False
-            columns, rows = columns.take(good), [rows[place] for place in np.flatnonzero(good)]
+            columns, rows = (
+                columns.take(good),
+                [row for row, wanted in zip(rows, good, strict=True) if wanted],
+            )
         try:
             with _transaction(connection):
                 if len(columns):

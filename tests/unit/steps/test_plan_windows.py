@@ -164,8 +164,8 @@ def test_a_replay_repeats_what_was_loaded_and_not_what_was_only_compared():
 
 
 def test_a_name_that_failed_is_answered_with_the_one_most_like_it():
-    assert suggestions(US, ["APPL", "ZZZZZZ", "AAPL"], []) == [
-        "APPL is not in the list of us: did you mean AAPL?"
+    assert suggestions(US, ["MSFTT", "ZZZZZZ", "AAPL"], []) == [
+        "MSFTT is not in the list of us: did you mean MSFT?"
     ]
     assert suggestions(US, ["SYNTECHX"], ["SYNTECH"]) == [
         "SYNTECHX is not in the list of us: did you mean SYNTECH?"

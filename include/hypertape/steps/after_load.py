@@ -32,7 +32,13 @@ from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
 from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
-from hypertape.warehouse.ledger import RunLoad, advance_watermarks, register_calendar, run_loads
+from hypertape.warehouse.ledger import (
+    RunLoad,
+    advance_watermarks,
+    database_now,
+    register_calendar,
+    run_loads,
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -178,6 +184,7 @@ def validate(
     """
     with connect(dsn) as connection:
         _note_gaps(connection, spec, now, tickers)
+        now = min(now, database_now(connection))
         place = (spec.market, spec.interval, _with_changed(connection, spec))
         register_calendar(connection, spec.market, place[-1], now)
         connection.commit()

@@ -105,6 +105,7 @@ def test_a_host_whose_clock_is_ahead_moves_no_watermark_beyond_the_databases(
     there = value(connection, "select now()")
     assert done.plan.spec.window.end <= there
     assert watermark(connection) <= there
+    assert value(connection, "select count(*) from gap where end_time > now() + interval '1 day'") == 0
 
 
 def test_a_watermark_in_the_future_is_named_and_moves_back(directory: Directory, connection: Any) -> None:

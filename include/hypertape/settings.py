@@ -48,7 +48,7 @@ that the documents name. An empty variable counts as not set.
 | BARS_DB_WRITE_QUEUE_SIZE | ticks, and bars, that wait for the database before their feed has to wait |
 | BARS_DB_MAX_RETRIES | tries of a batch before it goes to the spool |
 | BARS_DB_RETRY_DELAY | pause before the second try, doubled for each further one: `100ms` |
-| HYPERTAPE_SPOOL_DIR | where a stream keeps what the database could not take (default: `spool` in HYPERTAPE_STATE_DIR) |
+| HYPERTAPE_SPOOL_DIR | where a stream keeps what the database could not take (default: `spool` in the state one) |
 | HYPERTAPE_SPOOL_MEGABYTES | most that it keeps there; then it refuses ticks |
 | HYPERTAPE_TICK_CHUNK_HOURS | width of the chunks of ticks (TimescaleDB) |
 | HYPERTAPE_TICK_COMPRESS_DAYS | days after which chunks of ticks are compressed (TimescaleDB) |

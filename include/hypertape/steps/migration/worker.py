@@ -13,7 +13,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.migration.plan import selection_of
 from hypertape.stores import BATCH_ROWS, Selection, Store
 from hypertape.stores.addresses import open_store
-from hypertape.stores.series_copy import ReadAhead, SeriesRead
+from hypertape.stores.read_ahead import ReadAhead, SeriesRead
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse import claims, migrations
 from hypertape.warehouse.claims import Claim

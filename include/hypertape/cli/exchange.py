@@ -196,7 +196,7 @@ def _transfer(planned: Exchange, *, workers: int, dry_run: bool = False) -> None
     after: list[AfterLoad] = []
     with progress() as on_step:
         report = exchange(
-            None, planned, workers=workers, dry_run=dry_run,
+            None, planned, workers=workers, dry_run=dry_run, settings=load_settings(),
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
         if planned.target == WAREHOUSE and not dry_run:

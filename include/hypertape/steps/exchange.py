@@ -12,7 +12,7 @@ from typing import Any
 
 from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
 from hypertape.model import Interval, Series, Window, parse_instant
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
 from hypertape.steps.run_spec import OnStep, loaded_spec, silent
 from hypertape.stores import Selection
@@ -147,7 +147,7 @@ def plan(
     anew: bool = False,
     workers: int = 1,
     verify: bool = True,
-    settings: Settings | None = None,
+    settings: Settings,
 ) -> tuple[Exchange, list[tuple[str, ...]]]:
     """Return an import or export of a CSV tree, and its parts (the tickers of each).
 
@@ -165,7 +165,7 @@ def plan(
     planned = Exchange(
         run_id, now, source, target, selection, csv, verify=verify and csv.format is not CsvFormat.LEGACY, strict=anew
     )  # fmt: skip
-    store = planned.openings(dsn, settings or load_settings())[0].open()
+    store = planned.openings(dsn, settings)[0].open()
     try:
         tickers = sorted({info.series.ticker for info in selected(store, selection)})
     finally:
@@ -179,11 +179,11 @@ def exchange(
     *,
     workers: int = 1,
     dry_run: bool = False,
-    settings: Settings | None = None,
+    settings: Settings,
     on_series: OnSeries | None = None,
 ) -> CopyReport:
     """Copy what is selected (or only say what would be refused) and return what became of each series."""
-    source, target = planned.openings(dsn, settings or load_settings())
+    source, target = planned.openings(dsn, settings)
     if dry_run:
         return rehearse(source, target, planned.selection, now=planned.now, on_series=on_series)
     return copy_series(
@@ -192,7 +192,7 @@ def exchange(
     )  # fmt: skip
 
 
-def copy(dsn: str, planned: Exchange, tickers: Sequence[str], *, settings: Settings | None = None) -> Copied:
+def copy(dsn: str, planned: Exchange, tickers: Sequence[str], *, settings: Settings) -> Copied:
     """Copy a part's series; what is equal is not written again.
 
     `extra` counts the bars of these series that only the target has; they stay.
@@ -230,7 +230,7 @@ def counted(planned: Exchange, report: CopyReport) -> Copied:
 
 
 def finish(
-    dsn: str, planned: Exchange, copied: Iterable[Copied], *, now: datetime, settings: Settings | None = None
+    dsn: str, planned: Exchange, copied: Iterable[Copied], *, now: datetime, settings: Settings
 ) -> tuple[Mapping[str, int], list[AfterLoad]]:
     """Do what follows the loads of an import's parts; return the sums of their counts, and what came of it.
 
@@ -238,7 +238,7 @@ def finish(
     """
     copied = list(copied)
     loaded = [each for part in copied for each in part.loaded]
-    done = after_loads(dsn, planned.run_id, loaded, now=now, settings=settings or load_settings())
+    done = after_loads(dsn, planned.run_id, loaded, now=now, settings=settings)
     for each in done:
         if each.error is not None:
             raise each.error

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypertape.errors import BadInput
 from hypertape.model import Interval, parse_instant
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.steps.migration import STOCKULA
 from hypertape.steps.migration.files import Inspected, address_of, fingerprint, identity
 from hypertape.stores import Selection, require_all_rows
@@ -93,7 +93,7 @@ def plan(
     workers: int = 1,
     dry_run: bool = False,
     force: bool = False,
-    settings: Settings | None = None,
+    settings: Settings,
 ) -> Planned:
     """Write the units of a migration to its ledger, in parts for up to `workers` parallel copies.
 
@@ -107,7 +107,7 @@ def plan(
         before = None if force or dry_run else migrations.find(connection, mark)
         if before is not None:
             return _planned(connection, before[0], resumed=True)
-        planned = _parted(list(_units(inspected, options, now, settings or load_settings())), workers)
+        planned = _parted(list(_units(inspected, options, now, settings)), workers)
         unknown = _unknown_symbols(planned, options.symbols)
         with connection.transaction():
             migration_id = migrations.begin(

@@ -191,7 +191,8 @@ def _planned(src: str, dst: str, selection: Selection, csv: CsvOptions, **wishes
 
 
 def _transfer(planned: Exchange, *, workers: int, dry_run: bool = False) -> None:
-    from hypertape.steps.exchange import WAREHOUSE, after_loads, counted, exchange
+    from hypertape.steps.after_copy import after_loads
+    from hypertape.steps.exchange import WAREHOUSE, counted, exchange
 
     after: list[AfterLoad] = []
     with progress() as on_step:

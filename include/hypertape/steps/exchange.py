@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
-from hypertape.model import Interval, Series, Window, parse_instant
+from hypertape.model import Interval, parse_instant
 from hypertape.settings import Settings
-from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
-from hypertape.steps.run_spec import OnStep, loaded_spec, silent
+from hypertape.steps.after_copy import Loaded, after_loads
+from hypertape.steps.after_load import AfterLoad
 from hypertape.stores import Selection
 from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
 from hypertape.stores.copy import CopyReport, OnSeries, rehearse, selected
@@ -92,16 +92,6 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A series that was copied into the warehouse, the source its loads name, and its span where it is known."""
-
-    series: Series
-    source: str
-    first: datetime | None = None
-    last: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Copied:
     """What a copy of some series did, counted, and which series it may have loaded."""
 
@@ -110,25 +100,12 @@ class Copied:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
-        loaded = [
-            [each.series.market, each.series.ticker, each.series.interval.value, each.source,
-             *(moment.isoformat() if moment else None for moment in (each.first, each.last))]
-            for each in self.loaded
-        ]  # fmt: skip
-        return {**self.counts, "loaded": loaded}
+        return {**self.counts, "loaded": [each.to_json() for each in self.loaded]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Copied:
         """Read what `to_json` wrote."""
-        loaded = tuple(
-            Loaded(
-                Series(market, ticker, Interval(interval)),
-                source,
-                *(datetime.fromisoformat(moment) if moment else None for moment in span),
-            )
-            for market, ticker, interval, source, *span in value["loaded"]
-        )
-        return cls({name: value[name] for name in _COUNTS}, loaded)
+        return cls({name: value[name] for name in _COUNTS}, tuple(map(Loaded.from_json, value["loaded"])))
 
 
 def plan(
@@ -221,8 +198,9 @@ def counted(planned: Exchange, report: CopyReport) -> Copied:
         "duplicates": sum(entry.source.duplicates for entry in report.series),
         "extra": report.extra,
     }
+    noted = planned.noted or planned.source
     loaded = tuple(
-        Loaded(entry.series, planned.noted or planned.source, entry.source.first, entry.source.last)
+        Loaded(entry.series, noted, entry.source.first, entry.source.last, entry.status == "equal")
         for entry in report.series
         if planned.target == WAREHOUSE and entry.source.rows
     )
@@ -243,37 +221,6 @@ def finish(
         if each.error is not None:
             raise each.error
     return {name: sum(part.counts[name] for part in copied) for name in _COUNTS}, done
-
-
-def after_loads(
-    dsn: str,
-    run_id: str,
-    loaded: Iterable[Loaded],
-    *,
-    now: datetime,
-    settings: Settings,
-    on_step: OnStep = silent,
-    again: str = AGAIN,
-) -> list[AfterLoad]:
-    """Do what follows a load for every market and interval that a run loaded, or found to be loaded already."""
-    specs = {(spec.market.code, spec.interval): spec for spec in specs_of(dsn, run_id, now=now)}
-    spans: dict[tuple[str, Interval], list[Loaded]] = {}
-    for each in loaded:
-        spans.setdefault((each.series.market, each.series.interval), []).append(each)
-    for key, found in spans.items():
-        moments = [
-            min(moment, now) for each in found for moment in (each.first, each.last) if moment is not None
-        ]
-        if key not in specs and moments:
-            window = Window(min(moments), min(max(moments) + timedelta(microseconds=1), now))
-            specs[key] = loaded_spec(run_id, key[0], key[1].value, found[0].source, window)
-    return [
-        after_load(
-            dsn, spec, now=now, settings=settings, on_step=on_step, again=again,
-            tickers=sorted({each.series.ticker for each in spans.get(key, ())}) or None,
-        )
-        for key, spec in sorted(specs.items())
-    ]  # fmt: skip
 
 
 def _raise_for(report: CopyReport) -> None:

@@ -19,8 +19,8 @@ from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, Hyperta
 from hypertape.model import Series
 from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings
+from hypertape.steps.after_copy import Loaded, after_loads
 from hypertape.steps.after_load import AfterLoad, write_report
-from hypertape.steps.exchange import Loaded, after_loads
 from hypertape.steps.migration.copy import copy, copy_together
 from hypertape.steps.migration.files import Counted, Inspected, inspect, silent
 from hypertape.steps.migration.plan import Part, Planned, plan

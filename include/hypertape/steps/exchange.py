@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
 from hypertape.model import Interval, parse_instant
 from hypertape.settings import Settings
 from hypertape.steps.after_copy import Loaded, after_loads
 from hypertape.steps.after_load import AfterLoad
+from hypertape.steps.run_spec import Json
 from hypertape.stores import Selection
 from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
 from hypertape.stores.copy import CopyReport, OnSeries, rehearse, selected
@@ -63,7 +63,7 @@ class Exchange:
         )
         return source, target
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         start = self.selection.start
         return {
@@ -74,7 +74,7 @@ class Exchange:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Exchange:
+    def from_json(cls, value: Json) -> Exchange:
         """Read what `to_json` wrote; other keys are ignored."""
         chosen, csv = value["selection"], value["csv"]
         names = ("run_id", "source", "target", "noted", "verify", "strict", "force", "accept_scale")
@@ -98,12 +98,12 @@ class Copied:
     counts: Mapping[str, int]
     loaded: tuple[Loaded, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {**self.counts, "loaded": [each.to_json() for each in self.loaded]}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Copied:
+    def from_json(cls, value: Json) -> Copied:
         """Read what `to_json` wrote."""
         return cls({name: value[name] for name in _COUNTS}, tuple(map(Loaded.from_json, value["loaded"])))
 

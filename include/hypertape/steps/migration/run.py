@@ -27,7 +27,7 @@ from hypertape.steps.migration.plan import Part, Planned, plan
 from hypertape.steps.migration.tables import compare_table
 from hypertape.steps.migration.worker import Worker, open_worker, source_of
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.run_spec import OnStep
+from hypertape.steps.run_spec import Json, OnStep
 from hypertape.steps.run_spec import silent as silent_steps
 from hypertape.stores import BATCH_ROWS
 from hypertape.stores.compare import SeriesComparison, prove
@@ -50,7 +50,7 @@ class Reported:
     refused_rules: Mapping[str, int]
     report: Path
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {
             **asdict(self.totals),
@@ -78,7 +78,7 @@ class Migrated:
         """Buckets of rollups that were refreshed and compared."""
         return sum(each.rollups.buckets for each in self.after)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {
             **self.planned.to_json(),

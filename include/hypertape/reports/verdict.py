@@ -12,7 +12,7 @@ from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResu
 GOOD, NOTE, BAD, UNKNOWN = "good", "note", "bad", "unknown"
 MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
 
-_COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_after_last", "fresh")
+_COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_whole", "sessions_after_last", "fresh")
 
 Loads = Sequence[Mapping[str, Any]]
 Results = Sequence[QualityResult]

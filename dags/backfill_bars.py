@@ -15,7 +15,7 @@ from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.assets import alias, tell
 from hypertape.orchestration.bar_tasks import extract, gate, refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.defaults import BY_HAND
 from hypertape.orchestration.form_bars import backfill_form, backfill_wishes
 from hypertape.orchestration.labels import UNIT_LABEL
 from hypertape.orchestration.pools import BACKFILL
@@ -87,12 +87,11 @@ def per_unit(batch: Json) -> None:
 
 @dag(
     description="Bars of the past: what is missing, a window again, or a whole history restated; rehearsed by default",
-    schedule=None,
     params=backfill_form(),
     doc_md=backfill_runbook(LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["bars", "backfill"],
-    **DAG_DEFAULTS,
+    **BY_HAND,
 )
 def backfill_bars() -> None:
     """Wire the backfill."""

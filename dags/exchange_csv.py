@@ -11,7 +11,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
+from hypertape.orchestration.defaults import BY_HAND, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import exchange_wishes, export_form, import_form
 from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.pools import ROLLUPS
@@ -56,12 +56,11 @@ def after_load(copied: list[Json]) -> Json:
 
 @dag(
     description="A CSV tree into the warehouse",
-    schedule=None,
     params=import_form(),
     doc_md=store_runbook("import_csv", LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["stores", "csv"],
-    **DAG_DEFAULTS,
+    **BY_HAND,
 )
 def import_csv() -> None:
     """Wire the import."""
@@ -71,12 +70,11 @@ def import_csv() -> None:
 
 @dag(
     description="The warehouse's bars as a CSV tree",
-    schedule=None,
     params=export_form(),
     doc_md=store_runbook("export_csv", LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["stores", "csv"],
-    **DAG_DEFAULTS,
+    **BY_HAND,
 )
 def export_csv() -> None:
     """Wire the export."""

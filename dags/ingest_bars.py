@@ -24,7 +24,7 @@ from hypertape.orchestration.bar_tasks import (
     validate,
 )
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.defaults import SCHEDULED_BARS
 from hypertape.orchestration.form_bars import bars_form, plan_arguments
 from hypertape.orchestration.pools import asking_pool
 from hypertape.orchestration.runbook import runbook
@@ -68,7 +68,7 @@ def bars_dag(market: Market, interval: Interval) -> DAG:
         doc_md=runbook(market, interval, settings),
         deadline=deadline(interval),
         tags=["bars", market.code, str(interval)],
-        **DAG_DEFAULTS,
+        **SCHEDULED_BARS,
     )
     def bars() -> None:
         batches = plan(market.code, str(interval))

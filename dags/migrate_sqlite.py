@@ -11,7 +11,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
+from hypertape.orchestration.defaults import BY_HAND, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import migration_form, migration_wishes
 from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.pools import ROLLUPS
@@ -84,12 +84,11 @@ def report() -> Json:
 
 @dag(
     description="SQLite files (dual-write or Stockula schema) into the warehouse, resumable and proven",
-    schedule=None,
     params=migration_form(),
     doc_md=store_runbook("migrate_sqlite", LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["stores", "migration"],
-    **DAG_DEFAULTS,
+    **BY_HAND,
 )
 def migrate_sqlite() -> None:
     """Wire the migration."""

@@ -127,7 +127,8 @@ SCHEMAS: dict[str, Schema] = {
         **fields(TEXT, "rule value"),
     }),
     "Action": record({
-        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
+        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend", "capital_gain"]},
+        "value": NUMBER,
     }),
     "Run": record({
         **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_COUNTED,

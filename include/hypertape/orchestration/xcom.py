@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
-from hypertape.errors import BadInput, BatchRefused
+from hypertape.errors import BadInput, BatchRefused, others
 
 if TYPE_CHECKING:
     from hypertape.steps.run_spec import Plan, RunSpec
@@ -78,7 +78,7 @@ def require_all_loaded(loaded: int) -> None:
     """
     planned = len({ticker for batch in _pull("return_value") for ticker in batch["tickers"]})
     if loaded < planned:
-        rest = "the others are published" if loaded else "there are no others"
+        rest = others(loaded, "published")
         raise BatchRefused(
             f"{planned - loaded} tickers of the run were never loaded and {rest}",
             next_step="See the red extract and gate tasks; mend the cause and clear them.",
@@ -90,7 +90,7 @@ def require_all_copied(copied: int) -> int:
     planned = len(_pull("return_value"))
     if copied < planned:
         raise BatchRefused(
-            f"{planned - copied} of {planned} parts failed and the others are copied",
+            f"{planned - copied} of {planned} parts failed and {others(copied, 'copied')}",
             next_step="See the red copy tasks; mend the cause and clear them: what is equal is not written again.",
         )
     return copied
@@ -101,7 +101,7 @@ def require_all_synced(synced: int) -> int:
     planned = len(_pull("return_value"))
     if synced < planned:
         raise BatchRefused(
-            f"{planned - synced} of {planned} batches failed and the others are kept",
+            f"{planned - synced} of {planned} batches failed and {others(synced, 'kept')}",
             next_step="See the red tasks; mend the cause and clear them: what is equal is not written again.",
         )
     return synced

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError
+from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError, others
 from hypertape.markets import all_markets
 from hypertape.model import Window
 from hypertape.quality.results import Summary, raise_if_critical, record, results_of, summary
@@ -253,7 +253,7 @@ def _failed(loads: Sequence[RunLoad], spec: RunSpec, report: Path | None, again:
     if not failed:
         return None
     lines = told_once((load.ticker, load.error or "", _cause(load, spec)) for load in failed)
-    rest = "the others are published" if len(loads) > len(failed) else "there are no others"
+    rest = others(len(loads) - len(failed), "published")
     return BatchRefused(
         f"{len(failed)} tickers of the run failed and {rest}: {'; '.join(lines)}",
         market=spec.market.code,

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from hypertape.errors import BatchRefused, HypertapeError
+from hypertape.errors import BatchRefused, HypertapeError, others
 from hypertape.reports.backfill import plan_lines
 from hypertape.reports.pages import backfill_report
 from hypertape.settings import Settings
@@ -142,7 +142,7 @@ def finish(
     published = publish(dsn, spec, now=now, settings=settings, again=again)
     error = published.error
     if error is None and left_open:
-        rest = "the others are published" if left_open < all_units else "there are no others"
+        rest = others(all_units - left_open, "published")
         error = BatchRefused(
             f"{left_open} of {all_units} units of the backfill are not loaded and {rest}",
             next_step=f"Mend the cause and run the same again, only these are asked for. Report: {published.report}",

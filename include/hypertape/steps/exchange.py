@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
 from hypertape.model import Interval, Series, Window, parse_instant
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
@@ -30,7 +30,8 @@ _COUNTS = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refus
 class Exchange:
     """What is copied from one store into another, by which run, as of `now` (UTC).
 
-    `noted` is what loads and quarantine call the source. `strict` demands that the target has no other bars.
+    `noted` is what loads and quarantine call the source. `strict` demands that the target has no other bars,
+    `accept_scale` lets prices replace stored ones of a wrong unit.
     """
 
     run_id: str
@@ -43,11 +44,21 @@ class Exchange:
     verify: bool = False
     strict: bool = False
     force: bool = False
+    accept_scale: bool = False
 
     def openings(self, dsn: str | None, settings: Settings) -> tuple[Opening, Opening]:
         """What opens the source and the target."""
         source, target = (
-            Opening(address, settings, self.now, self.run_id, dsn, self.noted or self.source, self.csv)
+            Opening(
+                address,
+                settings,
+                self.now,
+                self.run_id,
+                dsn,
+                self.noted or self.source,
+                self.csv,
+                self.accept_scale,
+            )
             for address in (self.source, self.target)
         )
         return source, target
@@ -66,7 +77,7 @@ class Exchange:
     def from_json(cls, value: Mapping[str, Any]) -> Exchange:
         """Read what `to_json` wrote; other keys are ignored."""
         chosen, csv = value["selection"], value["csv"]
-        names = ("run_id", "source", "target", "noted", "verify", "strict", "force")
+        names = ("run_id", "source", "target", "noted", "verify", "strict", "force", "accept_scale")
         return cls(
             **{name: value[name] for name in names},
             now=datetime.fromisoformat(value["now"]),
@@ -269,8 +280,9 @@ def _raise_for(report: CopyReport) -> None:
     if report.failed:
         transient = any(isinstance(entry.error, TransientError) for entry in report.failed)
         lines = "; ".join(f"{entry.series}: {entry.error}" for entry in report.failed)
+        rest = others(len(report.series) - len(report.failed), "copied")
         raise (BatchIncomplete if transient else BatchRefused)(
-            f"{len(report.failed)} series failed and the others are copied: {lines}",
+            f"{len(report.failed)} series failed and {rest}: {lines}",
             next_step="Mend the cause and clear this task: what is equal is not written again.",
         )
     if report.all_refused:

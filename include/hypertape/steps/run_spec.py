@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from hypertape.errors import BatchIncomplete, BatchRefused
+from hypertape.errors import BatchIncomplete, BatchRefused, others
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window
 from hypertape.sources import SourceConfig
@@ -156,9 +156,9 @@ def raise_if_failed(failed: Failures, spec: RunSpec, stored: int) -> None:
     if not failed:
         return
     transient = any(failure.transient for failure in failed.values())
-    rest = "the others are stored" if stored else "there are no others"
+    rest, lines = others(stored, "stored"), "; ".join(failure_lines(failed))
     raise (BatchIncomplete if transient else BatchRefused)(
-        f"{len(failed)} of the batch's tickers failed and {rest}: {'; '.join(failure_lines(failed))}",
+        f"{len(failed)} of the batch's tickers failed and {rest}: {lines}",
         market=spec.market.code,
         interval=spec.interval.value,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.digest import SeriesDigest
-from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, HypertapeError
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, HypertapeError, others
 from hypertape.model import Series
 from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings, load_settings
@@ -286,6 +286,7 @@ def _raise_for(dsn: str, migration_id: int, totals: Totals, path: Path) -> None:
     again = f"Mend the cause and start the same migration again: only what is open is copied. Report: {path}"
     if failed:
         lines = "; ".join(f"{unit.unit}: {unit.error}" for unit in failed)
-        raise BatchRefused(f"{len(failed)} units failed and the others are copied: {lines}", next_step=again)
+        rest = others(totals.units - len(failed), "copied")
+        raise BatchRefused(f"{len(failed)} units failed and {rest}: {lines}", next_step=again)
     if left:
         raise BatchIncomplete(f"{len(left)} units were not copied", next_step=again)

@@ -104,7 +104,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        dangles = path.is_symlink() and isinstance(error, FileNotFoundError)
+        dangles = isinstance(error, FileNotFoundError) and os.path.islink(path)
         why = "the link leads nowhere" if dangles else error.strerror or type(error).__name__
         raise BadInput(
             f"{path} cannot be read: {why}", next_step="Check what it is and its permissions."

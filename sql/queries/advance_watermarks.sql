@@ -2,11 +2,11 @@
 --   the database's clock counts. A run's windows count from the watermark on as far as each touches or overlaps what lies
 --   before it: a backfill of an island and a heal of scattered months leave the watermark before the hole, so that the
 --   next scheduled run still loads what lies there. An answer without a single one of the bars the calendar expects is a
---   hole, too, and one incomplete window holds all
+--   hole, too, and one incomplete window holds all. Where a source lags behind, its answer ends before the window does
 -- parameters: run_id, market, interval, history_start
 with last_attempt as (
     select distinct on (ticker, window_start)
-        ticker, window_start, least(window_end, clock_timestamp()) as window_end,
+        ticker, window_start, least(window_end, answered_until, clock_timestamp()) as window_end,
         status = 'loaded' and (fetched > 0 or coalesce(missing, 0) = 0) as complete
     from load
     where run_id = %(run_id)s and market = %(market)s and interval = %(interval)s

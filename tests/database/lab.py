@@ -44,7 +44,7 @@ def grid(bars: int, interval: Interval = D1, start: datetime = START) -> np.ndar
 def walk(bars: int, *, seed: int = 1, interval: Interval = D1, start: datetime = START) -> Bars:
     """A random walk whose prices have no short binary form, with some zero volumes and adjusted closes."""
     random = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, bars)))
+    close = 3_000.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, bars)))
     opened = close * random.uniform(0.99, 1.01, bars)
     high = np.maximum(opened, close) * random.uniform(1.0, 1.01, bars)
     low = np.minimum(opened, close) * random.uniform(0.99, 1.0, bars)

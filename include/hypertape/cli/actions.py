@@ -84,9 +84,10 @@ def list_(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List dividends (cash per share) and splits (new shares for one old share), newest first.
+    """List dividends and capital gains (cash per share) and splits (new shares for one old share), newest first.
 
-    One that its source no longer reports is marked withdrawn and counts for nothing; its source may bring it back.
+    One that cannot be meant as it stands (in another currency than the prices, more than the price) is marked as not
+    kept. One that its source no longer reports is marked withdrawn and counts for nothing; it may come back.
     """
     from hypertape.warehouse.actions import list_actions
 
@@ -103,7 +104,7 @@ def list_(
             row["ticker"],
             f"{row['time']:%Y-%m-%d}",
             row["kind"],
-            f"{row['value']:g}",
+            "" if row["value"] is None else f"{row['value']:g}",
             row["source"],
             _state(row),
         )
@@ -115,4 +116,6 @@ def list_(
 
 def _state(row: Mapping[str, Any]) -> str | None:
     at = row["withdrawn_at"]
+    if row["refused_because"]:
+        return f"not kept: {row['refused_because']}"
     return f"withdrawn {format_instant(at)} by {row['withdrawn_run']}" if at else None

@@ -46,6 +46,12 @@ Verify = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Read and gate everything, say what would be refused, copy nothing.")
 ]
+AcceptScale = Annotated[
+    bool,
+    typer.Option(
+        "--accept-scale", help="Replace stored bars of a wrong unit: prices may be ×1000 or ÷100 of theirs."
+    ),
+]
 LegacyScale = Annotated[
     bool, typer.Option("--legacy-scale", help="The files' prices are in the legacy unit (vn: thousands).")
 ]
@@ -61,6 +67,7 @@ def copy(
     workers: Workers = 1,
     force: Force = False,
     verify: Verify = False,
+    accept_scale: AcceptScale = False,
     dry_run: DryRun = False,
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
@@ -69,7 +76,7 @@ def copy(
     are counted. Exits 3 when --verify finds a bar of SRC that DST has not or has otherwise.
     """
     selection, options = _selection(market, interval, symbols, start_date), CsvOptions(market=market)
-    planned = _planned(src, dst, selection, options, force=force, verify=verify)
+    planned = _planned(src, dst, selection, options, force=force, verify=verify, accept_scale=accept_scale)
     _transfer(planned, workers=workers, dry_run=dry_run)
 
 
@@ -145,12 +152,15 @@ def import_(
     workers: Workers = 1,
     force: Force = False,
     verify: Verify = False,
+    accept_scale: AcceptScale = False,
     dry_run: DryRun = False,
 ) -> None:
     """Load a CSV tree into the warehouse: DIR/TICKER/1D.csv of one market, or a directory per market."""
     options = CsvOptions(legacy_scale=legacy_scale, market=market)
     selection = _selection(market, interval, tickers, start_date)
-    planned = _planned(f"csv:{input}", "warehouse", selection, options, force=force, verify=verify)
+    planned = _planned(
+        f"csv:{input}", "warehouse", selection, options, force=force, verify=verify, accept_scale=accept_scale
+    )
     _transfer(planned, workers=workers, dry_run=dry_run)
 
 

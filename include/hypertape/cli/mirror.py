@@ -117,7 +117,7 @@ def parity(name: NameArgument) -> None:
         mirror = find_mirror(connection, name)
     found = check_parity(warehouse_dsn(), mirror, now=now(), settings=load_settings())
     if found.differences:
-        columns = ("series", "bars here", "bars there", "last here", "last there")
+        columns = ("series", "what", "bars here", "bars there", "last here", "last there")
         console().print(table("differences", columns, [_difference(entry) for entry in found.differences]))
     if not found.holds:
         raise CheckFailed(
@@ -204,4 +204,4 @@ def _difference(entry: Difference) -> tuple[object, ...]:
     sides = (entry.warehouse, entry.mirror)
     rows = [side.rows if side else 0 for side in sides]
     lasts = [format_instant(side.last) if side and side.last else "-" for side in sides]
-    return str(entry.series), *rows, *lasts
+    return str(entry.series), entry.what, *rows, *lasts

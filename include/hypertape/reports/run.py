@@ -55,7 +55,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
     early = sum(row["early"] for row in gaps if row["reason"] not in EXPLAINED)
     return {
         "run_id": run_id,
-        "synthetic": any(load["source"] == "sample" for load in loads),
+        "synthetic": [load["ticker"] for load in loads if load["source"] == "sample"],
         "sources": sorted({load["source"] for load in loads}),
         "scopes": [_scope_line(place, loads, results) for place in places],
         "verdict": run_verdict(loads, results),

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from hypertape.frame import TIME_TYPE, Floats, Micros, floats_of, times_of
-from hypertape.sources import REFUSED_ACTION_SCHEMA
+from hypertape.sources._protocol import REFUSED_ACTION_SCHEMA
 
 if TYPE_CHECKING:
     from hypertape.sources._collect import TickerAnswer

@@ -3,7 +3,6 @@ row accounted for."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape.cells import shown
+from hypertape.cells import row_text, shown
 from hypertape.errors import (
     HypertapeError,
     RateLimited,
@@ -25,7 +24,9 @@ from hypertape.errors import (
 from hypertape.frame import TIME_TYPE, empty_frame, empty_rejects, reject_frame
 from hypertape.model import Interval, Market, Window
 from hypertape.rows import RowCount, require_all
-from hypertape.sources import (
+from hypertape.sources._actions import refuse_impossible
+from hypertape.sources._completeness import answered, answered_until, short_of
+from hypertape.sources._protocol import (
     CAPITAL_GAIN_SCHEMA,
     DIVIDEND_SCHEMA,
     REFUSED_ACTION_SCHEMA,
@@ -34,8 +35,6 @@ from hypertape.sources import (
     Fetched,
     OnTicker,
 )
-from hypertape.sources._actions import refuse_impossible
-from hypertape.sources._completeness import answered, answered_until, short_of
 
 _ALL = 3
 """So many refused tickers in one answer, and none served: the vendor is away, whatever it says."""
@@ -83,7 +82,7 @@ def last_given(answers: Sequence[TickerAnswer]) -> TickerAnswer:
     settled = [last]
     for answer in reversed(before):
         rows = answer.bars.to_pylist()
-        lost = [row["time"] in given and given[row["time"]] != row for row in rows]
+        lost = [row["time"] in given and str(given[row["time"]]) != str(row) for row in rows]
         rejects = reject_frame(_contradicted(row) for row, loses in zip(rows, lost, strict=True) if loses)
         kept = answer.bars.filter(pa.array([not loses for loses in lost], pa.bool_()))
         settled.insert(0, replace(answer, bars=kept, rejects=pa.concat_tables([answer.rejects, rejects])))
@@ -92,8 +91,7 @@ def last_given(answers: Sequence[TickerAnswer]) -> TickerAnswer:
 
 
 def _contradicted(row: dict[str, Any]) -> tuple[str, datetime | None, str, str, str]:
-    time = row["time"].isoformat()
-    text = json.dumps({**row, "time": time}, default=str)
+    text = row_text({**row, "time": row["time"].isoformat()})
     return row["ticker"], row["time"], "contradicted", f"close={row['close']}", text
 
 

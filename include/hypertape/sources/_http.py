@@ -17,7 +17,7 @@ import tenacity
 
 from hypertape.cells import shown
 from hypertape.errors import CircuitOpen, RateLimited, SourceSchemaChanged, SourceUnavailable, TransientError
-from hypertape.sources import Limits, Recorder, Reply, SourceConfig, Throttle
+from hypertape.sources._protocol import Limits, Recorder, Reply, SourceConfig, Throttle
 
 LONGEST_PAUSE = 120.0
 """Seconds of `Retry-After` that are waited out; a vendor that asks for more is left to the next run or source."""

@@ -17,7 +17,7 @@ from curl_cffi.requests.exceptions import RequestException
 
 from hypertape.cells import number, shown
 from hypertape.errors import HypertapeError, SourceSchemaChanged, SourceUnavailable
-from hypertape.sources import Limits, Reply
+from hypertape.sources._protocol import Limits, Reply
 
 _MOST_GROUPS = 1_000_000
 """Lists and objects that one answer may hold: three bytes of text each, and sixty in memory."""

@@ -14,11 +14,10 @@ whose capital gains have a currency fails whole, and a dividend in another curre
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,12 +27,11 @@ from hypertape.calendars import on_grid
 from hypertape.cells import number, row_text, shown
 from hypertape.errors import HypertapeError, NoData, SourceSchemaChanged, SourceUnavailable, UnknownTicker
 from hypertape.frame import Floats, Micros, bar_frame, instant, reject_frame
-from hypertape.model import Interval, Market, midnight
-from hypertape.sources import CAPITAL_GAIN_SCHEMA, DIVIDEND_SCHEMA, SPLIT_SCHEMA
-from hypertape.sources._actions import RefusedAction, action_table, refused_table
+from hypertape.model import Interval, Market
 from hypertape.sources._collect import TickerAnswer
 from hypertape.sources._days import Mask, daily_times, usual_hours
 from hypertape.sources._session import read_json, start_of
+from hypertape.sources._yahoo_actions import with_actions
 
 _PRICES = ("open", "high", "low", "close")
 _COLUMNS = (*_PRICES, "volume", "adjusted_close")
@@ -101,7 +99,7 @@ def read_result(asked: Asked, result: Mapping[str, Any]) -> TickerAnswer:
     cells = _cells(result, len(stamps))
     zone = _zone(asked.market, meta)
     bars = _read_rows(asked, stamps, cells, meta, zone)
-    return _with_actions(asked.ticker, bars, result, meta, zone)
+    return with_actions(asked.ticker, bars, result, meta, zone)
 
 
 def _cells(result: Mapping[str, Any], length: int) -> dict[str, list[Any]]:
@@ -203,7 +201,8 @@ def _days(asked: Asked, stamps: Micros, zone: str) -> tuple[Micros, Mask]:
 def _out_of_hours(asked: Asked, stamps: Micros, meta: Mapping[str, Any]) -> Mask:
     """Which intraday rows lie outside their day's regular hours, which is all that was asked for."""
     periods = list(_periods(meta)) if asked.interval is not Interval.D1 else []
-    if not periods:
+    opens, closes = usual_hours(asked.market)
+    if not periods or closes - opens >= _DAY - 60:  # Yahoo's day of crypto ends a minute early
         return np.zeros(len(stamps), np.bool_)
     assert asked.interval.delta is not None
     width = int(asked.interval.delta.total_seconds()) * 1_000_000
@@ -272,71 +271,3 @@ def _reject(
         values[rule],
         row_text({"ticker": asked.ticker, "time": written, **content}),
     )
-
-
-def _with_actions(
-    ticker: str, bars: TickerAnswer, result: Mapping[str, Any], meta: Mapping[str, Any], zone: str
-) -> TickerAnswer:
-    """The answer with its dividends, capital gains and splits, at 00:00 UTC of their dates in the exchange's zone."""
-    found: dict[str, list[tuple[datetime, float]]] = {"dividends": [], "capitalGains": [], "splits": []}
-    refused: list[RefusedAction] = []
-    for name, kept in found.items():
-        for event in _events(result, name):
-            action = _action(name, event, meta, zone)
-            if isinstance(action, RefusedAction):
-                refused.append(action)
-            else:
-                kept.append(action)
-    schemas = {"dividends": DIVIDEND_SCHEMA, "capitalGains": CAPITAL_GAIN_SCHEMA, "splits": SPLIT_SCHEMA}
-    tables = {
-        name: action_table(ticker, [at for at, _ in kept], [value for _, value in kept], schemas[name])
-        for name, kept in found.items()
-    }
-    return replace(
-        bars,
-        dividends=tables["dividends"],
-        capital_gains=tables["capitalGains"],
-        splits=tables["splits"],
-        refused_actions=refused_table(ticker, refused),
-    )
-
-
-def _events(result: Mapping[str, Any], name: str) -> list[Any]:
-    events = result.get("events")
-    found = events.get(name) if isinstance(events, dict) else None
-    return list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
-
-
-def _action(
-    name: str, event: Any, meta: Mapping[str, Any], zone: str
-) -> tuple[datetime, float] | RefusedAction:
-    kind = {"dividends": "dividend", "capitalGains": "capital_gain", "splits": "split"}[name]
-    event = event if isinstance(event, dict) else {}
-    day = _event_day(event, zone)
-    at = None if day is None else midnight(day)
-    value = _ratio(event) if kind == "split" else number(event.get("amount"))
-    paid, priced = event.get("currency"), meta.get("currency")
-    if value is None or not math.isfinite(value) or (kind == "split" and value <= 0):
-        written = (
-            f"{event.get('numerator')}:{event.get('denominator')}" if kind == "split" else event.get("amount")
-        )
-        return RefusedAction(
-            at, kind, math.nan, f"{shown(written)} is no {'ratio' if kind == 'split' else 'amount'}"
-        )
-    if at is None:
-        return RefusedAction(None, kind, value, f"{shown(event.get('date'))} is no date")
-    if kind != "split" and isinstance(paid, str) and paid and isinstance(priced, str) and priced != paid:
-        return RefusedAction(at, kind, value, f"{value:g} {shown(paid)} where prices are in {shown(priced)}")
-    return at, value
-
-
-def _ratio(event: Mapping[str, Any]) -> float | None:
-    new, old = number(event.get("numerator")), number(event.get("denominator"))
-    return new / old if new is not None and old else None
-
-
-def _event_day(event: Mapping[str, Any], zone: str) -> date | None:
-    seconds = number(event.get("date"))
-    if seconds is None or not -_SECONDS <= seconds < _SECONDS:
-        return None
-    return instant(int(seconds * 1_000_000)).replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).date()

@@ -20,9 +20,9 @@ from yfinance.exceptions import YFDataException, YFRateLimitError
 
 from hypertape.errors import HypertapeError, RateLimited, SourceSchemaChanged, SourceUnavailable
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.sources import Limits, Reply
 from hypertape.sources._collect import TickerAnswer, placed, reading
 from hypertape.sources._http import VendorClient, judge_status, request_text
+from hypertape.sources._protocol import Limits, Reply
 from hypertape.sources._session import BoundedSession, not_answered, retry_after
 from hypertape.sources._yahoo_answer import Asked, read_chart, read_result
 

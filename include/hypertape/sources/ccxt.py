@@ -16,7 +16,6 @@ from hypertape.calendars import expected_times
 from hypertape.errors import NoData
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window
-from hypertape.sources import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 from hypertape.sources._collect import (
     Patience,
     TickerAnswer,
@@ -27,6 +26,7 @@ from hypertape.sources._collect import (
     placing,
 )
 from hypertape.sources._http import VendorClient, vendor_client
+from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
     from hypertape.sources._ccxt_client import Candle, CcxtClient

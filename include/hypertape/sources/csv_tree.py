@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,9 +23,9 @@ from hypertape.errors import BadInput, HypertapeError, SourceFileMissing, Unknow
 from hypertape.files import list_directory, read_regular
 from hypertape.frame import Floats, floats_of
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
-from hypertape.sources import FILE_BYTES, Fetched, Limits, OnTicker, SourceConfig
 from hypertape.sources._collect import TickerAnswer, collect, judge, reading
 from hypertape.sources._csv_file import parse
+from hypertape.sources._protocol import FILE_BYTES, Fetched, Limits, OnTicker, SourceConfig
 
 log = logging.getLogger(__name__)
 
@@ -97,13 +98,13 @@ class CsvTree:
 
     def _directories(self, market: Market) -> dict[str, Path]:
         base = self.root / market.table
-        base = base if base.is_dir() else self.root
-        if not base.is_dir():
+        base = base if os.path.isdir(base) else self.root
+        if not os.path.isdir(base):
             raise SourceFileMissing(f"There is no directory {base}", market=market.code)
         directories = {}
         for entry in list_directory(base, within=self.root):
-            if not entry.is_dir() and not (entry.is_symlink() and not entry.exists()):
-                continue
+            if not os.path.isdir(entry) and (not os.path.islink(entry) or os.path.exists(entry)):
+                continue  # pathlib's own tests raise where the system refuses
             if shown(entry.name) == entry.name:
                 directories[entry.name] = entry
             else:

@@ -16,8 +16,8 @@ import pyarrow as pa
 from hypertape.errors import UnknownTicker
 from hypertape.frame import TIME_TYPE, bar_frame, instant, micros
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Ticker, Window
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, Limits, OnTicker, SourceConfig
 from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._protocol import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, Limits, OnTicker, SourceConfig
 from hypertape.sources._sample_bars import deliver
 from hypertape.sources._sample_path import walk
 from hypertape.sources._sample_plan import (

@@ -19,9 +19,9 @@ from hypertape.calendars import expected_times
 from hypertape.errors import NoData, UnknownTicker
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import load_settings
-from hypertape.sources import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 from hypertape.sources._collect import Patience, TickerAnswer, away_where_all_refused, collect, joined, judge
 from hypertape.sources._http import VendorClient, vendor_client
+from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
     from hypertape.sources._yahoo_client import YahooClient, YahooSession

@@ -21,6 +21,7 @@ from hypertape.steps.run_batch import extract, keep_landed_actions
 from hypertape.steps.run_spec import Batch, Json, RunSpec
 from hypertape.warehouse.actions import (
     SPLIT_ADJUSTED,
+    VALUES,
     Kept,
     adjusted,
     differs_from_vendor,
@@ -216,9 +217,10 @@ def finish(dsn: str, synced: Sequence[SyncedActions], *, run_id: str, now: datet
     """Check the markets of a run's batches; return the sums, the checks and the failed tickers."""
     total = {
         f"{table}_{what}": sum(batch.counts[f"{table}_{what}"] for batch in synced)
-        for table in ("dividends", "splits")
+        for table in VALUES
         for what in CHANGES
     }
+    total["actions_refused"] = sum(batch.counts["actions_refused"] for batch in synced)
     checks = {}
     for market in dict.fromkeys(batch.market for batch in synced):
         of_market = [batch for batch in synced if batch.market == market]

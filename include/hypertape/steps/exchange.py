@@ -30,7 +30,8 @@ _COUNTS = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refus
 class Exchange:
     """What is copied from one store into another, by which run, as of `now` (UTC).
 
-    `noted` is what loads and quarantine call the source. `strict` demands that the target has no other bars.
+    `noted` is what loads and quarantine call the source. `strict` demands that the target has no other bars,
+    `accept_scale` lets prices replace stored ones of a wrong unit.
     """
 
     run_id: str
@@ -43,11 +44,21 @@ class Exchange:
     verify: bool = False
     strict: bool = False
     force: bool = False
+    accept_scale: bool = False
 
     def openings(self, dsn: str | None, settings: Settings) -> tuple[Opening, Opening]:
         """What opens the source and the target."""
         source, target = (
-            Opening(address, settings, self.now, self.run_id, dsn, self.noted or self.source, self.csv)
+            Opening(
+                address,
+                settings,
+                self.now,
+                self.run_id,
+                dsn,
+                self.noted or self.source,
+                self.csv,
+                self.accept_scale,
+            )
             for address in (self.source, self.target)
         )
         return source, target
@@ -66,7 +77,7 @@ class Exchange:
     def from_json(cls, value: Mapping[str, Any]) -> Exchange:
         """Read what `to_json` wrote; other keys are ignored."""
         chosen, csv = value["selection"], value["csv"]
-        names = ("run_id", "source", "target", "noted", "verify", "strict", "force")
+        names = ("run_id", "source", "target", "noted", "verify", "strict", "force", "accept_scale")
         return cls(
             **{name: value[name] for name in names},
             now=datetime.fromisoformat(value["now"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime
 
 from hypertape.settings import Settings
@@ -45,8 +46,10 @@ def deliver_to(dsn: str, due: Iterable[Mirror], *, now: datetime, settings: Sett
 
 def check_parity(dsn: str, mirror: Mirror, *, now: datetime, settings: Settings) -> Parity:
     """Compare a mirror with the warehouse, series by series."""
-    with connect(dsn, autocommit=True) as connection:
-        return parity(connection, mirror, _opening(mirror, now=now, settings=settings).open)
+    opening = _opening(mirror, now=now, settings=settings)
+    warehouse = Opening("warehouse", settings, now, opening.run_id, dsn).open()
+    with closing(warehouse), connect(dsn, autocommit=True) as connection:
+        return parity(connection, warehouse, mirror, opening.open, now=now)
 
 
 def _opening(mirror: Mirror, *, now: datetime, settings: Settings) -> Opening:

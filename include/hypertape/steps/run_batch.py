@@ -7,6 +7,7 @@ Between them lie Parquet files in the landing area: bars, rejects and actions (`
 
 from __future__ import annotations
 
+import logging
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,11 +30,13 @@ from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.fetch import ask_sources, told_from_outage
 from hypertape.steps.landing import Landing, Received
 from hypertape.steps.run_spec import Batch, BatchResult, Counts, Landed, RunSpec, raise_if_failed
-from hypertape.warehouse.actions import VALUES, Answer, Span, keep_actions
+from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
 from hypertape.warehouse.loading.stored import series_states
+
+log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
@@ -183,8 +186,7 @@ def load_or_raise(
 ) -> BatchResult:
     """What the task `load` does: load, on a retry after fetching what failed once more.
 
-    When tickers failed, everything else is stored and recorded first; then BatchIncomplete (a retry may help) or
-    BatchRefused (it will not) is raised.
+    Tickers that failed raise at last, when all else is stored: BatchIncomplete (a retry may help) or BatchRefused.
     """
     landed = fetch_again(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
     result = load(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
@@ -241,6 +243,7 @@ def _request(
         fetched=received.fetched,
         duplicates=gated.get("duplicates", {}),
         expected={t: (expected, expected - got) for t, (expected, got) in received.counted.items()},
+        answered_until=received.answered_until,
         attempt=attempt,
         tickers=[ticker for ticker in batch.tickers if ticker not in failed],
         keep_stored=spec.mode == "missing",
@@ -272,16 +275,24 @@ def _result(results: Sequence[LoadResult], short: tuple[str, ...], failed: Failu
 def keep_landed_actions(
     connection: Connection, spec: RunSpec, batch: Batch, *, settings: Settings, now: datetime
 ) -> dict[str, int]:
-    """Keep the dividends and splits of a batch that landed, and withdraw those its sources no longer report.
+    """Keep the corporate actions of a batch that landed, withdraw those its sources no longer report, and note and tell
+    of those that cannot be meant.
 
-    Returns the counts (`splits_new`, `dividends_withdrawn`, …). The caller commits.
+    Returns the counts (`splits_new`, `dividends_withdrawn`, `actions_refused`, …). The caller commits.
     """
     place = Landing(settings.landing, spec.run_id, batch.name)
     received = Received.read(place) or Received(now)
     answer = _answer(spec, batch, received, place.read("bars"), now)
-    counts: Counter[str] = Counter()
-    for table in VALUES:
-        kept = keep_actions(connection, spec.market, table, place.read(table), answer)
+    refused = place.read("refused_actions")
+    for action in note_refused(connection, spec.market, refused, answer):
+        log.warning(
+            "%s: a %s of %s is not kept: %s", action["ticker"], action["kind"].replace("_", " "),
+            f"{action['time']:%Y-%m-%d}" if action["time"] else "no date", action["reason"],
+        )  # fmt: skip
+    counts: Counter[str] = Counter(actions_refused=len(refused))
+    for table, kind in KINDS.items():
+        of_kind = refused.filter(pc.equal(refused["kind"], kind))
+        kept = keep_actions(connection, spec.market, table, place.read(table), answer, of_kind)
         counts.update({f"{table}_{what}": count for what, count in asdict(kept).items()})
     return dict(counts)
 

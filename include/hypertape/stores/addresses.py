@@ -55,7 +55,8 @@ class Opening:
     """All that opens a store, also in another process: it can be pickled.
 
     `now` (UTC) and `run_id` are those of the command; `source` is what the warehouse notes on each load. `dsn` names
-    the warehouse where it is not the one of the settings.
+    the warehouse where it is not the one of the settings. With `accept_scale` the warehouse takes prices that are ×1000
+    or ÷100 of the stored ones: these are in a wrong unit.
     """
 
     address: str
@@ -65,6 +66,7 @@ class Opening:
     dsn: str | None = None
     source: str = "copy"
     csv: CsvOptions = field(default_factory=CsvOptions)
+    accept_scale: bool = False
 
     def open(self) -> Store:
         """Open the store. Raises BadInput for an address that names none, and what the store's kind raises."""

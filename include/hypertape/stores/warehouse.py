@@ -41,7 +41,11 @@ def _nothing(connection: psycopg.Connection[Any]) -> None:
 def build(place: str, opening: Opening) -> WarehouseStore:
     """Open the warehouse of the opening's DSN, else of its settings. Connects when it is first used."""
     return WarehouseStore(
-        opening.dsn or resolve_dsn(opening.settings), opening.now, opening.run_id, opening.source
+        opening.dsn or resolve_dsn(opening.settings),
+        opening.now,
+        opening.run_id,
+        opening.source,
+        accept_scale=opening.accept_scale,
     )
 
 
@@ -61,6 +65,7 @@ class WarehouseStore:
     run_id: str
     source: str = "copy"
     guard: Callable[[psycopg.Connection[Any]], None] = _nothing
+    accept_scale: bool = False
     address: str = field(default="warehouse", init=False)
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
@@ -179,6 +184,7 @@ class WarehouseStore:
         request = LoadRequest(
             market, interval, self.run_id, self.source, _span(block.bars), self.now,
             rejects=rejects, fetched=_rows_by_ticker(block), duplicates=gated.duplicates,
+            accept_scale=self.accept_scale,
         )  # fmt: skip
         return gated.bars, request
 

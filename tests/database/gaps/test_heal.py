@@ -25,7 +25,7 @@ VN = get_market("vn")
 FIRST, AFTER = utc(2024, 3, 4), utc(2024, 4, 6)
 DAYS = [session.date for session in sessions(VN, FIRST.date(), AFTER.date())]
 TICKERS = ("AAA", "BBB", "CCC", "DDD")
-PRICES = (10.0, 10.1, 10.2)
+PRICES = (10_000, 10_100, 10_200)
 HEADER = "ticker,time,open,high,low,close,volume"
 
 
@@ -40,7 +40,7 @@ class Vendor:
 
     def deliver(self, ticker, without=(), bad=()):
         rows = [
-            f"{ticker},{day},10,11,9,{20 if k in bad else PRICES[k % 3]},100"
+            f"{ticker},{day},10000,{8000 if k in bad else 11000},9000,{PRICES[k % 3]},100"
             for k, day in enumerate(DAYS)
             if k not in without
         ]
@@ -204,11 +204,11 @@ def test_a_cut_first_answer_is_healed_and_a_late_listing_is_believed_then(load, 
 def test_stored_bars_stay_as_they_are(load, healed, vendor, connection):
     vendor.deliver("AAA", without=(12,))
     load()
-    stored = "select count(*) from bars.market_data_1d where ticker = 'AAA' and high = 11"
+    stored = "select count(*) from bars.market_data_1d where ticker = 'AAA' and high = 11000"
     before = value(connection, stored)
     path = vendor.root / "AAA" / "1D.csv"
     vendor.deliver("AAA")
-    path.write_text(path.read_text().replace(",11,9,", ",12,8,"))
+    path.write_text(path.read_text().replace(",11000,9000,", ",12000,8000,"))
     _, result, _ = healed(AFTER, "heal1")
     assert (result.counts["inserted"], result.counts["updated"]) == (1, 0)
     assert value(connection, stored) == before == len(DAYS) - 1

@@ -6,7 +6,6 @@ import csv
 from datetime import timedelta
 
 import pytest
-from hypertape.steps.gaps import find_gaps
 from lab import query
 
 from hypertape.calendars import expected_times
@@ -14,7 +13,9 @@ from hypertape.frame import instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.settings import Settings
-from hypertape.steps.backfill import Asked, backfill
+from hypertape.steps.backfill import backfill
+from hypertape.steps.backfill_request import BackfillRequest
+from hypertape.steps.heal import find_gaps
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 
@@ -64,28 +65,28 @@ def test_a_block_of_hours_is_a_gap_a_finding_and_a_unit_of_a_backfill(warehouse,
     first = run(warehouse, "crypto", source, settings)
     hole = ("BTC", BLOCK[0], BLOCK[-1] + timedelta(hours=1), 11, 1, "provider empty", True)
     assert entries(warehouse, OPEN) == [hole]
-    assert any(
-        "sessions_whole (1, first BTC 2024-03-05T06:00:00)" in said for said in first.quality["warnings"]
-    )
-    assert first.published["gaps"]["open"] == {"provider empty": 1}
-    asked = Asked(tickers=["BTC"], start=START, end=END, source=source)
-    planned = backfill(warehouse, "crypto", "1h", asked, now=NOW, settings=settings)
-    assert (planned["plan"]["missing"], planned["plan"]["units"]) == (11, 1)
+    assert any("sessions_whole (1, first BTC 2024-03-05T06:00:00)" in said for said in first.quality.warnings)
+    assert first.after.published.gaps.open == {"provider empty": 1}
+    asked = BackfillRequest(tickers=["BTC"], start=START, end=END, source=source)
+    planned = backfill(warehouse, "crypto", "1h", asked, run_id="plan", now=NOW, settings=settings)
+    assert (planned.plan.figures["missing"], planned.plan.figures["units"]) == (11, 1)
     vendor("crypto", "BTC", [])
-    done = backfill(warehouse, "crypto", "1h", asked, now=NOW, dry_run=False, settings=settings)
-    assert done["counts"]["inserted"] == 11
+    done = backfill(
+        warehouse, "crypto", "1h", asked, run_id="filled", now=NOW, dry_run=False, settings=settings
+    )
+    assert done.counts["inserted"] == 11
     assert entries(warehouse, OPEN) == []
     with connect(warehouse, autocommit=True) as connection:
         assert query(connection, "select closed_reason from gap") == [("arrived",)]
-    planned = backfill(warehouse, "crypto", "1h", asked, now=NOW, settings=settings)
-    assert (planned["plan"]["missing"], planned["plan"]["units"]) == (0, 0)
+    planned = backfill(warehouse, "crypto", "1h", asked, run_id="plan", now=NOW, settings=settings)
+    assert (planned.plan.figures["missing"], planned.plan.figures["units"]) == (0, 0)
 
 
 def test_a_second_look_changes_nothing(warehouse, vendor, settings):
     run(warehouse, "crypto", vendor("crypto", "BTC", BLOCK), settings)
     before = entries(warehouse)
     again = find_gaps(warehouse, "crypto", "1h", now=NOW)
-    assert (again["opened"], again["closed"], again["changed"]) == (0, 0, 0)
+    assert (again.opened, again.closed, again.changed) == (0, 0, 0)
     assert entries(warehouse) == before
 
 

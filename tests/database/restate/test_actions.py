@@ -211,7 +211,7 @@ def test_the_verbs(chain, monkeypatch, tmp_path):
     listed = run(app, ["actions", "list", "-m", "us", "--ticker", "SYNCORP", "--json"]).output
     assert json.loads(listed) == [{
         "ticker": "SYNCORP", "time": "2025-06-09", "kind": "split", "value": 2.0, "source": "sample",
-        "withdrawn_at": None, "withdrawn_run": None,
+        "withdrawn_at": None, "withdrawn_run": None, "refused_because": None,
     }]  # fmt: skip
     assert "SYNOIL" in run(app, ["actions", "list", "-m", "us", "--since", "2025-01-01"]).output
 

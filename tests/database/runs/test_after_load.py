@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import D1, VN, query, to_frame, value, walk
+from lab import D1, VN, query, scaled, to_frame, value, walk
+from typer.testing import CliRunner
 
 from hypertape.calendars import expected_times
+from hypertape.cli import app
 from hypertape.frame import Bars, empty_frame, instant, reject_frame
 from hypertape.model import Window, utc
 from hypertape.quality.gate import gate as judge
@@ -47,7 +49,7 @@ class Place:
         self.dsn, self.tree = dsn, root / "tree"
         self.settings = Settings(state_dir=root / "state")
         self.source = {"name": "csv_tree", "directory": str(self.tree)}
-        bars = walk(len(TIMES), start=WINDOW.start)
+        bars = scaled(walk(len(TIMES), start=WINDOW.start), 100.0)  # dong
         self.whole = Bars(
             TIMES, bars.open, bars.high, bars.low, bars.close, bars.volume + 1, bars.adjusted_close
         )
@@ -112,10 +114,19 @@ def by_replay(place: Place) -> None:
     replay(place.dsn, Refused(), run_id="run", now=NOW, settings=place.settings)
 
 
-def by_store(source: str, place: Place) -> None:
-    """What an import, a copy or a migration does: its loads, and then the tail of its run."""
-    place.load(place.holed, "run", source)
+def by_any_store(place: Place) -> None:
+    """Loads that no plan stands behind, and then the tail of their run."""
+    place.load(place.holed, "run", "csv:/somewhere")
     after_run(place.dsn, "run", now=NOW, settings=place.settings)
+
+
+def by_verb(words: str, place: Place) -> None:
+    """As an operator does it."""
+    database = place.tree.parent / "vn_data.db"
+    for line in words.split("; "):
+        arguments = line.format(tree=place.tree, database=database).split()
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
 
 
 def by_tasks(place: Place) -> None:
@@ -138,14 +149,18 @@ WAYS = {
     "heal": by_heal,
     "reread": by_reread,
     "replay of quarantine": by_replay,
-    "import": partial(by_store, "csv:/somewhere"),
-    "migration": partial(by_store, "sqlite:/somewhere.db"),
+    "a store": by_any_store,
+    "import": partial(by_verb, "import --input {tree} --market vn"),
+    "copy": partial(by_verb, "copy csv:{tree} warehouse --market vn"),
+    "migrate": partial(by_verb, "copy csv:{tree} sqlite:{database} --market vn; migrate sqlite {database}"),
     "the tasks of a DAG": by_tasks,
 }
 
 
 @pytest.fixture
-def place(warehouse: str, tmp_path: Path) -> Place:
+def place(warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
     return Place(warehouse, tmp_path)
 
 
@@ -156,20 +171,23 @@ def test_three_missing_rows_are_in_the_ledger_the_suite_and_the_report(
     way(place)
     with connect(place.dsn) as connection:
         assert value(connection, "select count(*) from bars.market_data_1d") == len(place.holed)
+        run_id = value(connection, "select run_id from load order by load_id desc limit 1")
         gaps = query(
             connection,
-            "select sessions from gap where closed_at is null and start_time >= %s order by start_time",
+            "select sessions from gap where closed_at is null and start_time >= %s and start_time < %s order by 1 desc",
             WINDOW.start,
+            instant(int(TIMES[-1])),
         )
         suites = query(
-            connection, "select distinct suite from quality_result where run_id = 'run' order by 1"
+            connection, "select distinct suite from quality_result where run_id = %s order by 1", run_id
         )
         differing = value(
             connection, "select coalesce(sum(unexpected), 0) from quality_result where suite = 'rollups'"
         )
         missing = query(
             connection,
-            "select status, unexpected from quality_result where run_id = 'run' and expectation = 'sessions_complete'",
+            "select status, unexpected from quality_result where run_id = %s and expectation = 'sessions_complete'",
+            run_id,
         )
         assert value(connection, "select count(*) from rollup_pending") == 0
         assert value(connection, "select count(*) from bars.market_data_1w") == WEEKS
@@ -177,7 +195,11 @@ def test_three_missing_rows_are_in_the_ledger_the_suite_and_the_report(
     assert suites == [("market_data_1d",), ("rollups",)]
     assert differing == 0
     assert missing == [("failed", 3)]
-    report = (place.settings.state_dir / "reports" / "run.html").read_text(encoding="utf-8")
+    (report,) = (
+        page.read_text(encoding="utf-8")
+        for page in (place.settings.state_dir / "reports").glob("*.html")
+        if page.stem == run_id
+    )
     assert "sessions_complete" in report
     assert instant(int(TIMES[HOLES[0]])).strftime("%Y-%m-%d") in report
 

@@ -55,7 +55,7 @@ def write(directory, days, seed):
 def test_a_run_goes_through_every_step(chain):
     _, first, _, _, told = chain
     assert first.error is None
-    assert first.counts == {"inserted": 400, "updated": 0, "recomputed": 0, "unchanged": 0, "quarantined": 0}
+    assert {name: count for name, count in first.counts.items() if count} == {"inserted": 400}
     assert first.quality.critical == first.quality.broken == []
     assert first.quality.checks > 10
     assert first.rollups.differing == 0

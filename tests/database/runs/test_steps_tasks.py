@@ -192,7 +192,7 @@ def test_every_ticker_is_told_as_it_is_done(run):
 
 def test_refused_rows_of_source_and_gate_land_together(run):
     bad_rows = [
-        f"{run.good},2024-02-29,1,2,1,5,1",
+        f"{run.good},2024-02-29,1,1,2,1,1",
         f"{run.good},2024-02-30,1,2,1,1,1",
         f"{run.good},2024-01-05,x,2,1,1,1",
     ]
@@ -239,10 +239,10 @@ def test_a_retry_of_the_load_fetches_what_failed_and_succeeds(run, common):
 
 
 def test_a_failure_that_may_pass_asks_for_a_retry(run, monkeypatch):
-    def away(*_):
+    def away(*_, **__):
         raise SourceUnavailable("503 from the vendor")
 
-    monkeypatch.setattr(csv_tree, "_content", away)
+    monkeypatch.setattr(csv_tree, "read_regular", away)
     planned = run.plan()
     reference = run.gated(planned)
     with pytest.raises(BatchIncomplete, match=r"503 from the vendor.*A retry fetches only the failed ones"):
@@ -252,11 +252,11 @@ def test_a_failure_that_may_pass_asks_for_a_retry(run, monkeypatch):
 def test_a_dead_source_turns_its_own_task_red_and_is_recorded(run, common, monkeypatch):
     """There is no load then that would record it; a retry asks for all of them again."""
 
-    def away(*_):
+    def away(*_, **__):
         raise SourceUnavailable("503 from the vendor")
 
-    content = csv_tree._content
-    monkeypatch.setattr(csv_tree, "_content", away)
+    content = csv_tree.read_regular
+    monkeypatch.setattr(csv_tree, "read_regular", away)
     run.write(run.bad)
     planned = run.plan()
     how = {"settings": run.settings, "now": NOW}
@@ -267,7 +267,7 @@ def test_a_dead_source_turns_its_own_task_red_and_is_recorded(run, common, monke
     error = publish(run.dsn, planned.spec, now=NOW, settings=run.settings).error
     assert "2 tickers of the run failed and there are no others" in str(error)
     assert str(error).count("503 from the vendor") == 1
-    monkeypatch.setattr(csv_tree, "_content", content)
+    monkeypatch.setattr(csv_tree, "read_regular", content)
     landed = extract_or_raise(run.dsn, planned.spec, planned.batches[0], attempt=2, **how)
     assert landed.failed == {}
 

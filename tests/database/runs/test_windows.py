@@ -34,7 +34,10 @@ class Directory:
         """Write the file anew with every session before `until`; return how many there are."""
         times = expected_times(VN, D1, Window(start, until))
         (self.tree / ticker).mkdir(parents=True, exist_ok=True)
-        lines = [f"{ticker},{instant(int(t)):%Y-%m-%d},10,11,9,{10 + n % 2},100" for n, t in enumerate(times)]
+        lines = [
+            f"{ticker},{instant(int(t)):%Y-%m-%d},10000,11000,9000,{10_000 + 100 * (n % 2)},100"
+            for n, t in enumerate(times)
+        ]
         path = self.tree / ticker / "1D.csv"
         path.write_text("\n".join(["ticker,time,open,high,low,close,volume", *lines]) + "\n")
         return len(times)
@@ -56,10 +59,10 @@ def watermark(connection: Any, ticker: str = "AAA") -> datetime:
 def test_what_a_directory_delivers_weeks_late_is_loaded_by_the_next_ordinary_run(
     directory: Directory, connection: Any
 ) -> None:
-    """The watermark is at the first run's end, and the file had ended long before."""
+    """The first run asked for much more than the file had."""
     first = directory.delivers("AAA", utc(2025, 6, 4))
     assert directory.sync(utc(2025, 8, 26, 12)).counts["inserted"] == first
-    assert watermark(connection) == utc(2025, 8, 26, 12)
+    assert watermark(connection) == utc(2025, 6, 4), "no further than the file had answered"
     whole = directory.delivers("AAA", utc(2025, 8, 26))
     late = directory.sync(utc(2025, 8, 27, 12))
     assert late.counts["inserted"] == whole - first
@@ -122,6 +125,17 @@ def test_a_watermark_in_the_future_is_named_and_moves_back(directory: Directory,
     assert told() == []
 
 
+def test_a_file_that_lags_after_the_watermark_was_set_is_still_caught_up(
+    directory: Directory, connection: Any
+) -> None:
+    """A watermark of an older version, at the end of the window it asked for."""
+    first = directory.delivers("AAA", utc(2025, 6, 4))
+    directory.sync(utc(2025, 6, 4, 12))
+    connection.execute("update series set watermark = '2025-08-26 12:00+00'")
+    whole = directory.delivers("AAA", utc(2025, 8, 26))
+    assert directory.sync(utc(2025, 8, 27, 12)).counts["inserted"] == whole - first
+
+
 def test_hours_that_lag_a_little_share_their_requests(warehouse: str, connection: Any) -> None:
     """The last bars of thin tickers lie anywhere: they resume at full hours, long ago at days."""
     insert = (
@@ -158,13 +172,13 @@ def test_a_known_name_in_other_letters_is_refused(directory: Directory, connecti
 
 
 def test_a_typo_opens_no_gap_and_no_series(warehouse: str, connection: Any, tmp_path: Path) -> None:
-    """Nobody knows SYNTECHX: not the list, not the source, not the warehouse."""
+    """Nobody knows SYNCORPX: not the list, not the source, not the warehouse."""
     settings = Settings(state_dir=tmp_path)
     done = sync(
         warehouse, "us", "1d", now=utc(2025, 6, 20), start=utc(2025, 6, 1), source={"name": "sample"},
-        settings=settings, tickers=["SYNTECH", "SYNTECHX"],
+        settings=settings, tickers=["SYNCORP", "SYNCORPX"],
     )  # fmt: skip
-    assert set(done.failed) == {"SYNTECHX"}
+    assert set(done.failed) == {"SYNCORPX"}
     assert query(connection, "select distinct ticker from gap") == []
-    assert query(connection, "select ticker from gap_judged") == [("SYNTECH",)]
-    assert query(connection, "select ticker from series") == [("SYNTECH",)]
+    assert query(connection, "select ticker from gap_judged") == [("SYNCORP",)]
+    assert query(connection, "select ticker from series") == [("SYNCORP",)]

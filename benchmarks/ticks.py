@@ -1,4 +1,4 @@
-"""Ticks: durable rows a second and the time until they can be seen, against a COPY by the server itself and the usual ways."""
+"""Ticks: durable rows a second and the time until they are visible, against a COPY by the server and the usual ways."""
 
 from __future__ import annotations
 

@@ -364,7 +364,10 @@ class BatchWriter(Generic[T]):
         async with self._lanes:
             await self._store_in_lane(rows)
         if self._on_stored is not None:
-            self._on_stored(rows)
+            try:
+                self._on_stored(rows)
+            except Exception:  # the rows are stored whatever their listener makes of it
+                _log.exception("%s: who listens to stored rows failed", self.name)
 
     async def _store_in_lane(self, rows: list[T]) -> None:
         started = time.perf_counter()

@@ -61,8 +61,8 @@ class _BelowBorder(Exception):
 
 def lively(dsn: str) -> str:
     """A DSN whose connections notice within seconds that their server is gone."""
-    given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
-    return conninfo.make_conninfo(**{**_LIVELY, **given})
+    parameters: dict[str, Any] = {**_LIVELY, **conninfo.conninfo_to_dict(normalise_dsn(dsn))}
+    return conninfo.make_conninfo(**parameters)
 
 
 @contextmanager

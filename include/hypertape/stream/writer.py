@@ -355,8 +355,8 @@ class BatchWriter(Generic[T]):
                 if self._spool is None:  # nowhere else to put it: wait, and let the queue fill
                     if self._closing:
                         raise
-                elif tried >= self._options.tries or not isinstance(error, TransientError):
-                    raise
+                elif self._spooling or tried >= self._options.tries or not isinstance(error, TransientError):
+                    raise  # once others go to the spool this batch joins them
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

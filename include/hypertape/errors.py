@@ -7,6 +7,7 @@ HypertapeError
 │   ├── CircuitOpen           the vendor failed so often that nobody asks it for now
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   ├── SpoolFull             the database is away and the spool beside the stream has no room
 │   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
 └── TerminalError             trying again changes nothing: the retry policy fails at once
@@ -154,6 +155,12 @@ class StoreAway(TransientError):
     """The store is not there."""
 
     next_step = "Mount it or free it; what it missed is kept and delivered then."
+
+
+class SpoolFull(TransientError):
+    """The spool has no room, so nothing more is accepted."""
+
+    next_step = "Bring the database back, or allow more with HYPERTAPE_SPOOL_MEGABYTES; then send it again."
 
 
 class BatchIncomplete(TransientError):

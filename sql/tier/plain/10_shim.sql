@@ -6,6 +6,10 @@ create table if not exists shim.rollup (
     source text not null,
     width interval not null
 );
+alter table shim.rollup
+    add column if not exists source_time text not null default 'time',
+    add column if not exists definition text;
+comment on column shim.rollup.definition is 'Its SELECT, with %s for the source. Null: a rollup of bars, hypertape.rollup_select.';
 create table if not exists shim.policy (
     relation text not null,
     kind text not null,
@@ -116,7 +120,7 @@ language sql as $$
 $$;
 
 -- Refreshes the whole buckets inside [window_start, window_end), as TimescaleDB does; null means everything. Writes
--- only buckets that differ.
+-- only buckets that differ. A rollup's key ends with its time.
 create or replace procedure shim.refresh_continuous_aggregate(
     continuous_aggregate regclass, window_start timestamptz, window_end timestamptz,
     force boolean default false, options jsonb default null
@@ -127,6 +131,8 @@ declare
     starts timestamptz;
     ends timestamptz;
     part text;
+    keys text[];
+    others text[];
 begin
     select * into strict rollup from shim.rollup where target::regclass = continuous_aggregate;
     starts := shim.time_bucket(rollup.width, window_start);
@@ -140,26 +146,34 @@ begin
             detail = 'The refresh window must cover at least one bucket of data.';
     end if;
     part := format(
-        '(select * from %s where time >= %L and time < %L)', rollup.source,
+        '(select * from %1$s where %2$I >= %3$L and %2$I < %4$L)', rollup.source, rollup.source_time,
         coalesce(starts, '-infinity'), coalesce(ends, 'infinity')
     );
+    select
+        array_agg(quote_ident(attname) order by attnum) filter (where attnum = any(indkey)),
+        array_agg(quote_ident(attname) order by attnum) filter (where attnum <> all(indkey))
+    into strict keys, others
+    from pg_attribute
+    join pg_index on indrelid = attrelid and indisprimary
+    where attrelid = continuous_aggregate and attnum > 0 and not attisdropped;
     execute format(
         $refresh$
         with fresh as materialized (%1$s),
         gone as (
             delete from %2$s as kept
-            where kept.time >= %3$L and kept.time < %4$L
-                and not exists (select from fresh where fresh.ticker = kept.ticker and fresh.time = kept.time)
+            where kept.%5$s >= %3$L and kept.%5$s < %4$L
+                and not exists (select from fresh where (fresh.%6$s) = (kept.%7$s))
         )
-        insert into %2$s as kept
-        select * from fresh
-        on conflict (ticker, time) do update
-        set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume
-        where (kept.open, kept.high, kept.low, kept.close, kept.volume)
-            is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+        insert into %2$s as kept (%8$s, %9$s)
+        select %8$s, %9$s from fresh
+        on conflict (%8$s) do update set (%9$s) = row(excluded.%10$s)
+        where (kept.%11$s) is distinct from (excluded.%10$s)
         $refresh$,
-        hypertape.rollup_select(part, rollup.width), rollup.target,
-        coalesce(starts, '-infinity'), coalesce(ends, 'infinity')
+        coalesce(format(rollup.definition, part), hypertape.rollup_select(part, rollup.width)), rollup.target,
+        coalesce(starts, '-infinity'), coalesce(ends, 'infinity'),
+        keys[cardinality(keys)],
+        array_to_string(keys, ', fresh.'), array_to_string(keys, ', kept.'), array_to_string(keys, ', '),
+        array_to_string(others, ', '), array_to_string(others, ', excluded.'), array_to_string(others, ', kept.')
     );
 end
 $$;

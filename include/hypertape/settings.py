@@ -1,5 +1,5 @@
-"""Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for the
-three that the documents name. An empty variable counts as not set.
+"""Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for those
+that the documents name. An empty variable counts as not set.
 
 | variable | meaning |
 |---|---|
@@ -31,18 +31,47 @@ three that the documents name. An empty variable counts as not set.
 | HYPERTAPE_API_STREAMS | long answers that one process of the read API writes at once |
 | HYPERTAPE_API_ORIGINS | further origins whose pages may write, where a proxy changes Host: `https://a.example` |
 | HYPERTAPE_API_RATE | requests a second that `hypertape serve` takes of one key, and of an address without a good one |
+| TICK_BATCH_SIZE | ticks written to the database at once |
+| TICK_FLUSH_INTERVAL_MS | milliseconds after which a batch of ticks is written that is not full |
+| BARS_DB_WRITE_BATCH_SIZE | finalised bars written at once |
+| BARS_DB_WRITE_INTERVAL | after which a batch of bars is written that is not full: `1s`, `500ms` |
+| BARS_DB_WRITE_QUEUE_SIZE | ticks, and bars, that wait for the database before their feed has to wait |
+| BARS_DB_MAX_RETRIES | tries of a batch before it goes to the spool |
+| BARS_DB_RETRY_DELAY | pause before the second try, doubled for each further one: `100ms` |
+| HYPERTAPE_SPOOL_DIR | where a stream keeps what the database could not take (default: `spool` in the state directory) |
+| HYPERTAPE_SPOOL_MEGABYTES | most that it keeps there; then it refuses ticks |
+| HYPERTAPE_TICK_CHUNK_HOURS | width of the chunks of ticks (TimescaleDB) |
+| HYPERTAPE_TICK_COMPRESS_DAYS | days after which chunks of ticks are compressed (TimescaleDB) |
+| HYPERTAPE_TICK_KEEP_DAYS | days ticks are kept; those that come later than a day before that are refused |
+| HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hypertape.errors import BadSetting
+
+
+def _seconds(text: object) -> object:
+    """`1s`, `100ms`, `1m30s` as seconds; numbers are seconds already."""
+    if not isinstance(text, str) or not (parts := _DURATION.fullmatch(text.strip())):
+        return text
+    return sum(
+        float(part) * unit for part, unit in zip(parts.groups("0"), (3600.0, 60.0, 1.0, 0.001), strict=True)
+    )
+
+
+_DURATION = re.compile(r"(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?(?:(\d+)ms)?")
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A duration, written as the documents do (`1s`, `100ms`) or as seconds."""
 
 
 class Settings(BaseSettings):
@@ -80,11 +109,29 @@ class Settings(BaseSettings):
     api_streams: int = Field(default=16, ge=1, le=1000)
     api_origins: str = ""
     api_rate: float = Field(default=20.0, gt=0)
+    tick_batch_size: int = Field(default=1000, ge=1, le=100_000, validation_alias="TICK_BATCH_SIZE")
+    tick_flush_interval_ms: int = Field(default=100, ge=1, validation_alias="TICK_FLUSH_INTERVAL_MS")
+    bars_db_write_batch_size: int = Field(default=1000, ge=1, validation_alias="BARS_DB_WRITE_BATCH_SIZE")
+    bars_db_write_interval: Seconds = Field(default=1.0, gt=0, validation_alias="BARS_DB_WRITE_INTERVAL")
+    bars_db_write_queue_size: int = Field(default=10_000, ge=1, validation_alias="BARS_DB_WRITE_QUEUE_SIZE")
+    bars_db_max_retries: int = Field(default=3, ge=1, validation_alias="BARS_DB_MAX_RETRIES")
+    bars_db_retry_delay: Seconds = Field(default=0.1, gt=0, validation_alias="BARS_DB_RETRY_DELAY")
+    spool_dir: Path | None = None
+    spool_megabytes: int = Field(default=1024, ge=1)
+    tick_chunk_hours: int = Field(default=24, ge=1, le=24 * 31)
+    tick_compress_days: int = Field(default=7, ge=1)
+    tick_keep_days: int = Field(default=90, ge=2)
+    bar_lateness_seconds: float = Field(default=5.0, ge=0)
 
     @property
     def landing(self) -> str:
         """The fsspec URL of the landing area."""
         return self.landing_url or (self.state_dir.absolute() / "landing").as_uri()
+
+    @property
+    def spool(self) -> Path:
+        """The directory of the spools of a stream."""
+        return self.spool_dir or self.state_dir.absolute() / "spool"
 
     @property
     def given_dsn(self) -> str | None:

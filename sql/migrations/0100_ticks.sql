@@ -32,7 +32,8 @@ create table public.bars_1m (
     volume numeric(20, 8) not null,
     vwap numeric(20, 8),
     corrected_at timestamptz,
-    primary key (symbol, timestamp)
+    primary key (symbol, timestamp),
+    check (low <= high)
 );
 comment on table public.bars_1m is 'Finalised minutes. vwap is null where nothing had a volume.';
 comment on column public.bars_1m.corrected_at is 'When a late tick changed a bar that was final already.';

@@ -11,7 +11,11 @@ from hypertape import settings
 from hypertape.errors import BadSetting
 from hypertape.settings import Settings, load_settings, variable_of
 
-DOCUMENTS = ("FALLBACK_TO_CSV", "VN_DATABASE_PATH", "CRYPTO_DATABASE_PATH")
+DOCUMENTS = (
+    "FALLBACK_TO_CSV", "VN_DATABASE_PATH", "CRYPTO_DATABASE_PATH", "TICK_BATCH_SIZE", "TICK_FLUSH_INTERVAL_MS",
+    "BARS_DB_WRITE_BATCH_SIZE", "BARS_DB_WRITE_INTERVAL", "BARS_DB_WRITE_QUEUE_SIZE", "BARS_DB_MAX_RETRIES",
+    "BARS_DB_RETRY_DELAY",
+)  # fmt: skip
 """Variables that keep the documents' names."""
 
 
@@ -54,6 +58,12 @@ def test_defaults_need_no_environment() -> None:
         ("VN_DATABASE_PATH", "/srv/vn_data.db", "vn_database_path", Path("/srv/vn_data.db")),
         ("CRYPTO_DATABASE_PATH", "/srv/c.db", "crypto_database_path", Path("/srv/c.db")),
         ("HYPERTAPE_BATCH_SIZE", "", "batch_size", 50),
+        ("TICK_BATCH_SIZE", "500", "tick_batch_size", 500),
+        ("TICK_FLUSH_INTERVAL_MS", "20", "tick_flush_interval_ms", 20),
+        ("BARS_DB_WRITE_INTERVAL", "1m1.5s", "bars_db_write_interval", 61.5),
+        ("BARS_DB_RETRY_DELAY", "100ms", "bars_db_retry_delay", 0.1),
+        ("BARS_DB_RETRY_DELAY", "0.25", "bars_db_retry_delay", 0.25),
+        ("HYPERTAPE_SPOOL_DIR", "/srv/spool", "spool", Path("/srv/spool")),
         ("UNRELATED_BATCH_SIZE", "7", "batch_size", 50),
     ],
 )
@@ -103,6 +113,8 @@ def test_a_variable_is_read(
             "HYPERTAPE_SOURCE_ENDPOINTS='vci=h:80' cannot be used: .*http://",
         ),
         ("HYPERTAPE_SOURCE_PAUSE", "0", "HYPERTAPE_SOURCE_PAUSE='0' cannot be used"),
+        ("BARS_DB_WRITE_INTERVAL", "soon", "BARS_DB_WRITE_INTERVAL='soon' cannot be used: .*number"),
+        ("BARS_DB_RETRY_DELAY", "0ms", "BARS_DB_RETRY_DELAY='0ms' cannot be used"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(

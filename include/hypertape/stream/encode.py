@@ -26,7 +26,14 @@ NULL = np.int64(np.iinfo(np.int64).min)
 
 VALUES = ("bid", "ask", "bid_volume", "ask_volume")
 _EPOCH_2000 = 946_684_800_000_000
-_NUMERIC = [("size", ">i4"), ("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2"), ("digits", ">i2", (5,))]
+_NUMERIC = [
+    ("size", ">i4"),
+    ("count", ">i2"),
+    ("weight", ">i2"),
+    ("sign", ">u2"),
+    ("scale", ">i2"),
+    ("digits", ">i2", (5,)),
+]
 _NEGATIVE = 0x4000
 
 
@@ -48,7 +55,11 @@ class TickColumns:
         sources = [source for source, wanted in zip(self.sources, chosen, strict=True) if wanted]
         values = tuple(column[chosen] for column in self.values)
         return TickColumns(
-            self.symbol_ids[chosen], self.times[chosen], self.sequences[chosen], values, sources  # type: ignore[arg-type]
+            self.symbol_ids[chosen],
+            self.times[chosen],
+            self.sequences[chosen],
+            values,
+            sources,  # type: ignore[arg-type]
         )
 
 

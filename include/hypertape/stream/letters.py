@@ -37,7 +37,9 @@ class Letter:
     @property
     def digest(self) -> bytes:
         """What tells records apart: the same one is one letter."""
-        return hashlib.sha256(b"\0".join((self.kind.encode(), self.source.encode("utf-8", "replace"), self.record))).digest()
+        return hashlib.sha256(
+            b"\0".join((self.kind.encode(), self.source.encode("utf-8", "replace"), self.record))
+        ).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,11 @@ def tick_letter(tick: Tick, error: str) -> Letter:
 def bar_letter(bar: Bar1m, error: str) -> Letter:
     """A bar as a letter, whatever its values are."""
     names = ("open", "high", "low", "close", "volume", "vwap")
-    record = {"symbol": bar.symbol, "time": _time(bar.time), **{name: decimal(getattr(bar, name)) for name in names}}
+    record = {
+        "symbol": bar.symbol,
+        "time": _time(bar.time),
+        **{name: decimal(getattr(bar, name)) for name in names},
+    }
     return Letter("bar", "bars", _line(record), error)
 
 
@@ -93,7 +99,12 @@ def add_letters(connection: Connection, letters: Iterable[Letter]) -> None:
 
 
 def dead_letters(
-    connection: Connection, *, source: str | None = None, replayed: bool = False, after: int = 0, limit: int = 1000
+    connection: Connection,
+    *,
+    source: str | None = None,
+    replayed: bool = False,
+    after: int = 0,
+    limit: int = 1000,
 ) -> list[DeadLetter]:
     """Stored letters in the order they came, `limit` of those with a greater id than `after`; open ones unless `replayed`."""
     parameters = {"source": source, "replayed": replayed, "after": after, "limit": limit}

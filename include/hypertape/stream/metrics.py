@@ -23,7 +23,10 @@ class WriterMetrics:
             "timescale_write_errors_total", "Failed tries.", ("writer", "error_type"), registry=registry
         )
         self.latency = Histogram(
-            "timescale_write_latency_seconds", "From taking a batch to its commit.", ("writer",), registry=registry
+            "timescale_write_latency_seconds",
+            "From taking a batch to its commit.",
+            ("writer",),
+            registry=registry,
         )
         self.queue_depth = Gauge(
             "timescale_write_queue_depth", "Rows that wait for their batch.", ("writer",), registry=registry
@@ -34,7 +37,9 @@ class WriterMetrics:
         self.accepted = Counter(
             "hypertape_stream_accepted_rows_total", "Rows stored or spooled.", ("writer",), registry=registry
         )
-        self.spool_bytes = Gauge("hypertape_stream_spool_bytes", "Bytes spooled.", ("writer",), registry=registry)
+        self.spool_bytes = Gauge(
+            "hypertape_stream_spool_bytes", "Bytes spooled.", ("writer",), registry=registry
+        )
 
 
 @cache

@@ -68,7 +68,9 @@ class Spool:
         record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         with self._guard:
             if self.size + len(record) > self._most_bytes:
-                raise SpoolFull(f"The spool {self.directory} holds {self.size:,} of {self._most_bytes:,} bytes")
+                raise SpoolFull(
+                    f"The spool {self.directory} holds {self.size:,} of {self._most_bytes:,} bytes"
+                )
             try:
                 segment = self._segment()
                 assert self._writing is not None

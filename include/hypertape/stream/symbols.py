@@ -39,7 +39,9 @@ class SymbolIds:
             for name in missing:
                 _check(name)
             with self._guard:
-                while not self._known.keys() >= set(missing):  # another process may register one at this moment
+                while not self._known.keys() >= set(
+                    missing
+                ):  # another process may register one at this moment
                     rows = connection.execute(query("stream_symbol_ids"), (MARKET, missing)).fetchall()
                     self._known |= dict(rows)
         return self._known
@@ -70,7 +72,12 @@ def sync_symbols(connection: Connection, listed: Sequence[SymbolInfo], now: date
 
 
 def _check(name: object) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST or not name.isprintable() or name != name.strip():
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name) <= LONGEST
+        or not name.isprintable()
+        or name != name.strip()
+    ):
         raise ValueError(f"{name!r:.80} cannot be a symbol: 1 to {LONGEST} printable characters")
     name.encode()
 

@@ -46,7 +46,12 @@ _DOUBT = 20
 _JOIN_NOTES = 30
 """Minutes without ticks that one note may span."""
 
-_LIVELY = {"tcp_user_timeout": "20000", "keepalives_idle": "5", "keepalives_interval": "5", "keepalives_count": "3"}
+_LIVELY = {
+    "tcp_user_timeout": "20000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 
 
 class _BelowBorder(Exception):
@@ -182,7 +187,9 @@ class TickTable:
         old, new = columns.times < oldest, columns.times > now + AHEAD
         if not old.any() and not new.any():
             return {}
-        return {int(p): _TOO_OLD for p in np.flatnonzero(old)} | {int(p): _TOO_NEW for p in np.flatnonzero(new)}
+        return {int(p): _TOO_OLD for p in np.flatnonzero(old)} | {
+            int(p): _TOO_NEW for p in np.flatnonzero(new)
+        }
 
 
 @contextmanager
@@ -217,7 +224,10 @@ def _add(connection: Connection, columns: TickColumns) -> tuple[int, list[int]]:
         added = cursor.rowcount
         if added == len(columns):
             return added, []
-        bounds = {"first_time": instant(int(columns.times.min())), "last_time": instant(int(columns.times.max()))}
+        bounds = {
+            "first_time": instant(int(columns.times.min())),
+            "last_time": instant(int(columns.times.max())),
+        }
         cursor.execute(query("stream_other_ticks").format(incoming=incoming), parameters | bounds)
         return added, sorted({place for (place,) in cursor.fetchall()})
 

@@ -173,7 +173,14 @@ class BatchWriter(Generic[T]):
         """What it does now."""
         records, size = (self._spool.records, self._spool.size) if self._spool else (0, 0)
         return WriterStatus(
-            self._queued, self._in_flight, self._accepted, self._buried, self._refused, records, size, self._away
+            self._queued,
+            self._in_flight,
+            self._accepted,
+            self._buried,
+            self._refused,
+            records,
+            size,
+            self._away,
         )
 
     async def submit(self, rows: Sequence[T]) -> asyncio.Future[None]:

@@ -1,0 +1,50 @@
+"""Running streams and what they say of themselves, for `stream status` from anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from hypertape.queries import query
+from hypertape.warehouse.connect import translate_errors
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWorker:
+    """A row of `stream_worker`. `figures` is what the stream reports: queue, spool, rates, lag."""
+
+    name: str
+    host: str
+    pid: int
+    started_at: datetime
+    beat_at: datetime
+    figures: Mapping[str, Any]
+
+
+def beat(connection: Connection, name: str, started_at: datetime, figures: Mapping[str, Any]) -> None:
+    """Say that a stream lives, and how it does."""
+    parameters = (name, socket.gethostname(), os.getpid(), started_at, json.dumps(dict(figures), default=str))
+    with translate_errors(connection):
+        connection.execute(query("stream_beat"), parameters)
+
+
+def stream_workers(connection: Connection) -> list[StreamWorker]:
+    """Every stream that ever ran and was not removed, newest beat first."""
+    with translate_errors(connection):
+        rows = connection.execute(query("stream_workers")).fetchall()
+    return [StreamWorker(*row) for row in rows]
+
+
+def remove_worker(connection: Connection, name: str) -> None:
+    """A stream ended as it should."""
+    with translate_errors(connection):
+        connection.execute(query("stream_remove_worker"), (name,))

@@ -19,6 +19,7 @@ HypertapeError
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
     ├── SuspectScale          prices look ×1000 or ÷100 of the stored neighbours; nothing was written
+    ├── FeedRefused           the other side of a feed or sink refuses us: logon, queue, permission
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── DatabaseRefused       wrong password, missing role, missing permission
@@ -245,6 +246,12 @@ class SuspectScale(TerminalError):
     """The prices look scaled against the stored neighbour bars; nothing was written."""
 
     next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
+
+
+class FeedRefused(TerminalError):
+    """The feed refuses us."""
+
+    next_step = "Check the account, the password and the names in the feed's address."
 
 
 class CheckFailed(TerminalError):

@@ -86,7 +86,9 @@ class Books:
 
     def _tick(self, message: Message, symbol: str, book: _Book, entries: list[Entry]) -> list[Tick]:
         bid, ask, bid_volume, ask_volume = book.best()
-        if (bid is None and ask is None) or not any(e.get(Tag.ENTRY_TYPE) in (BID, ASK, None) for e in entries):
+        if (bid is None and ask is None) or not any(
+            e.get(Tag.ENTRY_TYPE) in (BID, ASK, None) for e in entries
+        ):
             return []
         time = max(_time(message, entry) for entry in entries)
         return [Tick(symbol, time, message.sequence, bid, ask, bid_volume, ask_volume, self._source)]

@@ -55,7 +55,8 @@ class Identity:
 class Progress:
     """What a message brought: messages to be read in order, and what is known of missing numbers.
 
-    `again` are repetitions of messages that came already. `missing` is a span that was left out, `settled` one that is over, with the numbers of it that never came.
+    `again` are repetitions of messages that came already. `missing` is a span that was left out, `settled` one
+    that is over, with the numbers of it that never came.
     """
 
     deliver: list[Message] = field(default_factory=list)

@@ -11,7 +11,8 @@ import asyncio
 import os
 import select
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 from hypertape.errors import BadInput, SourceFileMissing
@@ -50,17 +51,18 @@ class LineFeed:
         self._silence = address.number("silence", 0.0)
         self._closed = False
 
-    def run(self) -> AsyncIterator[list[Event]]:
+    def run(self) -> AsyncGenerator[list[Event]]:
         """Yield what the lines hold, to the end of the last file. Raises SourceFileMissing for one that is gone."""
         return watched(self._read(), self.name, self._silence, self._clock)
 
-    async def _read(self) -> AsyncIterator[list[Event]]:
+    async def _read(self) -> AsyncGenerator[list[Event]]:
         for path in self._paths:
             parse = self._open_parser()
-            async for lines in self._batches(path):
-                events = [event for line in lines for event in self._events(parse, line)]
-                if events:
-                    yield events
+            async with aclosing(self._batches(path)) as batches:
+                async for lines in batches:
+                    events = [event for line in lines for event in self._events(parse, line)]
+                    if events:
+                        yield events
             if self._closed:
                 return
 
@@ -79,7 +81,7 @@ class LineFeed:
             return [Rejected(self.name, line[:KEPT_BYTES], str(error))]
         return [*self._sequences.see(tick), tick]
 
-    async def _batches(self, path: Path | None) -> AsyncIterator[list[bytes]]:
+    async def _batches(self, path: Path | None) -> AsyncGenerator[list[bytes]]:
         descriptor = _open(path)
         try:
             lines = Lines()

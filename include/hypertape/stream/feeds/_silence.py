@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from hypertape.stream.model import Event, FeedGap, GapFilled, Tick
 
 
 async def watched(
-    batches: AsyncIterator[list[Event]], source: str, seconds: float, clock: Callable[[], int]
-) -> AsyncIterator[list[Event]]:
+    batches: AsyncGenerator[list[Event]], source: str, seconds: float, clock: Callable[[], int]
+) -> AsyncGenerator[list[Event]]:
     """Pass batches on; 0 seconds: as they are.
 
     When none came for so many seconds, a FeedGap (`silent`, without an end) says so; with the next ticks it gets its
@@ -18,8 +19,9 @@ async def watched(
     silence.
     """
     if not seconds:
-        async for batch in batches:
-            yield batch
+        async with aclosing(batches):
+            async for batch in batches:
+                yield batch
         return
     silent: FeedGap | None = None
     heard = clock()
@@ -46,6 +48,7 @@ async def watched(
     finally:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+        await batches.aclose()
 
 
 def _ended(silent: FeedGap, batch: list[Event], time: int) -> list[Event]:

@@ -18,7 +18,8 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from hypertape.errors import BadInput
@@ -82,15 +83,15 @@ class FixFeed:
         self._asked_list = self._has_list = False
         self._books.clear()
 
-    async def run(self) -> AsyncIterator[list[Event]]:
+    async def run(self) -> AsyncGenerator[list[Event]]:
         """Yield what the acceptor sends, until the feed is closed. Raises FeedRefused when the logon is refused."""
         pause, reset = self._config.first_pause, True
         while not self._stop.is_set():
             silent = False
             try:
-                async for events in self._connection(reset):
-                    pause = self._config.first_pause
-                    if events:
+                async with aclosing(self._connection(reset)) as connection:
+                    async for events in connection:
+                        pause = self._config.first_pause
                         yield events
             except Broken as error:
                 silent = error.silent
@@ -122,7 +123,7 @@ class FixFeed:
         self._apart = FeedGap(self.name, None, reason, at, None, self._session.expected - 1, None)
         return self._apart
 
-    async def _connection(self, reset: bool) -> AsyncIterator[list[Event]]:
+    async def _connection(self, reset: bool) -> AsyncGenerator[list[Event]]:
         """One connection, from logon to its end: Broken, OSError, or closed."""
         context = ssl.create_default_context() if self._tls else None
         async with asyncio.timeout(10):
@@ -133,8 +134,9 @@ class FixFeed:
         beats = asyncio.create_task(self._keep_alive())
         stopped = asyncio.create_task(self._stop.wait())
         try:
-            async for events in self._read(reader, stopped):
-                yield events
+            async with aclosing(self._read(reader, stopped)) as read:
+                async for events in read:
+                    yield events
         finally:
             beats.cancel()
             stopped.cancel()
@@ -150,7 +152,7 @@ class FixFeed:
 
     async def _read(
         self, reader: asyncio.StreamReader, stopped: asyncio.Task[bool]
-    ) -> AsyncIterator[list[Event]]:
+    ) -> AsyncGenerator[list[Event]]:
         framer = Framer()
         reading: asyncio.Task[bytes] | None = None
         try:

@@ -15,7 +15,7 @@ from conformance import CHECKS, Played
 
 from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.stream.feeds import feed_names, open_feed, parse_address
-from hypertape.stream.feeds._record import FIELDS, json_of, tick_fields
+from hypertape.stream.record import FIELDS, json_of, tick_fields
 from hypertape.stream.model import SCALE, Tick
 
 START = 1_767_571_200_000_000  # 2026-01-05

@@ -1,7 +1,7 @@
 """Dead letters: what nobody could store, kept whole with its reason, and replayed after the mend.
 
-A letter is one record: a tick (as a line of the `jsonl:` feed), a bar (a line too), or the bytes a feed could not read. The
-same record is kept once, with how often and when it came and the latest reason.
+A letter is one record: a tick (as a line of the `jsonl:` feed), a bar (a line too), or the bytes a feed could
+not read. The same record is kept once, with how often and when it came and the latest reason.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def rejected_letter(rejected: Rejected) -> Letter:
 
 
 def add_letters(connection: Connection, letters: Iterable[Letter]) -> None:
-    """Keep letters; one that is there already counts once more and is no longer replayed. In the caller's transaction."""
+    """Keep letters; one that is there already counts once more and is no longer replayed. In the caller's
+    transaction.
+    """
     kept = list({letter.digest: letter for letter in letters}.items())
     if not kept:
         return
@@ -106,7 +108,9 @@ def dead_letters(
     after: int = 0,
     limit: int = 1000,
 ) -> list[DeadLetter]:
-    """Stored letters in the order they came, `limit` of those with a greater id than `after`; open ones unless `replayed`."""
+    """Stored letters in the order they came, `limit` of those with a greater id than `after`; open ones unless
+    `replayed`.
+    """
     parameters = {"source": source, "replayed": replayed, "after": after, "limit": limit}
     with translate_errors(connection):
         rows = connection.execute(query("stream_letters"), parameters).fetchall()

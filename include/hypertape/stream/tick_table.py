@@ -1,8 +1,8 @@
 """The table of ticks as a writer's batches meet it.
 
-A batch is one transaction: the ticks, the note of where they came, and the letters of those that cannot be stored. Ticks
-that are all new go in by COPY. Where the key of one is taken, the batch goes in by INSERT … ON CONFLICT DO NOTHING: the
-same tick twice is one tick, and another tick with the key of a stored one becomes a letter.
+A batch is one transaction: the ticks, the note of where they came, and the letters of those that cannot be
+stored. Ticks that are all new go in by COPY. Where the key of one is taken, the batch goes in by INSERT … ON
+CONFLICT DO NOTHING: the same tick twice is one tick, and another tick with the key of a stored one becomes a letter.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hypertape.stream.feeds._fix_wire import Message, Tag
-from hypertape.stream.feeds._record import BadRecord, micros_of, price_of, symbol_of, units_of
 from hypertape.stream.model import SymbolInfo, Tick
+from hypertape.stream.record import BadRecord, micros_of, price_of, symbol_of, units_of
 
 BID, ASK = b"0", b"1"
 _NEW, _CHANGE, _DELETE = b"0", b"1", b"2"

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.stream.feeds import Address, FeedConfig
-from hypertape.stream.feeds._record import BadRecord
 from hypertape.stream.feeds._sequence import Sequences
 from hypertape.stream.feeds._silence import watched
 from hypertape.stream.model import Event, Rejected, Tick
+from hypertape.stream.record import BadRecord
 
 MOST_LINES = 1000
 KEPT_BYTES = 1024 * 1024

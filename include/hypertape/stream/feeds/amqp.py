@@ -21,10 +21,10 @@ from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelPreconditi
 from hypertape.errors import BadInput, FeedRefused, SourceUnavailable
 from hypertape.stream import exchange
 from hypertape.stream.feeds import Address, FeedConfig
-from hypertape.stream.feeds._record import BadRecord, tick_of_json
 from hypertape.stream.feeds._sequence import Sequences
 from hypertape.stream.feeds._silence import watched
 from hypertape.stream.model import Event, Feed, Rejected
+from hypertape.stream.record import BadRecord, tick_of_json
 
 OPTIONS = ("source", "numbering", "silence", "key", "exchange", "prefetch")
 EXAMPLE = "amqp:ticks?key=tick.%23"

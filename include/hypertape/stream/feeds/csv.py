@@ -1,6 +1,6 @@
 """`csv:FILE`, `csv:DIRECTORY`, `csv:-`: a header that names the columns, then a tick a line. Columns: symbol,
 time, sequence, bid, ask, bid_volume, ask_volume in any order; an empty field is one that is missing. What a
-field may hold: `_record`.
+field may hold: `record`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from hypertape.errors import BadInput
 from hypertape.stream.feeds import Address, FeedConfig
 from hypertape.stream.feeds._lines import OPTIONS as OPTIONS
 from hypertape.stream.feeds._lines import HeaderLine, LineFeed
-from hypertape.stream.feeds._record import FIELDS, LONGEST_LINE, BadRecord, tick_of
 from hypertape.stream.model import Feed, Tick
+from hypertape.stream.record import FIELDS, LONGEST_LINE, BadRecord, tick_of
 
 EXAMPLE = "csv:ticks.csv"
 

@@ -27,8 +27,8 @@ from hypertape.stream.feeds import Address, FeedConfig
 from hypertape.stream.feeds._fix_book import Books
 from hypertape.stream.feeds._fix_session import ADMINISTRATIVE, Broken, Identity, Progress, Session
 from hypertape.stream.feeds._fix_wire import Framer, Garbled, Message, Tag, Value
-from hypertape.stream.feeds._record import BadRecord
 from hypertape.stream.model import Event, Feed, FeedGap, GapFilled, Rejected, Tick
+from hypertape.stream.record import BadRecord
 
 OPTIONS = (
     "sender", "target", "sender_sub", "target_sub", "user", "heartbeat", "symbols", "sync", "resume", "tls", "source",

@@ -16,8 +16,8 @@ from aiormq.exceptions import AMQPError, DeliveryError
 
 from hypertape.errors import SourceUnavailable
 from hypertape.stream import exchange
-from hypertape.stream.feeds._record import json_of
 from hypertape.stream.model import Tick
+from hypertape.stream.record import json_of
 
 IN_FLIGHT = 50
 """Messages that wait for their confirmation at once: by measurement four times the rate of one by one."""

@@ -32,7 +32,7 @@ down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
 
 test: install browser ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
-	@$(RUN) pytest -n $(JOBS) --dist loadfile --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
+	@$(RUN) pytest -n $(JOBS) --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
 
 browser: install ## find the browser for tests/web, or install one
 	@$(BIN)/python tests/browser.py

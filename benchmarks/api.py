@@ -20,15 +20,16 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
+from benchmarks.child import CommandFailed, output_of
 from benchmarks.data import walks
 from benchmarks.reads import CASES, DAYS, MARKET, Asked, database_ms, fill, reader
 from benchmarks.result import Result
 
-from hypertape.api.writing import as_json
+from hypertape.api.bar_encoder import as_json
 from hypertape.model import Interval, Window
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 
 MOST_MB = 300.0
 
@@ -84,7 +85,7 @@ def _json_ms(dsn: str, asked: Asked) -> float:
     taken = []
     for _ in range(15):
         started = time.perf_counter()
-        for _chunk in as_json(parts, reading.question):
+        for _chunk in as_json(parts, reading.query):
             pass
         taken.append(time.perf_counter() - started)
     return 1000 * float(np.median(taken))
@@ -120,10 +121,7 @@ json.dump(taken, sys.stdout)
 def _clients(server: str, key: str, path: str, clients: int, requests: int) -> tuple[list[float], float]:
     """Seconds of each request of several clients at once, in a process of their own, and their mean span."""
     told = json.dumps([server, key, path, clients, requests])
-    done = subprocess.run(
-        [sys.executable, "-c", _LOAD], input=told, capture_output=True, text=True, check=True
-    )
-    taken: list[float] = json.loads(done.stdout)
+    taken: list[float] = json.loads(output_of([sys.executable, "-c", _LOAD], given=told))
     return taken, sum(taken) / clients
 
 
@@ -185,19 +183,22 @@ _PROCESS: dict[str, int] = {}
 @contextmanager
 def _serving(dsn: str) -> Iterator[str]:
     """`hypertape serve` as users run it, on a free port and without a limit of requests."""
+    command = [sys.executable, "-m", "hypertape.cli", "serve", "--port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "hypertape.cli", "serve", "--port", "0"],
+        command,
         env={**os.environ, "HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_API_RATE": "1000000"},
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
     try:
+        said = []
         for line in process.stderr:
+            said.append(line)
             if found := re.search(r"running on (http://\S+)", line):
                 break
         else:
-            raise RuntimeError("the server did not start")
+            raise CommandFailed(command, process.wait(), "", "".join(said))
         drain = threading.Thread(target=lambda: [None for _ in process.stderr or ()])
         drain.start()
         _PROCESS[found[1]] = process.pid

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.child import output_of
+
 from hypertape.model import utc
 from hypertape.settings import load_settings
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
-from hypertape.stores.copying import copy
+from hypertape.stores.copy import copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,11 @@ class Copied:
 
 
 def measured(source: str, target: str, dsn: str, workers: int = 1) -> Copied:
-    """Copy in a new process. Raises CalledProcessError when it fails."""
+    """Copy in a new process. Raises CommandFailed when it fails."""
     command = [sys.executable, "-m", "benchmarks.copy_run", source, target, dsn, str(workers)]
     started = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    told = json.loads(output_of(command))
     seconds = time.perf_counter() - started
-    told = json.loads(done.stdout)
     peak = told["self"] + (workers * told["worker"] if workers > 1 else 0.0)
     return Copied(told["read"], told["inserted"], seconds, peak)
 

@@ -17,7 +17,7 @@ from psycopg import sql
 from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS, PRICE_COLUMNS, Interval, Window, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 
 MARKET, INTERVAL = get_market("crypto"), Interval.M1
 START, NOW = utc(2024), utc(2026)

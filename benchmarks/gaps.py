@@ -16,7 +16,7 @@ from hypertape.frame import instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 
 VN = get_market("vn")
 NOW = utc(2025, 1, 1)

@@ -18,10 +18,10 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.quality.gate import gate
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
-from hypertape.warehouse.lookback import enrich_bars
-from hypertape.warehouse.migrate import tier
-from hypertape.warehouse.wire import copy_in
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.lookback import enrich_bars
+from hypertape.warehouse.pg_binary import copy_in
+from hypertape.warehouse.schema import tier
 
 MARKET, INTERVAL = get_market("vn"), Interval.M1
 START, NOW = utc(2024, 1, 1), utc(2026, 1, 1)

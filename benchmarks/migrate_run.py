@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.child import output_of
 from benchmarks.copy_run import peak_mb
 
 from hypertape.cli import app
@@ -38,14 +37,13 @@ class Migrated:
 
 
 def measured(file: Path, dsn: str, workers: int = 1) -> Migrated:
-    """Migrate in a new process. Raises CalledProcessError when it fails."""
+    """Migrate in a new process. Raises CommandFailed when it fails."""
     command = [sys.executable, "-m", "benchmarks.migrate_run", str(file), str(workers)]
     with tempfile.TemporaryDirectory(prefix="hypertape_bench_") as state:
-        environment = os.environ | {"HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_STATE_DIR": state}
+        environment = {"HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_STATE_DIR": state}
         started = time.perf_counter()
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        told = json.loads(output_of(command, environment))
         seconds = time.perf_counter() - started
-    told = json.loads(done.stdout)
     return Migrated(seconds, told["phases"], told["self"] + (workers - 1) * told["worker"])
 
 

@@ -13,7 +13,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, midnight
 from hypertape.settings import Settings
 from hypertape.steps.backfill_plan import parts_of, plan_backfill
-from hypertape.steps.backfill_wish import Asked, resolve
+from hypertape.steps.backfill_request import Asked, resolve
 from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
 

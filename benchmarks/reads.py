@@ -17,15 +17,15 @@ from benchmarks.data import walks
 from benchmarks.result import Result
 
 from hypertape.api import statements
+from hypertape.api.bar_query import BarQuery, read_query
+from hypertape.api.bar_reader import BarReader
 from hypertape.api.pool import Warehouse
-from hypertape.api.question import Question, read_question
-from hypertape.api.reading import Reading
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.rollups import refresh_pending
+from hypertape.warehouse.schema import tier
 
 MARKET = get_market("vn")
 MINUTES, DAYS, NOW = utc(2024, 1, 1), utc(2010, 1, 4), utc(2026, 1, 1)
@@ -95,17 +95,17 @@ def fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: in
         connection.execute("vacuum analyze")
 
 
-def question_of(asked: Asked) -> Question:
+def query_of(asked: Asked) -> BarQuery:
     """The question as the route reads it."""
     told = {name: value if name == "symbol" else str(value) for name, value in asked.items()}
-    return read_question(**told)  # type: ignore[arg-type]
+    return read_query(**told)  # type: ignore[arg-type]
 
 
 @contextmanager
-def reader(dsn: str, asked: Asked) -> Iterator[Reading]:
+def reader(dsn: str, asked: Asked) -> Iterator[BarReader]:
     """A question to a warehouse that was asked before, as a server's is."""
     warehouse = Warehouse(lambda: dsn, size=1)
-    reading = Reading(warehouse, question_of(asked))
+    reading = BarReader(warehouse, query_of(asked))
     list(reading.parts(reading.find()))
     yield reading
     warehouse.close()

@@ -16,8 +16,8 @@ from benchmarks.result import Result
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
+from hypertape.warehouse.schema import tier
 
 MARKET, INTERVAL = get_market("us"), Interval.D1
 RELATION = "bars.us_data_1d"

@@ -13,7 +13,7 @@ from psycopg import conninfo, sql
 
 from hypertape.markets import all_markets
 from hypertape.settings import load_settings
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -43,7 +43,7 @@ def _database(dsn: str) -> Iterator[str]:
     made = conninfo.make_conninfo(dsn, dbname=name)
     try:
         with connect(made, autocommit=True) as connection:
-            migrate.apply(connection, all_markets().values())
+            schema.apply(connection, all_markets().values())
         yield made
     finally:
         with psycopg.connect(dsn, autocommit=True) as server:

@@ -16,11 +16,11 @@ from hypertape.orchestration.assets import alias, tell
 from hypertape.orchestration.bar_tasks import extract, indicators, refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
-from hypertape.orchestration.form_backfill import backfill_form, backfill_wishes
+from hypertape.orchestration.form_bars import backfill_form, backfill_wishes
 from hypertape.orchestration.labels import UNIT_LABEL
-from hypertape.orchestration.passing import Json, head, share_head, this_try
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import backfill_runbook
+from hypertape.orchestration.xcom import Json, head, share_head, this_try
 
 LATE_AFTER = timedelta(hours=12)
 _LOG = logging.getLogger(__name__)

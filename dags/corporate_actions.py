@@ -12,11 +12,11 @@ from airflow.sdk import dag, get_current_context, task
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
-from hypertape.orchestration.form_actions import actions_form, actions_wishes
+from hypertape.orchestration.form_bars import actions_form, actions_wishes
 from hypertape.orchestration.labels import BATCH_LABEL
-from hypertape.orchestration.passing import Json, demand_all_synced
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import actions_runbook
+from hypertape.orchestration.xcom import Json, demand_all_synced
 
 LATE_AFTER = timedelta(hours=6)
 

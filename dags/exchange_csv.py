@@ -14,9 +14,9 @@ from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import exchange_wishes, export_form, import_form
 from hypertape.orchestration.labels import PART_LABEL
-from hypertape.orchestration.passing import Json, demand_all_copied, head, share_parts
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
+from hypertape.orchestration.xcom import Json, demand_all_copied, head, share_parts
 
 LATE_AFTER = timedelta(hours=6)
 

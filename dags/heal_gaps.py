@@ -26,11 +26,11 @@ from hypertape.orchestration.bar_tasks import (
 )
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
-from hypertape.orchestration.form_heal import heal_form, heal_wishes
-from hypertape.orchestration.passing import Json, head, share_head
+from hypertape.orchestration.form_bars import heal_form, heal_wishes
 from hypertape.orchestration.pools import asking_pool
 from hypertape.orchestration.runbook import heal_runbook
 from hypertape.orchestration.timetable import heal_timetable
+from hypertape.orchestration.xcom import Json, head, share_head
 from hypertape.settings import load_settings
 
 _LOG = logging.getLogger(__name__)

@@ -24,11 +24,11 @@ from hypertape.orchestration.bar_tasks import (
 )
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
-from hypertape.orchestration.form import form, plan_arguments
-from hypertape.orchestration.passing import Json, share_head
+from hypertape.orchestration.form_bars import bars_form, plan_arguments
 from hypertape.orchestration.pools import asking_pool
 from hypertape.orchestration.runbook import runbook
 from hypertape.orchestration.timetable import timetable
+from hypertape.orchestration.xcom import Json, share_head
 from hypertape.settings import load_settings
 
 
@@ -53,7 +53,7 @@ def bars_dag(market: Market, interval: Interval) -> DAG:
         f"bars_{market.code}_{interval}",
         description=f"{market.title}: {interval} bars, from the source to validated rollups",
         schedule=timetable(market, interval),
-        params=form(market, interval, settings),
+        params=bars_form(market, interval, settings),
         doc_md=runbook(market, interval, settings),
         deadline=deadline(interval),
         tags=["bars", market.code, str(interval)],

@@ -14,9 +14,9 @@ from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import migration_form, migration_wishes
 from hypertape.orchestration.labels import PART_LABEL
-from hypertape.orchestration.passing import Json, head, share_parts
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
+from hypertape.orchestration.xcom import Json, head, share_parts
 
 LATE_AFTER = timedelta(hours=12)
 
@@ -24,7 +24,7 @@ LATE_AFTER = timedelta(hours=12)
 @task(execution_timeout=timedelta(hours=3))
 def inspect() -> Json:
     """Look into the files: their schemas, tables, unknown tables, and what will not arrive as it is."""
-    from hypertape.steps.migrate import inspect
+    from hypertape.steps.migration.run import inspect
 
     params = get_current_context()["params"]
     return inspect(params["files"] or (), schema=params["schema"], deep=params["dry_run"])
@@ -33,7 +33,7 @@ def inspect() -> Json:
 @task(execution_timeout=timedelta(minutes=30))
 def plan(inspected: Json) -> list[Json]:
     """Write the units of work to the ledger, or find those an interrupted run left open. Returns the parts."""
-    from hypertape.steps.migrate import plan
+    from hypertape.steps.migration.run import plan
 
     wishes = migration_wishes(get_current_context())
     return share_parts(plan(warehouse_dsn(), inspected, now=datetime.now(UTC), **wishes))
@@ -42,7 +42,7 @@ def plan(inspected: Json) -> list[Json]:
 @task(execution_timeout=timedelta(hours=12), map_index_template=PART_LABEL)
 def copy(part: Json) -> Json:
     """Copy what is open of a part; fail after the work if a unit failed."""
-    from hypertape.steps.migrate import copy
+    from hypertape.steps.migration.run import copy
 
     return copy(warehouse_dsn(), part)
 
@@ -50,7 +50,7 @@ def copy(part: Json) -> Json:
 @task(execution_timeout=timedelta(hours=6), trigger_rule=EVEN_IF_LOADS_FAILED)
 def verify() -> Json:
     """Read every copied unit again and compare it with what is stored, row by row."""
-    from hypertape.steps.migrate import verify
+    from hypertape.steps.migration.run import verify
 
     if not get_current_context()["params"]["verify"]:
         return {}
@@ -60,7 +60,7 @@ def verify() -> Json:
 @task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
 def refresh_rollups() -> Json:
     """Refresh the rollups over exactly what changed."""
-    from hypertape.steps.migrate import refresh
+    from hypertape.steps.migration.run import refresh
 
     return refresh(warehouse_dsn(), head())
 
@@ -68,7 +68,7 @@ def refresh_rollups() -> Json:
 @task(execution_timeout=timedelta(minutes=30))
 def report() -> Json:
     """Write the report; turn the run red if anything is missing or differs."""
-    from hypertape.steps.migrate import report
+    from hypertape.steps.migration.run import report
 
     return report(warehouse_dsn(), head(), now=datetime.now(UTC))
 

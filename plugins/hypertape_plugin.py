@@ -12,6 +12,6 @@ class HypertapePlugin(AirflowPlugin):
     name = "hypertape"
     listeners = [pools]  # noqa: RUF012  (Airflow's own declaration)
     fastapi_apps = [  # noqa: RUF012
-        {"app": web.Lazily(web.airflow_app), "url_prefix": web.PREFIX, "name": "hypertape"}
+        {"app": web.LazyApp(web.airflow_app), "url_prefix": web.PREFIX, "name": "hypertape"}
     ]
     external_views = VIEWS

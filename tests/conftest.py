@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,7 +20,10 @@ from hypertape.markets import all_markets
 from hypertape.settings import Settings, load_settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
-from hypertape.warehouse.migrate import apply, tier
+from hypertape.warehouse.schema import apply, tier
+
+pytest_plugins = ["scheduling"]
+"""Loaded from beside this file."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -138,3 +142,21 @@ def _database(server_dsn: str, name: str, template: str = "template0") -> Iterat
     finally:
         with psycopg.connect(server_dsn, autocommit=True) as server:
             server.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def airflow_of_the_session() -> Iterator[Any]:
+    """A real Airflow, started once for all modules of this process that need one (`scheduling` keeps them together)."""
+    from real_airflow import real_airflow
+
+    with real_airflow() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def standalone(airflow_of_the_session: Any) -> Any:
+    """That Airflow, as if it had been started for this module."""
+    from real_airflow import empty
+
+    empty(airflow_of_the_session)
+    return airflow_of_the_session

@@ -1,4 +1,4 @@
-"""A real Airflow for the modules that need one."""
+"""A real Airflow for the modules that need one: started once a session, and emptied for each module."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from hypertape.markets import all_markets
 from hypertape.orchestration import processes
 from hypertape.orchestration.standalone import Standalone
 from hypertape.settings import Settings
+from hypertape.warehouse import schema
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
 
@@ -49,3 +55,24 @@ def one_at_a_time() -> Iterator[None]:
     with open(Path(tempfile.gettempdir()) / "hypertape-test-airflow.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def empty(made: Standalone) -> None:
+    """Leave nothing of the modules before: no run, no DAG that is on, and a warehouse without a bar."""
+    with made.client() as airflow:
+        for dag in airflow.get("/dags", limit=100)["dags"]:
+            if not dag["is_paused"]:
+                airflow.pause(dag["dag_id"], True)
+            for run in airflow.runs(dag["dag_id"]):
+                path = f"/api/v2/dags/{dag['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+                airflow._http.delete(path).raise_for_status()
+    _new_database(EmbeddedServer(made.settings).up())
+
+
+def _new_database(dsn: str) -> None:
+    name = sql.Identifier(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+    with psycopg.connect(dsn, dbname="postgres", autocommit=True) as server:
+        server.execute(sql.SQL("drop database {} with (force)").format(name))
+        server.execute(sql.SQL("create database {} template template0").format(name))
+    with connect(dsn) as connection:
+        schema.apply(connection, all_markets().values())

@@ -7,6 +7,7 @@ HypertapeError
 │   ├── CircuitOpen           the vendor failed so often that nobody asks it for now
 │   ├── DatabaseUnreachable   no server answers at the address
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
+│   ├── ClaimLost             a unit of work was given to another worker while this one was silent
 │   ├── SpoolFull             the database is away and the spool beside the stream has no room
 │   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
@@ -18,7 +19,7 @@ HypertapeError
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
-    ├── SuspectScale          prices look ×1000 or ÷100 of the stored neighbours; nothing was written
+    ├── SuspectScale          prices look to be in another unit; nothing was written
     ├── FeedRefused           the other side of a feed or sink refuses us: logon, queue, permission
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
@@ -29,6 +30,7 @@ HypertapeError
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
     ├── ServerFailed          the embedded server does not start
+    ├── ServerReplaced        the server's programs were replaced while it runs
     └── AirflowFailed         Airflow does not start, or refuses a request
 
 The class docstring is the default message. An error carries where it happened, and its message ends with what to
@@ -152,6 +154,12 @@ class DatabaseBusy(TransientError):
     """The database could not serve the statement now."""
 
 
+class ClaimLost(TransientError):
+    """A unit of work was given to another worker while this one was silent."""
+
+    next_step = "Nothing is to be done: the other worker does it."
+
+
 class StoreAway(TransientError):
     """The store is not there."""
 
@@ -243,7 +251,8 @@ class BatchRefused(TerminalError):
 
 
 class SuspectScale(TerminalError):
-    """The prices look scaled against the stored neighbour bars; nothing was written."""
+    """The prices look to be in another unit, by what the market says is plausible or by the stored neighbours; nothing
+    was written."""
 
     next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
 
@@ -265,6 +274,15 @@ class CheckBroken(TerminalError):
     """A quality rule does not run."""
 
     next_step = "This is a defect of the rule, not of the data: see its error in `quality_result`."
+
+
+class CheckEnded(TerminalError):
+    """A critical rule was ended before it was done: its time was up, or somebody cancelled its statement."""
+
+    next_step = (
+        "It is no defect of the rule or the data: validate again (`hypertape validate`), or allow more time with "
+        "HYPERTAPE_RULE_SECONDS."
+    )
 
 
 class DatabaseRefused(TerminalError):
@@ -308,6 +326,12 @@ class TierChanged(TerminalError):
 
 class ServerFailed(TerminalError):
     """The embedded PostgreSQL server does not start."""
+
+
+class ServerReplaced(TerminalError):
+    """The server's programs were replaced while it runs, so it cannot load its own libraries."""
+
+    next_step = "Restart it: `hypertape db down`, then `hypertape db up` (another server: by its service)."
 
 
 class AirflowFailed(TerminalError):

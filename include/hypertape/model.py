@@ -213,7 +213,9 @@ class Market:
     `file_scale` multiplies legacy CSV prices when asked (indices excepted); `hour_mark` is where in the hour
     hourly bars open (00:30 where the exchange opens at half past). `retention` says how long bars of an interval are
     kept; empty, the default, keeps them all. `modes` are the read API's other names of the market; `is_usual` marks
-    the one that it means when it is told none.
+    the one that it means when it is told none. `gate_actions` says what the gate does about a rule (`refuse`, `flag`,
+    `fail`) where that is not the rule's default (`quality.gate_rules`). `plausible_prices` says per kind between which
+    closes the median of an answer must lie, lest it be in another unit; a kind that is not named is not judged.
     """
 
     code: str
@@ -235,6 +237,8 @@ class Market:
     retention: Mapping[Interval, timedelta] = field(default_factory=dict)
     modes: tuple[str, ...] = ()
     is_usual: bool = False
+    gate_actions: Mapping[str, str] = field(default_factory=dict)
+    plausible_prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tickers: tuple[Ticker, ...] = ()
 
     @property
@@ -260,10 +264,14 @@ class Market:
         """What Yahoo calls the ticker: its own entry in `yahoo_symbols`, else the ticker and `yahoo_suffix`."""
         return self.yahoo_symbols.get(ticker, ticker + self.yahoo_suffix)
 
+    def kind_of(self, ticker: str) -> str:
+        """The kind that the ticker file says; of a ticker that is not in it, what most of the market's are."""
+        entry = self.by_ticker.get(ticker)
+        return entry.kind if entry else "crypto" if self.calendar == "24/7" else "stock"
+
     def is_index(self, ticker: str) -> bool:
         """True when the ticker file says the ticker is an index (quoted in points, never scaled)."""
-        entry = self.by_ticker.get(ticker)
-        return entry is not None and entry.kind == "index"
+        return self.kind_of(ticker) == "index"
 
 
 def utc(year: int, month: int = 1, day: int = 1, hour: int = 0, minute: int = 0) -> datetime:

@@ -21,6 +21,7 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_SOURCE_PAUSE | seconds it is left alone, then one request tries it |
 | HYPERTAPE_SYMBOLS_PER_REQUEST | tickers asked for in one request where the vendor takes several (vci) |
 | HYPERTAPE_RAW_DAYS | days the vendors' raw answers are kept, for `--replay` (0: none is kept) |
+| HYPERTAPE_RULE_SECONDS | seconds a rule of the quality suite may take; then it is ended and not evaluated |
 | HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: to none) |
 | HYPERTAPE_READ_STORES | what is read: stores in order, the first that has a ticker complete serves it |
 | FALLBACK_TO_CSV | `false` leaves `csv:` stores out of reads, but for the first one (default true) |
@@ -31,6 +32,11 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_API_STREAMS | long answers that one process of the read API writes at once |
 | HYPERTAPE_API_ORIGINS | further origins whose pages may write, where a proxy changes Host: `https://a.example` |
 | HYPERTAPE_API_RATE | requests a second that `hypertape serve` takes of one key, and of an address without a good one |
+| HYPERTAPE_API_REQUEST_BYTES | bytes that `hypertape serve` takes of a request's head, and of its body |
+| HYPERTAPE_API_REQUEST_SECONDS | seconds in which a request's head has to arrive, and then its body |
+| HYPERTAPE_API_STALL_SECONDS | seconds after which a reader who takes nothing of an answer is cut off |
+| HYPERTAPE_API_CLIENTS | connections that `hypertape serve` holds at once |
+| HYPERTAPE_API_CLIENTS_EACH | of those, how many of one address (IPv6: of one /64) |
 | TICK_BATCH_SIZE | ticks written to the database at once |
 | TICK_FLUSH_INTERVAL_MS | milliseconds after which a batch of ticks is written that is not full |
 | BARS_DB_WRITE_BATCH_SIZE | finalised bars written at once |
@@ -99,6 +105,7 @@ class Settings(BaseSettings):
     source_pause: float = Field(default=60.0, gt=0)
     symbols_per_request: int = Field(default=10, ge=1)
     raw_days: int = Field(default=14, ge=0)
+    rule_seconds: float = Field(default=300.0, gt=0)
     mirrors: str | None = None
     read_stores: str | None = None
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
@@ -109,6 +116,11 @@ class Settings(BaseSettings):
     api_streams: int = Field(default=16, ge=1, le=1000)
     api_origins: str = ""
     api_rate: float = Field(default=20.0, gt=0)
+    api_request_bytes: int = Field(default=65_536, ge=1_024, le=1_048_576)
+    api_request_seconds: float = Field(default=10.0, gt=0)
+    api_stall_seconds: float = Field(default=30.0, gt=0)
+    api_clients: int = Field(default=500, ge=1, le=100_000)
+    api_clients_each: int = Field(default=100, ge=1, le=100_000)
     tick_batch_size: int = Field(default=1000, ge=1, le=100_000, validation_alias="TICK_BATCH_SIZE")
     tick_flush_interval_ms: int = Field(default=100, ge=1, validation_alias="TICK_FLUSH_INTERVAL_MS")
     bars_db_write_batch_size: int = Field(default=1000, ge=1, validation_alias="BARS_DB_WRITE_BATCH_SIZE")

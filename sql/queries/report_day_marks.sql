@@ -26,6 +26,10 @@ marks as (
     from public.quarantine
     where market = %(market)s and interval = %(interval)s and released_at is null and time >= %(start)s and time < %(end)s
     union all
+    select ticker, time, 'check', rule, false
+    from public.bar_flag
+    where market = %(market)s and interval = %(interval)s and time >= %(start)s and time < %(end)s
+    union all
     select ticker, time, 'restated', 'restated', false
     from public.bar_revision
     where market = %(market)s and interval = %(interval)s and time >= %(start)s and time < %(end)s

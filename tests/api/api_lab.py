@@ -20,7 +20,7 @@ from hypertape.model import Interval, Market, Window, utc
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.rollups import refresh_pending
 
 VN, CRYPTO, US = (get_market(code) for code in ("vn", "crypto", "us"))

@@ -19,7 +19,7 @@ from api_lab import D1, NOW, VN
 from hypertape.frame import bar_frame, micros
 from hypertape.model import Window, utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 
 
 @dataclass

@@ -16,8 +16,8 @@ from psycopg.rows import dict_row
 from reference import BASES, DAILY, answer
 from starlette.testclient import TestClient
 
-from hypertape.api.question import SPELLINGS
-from hypertape.api.writing import CSV_HEADER
+from hypertape.api.bar_encoder import CSV_HEADER
+from hypertape.api.bar_query import SPELLINGS
 from hypertape.model import INDICATOR_COLUMNS
 from hypertape.warehouse.connect import connect
 
@@ -166,7 +166,7 @@ def test_answers_do_not_depend_on_the_block(client: TestClient, monkeypatch: pyt
     ]
     whole = [client.get("/tickers", params=question).content for question in questions]
     for block in (1, 7, 100):
-        monkeypatch.setattr("hypertape.api.reading.BLOCK", block)
+        monkeypatch.setattr("hypertape.api.bar_reader.BLOCK", block)
         few = questions if block > 1 else questions[::7]
         expected = whole if block > 1 else whole[::7]
         assert [client.get("/tickers", params=question).content for question in few] == expected, block

@@ -9,8 +9,8 @@ import pytest
 from api_lab import DAYS, NOW, client_of, open_app
 from starlette.testclient import TestClient
 
-from hypertape.api.question import MOST_BARS_EACH, MOST_SYMBOLS
-from hypertape.api.writing import CSV_HEADER
+from hypertape.api.bar_encoder import CSV_HEADER
+from hypertape.api.bar_query import MOST_BARS_EACH, MOST_SYMBOLS
 from hypertape.model import AVERAGE_COLUMNS, SCORE_COLUMNS
 
 LAST, BEFORE = (f"{day:%Y-%m-%d}" for day in reversed(DAYS[-2:]))
@@ -241,7 +241,7 @@ def test_ticks_are_not_there_yet(client: TestClient) -> None:
 def test_an_answer_that_could_be_too_large_is_refused(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypertape.api.question.MOST_BARS", 700)
+    monkeypatch.setattr("hypertape.api.bar_query.MOST_BARS", 700)
     assert client.get("/tickers?limit=100").status_code == 200
     response = client.get("/tickers?start_date=2000-01-01")
     assert response.status_code == 400

@@ -46,7 +46,7 @@ def test_many_tickers_are_one_round_trip(
 
 def test_a_known_answer_is_not_read_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     tag = client.get("/tickers?symbol=VCB").headers["etag"]
-    monkeypatch.setattr("hypertape.api.reach.ask_newest", None)
+    monkeypatch.setattr("hypertape.api.chunk_bounds.ask_newest", None)
     assert client.get("/tickers?symbol=VCB", headers={"If-None-Match": tag}).status_code == 304
 
 

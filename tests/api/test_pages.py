@@ -200,6 +200,14 @@ def test_refused_rows_and_actions_are_listed(client: TestClient, filled: str) ->
             "insert into dividends (market, ticker, time, amount, withdrawn_at, withdrawn_run) values "
             "('vn', 'VCB', '2024-03-05', 500, '2024-03-08', 'moved')"
         )
+    with psycopg.connect(filled) as connection:
+        connection.execute(
+            "insert into bar_flag (market, interval, ticker, time, rule, value, load_id) "
+            "select 'vn', '1d', '<b>', '2024-03-01', 'ohlc_order', 'close=12.0', max(load_id) from load"
+        )
+    (flag,) = client.get("/flags?mode=vn&start_date=2024-03-01&end_date=2024-03-01").json()["flags"]
+    assert (flag["ticker"], flag["time"][:10], flag["rule"]) == ("<b>", "2024-03-01", "ohlc_order")
+    assert client.get("/flags?mode=vn&end_date=2024-02-29").json() == {"flags": [], "next": None}
     (row,) = client.get("/quarantine?mode=vn&rule=ohlc_order").json()["quarantine"]
     assert (row["ticker"], row["released_at"]) == ("<b>", None)
     assert client.get("/quarantine?mode=us").json() == {"quarantine": [], "next": None}

@@ -98,7 +98,7 @@ def test_a_refused_encoding_is_not_used(client: TestClient, accepted: str, packe
 
 def test_an_ema_of_too_much_is_refused(client: TestClient, monkeypatch) -> None:
     """One bar of an answer may need its whole series."""
-    monkeypatch.setattr("hypertape.api.question.MOST_BARS", 100)
+    monkeypatch.setattr("hypertape.api.bar_query.MOST_BARS", 100)
     assert client.get("/tickers?symbol=VCB&limit=5").status_code == 200
     refused = client.get("/tickers?symbol=VCB&limit=5&ema=5")
     assert refused.status_code == 400

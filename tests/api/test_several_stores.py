@@ -125,7 +125,7 @@ def test_while_sqlite_is_the_truth_it_is_read_first(warehouse: str, stores: list
 def test_a_large_answer_of_several_stores_is_refused_too(
     warehouse: str, stores: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypertape.api.question.MOST_BARS", 100)
+    monkeypatch.setattr("hypertape.api.bar_query.MOST_BARS", 100)
     with reading(warehouse, stores[::-1]) as client:
         assert client.get("/tickers?limit=10").status_code == 200
         assert client.get("/tickers?start_date=2000-01-01").status_code == 400

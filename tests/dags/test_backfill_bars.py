@@ -10,7 +10,7 @@ import pytest
 
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval
-from hypertape.orchestration.form_backfill import MODES
+from hypertape.orchestration.form_bars import MODES
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
 from hypertape.sources import source_names

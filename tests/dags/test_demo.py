@@ -58,7 +58,7 @@ def test_the_demo_runs_a_csv_tree_and_says_what_it_did(
         "bars_vn_1d",
         "market_data_1d",
         "market_data_1w",
-        "ohlc_order",
+        "high_below_low",
         "1 of 1 runs green",
         "0 written",
     ):

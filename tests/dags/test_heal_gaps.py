@@ -6,9 +6,9 @@ from typing import Any
 
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval
-from hypertape.orchestration import form_heal
+from hypertape.orchestration import form_bars
 from hypertape.orchestration.timetable import heal_schedule
-from hypertape.warehouse import gap_list
+from hypertape.warehouse.gaps import healing
 
 PAIRS = [(market.code, interval) for market in all_markets().values() for interval in market.intervals]
 
@@ -36,8 +36,8 @@ def test_the_chain(dag_bag: Any) -> None:
 
 def test_the_form_says_what_the_ledger_knows(dag_bag: Any) -> None:
     params = dag_bag.dags["heal_gaps_us_1h"].params
-    assert params["reasons"] == list(gap_list.HEALABLE) == list(form_heal.REASONS)
-    assert params["attempts"] == gap_list.MAX_ATTEMPTS == form_heal.ATTEMPTS
+    assert params["reasons"] == list(healing.HEALABLE) == list(form_bars.REASONS)
+    assert params["attempts"] == healing.MAX_ATTEMPTS == form_bars.ATTEMPTS
     assert params["dry_run"] is False
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hypertape.markets import all_markets
-from hypertape.steps.migration_files import SCHEMAS
+from hypertape.steps.migration.files import SCHEMAS
 from hypertape.stores.csv_options import CsvFormat
 
 CHAINS = {

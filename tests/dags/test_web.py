@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from airflow_environment import REPOSITORY
 from hypertape.api.app import NOWHERE
 from hypertape.model import utc
-from hypertape.orchestration.web import PREFIX, Lazily, airflow_app
+from hypertape.orchestration.web import PREFIX, LazyApp, airflow_app
 
 SAFE = {"Origin": "http://testserver"}
 
@@ -147,7 +147,7 @@ def test_the_plugin_mounts_it_lazily() -> None:
         "HypertapePlugin"
     ].fastapi_apps
     assert entry["url_prefix"] == PREFIX
-    assert isinstance(entry["app"], Lazily)
+    assert isinstance(entry["app"], LazyApp)
 
 
 def test_a_lazy_app_is_made_once() -> None:
@@ -161,6 +161,6 @@ def test_a_lazy_app_is_made_once() -> None:
         made.append(utc(2026))
         return answer
 
-    client = TestClient(Lazily(make))
+    client = TestClient(LazyApp(make))
     assert [client.get("/").status_code for _ in range(3)] == [204] * 3
     assert len(made) == 1

@@ -29,6 +29,7 @@ class Defects:
     refused: dict[str, str] = field(default_factory=dict)  # what is impossible about it, by time
     repeated: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    flagged: list[str] = field(default_factory=list)  # open or close outside the range
     untraded: list[str] = field(default_factory=list)
     jumps: list[str] = field(default_factory=list)
 
@@ -60,6 +61,7 @@ def defects(rows: list[dict[str, str]], interval: str, sessions: list[str]) -> D
             found.refused[time] = fault
         else:
             good.append((time, float(row["close"]), float(row["volume"])))
+            found.flagged += [time] if _outside(row) else []
     days = {time[:10] for time, _, _ in good}
     found.missing = [day for day in sessions if good[0][0][:10] < day < good[-1][0][:10] and day not in days]
     found.untraded = [time for time, _, volume in good if volume == 0]
@@ -76,7 +78,13 @@ def _fault(row: dict[str, str]) -> str:
         return "no price"
     if float(row["volume"]) < 0:
         return "negative volume"
-    return "" if low <= min(opened, close) and max(opened, close) <= high else "out of order"
+    return "high below low" if high < low else ""
+
+
+def _outside(row: dict[str, str]) -> bool:
+    """An open or close outside the range: such days are kept as they are, and told of."""
+    opened, high, low, close = (float(row[name]) for name in ("open", "high", "low", "close"))
+    return low - min(opened, close) > 1e-9 * low or max(opened, close) - high > 1e-9 * high
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -16,9 +16,9 @@ from hypertape.errors import HypertapeError, NoData, SourceUnavailable
 from hypertape.frame import VALUE_COLUMNS, Bars, bar_frame, micros, reject_frame
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.warehouse.batch import LoadRequest
-from hypertape.warehouse.gaps import GapCounts, note_gaps
-from hypertape.warehouse.load import load_bars, record_failures
+from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
+from hypertape.warehouse.loading.batch import LoadRequest
+from hypertape.warehouse.loading.load import load_bars, record_failures
 
 Connection = psycopg.Connection[Any]
 LETTERS = {

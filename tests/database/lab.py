@@ -17,7 +17,7 @@ from psycopg import sql
 from hypertape.frame import VALUE_COLUMNS, Bars, bar_frame, instant, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, utc
-from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars
 from hypertape.warehouse.read import SeriesDigest, digests
 
 Connection = psycopg.Connection[Any]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hypertape.model import utc
 from hypertape.settings import Settings
-from hypertape.steps.migrate import inspect, plan
-from hypertape.steps.migration_copy import copy
-from hypertape.steps.migration_workers import copy_together
+from hypertape.steps.migration.copy import copy
+from hypertape.steps.migration.run import inspect, plan
+from hypertape.steps.migration.workers import copy_together
 
 if __name__ == "__main__":
     dsn, state, file, run_id, workers, rows = sys.argv[1:]

@@ -17,7 +17,7 @@ from hypertape.frame import Bars
 from hypertape.markets import get_market
 from hypertape.model import Interval, utc
 from hypertape.settings import Settings
-from hypertape.steps.migrate import migrate
+from hypertape.steps.migration.run import migrate
 from hypertape.stores import Block, Selection
 from hypertape.stores.addresses import open_store
 from hypertape.stores.sqlite import SqliteStore

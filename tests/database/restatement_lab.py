@@ -13,7 +13,7 @@ from hypertape.settings import Settings
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.load import store
-from hypertape.steps.plan import Head, plan
+from hypertape.steps.plan import RunSpec, plan
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, buckets, check_rollups, derived, refresh_pending
@@ -63,7 +63,7 @@ class Vendor:
         for batch in planned["batches"]:
             landed = extract(batch, plan_head=planned, landing=self.settings.landing, now=now, dsn=self.dsn)
             sifted = enrich(self.dsn, landed, plan_head=planned, now=now)
-            store(self.dsn, sifted, Head.from_json(planned), now=now, attempt=1)
+            store(self.dsn, sifted, RunSpec.from_json(planned), now=now, attempt=1)
         return planned, now
 
 

@@ -15,7 +15,7 @@ from year import Run
 
 from hypertape.frame import Bars, instant, micros
 from hypertape.model import Interval
-from hypertape.warehouse.merge import join_bars
+from hypertape.warehouse.loading.merge import join_bars
 
 
 @dataclass(frozen=True, order=True)

@@ -18,7 +18,7 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.heal import finish_heal, plan_heal
 from hypertape.steps.load import store
-from hypertape.steps.plan import Head, plan
+from hypertape.steps.plan import RunSpec, plan
 from hypertape.steps.publish import publish
 from hypertape.steps.refresh import refresh
 from hypertape.steps.restate import settle
@@ -170,7 +170,7 @@ class Pipeline:
         self.tell("enrich")
         reference = enrich(self.dsn, reference, plan_head=planned, now=now)
         self.tell("load")
-        return store(self.dsn, reference, Head.from_json(planned), now=now, attempt=1)
+        return store(self.dsn, reference, RunSpec.from_json(planned), now=now, attempt=1)
 
     def finish(self, planned: dict[str, Any], summaries: list[dict[str, Any]], run: Run) -> dict[str, Any]:
         self.tell("reread")

@@ -31,7 +31,9 @@ SCRIPTS = sorted((ROOT / "sql").rglob("*.sql"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "include/hypertape/errors.py": "one flat tree, a few lines a class",
+}
 """Modules over the limit, each with the reason (a long, flat, clear table is fine)."""
 
 CLOCK_ROOMS = ("cli", "orchestration")

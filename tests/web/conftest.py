@@ -14,7 +14,6 @@ from hypertape.orchestration import demo
 from hypertape.orchestration.airflow_home import USER
 from hypertape.orchestration.standalone import Standalone
 from hypertape.warehouse.embedded.server import EmbeddedServer
-from real_airflow import real_airflow
 from skipping import pytest_runtest_makereport  # noqa: F401  (no test is skipped here in CI)
 
 
@@ -32,8 +31,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def lab(browser: Browser) -> Iterator[Lab]:
-    with real_airflow() as standalone, standalone.client() as airflow:
+def lab(browser: Browser, standalone: Standalone) -> Iterator[Lab]:
+    with standalone.client() as airflow:
         dsn = EmbeddedServer(standalone.settings).up()
         _load(standalone, dsn)
         running = standalone.status().running

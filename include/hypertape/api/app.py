@@ -15,12 +15,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from hypertape import __version__
 from hypertape.api import openapi, routes
 from hypertape.api.access import Access, Authorize, same_origin
-from hypertape.api.elsewhere import Elsewhere
 from hypertape.api.errors import handle_errors
-from hypertape.api.middleware import Around
+from hypertape.api.middleware import RequestMiddleware
 from hypertape.api.parameters import known_parameters
 from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
+from hypertape.api.store_router import StoreRouter
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import resolve_dsn
 
@@ -61,22 +61,22 @@ def create_app(
     )
     app.state.hypertape = State(
         warehouse,
-        Elsewhere(settings, warehouse),
+        StoreRouter(settings, warehouse),
         clock,
         clock(),
         streams=BoundedSemaphore(settings.api_streams),
     )
     for module in _modules():
-        if hasattr(module, "reading"):
-            app.include_router(module.reading)
-        if hasattr(module, "writing"):
+        if hasattr(module, "read_router"):
+            app.include_router(module.read_router)
+        if hasattr(module, "write_router"):
             writing = [Depends(authorize(Access.WRITE)), Depends(same_origin(settings.writing_origins))]
-            app.include_router(module.writing, dependencies=writing)
+            app.include_router(module.write_router, dependencies=writing)
     app.include_router(_nowhere)
     handle_errors(app)
     openapi.describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
-    app.add_middleware(Around, meter=app.state.hypertape.meter)
+    app.add_middleware(RequestMiddleware, meter=app.state.hypertape.meter)
     return app
 
 

@@ -15,9 +15,10 @@ from fastapi import HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
 from hypertape.api.access import Access
-from hypertape.api.buckets import Buckets
-from hypertape.api.kept import Kept
+from hypertape.api.connection_limits import SLOW_DOWN
 from hypertape.api.pool import Warehouse
+from hypertape.api.rate_limit import RateLimit
+from hypertape.api.ttl_cache import TtlCache
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.api_keys import ApiKey
 
@@ -25,6 +26,7 @@ KEPT_SECONDS = 10.0
 """How long a key is believed without asking the warehouse: a revoked one is refused after that at the latest."""
 
 _WRONG_KEY_TOKENS = 10.0
+_LONGEST_SLOW_DOWN = 5.0
 _GOOD_SECONDS = 3600.0
 """How long a key that was good is looked up again whatever else its address does."""
 
@@ -34,9 +36,9 @@ class KeyGuard:
 
     def __init__(self, warehouse: Warehouse, clock: Callable[[], datetime], *, rate: float) -> None:
         self._warehouse, self._clock = warehouse, clock
-        self._kept: Kept[ApiKey | None] = Kept(KEPT_SECONDS)
-        self._good: Kept[bool] = Kept(_GOOD_SECONDS)
-        self._buckets = Buckets(rate)
+        self._cache: TtlCache[ApiKey | None] = TtlCache(KEPT_SECONDS)
+        self._good: TtlCache[bool] = TtlCache(_GOOD_SECONDS)
+        self._limit = RateLimit(rate)
 
     def authorize(self, access: Access) -> Callable[[Request], Awaitable[None]]:
         """The dependency that raises 401 without a good key, 403 when it may only read, 429 beyond the limit."""
@@ -52,7 +54,7 @@ class KeyGuard:
 
     def forget(self) -> None:
         """Ask the warehouse for every key anew."""
-        self._kept.clear()
+        self._cache.clear()
         self._good.clear()
 
     async def _key_of(self, request: Request) -> ApiKey:
@@ -68,7 +70,7 @@ class KeyGuard:
         address = ("address", request.client.host if request.client else "-")
         given = api_keys.split_key(_given(request))
         if given is None or not self._good.has(given[0]):
-            self._take(address)
+            self._take(request, address)
         key = await self._find(given[0]) if given else None
         if (
             not api_keys.fits(key, given[1] if given else "")
@@ -76,14 +78,14 @@ class KeyGuard:
             or key.state(self._clock()) != "open"
         ):
             if given is not None and self._good.has(given[0]):
-                self._take(address)
-            self._buckets.charge(address, _WRONG_KEY_TOKENS)
+                self._take(request, address)
+            self._limit.charge(address, _WRONG_KEY_TOKENS)
             raise HTTPException(
                 401,
                 "An API key is needed: Authorization: Bearer ht_… Make one with `hypertape keys create`.",
                 {"WWW-Authenticate": "Bearer"},
             )
-        self._take(("key", key.key_id))
+        self._take(request, ("key", key.key_id))
         self._good.get(key.key_id, bool)
         return key
 
@@ -93,13 +95,14 @@ class KeyGuard:
         def ask() -> ApiKey | None:
             return self._warehouse.run(lambda connection: api_keys.find(connection, key_id))
 
-        if self._kept.has(key_id):
-            return self._kept.get(key_id, ask)
-        return await run_in_threadpool(self._kept.get, key_id, ask)
+        if self._cache.has(key_id):
+            return self._cache.get(key_id, ask)
+        return await run_in_threadpool(self._cache.get, key_id, ask)
 
-    def _take(self, caller: tuple[str, str]) -> None:
-        wait = self._buckets.take(caller)
+    def _take(self, request: Request, caller: tuple[str, str]) -> None:
+        wait = self._limit.take(caller)
         if wait:
+            setattr(request.state, SLOW_DOWN, min(wait, _LONGEST_SLOW_DOWN))
             seconds = math.ceil(wait)
             raise HTTPException(
                 429, f"Too many requests. Try again in {seconds} s.", {"Retry-After": str(seconds)}

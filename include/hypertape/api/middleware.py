@@ -31,7 +31,7 @@ SAFE_HEADERS = (
 """A page that needs more of the policy sets its own; what a response has already is left as it is."""
 
 
-class Around:
+class RequestMiddleware:
     """Adds the headers, meters and logs, and answers what nobody foresaw."""
 
     def __init__(self, app: ASGIApp, meter: Meter) -> None:

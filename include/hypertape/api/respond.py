@@ -12,8 +12,8 @@ import msgspec
 from psycopg.rows import dict_row
 from starlette.responses import Response
 
+from hypertape.api.bar_query import read_number
 from hypertape.api.pool import Connection, Warehouse
-from hypertape.api.question import read_number
 from hypertape.errors import BadInput
 from hypertape.queries import query
 

@@ -120,6 +120,10 @@ SCHEMAS: dict[str, Schema] = {
         **fields(TEXT, "rule source row_text"), "value": _MAYBE_TEXT, "quarantined_at": INSTANT,
         "released_at": _MAYBE_INSTANT,
     }),
+    "FlaggedBar": record({
+        **fields(WHOLE, "flag_id load_id"), **_SERIES, **fields(INSTANT, "time flagged_at"),
+        **fields(TEXT, "rule value"),
+    }),
     "Action": record({
         "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
     }),
@@ -181,6 +185,7 @@ ANSWERS: dict[str, Schema] = {
     "/loads": page("loads", "Load"),
     "/revisions": page("revisions", "Revision"),
     "/quarantine": page("quarantine", "RefusedRow"),
+    "/flags": page("flags", "FlaggedBar"),
     "/actions": record({"actions": listed(reference("Action"))}),
     "/origin": record({
         **fields(TEXT, "market interval symbol"), **fields(INSTANT, "start end"), "total": WHOLE,

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from hypertape.api.elsewhere import Elsewhere
-from hypertape.api.kept import Kept
 from hypertape.api.meter import Meter
 from hypertape.api.pool import Warehouse
+from hypertape.api.store_router import StoreRouter
+from hypertape.api.ttl_cache import TtlCache
 
 HEALTH_SECONDS = 15.0
 """How old the figures of /health and /metrics may be: they count ledgers, and monitors ask often."""
@@ -24,13 +24,13 @@ class State:
     """One app's state; `clock` gives the current instant in UTC."""
 
     warehouse: Warehouse
-    elsewhere: Elsewhere
+    stores: StoreRouter
     clock: Callable[[], datetime]
     started: datetime
     streams: BoundedSemaphore
     """Long answers that may be written at once: each holds some 25 MB."""
     meter: Meter = field(default_factory=Meter)
-    kept: Kept[Any] = field(default_factory=lambda: Kept(HEALTH_SECONDS))
+    cache: TtlCache[Any] = field(default_factory=lambda: TtlCache(HEALTH_SECONDS))
     forget: list[Callable[[], None]] = field(default_factory=list)
     """What POST /cache/clear runs beside clearing the state's own caches."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
@@ -38,14 +38,14 @@ class State:
 
     def clear(self) -> None:
         """Forget what is kept, so that the next request sees the warehouse as it is."""
-        self.kept.clear()
-        self.elsewhere.forget()
+        self.cache.clear()
+        self.stores.forget()
         for forget in self.forget:
             forget()
 
     def close(self) -> None:
         """Give back connections and files."""
-        self.elsewhere.close()
+        self.stores.close()
         self.warehouse.close()
         for close in self.at_end:
             close()

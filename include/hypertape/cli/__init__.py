@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -88,14 +89,23 @@ def main() -> None:
     try:
         app()
     except HypertapeError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] {_plain(str(error))}", highlight=False
-        )
-        sys.exit(error.exit_code)
+        _end_with(error)
     except SystemExit as stop:
         if stop.code == _INTERRUPTED:
             Console(stderr=True).print("stopped; run the same again, what is copied stays", highlight=False)
         raise
+    except Exception as defect:
+        from hypertape.warehouse.connect import translated
+
+        known = translated(defect)
+        if known is None:
+            raise
+        _end_with(known)
+
+
+def _end_with(error: HypertapeError) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False)
+    sys.exit(error.exit_code)
 
 
 def _plain(text: str) -> str:

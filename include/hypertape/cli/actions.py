@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hypertape.cli.bars import chosen_source
 from hypertape.cli.common import (
     END,
     START,
@@ -22,8 +20,9 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
+from hypertape.cli.empty_results import say_nothing
 from hypertape.cli.listing import CsvOption, JsonOption, show
-from hypertape.cli.nothing import say_nothing
+from hypertape.cli.source_options import DirectoryOption, SourceOption, chosen_source
 from hypertape.markets import get_market
 from hypertape.model import Window, format_instant, parse_instant, utc
 
@@ -40,8 +39,8 @@ def sync(
     end_date: Annotated[
         str | None, typer.Option(*END, help="First date not to ask for; default: now.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="A source; default: the market's own.")] = None,
-    source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree.")] = None,
+    source: SourceOption = None,
+    source_dir: DirectoryOption = None,
 ) -> None:
     """Fetch dividends and splits, keep them, and hold the vendor's adjusted closes against them."""
     from hypertape.steps.actions import finish, plan_actions, raise_if_failed, sync_actions
@@ -52,7 +51,7 @@ def sync(
         pass  # the schema is current
     dsn, run_id = warehouse_dsn(), f"actions__{at:%Y%m%dT%H%M%S}"
     batches = plan_actions(
-        dsn, market, run_id=run_id, now=at, tickers=split(tickers), source=chosen_source(source, source_dir, False),
+        dsn, market, run_id=run_id, now=at, tickers=split(tickers), source=chosen_source(source, source_dir),
         start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
     )  # fmt: skip
     synced = []

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hypertape.cli.bars import chosen_source
 from hypertape.cli.common import (
     EndOption,
     StartOption,
@@ -23,6 +21,14 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
+from hypertape.cli.source_options import (
+    DirectoryOption,
+    ExchangeOption,
+    LegacyOption,
+    ReplayOption,
+    SourceOption,
+    chosen_source,
+)
 from hypertape.model import format_instant, parse_instant
 
 GroupsOption = Annotated[
@@ -34,22 +40,6 @@ ModeOption = Annotated[
         help="missing: ask where bars are missing, keep what is stored. overwrite: read all again, write what "
         "differs. restate: the tickers' whole history again, at any scale; needs --reason."
     ),
-]
-SourceOption = Annotated[
-    str | None, typer.Option(help="The only source asked; default: the market's, one after the other.")
-]
-DirectoryOption = Annotated[
-    Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
-]
-LegacyOption = Annotated[
-    bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
-]
-ExchangeOption = Annotated[
-    str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
-]
-ReplayOption = Annotated[
-    str | None,
-    typer.Option(metavar="RUN", help="Read the raw answers kept of this run in the vendor's place."),
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run/--no-dry-run", help="Only show, store and report the plan.")
@@ -96,7 +86,7 @@ def backfill(
 
 
 def _show(done: dict[str, Any]) -> None:
-    from hypertape.quality.report_backfill import plan_lines
+    from hypertape.reports.backfill import plan_lines
 
     screen = console()
     screen.print(table(f"plan of {done['run_id']}", ("what", "figure"), plan_lines(done["plan"])))

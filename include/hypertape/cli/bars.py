@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +23,15 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.cli.nothing import demand_known
+from hypertape.cli.empty_results import demand_known
+from hypertape.cli.source_options import (
+    DirectoryOption,
+    ExchangeOption,
+    LegacyOption,
+    ReplayOption,
+    SourceOption,
+    chosen_source,
+)
 from hypertape.errors import BadInput
 from hypertape.model import format_instant, parse_instant
 
@@ -41,22 +48,11 @@ def sync(
         typer.Option(*START, help="First instant (UTC); without it each ticker continues at its watermark."),
     ] = None,
     end_date: EndOption = None,
-    source: Annotated[
-        str | None, typer.Option(help="The only source asked; default: the market's, one after the other.")
-    ] = None,
-    source_dir: Annotated[
-        Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
-    ] = None,
-    legacy_scale: Annotated[
-        bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
-    ] = False,
-    exchange: Annotated[
-        str | None, typer.Option(help="Exchange of the source ccxt, as ccxt names it; default: binance.")
-    ] = None,
-    replay: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Read the raw answers kept of this run; its windows, no network."),
-    ] = None,
+    source: SourceOption = None,
+    source_dir: DirectoryOption = None,
+    legacy_scale: LegacyOption = False,
+    exchange: ExchangeOption = None,
+    replay: ReplayOption = None,
     check: Annotated[
         bool, typer.Option(help="Run the quality suite, move watermarks and write the report.")
     ] = True,
@@ -99,27 +95,6 @@ def digest(
             first = format_instant(line.first) if line.first else "-"
             last = format_instant(line.last) if line.last else "-"
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
-
-
-def chosen_source(
-    name: str | None,
-    directory: Path | None,
-    legacy_scale: bool,
-    exchange: str | None = None,
-    replay: str | None = None,
-) -> dict[str, Any]:
-    """The source options as the plan takes them; a directory alone means csv_tree."""
-    if directory is not None and name is None:
-        name = "csv_tree"
-    if exchange is not None and name is None:
-        name = "ccxt"
-    return {
-        "name": name,
-        "directory": str(directory) if directory else None,
-        "legacy_scale": True if legacy_scale else None,
-        "exchange": exchange,
-        "replay": replay,
-    }
 
 
 def show_run(result: SyncResult) -> None:

@@ -26,7 +26,7 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Window, asked_window, midnight, parse_instant
 from hypertape.settings import load_settings
 from hypertape.warehouse.connect import connect, resolve_dsn
-from hypertape.warehouse.migrate import verify
+from hypertape.warehouse.schema import verify
 
 MarketOption = Annotated[str, typer.Option("--market", "-m", help="Market: vn, crypto or us.")]
 IntervalOption = Annotated[str, typer.Option("--interval", "-i", help="Interval: 1d, 1h or 1m.")]

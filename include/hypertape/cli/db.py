@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from hypertape.cli.common import console, table
+from hypertape.errors import ServerReplaced
 from hypertape.settings import load_settings
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -50,6 +51,7 @@ def _show(server: EmbeddedServer) -> bool:
         ("directory", found.directory),
         ("log", found.log),
         ("TimescaleDB", found.extension_dir or found.note or "not loaded (plain tier)"),
+        ("restart", found.replaced and f"{found.replaced}. {ServerReplaced.next_step}"),
     ]
     console().print(table("embedded server", ("what", "value"), [row for row in rows if row[1] is not None]))
     return found.state == "running"

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import START, TICKERS, console, now, progress, warehouse_dsn
-from hypertape.cli.copied import raise_if_absent, raise_if_different, raise_if_failed, raise_if_no_bar, show
+from hypertape.cli.copy_output import (
+    raise_if_absent,
+    raise_if_different,
+    raise_if_failed,
+    raise_if_no_bar,
+    show,
+)
 from hypertape.cli.left_out import show_left_out
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hypertape.stores.addresses import Opening
-    from hypertape.stores.copying import CopyReport
+    from hypertape.stores.copy import CopyReport
 
 _FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE or stockula:FILE"
 
@@ -75,7 +81,7 @@ def verify(
 
     A series that only DST has is not looked at; verify the other way round for that.
     """
-    from hypertape.stores.copying import verify as run
+    from hypertape.stores.copy import verify as run
 
     at, selection = now(), _selection(market, interval, symbols, start_date)
     source, target = _openings(src, dst, at, CsvOptions(market=market))
@@ -177,7 +183,7 @@ def _transfer(
     verify: bool = False,
     strict: bool = False,
 ) -> None:
-    from hypertape.stores.copying import copy as run
+    from hypertape.stores.copy import copy as run
 
     at = now()
     source, target = _openings(src, dst, at, csv)

@@ -6,12 +6,11 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hypertape.cli.bars import chosen_source, show_run
+from hypertape.cli.bars import show_run
 from hypertape.cli.common import (
     END,
     START,
@@ -29,19 +28,20 @@ from hypertape.cli.common import (
     warehouse_dsn,
     window_of,
 )
-from hypertape.cli.gap_lines import count_line, line, plain, say_resting, show_plan
-from hypertape.cli.nothing import demand_known, say_nothing
+from hypertape.cli.empty_results import demand_known, say_nothing
+from hypertape.cli.gap_output import count_line, line, plain, say_resting, show_plan
+from hypertape.cli.source_options import DirectoryOption, LegacyOption, SourceOption, chosen_source
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant
-from hypertape.warehouse.gap_list import (
+from hypertape.warehouse.gaps.healing import (
     HEALABLE,
     MAX_ATTEMPTS,
     GapFilter,
     list_gaps,
     reopen_gaps,
 )
-from hypertape.warehouse.gap_rules import EXPLAINED
+from hypertape.warehouse.gaps.rules import EXPLAINED
 
 app = typer.Typer(
     no_args_is_help=True, help="The gap ledger: bars that should exist and do not, each with its reason."
@@ -161,13 +161,9 @@ def heal(
             min=1, help="A gap that was answered so often without its bars rests until it is reopened."
         ),
     ] = MAX_ATTEMPTS,
-    source: Annotated[str | None, typer.Option(help="Source to ask; default: the market's own.")] = None,
-    source_dir: Annotated[
-        Path | None, typer.Option(help="Directory of csv_tree: <TICKER>/1D.csv, 1h.csv, 1m.csv.")
-    ] = None,
-    legacy_scale: Annotated[
-        bool, typer.Option("--legacy-scale", help="Prices are in the legacy unit (vn: thousands).")
-    ] = False,
+    source: SourceOption = None,
+    source_dir: DirectoryOption = None,
+    legacy_scale: LegacyOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be asked for.")] = False,
     as_json: JsonOption = False,
 ) -> None:

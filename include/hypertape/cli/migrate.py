@@ -48,7 +48,7 @@ def sqlite(
     ] = True,
 ) -> None:
     """Inspect, plan, copy, verify, refresh and report. Started again after a kill it copies only what is open."""
-    from hypertape.steps.migrate import migrate
+    from hypertape.steps.migration.run import migrate
 
     with warehouse():
         pass  # the schema is current
@@ -69,7 +69,7 @@ def report(
     migration: Annotated[int | None, typer.Option(help="A migration's id; default: the newest.")] = None,
 ) -> None:
     """Write one self-contained HTML file about a migration."""
-    from hypertape.quality.report import migration_report
+    from hypertape.reports.pages import migration_report
 
     with warehouse() as connection:
         html = migration_report(connection, migration)
@@ -85,7 +85,7 @@ def report(
 @app.command("list")
 def list_migrations() -> None:
     """List the migrations and how far each is."""
-    from hypertape.warehouse.transfer import rows
+    from hypertape.warehouse.migrations import rows
 
     with warehouse() as connection:
         found = rows(connection, "migration_list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from hypertape.cli.common import (
     window_of,
 )
 from hypertape.errors import BadInput
+from hypertape.settings import load_settings
 
 
 def validate(
@@ -43,11 +45,14 @@ def validate(
     with warehouse() as connection, console().status("running the suite"):
         register_calendar(connection, of_market, window, at)
         connection.commit()
-        results = run(warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at)
+        results = run(
+            warehouse_dsn(), connection, of_market, of_interval, window, run_id=run_id, now=at,
+            limit=timedelta(seconds=load_settings().rule_seconds),
+        )  # fmt: skip
         record(connection, results)
         connection.commit()
     rows = [
-        (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.error or r.details.get("why"))
+        (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.details.get("why") or r.error)
         for r in results
     ]
     columns = ("check", "severity", "status", "evaluated", "unexpected", "why")
@@ -62,7 +67,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days."""
-    from hypertape.quality.report import cumulative_report, run_report
+    from hypertape.reports.pages import cumulative_report, run_report
 
     with warehouse() as connection:
         html = run_report(connection, run) if run else cumulative_report(connection, now=now())

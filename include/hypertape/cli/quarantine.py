@@ -19,7 +19,7 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.cli.nothing import say_nothing
+from hypertape.cli.empty_results import say_nothing
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant

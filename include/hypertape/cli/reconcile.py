@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +21,7 @@ from hypertape.cli.common import (
     warehouse_dsn,
     window_of,
 )
+from hypertape.cli.source_options import DirectoryOption, ExchangeOption, LegacyOption, chosen_source
 from hypertape.errors import BadInput, BatchIncomplete, BatchRefused, CheckFailed, TransientError
 from hypertape.model import format_instant, parse_instant
 from hypertape.settings import load_settings
@@ -45,11 +45,9 @@ def reconcile(
     volume: Annotated[
         bool, typer.Option(help="Compare volumes; sources count them in different units.")
     ] = True,
-    source_dir: Annotated[Path | None, typer.Option(help="Directory of csv_tree.")] = None,
-    legacy_scale: Annotated[
-        bool, typer.Option("--legacy-scale", help="Its prices are in the legacy unit (vn: thousands).")
-    ] = False,
-    exchange: Annotated[str | None, typer.Option(help="Exchange of ccxt.")] = None,
+    source_dir: DirectoryOption = None,
+    legacy_scale: LegacyOption = False,
+    exchange: ExchangeOption = None,
 ) -> None:
     """Compare stored bars with another source's. Exits 3 where they disagree; nothing stored is changed.
 
@@ -63,12 +61,7 @@ def reconcile(
     if not of_interval.is_stored:
         raise BadInput(f"{of_interval.value} is rolled up", next_step=f"Reconcile {of_interval.base.value}.")
     at, settings = now(), load_settings()
-    given = {
-        "name": against,
-        "directory": str(source_dir) if source_dir else None,
-        "legacy_scale": legacy_scale or None,
-        "exchange": exchange,
-    }
+    given = chosen_source(against, source_dir, legacy_scale, exchange)
     window = window_of(of_market, of_interval, start_date, end_date, at)
     with warehouse():
         pass  # the schema is current

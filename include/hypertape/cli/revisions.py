@@ -19,8 +19,8 @@ from hypertape.cli.common import (
     table,
     warehouse,
 )
+from hypertape.cli.empty_results import say_nothing
 from hypertape.cli.listing import CsvOption, JsonOption, show
-from hypertape.cli.nothing import say_nothing
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, parse_instant

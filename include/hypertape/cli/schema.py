@@ -6,7 +6,7 @@ import typer
 
 from hypertape.cli.common import console, table, warehouse_dsn
 from hypertape.markets import all_markets
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 
 app = typer.Typer(no_args_is_help=True, help="The warehouse schema: versioned scripts, applied once each.")
@@ -16,12 +16,12 @@ app = typer.Typer(no_args_is_help=True, help="The warehouse schema: versioned sc
 def apply() -> None:
     """Bring the schema up to date. Applying twice changes nothing."""
     with connect(warehouse_dsn()) as connection:
-        ran = migrate.apply(connection, all_markets().values())
+        ran = schema.apply(connection, all_markets().values())
         connection.commit()
         for label in ran:
             console().print(f"ran {label}", highlight=False)
         console().print(
-            f"{len(ran)} scripts ran; the schema is current on the {migrate.tier(connection)} tier."
+            f"{len(ran)} scripts ran; the schema is current on the {schema.tier(connection)} tier."
         )
 
 
@@ -29,10 +29,10 @@ def apply() -> None:
 def status() -> None:
     """List every script and whether it is applied, pending or changed."""
     with connect(warehouse_dsn()) as connection:
-        entries = migrate.status(connection, all_markets().values())
+        entries = schema.status(connection, all_markets().values())
         rows = [(entry.script.label, entry.script.kind, entry.state) for entry in entries]
         console().print(
-            table(f"schema on the {migrate.tier(connection)} tier", ("script", "kind", "state"), rows)
+            table(f"schema on the {schema.tier(connection)} tier", ("script", "kind", "state"), rows)
         )
 
 
@@ -40,5 +40,5 @@ def status() -> None:
 def verify() -> None:
     """Exit 0 when every script is applied with the text it has now, else say which is not."""
     with connect(warehouse_dsn()) as connection:
-        migrate.verify(connection, all_markets().values())
+        schema.verify(connection, all_markets().values())
         console().print("The schema is current.")

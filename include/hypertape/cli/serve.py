@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hypertape.cli.common import now, warehouse
-from hypertape.settings import load_settings
+from hypertape.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from hypertape.api.connection_limits import ConnectionLimits
 
 
 def serve(
@@ -28,6 +31,7 @@ def serve(
     """
     import uvicorn
 
+    from hypertape.api.http_protocol import limited_protocol
     from hypertape.api.server import server_app
 
     settings = load_settings()
@@ -43,11 +47,26 @@ def serve(
         forwarded_allow_ips=proxies or None,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=20,
-        limit_concurrency=500,
+        http=limited_protocol(_limits(settings, proxies)),
+        ws="none",
         log_config=LOGGING,
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended: that is how a server stops
         uvicorn.Server(config).run()
+
+
+def _limits(settings: Settings, proxies: str) -> ConnectionLimits:
+    from hypertape.api.connection_limits import ConnectionLimits, proxy_networks
+
+    return ConnectionLimits(
+        request_bytes=settings.api_request_bytes,
+        request_seconds=settings.api_request_seconds,
+        stall_seconds=settings.api_stall_seconds,
+        clients=settings.api_clients,
+        clients_each=settings.api_clients_each,
+        proxies=proxy_networks(proxies),
+        all_proxies="*" in proxies,
+    )
 
 
 LOGGING = {

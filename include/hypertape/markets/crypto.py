@@ -4,7 +4,8 @@ Yahoo leaves the bare name to the first coin that took it and numbers the later 
 Salmonation and `UNI-USD` is UNICORN Token: such coins are listed with Yahoo's own symbol below.
 
 The largest daily changes of Bitcoin itself are +80 % in its first week and -57 % on a single venue in 2014; since 2015
-it has stayed within 40 %, and smaller coins rarely leave 60 %.
+it has stayed within 40 %, and smaller coins rarely leave 60 %. Prices reach from millionths of a dollar to a hundred
+thousand; only what is far beyond is taken for another unit.
 """
 
 from datetime import date
@@ -45,5 +46,6 @@ MARKET = Market(
         "TON": "TON11419-USD",
         "UNI": "UNI7083-USD",
     },
+    plausible_prices={"crypto": (1e-12, 1e8)},
     modes=("cryptos",),
 )

@@ -5,7 +5,8 @@ has one group, so SP_100 and NASDAQ_100 list the members that are in no group be
 lasting members, not the exact index of any day.
 
 A US stock has no daily limit; the halts at -7, -13 and -20 % are the market's. At 40 % a two-for-one split that no
-source reported (-50 %) is still seen, and a large company rarely moves as far.
+source reported (-50 %) is still seen, and a large company rarely moves as far. Plausible prices are wide: a share costs
+up to a million dollars, many splits make early prices fractions of a cent, and reverse splits make them millions.
 """
 
 from datetime import date, timedelta
@@ -33,5 +34,6 @@ MARKET = Market(
     },
     daily_move_limit=0.40,
     hour_mark=timedelta(minutes=30),
+    plausible_prices={"stock": (1e-5, 1e8), "etf": (1e-3, 1e6), "index": (1e-3, 1e6)},
     modes=("yahoo",),
 )

@@ -6,6 +6,10 @@ The ticker file does not say where a ticker is listed, and many moved between ex
 2020), so one limit stands for all three: UPCOM's, and a little more because sources round adjusted prices. A first
 session beyond it is reported, as it should be: somebody has to look.
 
+Plausible prices: the cheapest shares of UPCOM are quoted at a few hundred VND, the dearest at 1.5 million (and adjusted
+histories are cheaper than what was paid); files of the documents have thousands, where most stocks are below 250. The
+smallest index is UPCOM's, about 100 points; a foreign index in the list may have tens of thousands.
+
 Groups: 27 sectors of stocks (codes are Vietnamese without marks), INDEX and ETF.
 """
 
@@ -32,6 +36,7 @@ MARKET = Market(
     yahoo_suffix=".VN",
     yahoo_symbols={"VNINDEX": "^VNINDEX.VN"},
     file_scale=1000.0,
+    plausible_prices={"stock": (250.0, 5e6), "etf": (250.0, 5e6), "index": (10.0, 2e5)},
     modes=("stock",),
     is_usual=True,
 )

@@ -8,7 +8,7 @@ from airflow.sdk import Asset, AssetAlias, get_current_context
 
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market
-from hypertape.orchestration.passing import head
+from hypertape.orchestration.xcom import head
 
 
 class Assets(NamedTuple):

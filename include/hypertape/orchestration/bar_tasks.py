@@ -14,8 +14,8 @@ from hypertape.orchestration.assets import tell
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
-from hypertape.orchestration.passing import Json, demand_all_loaded, head, this_try
 from hypertape.orchestration.pools import ROLLUPS
+from hypertape.orchestration.xcom import Json, demand_all_loaded, head, this_try
 from hypertape.settings import load_settings
 
 

@@ -27,13 +27,13 @@ from hypertape.model import Interval, Window, format_instant, midnight, utc
 from hypertape.orchestration.demo_summary import Summary, summarise
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
-from hypertape.quality.report import cumulative_report
+from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.sample import CORRECTED_AT, SPANS
 from hypertape.steps.publish import write_report
 from hypertape.steps.sync import sync
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -185,10 +185,10 @@ def _warehouse(settings: Settings, step: Callable[[str], None]) -> str:
     step("starting PostgreSQL")
     dsn = EmbeddedServer(settings).up()
     with connect(dsn) as connection:
-        ran = migrate.apply(connection, all_markets().values())
+        ran = schema.apply(connection, all_markets().values())
         connection.commit()
         step(
-            f"schema: {len(ran)} scripts on the {migrate.tier(connection)} tier of PostgreSQL {_version(connection)}"
+            f"schema: {len(ran)} scripts on the {schema.tier(connection)} tier of PostgreSQL {_version(connection)}"
         )
     return dsn
 

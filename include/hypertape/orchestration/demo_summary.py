@@ -12,8 +12,8 @@ from rich.table import Table
 
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
+from hypertape.orchestration.demo_findings import DemoFinding, find_planted
 from hypertape.queries import query
-from hypertape.steps.planted import Finding, find_planted
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import derived
 
@@ -31,11 +31,11 @@ class Summary:
     bars: list[Row]
     checks: list[Row]
     refused: list[Row]
-    findings: list[Finding]
+    findings: list[DemoFinding]
     sample: bool
 
     @property
-    def missed(self) -> list[Finding]:
+    def missed(self) -> list[DemoFinding]:
         """Planted defects without evidence."""
         return [finding for finding in self.findings if not finding.found]
 

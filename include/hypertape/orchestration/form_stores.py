@@ -9,8 +9,15 @@ from airflow.sdk import Context, Param
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS
-from hypertape.orchestration.form import ledger_run_id
-from hypertape.steps.migration_schemas import SCHEMAS
+from hypertape.orchestration.form_fields import (
+    choice_field,
+    flag_field,
+    ledger_run_id,
+    list_field,
+    text_field,
+    time_field,
+)
+from hypertape.steps.migration.schemas import SCHEMAS
 
 CSV_FORMATS = ("lossless", "legacy")
 """What `stores.csv_options.CsvFormat` knows; that module loads Arrow."""
@@ -21,7 +28,7 @@ _WORKERS = 2
 def migration_form() -> dict[str, Param]:
     """Build the form of `migrate_sqlite`. As it stands it is a rehearsal."""
     return {
-        "files": _list("Files", "SQLite files, or directories that hold some, one per line."),
+        "files": list_field("Files", "SQLite files, or directories that hold some, one per line."),
         "schema": Param(
             SCHEMAS[0],
             type="string",
@@ -29,13 +36,13 @@ def migration_form() -> dict[str, Param]:
             title="Schema",
             description="auto: what the files have.",
         ),
-        "tables": _list("Tables", "One per line. Empty: all that are known."),
-        "symbols": _list("Symbols", "One per line. Empty: all."),
-        "start_date": _date(),
+        "tables": list_field("Tables", "One per line. Empty: all that are known."),
+        "symbols": list_field("Symbols", "One per line. Empty: all."),
+        "start_date": time_field("Start date", "First instant (UTC). Empty: all."),
         "workers": _workers(),
-        "dry_run": _flag(True, "Dry run", "Inspect, plan and write the report only. Nothing is copied."),
-        "force": _flag(False, "Force", "Copy again although the same files were migrated before."),
-        "verify": _flag(True, "Verify", "Compare both sides row by row afterwards."),
+        "dry_run": flag_field(True, "Dry run", "Inspect, plan and write the report only. Nothing is copied."),
+        "force": flag_field(False, "Force", "Copy again although the same files were migrated before."),
+        "verify": flag_field(True, "Verify", "Compare both sides row by row afterwards."),
     }
 
 
@@ -54,7 +61,7 @@ def export_form() -> dict[str, Param]:
             CSV_FORMATS[0], type="string", enum=list(CSV_FORMATS), title="Format",
             description="lossless, or legacy: rounded as in the documents.",
         ),
-        "replace": _flag(
+        "replace": flag_field(
             False, "Replace",
             "Write each exported file anew: bars in it that the warehouse lacks (or from before the start date) go.",
         ),
@@ -77,47 +84,22 @@ def exchange_wishes(context: Context) -> dict[str, Any]:
 
 
 def _exchange(directory: str) -> dict[str, Param]:
-    markets, intervals = list(all_markets()), [interval.value for interval in STORED_INTERVALS]
     return {
-        "directory": Param(None, type=["null", "string"], title="Directory", description=directory),
-        "market": Param(
-            None, type=["null", "string"], enum=[None, *markets], title="Market", description="Empty: all."
+        "directory": text_field("Directory", directory),
+        "market": choice_field("Market", "Empty: all.", list(all_markets())),
+        "interval": choice_field(
+            "Interval", "Empty: all.", [interval.value for interval in STORED_INTERVALS]
         ),
-        "interval": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *intervals],
-            title="Interval",
-            description="Empty: all.",
-        ),
-        "symbols": _list("Symbols", "One per line. Empty: all."),
-        "start_date": _date(),
-        "legacy_scale": _flag(
+        "symbols": list_field("Symbols", "One per line. Empty: all."),
+        "start_date": time_field("Start date", "First instant (UTC). Empty: all."),
+        "legacy_scale": flag_field(
             False, "Legacy price unit", "The files' prices are in the legacy unit (vn: thousands)."
         ),
         "workers": _workers(),
-        "verify": _flag(
+        "verify": flag_field(
             True, "Verify", "Prove afterwards that every bar arrived (not for the legacy format)."
         ),
     }
-
-
-def _list(title: str, description: str) -> Param:
-    return Param(None, type=["null", "array"], items={"type": "string"}, title=title, description=description)
-
-
-def _flag(default: bool, title: str, description: str) -> Param:
-    return Param(default, type="boolean", title=title, description=description)
-
-
-def _date() -> Param:
-    return Param(
-        None,
-        type=["null", "string"],
-        format="date",
-        title="Start date",
-        description="First instant (UTC). Empty: all.",
-    )
 
 
 def _workers() -> Param:

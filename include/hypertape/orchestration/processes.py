@@ -44,6 +44,11 @@ def session_members(session: int) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _belongs(process, session)]
 
 
+def listens(session: int, host: str, port: int) -> bool:
+    """True when a process of the session listens at the address, and so is who answers there."""
+    return any((host, port) in _addresses(process) for process in session_members(session))
+
+
 def terminate(pid: int) -> None:
     """Ask a process to end; one that is gone is fine."""
     with suppress(ProcessLookupError):
@@ -89,6 +94,14 @@ def _belongs(process: psutil.Process, session: int) -> bool:
         return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
         return False
+
+
+def _addresses(process: psutil.Process) -> set[tuple[str, int]]:
+    try:
+        found = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    return {(each.laddr.ip, each.laddr.port) for each in found if each.status == psutil.CONN_LISTEN}
 
 
 def _works_in(process: psutil.Process, directory: Path | None) -> bool:

@@ -67,9 +67,15 @@ class Backfill:
 
 
 class Airflow:
-    """A logged-in client, closed by `with`. Raises AirflowFailed when Airflow does not answer, or refuses."""
+    """A logged-in client, closed by `with`. Raises AirflowFailed when Airflow does not answer, or refuses.
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    `before_each` is called before anything is sent, the password included, and raises where it must not be.
+    """
+
+    def __init__(
+        self, url: str, user: str, password: str, *, before_each: Callable[[], None] = lambda: None
+    ) -> None:
+        self._before_each = before_each
         # trust_env: a proxy of the environment must not see requests to this machine.
         self._http = httpx.Client(base_url=url, timeout=60, trust_env=False)
         token = self._ask("POST", "/auth/token", json={"username": user, "password": password})[
@@ -242,6 +248,7 @@ class Airflow:
         return {pool["name"]: pool["slots"] for pool in self.get("/pools", limit=_PAGE)["pools"]}
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        self._before_each()
         try:
             answer = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:

@@ -9,7 +9,7 @@ from string import Template
 
 from hypertape.model import Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
-from hypertape.orchestration.form_heal import ATTEMPTS
+from hypertape.orchestration.form_bars import ATTEMPTS
 from hypertape.orchestration.pools import (
     BACKFILL,
     ROLLUPS,

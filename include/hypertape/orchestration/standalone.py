@@ -14,11 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
-import httpx
 import psycopg
 from rich.console import Console
 
@@ -26,10 +23,11 @@ from hypertape.errors import AirflowFailed, HypertapeError
 from hypertape.markets import all_markets
 from hypertape.orchestration import processes
 from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, free_url
+from hypertape.orchestration.health import Status, demand_ours, health_of, is_a_strangers
 from hypertape.orchestration.rest import Airflow
 from hypertape.orchestration.supervisor import COMPONENTS, tail
 from hypertape.settings import Settings, load_settings
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -40,19 +38,6 @@ _POLL_SECONDS = 0.25
 
 Progress = Callable[[str], None]
 Say = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Status:
-    """What runs. `health` is Airflow's word on each component, empty while nothing answers."""
-
-    running: Running | None
-    health: Mapping[str, str]
-
-    @property
-    def is_healthy(self) -> bool:
-        """True when every component says so."""
-        return bool(self.health) and set(self.health.values()) == {"healthy"}
 
 
 class Standalone:
@@ -90,14 +75,14 @@ class Standalone:
     def status(self) -> Status:
         """Say what runs."""
         running = self._alive()
-        return Status(running, _health(running.url) if running else {})
+        return Status(running, health_of(running) if running else {})
 
     def client(self) -> Airflow:
-        """Return a logged-in REST client. Raises AirflowFailed when Airflow does not run."""
+        """Return a logged-in REST client. Raises AirflowFailed when Airflow does not run or another answers."""
         running = self._alive()
         if running is None:
             raise AirflowFailed("Airflow does not run", next_step="Start it with `make up`.")
-        return Airflow(running.url, USER, self.home.password())
+        return Airflow(running.url, USER, self.home.password(), before_each=lambda: demand_ours(running))
 
     def _start(self, progress: Progress, stop_with: int | None) -> Running:
         before = self.home.running()
@@ -107,10 +92,11 @@ class Standalone:
         started_database = before.started_database if before else self._server.status().state != "running"
         progress("database server")
         self._start_database(progress)
-        url = free_url()
-        environment = self.home.environment(self._metadata(), url, self._overrides)
-        self._migrate_airflow(environment, progress)
+        metadata = self._metadata()
+        self._migrate_airflow(self.home.environment(metadata, free_url(), self._overrides), progress)
         progress("components of Airflow")
+        url = free_url()  # chosen late: whoever takes it meanwhile would be in the way
+        environment = self.home.environment(metadata, url, self._overrides)
         pid = self._supervise(environment, stop_with)
         running = Running(pid, processes.started_at(pid) or 0.0, url, started_database)
         self.home.remember(running)
@@ -121,7 +107,7 @@ class Standalone:
         if self.settings.given_dsn is None:
             progress("warehouse schema")
             with connect(dsn) as connection:
-                migrate.apply(connection, all_markets().values())
+                schema.apply(connection, all_markets().values())
 
     def _metadata(self) -> str:
         return self._server.ensure_database(METADATA_DATABASE)
@@ -161,9 +147,13 @@ class Standalone:
         while not (status := self.status()).is_healthy:
             if status.running is None:
                 self._give_up("Airflow stopped while it was starting")
+            elif is_a_strangers(status.running):
+                self._give_up(
+                    f"Another program listens at {status.running.url} by now; start again at another port"
+                )
             if time.monotonic() > deadline:
-                self._give_up(f"Airflow is not healthy after {START_SECONDS} s ({_waiting(status.health)})")
-            if (waiting := _waiting(status.health)) != said:
+                self._give_up(f"Airflow is not healthy after {START_SECONDS} s ({status.waiting()})")
+            if (waiting := status.waiting()) != said:
                 progress(waiting)
                 said = waiting
             time.sleep(_POLL_SECONDS)
@@ -194,20 +184,6 @@ def _schema_version(metadata_dsn: str) -> str | None:
     except psycopg.errors.UndefinedTable:
         return None
     return f"{version('apache-airflow')} {row[0]}" if row else None
-
-
-def _health(url: str) -> dict[str, str]:
-    try:
-        answer: dict[str, Any] = httpx.get(f"{url}/api/v2/monitor/health", timeout=10, trust_env=False).json()
-    except (httpx.HTTPError, ValueError):
-        return {}
-    return {name: str(part["status"]) for name, part in answer.items()}
-
-
-def _waiting(health: Mapping[str, str]) -> str:
-    if not health:
-        return "waiting for the API server"
-    return "waiting for " + ", ".join(sorted(name for name, state in health.items() if state != "healthy"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

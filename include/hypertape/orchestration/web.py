@@ -30,7 +30,7 @@ def airflow_app(dsn: Callable[[], str] | None = None) -> FastAPI:
     )
 
 
-class Lazily:
+class LazyApp:
     """An ASGI app that is made by its first request: every process of Airflow loads plugins, one serves them."""
 
     def __init__(self, make: Callable[[], Any]) -> None:

@@ -10,6 +10,7 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import great_expectations as gx
@@ -19,7 +20,7 @@ from great_expectations.data_context.types.base import (
     InMemoryStoreBackendDefaults,
     ProgressBarsConfig,
 )
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from sqlalchemy import URL, event
 
 from hypertape.quality.results import SAMPLE_KEYS
@@ -39,6 +40,10 @@ _SAMPLE = {
 }
 
 
+_ENDED = "QueryCanceled"
+"""psycopg's name for SQLSTATE 57014, in the message that SQLAlchemy and Great Expectations pass on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What Great Expectations said about one rule. `error` is set when the rule did not run."""
@@ -50,16 +55,23 @@ class Outcome:
     error: str | None
     seconds: float
 
+    @property
+    def ended(self) -> bool:
+        """True when the server ended the rule's statement: its time was up, or somebody asked for it."""
+        return self.error is not None and _ENDED in self.error
 
-def outcomes(dsn: str, scope: Scope, progress: Callable[[str], None]) -> Iterator[Outcome]:
+
+def outcomes(dsn: str, scope: Scope, progress: Callable[[str], None], limit: timedelta) -> Iterator[Outcome]:
     """Run the scope's suite and yield one outcome per rule, in the suite's order within each of its two halves.
+
+    A statement that takes longer than `limit` is ended; its rule's outcome is `ended`.
 
     The built-in expectations run together, because Great Expectations then makes one query of them; each is given
     an equal share of the time. Those that fail run again for their samples, which cost a scan each.
     """
     suite = build_suite(scope)
     together = [entry for entry in suite.expectations if not isinstance(entry, Offenders)]
-    with _batch(dsn, scope) as batch:
+    with _batch(dsn, scope, limit) as batch:
         progress(", ".join(entry.meta["name"] for entry in together))
         for expectation, outcome in zip(together, _run(batch, together, _VERDICT), strict=True):
             failed = not outcome.success and outcome.error is None
@@ -106,7 +118,7 @@ def _error(info: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
-def _batch(dsn: str, scope: Scope) -> Iterator[Batch]:
+def _batch(dsn: str, scope: Scope, limit: timedelta) -> Iterator[Batch]:
     context = gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(
@@ -124,7 +136,10 @@ def _batch(dsn: str, scope: Scope) -> Iterator[Batch]:
     )
     engine = batch.data.execution_engine.engine
     _describe_without_rows(engine, statement)
-    event.listen(engine, "begin", _begin)
+    opening = query("quality_transaction").format(
+        milliseconds=sql.Literal(limit // timedelta(milliseconds=1))
+    )
+    event.listen(engine, "begin", lambda opened: opened.exec_driver_sql(opening.as_string(None)))
     try:
         yield batch
     finally:
@@ -150,10 +165,6 @@ def sqlalchemy_url(dsn: str) -> str:
         query=parts,
     )
     return url.render_as_string(hide_password=False)
-
-
-def _begin(connection: Any) -> None:
-    connection.exec_driver_sql(query("quality_transaction").as_string(None))
 
 
 def _describe_without_rows(engine: Any, statement: str) -> None:

@@ -1,65 +1,56 @@
 """The gate before every load: what cannot be a bar is set aside with the rule it breaks, and the rest goes on.
 
-A row is judged by the rules below in this order, and the first one it breaks is its reject's rule.
-
-| rule | the row is refused because |
-|---|---|
-| bad_ticker | the ticker is missing, empty, longer than 32, or unfit for a file name |
-| missing_time | it has no time |
-| too_early | it opens before 1900: a time the source could not mean |
-| off_grid | it does not open on the interval's grid (calendars.on_grid) |
-| future | it opens after now |
-| not_finite | a price or the volume is missing, NaN or infinite, or the adjusted close is infinite |
-| non_positive_price | a price is ≤ 0 in a market where prices are positive |
-| negative_volume | the volume is < 0 |
-| out_of_range | a price or the volume is so large or so near zero that a percentage of it would overflow a double |
-| ohlc_order | not low ≤ open, close ≤ high |
-
-Between `missing_time` and `too_early` the frame is sorted and of rows with the same key the last one wins, so
-every input row ends as a bar, as a reject, or counted as a duplicate. An adjusted close may be missing (null;
-NaN becomes null), and its sign is not judged: it is the vendor's derived figure, and refusing it would lose a
-true bar.
+The rules and what each does: `gate_rules`. Between the rules of the key and those of the bar the frame is sorted and of
+rows with the same key the last one wins, so every input row ends as a bar, as a reject, or counted as a duplicate. An
+adjusted close may be missing (null; NaN becomes null), and its sign is not judged: it is the vendor's derived figure,
+and refusing it would lose a true bar.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape import calendars
 from hypertape.errors import BadInput
 from hypertape.frame import (
     BAR_SCHEMA,
     REJECT_SCHEMA,
     TIME_TYPE,
     empty_rejects,
-    floats_of,
     instant,
     micros,
     normalise,
     times_of,
 )
-from hypertape.model import BAR_COLUMNS, PRICE_COLUMNS, VALUE_COLUMNS, Interval, Market, utc
+from hypertape.model import BAR_COLUMNS, Interval, Market, utc
+from hypertape.quality.gate_rules import (
+    BAR_RULES,
+    FAIL,
+    FLAG,
+    KEY_RULES,
+    Context,
+    Row,
+    Rule,
+    action_of,
+    bar_rules,
+    is_ticker,
+    mask_of,
+    ticker_of,
+    ticker_text,
+)
 
-Mask = npt.NDArray[np.bool_]
-Row = dict[str, Any]
+__all__ = ["BAR_RULES", "KEY_RULES", "WITH_ANOTHER", "Gated", "gate", "is_ticker", "ticker_text"]
 
-TICKER_LENGTH = 32
-_TICKER = re.compile(rf"(?!.*\.\.)(?!\.$)[A-Za-z0-9._^=-]{{1,{TICKER_LENGTH}}}")
-_EARLIEST = micros(utc(1900))
-_LARGEST, _SMALLEST = 1e18, 1e-18
-"""Sizes of prices and volumes that can be meant. PostgreSQL raises where a double overflows or underflows, so one bar
-beyond them would make its relation's view unreadable."""
+WITH_ANOTHER = "with_another"
+"""Rule of the rejects that are well themselves: a row of the same answer broke a rule whose action is `fail`."""
+
 _EARLIEST_WRITTEN, _LATEST_WRITTEN = micros(utc(1)), micros(utc(9999))
 
 
@@ -77,29 +68,11 @@ class Gated:
     duplicates: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the rules know beside the row."""
-
-    market: Market
-    interval: Interval
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One reason to refuse a row: which rows break it, and how a broken row's reject shows the offending value."""
-
-    name: str
-    broken: Callable[[pa.Table, Context], Mask]
-    value: Callable[[Row], str]
-
-
 def gate(frame: pa.Table, market: Market, interval: Interval, *, now: datetime) -> Gated:
     """Split a bar frame, in any order and with any defects, into clean bars and rejects.
 
-    `now` is an aware instant. Gating the bars again refuses nothing and changes nothing. Raises BadInput when `now`
-    has no time zone.
+    `now` is an aware instant. Gating the bars again refuses nothing and changes nothing. Bars that the market only
+    flags are among the bars: `gate_rules.flags_of` finds them. Raises BadInput when `now` has no time zone.
     """
     if now.tzinfo is None:
         raise BadInput(f"{now} has no time zone", next_step="Pass a UTC instant.")
@@ -107,8 +80,24 @@ def gate(frame: pa.Table, market: Market, interval: Interval, *, now: datetime) 
     frame = frame.select(BAR_COLUMNS).cast(BAR_SCHEMA).combine_chunks()
     keyed, without_key = _sift(frame, KEY_RULES, context)
     unique, duplicates = _last_wins(keyed)
-    bars, broken = _sift(_null_for_nan(unique), BAR_RULES, context)
-    return Gated(bars, pa.concat_tables([without_key, broken]), duplicates)
+    judged = [rule for rule in bar_rules(market) if action_of(rule, market) != FLAG]
+    bars, broken = _sift(_null_for_nan(unique), judged, context)
+    rejects = pa.concat_tables([without_key, broken])
+    bars, with_another = _sift(bars, [_with_another(rejects, market)], context)
+    return Gated(bars, pa.concat_tables([rejects, with_another]), duplicates)
+
+
+def _with_another(rejects: pa.Table, market: Market) -> Rule:
+    """The rule that refuses the well rows of a ticker where one of its rows broke a rule whose action is `fail`."""
+    fails = [rule.name for rule in (*KEY_RULES, *BAR_RULES) if action_of(rule, market) == FAIL]
+    failed = rejects.filter(pc.is_in(rejects["rule"], value_set=pa.array(fails, pa.string())))
+    first = dict(zip(failed["ticker"].to_pylist(), failed["rule"].to_pylist(), strict=True))
+    tickers = pa.array(list(first), pa.string())
+    return Rule(
+        WITH_ANOTHER,
+        lambda frame, _: mask_of(pc.is_in(frame["ticker"], value_set=tickers)),
+        lambda row: first[row["ticker"]],
+    )
 
 
 def _sift(frame: pa.Table, rules: Sequence[Rule], context: Context) -> tuple[pa.Table, pa.Table]:
@@ -131,7 +120,7 @@ def _rejects(frame: pa.Table, rules: Sequence[Rule]) -> pa.Table:
     records = [{"ticker": row["ticker"], "time": text, **row} for row, text in zip(rows, texts, strict=True)]
     writable = (times >= _EARLIEST_WRITTEN) & (times < _LATEST_WRITTEN)
     columns = [
-        pa.array([_ticker_text(row) for row in records], pa.string()),
+        pa.array([ticker_of(row) for row in records], pa.string()),
         pc.if_else(pa.array(writable), frame["time"], pa.scalar(None, TIME_TYPE)),
         pa.array([rule.name for rule in rules], pa.string()),
         pa.array([rule.value(row) for rule, row in zip(rules, records, strict=True)], pa.string()),
@@ -191,108 +180,3 @@ def _null_for_nan(frame: pa.Table) -> pa.Table:
     position = frame.schema.get_field_index("adjusted_close")
     column = pc.if_else(missing, pa.scalar(None, pa.float64()), adjusted)
     return frame.set_column(position, BAR_SCHEMA.field("adjusted_close"), column)
-
-
-def _bad_ticker(frame: pa.Table, _: Context) -> Mask:
-    tickers = pc.unique(frame["ticker"]).to_pylist()
-    bad = [ticker for ticker in tickers if ticker is None or not is_ticker(ticker)]
-    if not bad:
-        return np.zeros(len(frame), np.bool_)
-    return _mask(pc.is_in(frame["ticker"], value_set=pa.array(bad, pa.string())))
-
-
-def _missing_time(frame: pa.Table, _: Context) -> Mask:
-    return _mask(pc.is_null(frame["time"]))
-
-
-def _too_early(frame: pa.Table, _: Context) -> Mask:
-    return times_of(frame) < _EARLIEST
-
-
-def _off_grid(frame: pa.Table, context: Context) -> Mask:
-    return ~calendars.on_grid(context.market, context.interval, times_of(frame))
-
-
-def _future(frame: pa.Table, context: Context) -> Mask:
-    return times_of(frame) > micros(context.now)
-
-
-def _not_finite(frame: pa.Table, _: Context) -> Mask:
-    mask = np.isinf(floats_of(frame, "adjusted_close"))
-    for name in (*PRICE_COLUMNS, "volume"):
-        mask |= ~np.isfinite(floats_of(frame, name))
-    return mask
-
-
-def _non_positive_price(frame: pa.Table, context: Context) -> Mask:
-    mask = np.zeros(len(frame), np.bool_)
-    for name in PRICE_COLUMNS if context.market.positive_prices else ():
-        mask |= floats_of(frame, name) <= 0.0
-    return mask
-
-
-def _negative_volume(frame: pa.Table, _: Context) -> Mask:
-    return floats_of(frame, "volume") < 0.0
-
-
-def _out_of_range(frame: pa.Table, _: Context) -> Mask:
-    mask = np.zeros(len(frame), np.bool_)
-    for name in (*PRICE_COLUMNS, "volume"):
-        size = np.abs(floats_of(frame, name))
-        mask |= (size > _LARGEST) | ((size < _SMALLEST) & (size > 0.0))
-    return mask
-
-
-def _is_out_of_range(value: float) -> bool:
-    return abs(value) > _LARGEST or 0.0 < abs(value) < _SMALLEST
-
-
-def _ohlc_order(frame: pa.Table, _: Context) -> Mask:
-    opened, high, low, close = (floats_of(frame, name) for name in PRICE_COLUMNS)
-    return (np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)
-
-
-def _mask(column: pa.ChunkedArray) -> Mask:
-    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _time_text(row: Row) -> str:
-    return str(row["time"])
-
-
-def _value_text(names: tuple[str, ...], offends: Callable[[Any], bool]) -> Callable[[Row], str]:
-    return lambda row: next(f"{name}={row[name]}" for name in names if offends(row[name]))
-
-
-def _order_text(row: Row) -> str:
-    return ", ".join(f"{name}={row[name]}" for name in PRICE_COLUMNS)
-
-
-def is_ticker(ticker: str) -> bool:
-    """Whether a text can be a ticker."""
-    return _TICKER.fullmatch(ticker) is not None
-
-
-def ticker_text(ticker: str) -> str:
-    """A ticker that can be stored and shown whatever the source sent: printable, no longer than twice the limit."""
-    return ticker if is_ticker(ticker) else ascii(ticker)[1:-1][: 2 * TICKER_LENGTH]
-
-
-def _ticker_text(row: Row) -> str:
-    return ticker_text(row["ticker"] or "")
-
-
-KEY_RULES = (
-    Rule("bad_ticker", _bad_ticker, _ticker_text),
-    Rule("missing_time", _missing_time, _time_text),
-)
-BAR_RULES = (
-    Rule("too_early", _too_early, _time_text),
-    Rule("off_grid", _off_grid, _time_text),
-    Rule("future", _future, _time_text),
-    Rule("not_finite", _not_finite, _value_text(VALUE_COLUMNS, lambda v: v is None or not math.isfinite(v))),
-    Rule("non_positive_price", _non_positive_price, _value_text(PRICE_COLUMNS, lambda v: v <= 0)),
-    Rule("negative_volume", _negative_volume, _value_text(("volume",), lambda v: v < 0)),
-    Rule("out_of_range", _out_of_range, _value_text((*PRICE_COLUMNS, "volume"), _is_out_of_range)),
-    Rule("ohlc_order", _ohlc_order, _order_text),
-)

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from hypertape.errors import CheckBroken, CheckFailed
+from hypertape.errors import CheckBroken, CheckEnded, CheckFailed
 from hypertape.model import Window
 from hypertape.queries import query
 
@@ -31,9 +31,10 @@ class QualityResult:
 
     `severity` is critical (blocks the watermark) or warning; `status` is passed, failed, broken (the check itself
     did not run, `error` says why, and nothing is known about the data) or not_evaluated (it ran and had nothing to look
-    at, `details["why"]` says why: no reason to worry, and none to be calm). `evaluated` counts what was looked at, in
-    the check's own unit (bars, sessions, tickers, days, buckets); `unexpected` counts offenders. `sample` holds at most
-    `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones are cut when recorded.
+    at, `details["why"]` says why: no reason to worry, and none to be calm; or, with `error`, it was ended too early).
+    `evaluated` counts what was looked at, in the check's own unit (bars, sessions, tickers, days, buckets);
+    `unexpected` counts offenders. `sample` holds at most `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones
+    are cut when recorded.
     """
 
     run_id: str
@@ -102,13 +103,15 @@ def summary(results: Sequence[QualityResult]) -> dict[str, Any]:
 
 
 def raise_if_critical(results: Sequence[QualityResult]) -> None:
-    """Raise CheckFailed when a critical check found bad data, else CheckBroken when a critical rule did not run.
+    """Raise CheckFailed when a critical check found bad data, else CheckBroken when a critical rule did not run,
+    else CheckEnded when the server ended one: nothing of them is proved.
 
     A warning never raises, broken or not: it shows in the report.
     """
     critical = [result for result in results if result.severity == CRITICAL]
     failed = [result for result in critical if result.status == FAILED]
     broken = [result for result in critical if result.status == BROKEN]
+    ended = [result for result in critical if result.status == NOT_EVALUATED and result.error is not None]
     if failed:
         found = ", ".join(_label(result) for result in failed)
         also = f"; rules that did not run: {_names(broken)}" if broken else ""
@@ -117,6 +120,12 @@ def raise_if_critical(results: Sequence[QualityResult]) -> None:
         raise CheckBroken(
             f"{len(broken)} critical rules did not run: {_names(broken)}; the first says: {broken[0].error}",
             **_place(broken[0]),
+        )
+    if ended:
+        raise CheckEnded(
+            f"{len(ended)} critical rules were ended before they were done: {_names(ended)}; the first says: "
+            f"{ended[0].error}",
+            **_place(ended[0]),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,17 @@ NOTHING = {
 }
 """Why a check had nothing to look at, by what it counts."""
 
+ENDED = "its statement was ended before it was done: nothing is known about the data"
+
+RULE_LIMIT = timedelta(minutes=5)
+"""How long a rule may take where nobody says otherwise."""
+
+READ_BY_RULES = ("series", "trading_session", "gap", "splits", "dividends")
+"""Tables that rules read beside the bars."""
+
+FEW_CHANGES, CHANGED_SHARE = 200, 0.2
+"""Rows of a table that may change before rules read it without its being analysed."""
+
 
 def validate(
     dsn: str,
@@ -48,13 +59,15 @@ def validate(
     now: datetime,
     tickers: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
+    limit: timedelta = RULE_LIMIT,
 ) -> list[QualityResult]:
     """Run the suite of (market, interval) over the window's stored bars and return one result per rule.
 
     `dsn` (a libpq URI or keyword string) is where Great Expectations connects; `connection` is an open one of the same
     database. What is due is judged as of min(window.end, now), by the sessions in `trading_session`: the caller has
     registered those of the window (`warehouse.ledger.register_calendar`) and committed them. `tickers` None means all.
-    `progress` is called with the name of each rule before it runs. Nothing is written (see `results.record`).
+    `progress` is called with the name of each rule before it runs. Nothing is written (see `results.record`), but
+    tables that have just been filled are analysed. A rule that takes longer than `limit` is ended and not evaluated.
 
     Bad data never raises. A rule that does not run becomes a result with status `broken` and its error, unless the
     database itself went away: then psycopg.OperationalError. Raises BadInput for a derived interval.
@@ -66,16 +79,33 @@ def validate(
     from hypertape.quality.checkpoint import outcomes  # noqa: PLC0415 - great_expectations takes 6 s to import
 
     scope = Scope(market, interval, window, run_id, now, None if tickers is None else tuple(tickers))
+    _analyse(connection, scope)
     counts = _counts(connection, scope)
     found = [
         _result(scope, _evaluated(connection, scope, counts, outcome), outcome)
-        for outcome in outcomes(dsn, scope, progress or (lambda _: None))
+        for outcome in outcomes(dsn, scope, progress or (lambda _: None), limit)
     ]
     if any(result.status == BROKEN for result in found):
         connection.execute("select 1")
     found = [_with_coverage(connection, scope, result) for result in found]
     connection.commit()
     return found
+
+
+def _analyse(connection: Connection, scope: Scope) -> None:
+    """Analyse the tables that were filled or changed a lot just now: without statistics a plan may take hours."""
+    stored = [f"bars.{scope.market.relation(interval)}" for interval in scope.market.intervals]
+    parameters = {
+        "relations": [*stored, *(f"public.{name}" for name in READ_BY_RULES)],
+        "few": FEW_CHANGES,
+        "share": CHANGED_SHARE,
+    }
+    connection.execute("select pg_stat_force_next_flush()")
+    connection.commit()
+    for (name,) in connection.execute(query("quality_unanalysed"), parameters).fetchall():
+        relation = sql.Identifier(*name.split(".")) if "." in name else sql.Identifier(name)
+        connection.execute(query("quality_analyse").format(relation=relation))
+    connection.commit()
 
 
 def _counts(connection: Connection, scope: Scope) -> dict[str, int]:
@@ -106,10 +136,13 @@ def _evaluated(connection: Connection, scope: Scope, counts: Mapping[str, int], 
 
 def _result(scope: Scope, evaluated: int, outcome: Outcome) -> QualityResult:
     unexpected = _unexpected(outcome)
-    status = (
-        BROKEN if outcome.error is not None else FAILED if not outcome.success else status_of(evaluated, 0)
-    )
-    why = {"why": NOTHING[outcome.rule["unit"]]} if status == NOT_EVALUATED else {}
+    if outcome.error is not None:
+        status = NOT_EVALUATED if outcome.ended else BROKEN
+    else:
+        status = FAILED if not outcome.success else status_of(evaluated, 0)
+    known = outcome.error is None
+    nothing = ENDED if outcome.ended else NOTHING[outcome.rule["unit"]]
+    why = {"why": nothing} if status == NOT_EVALUATED else {}
     return QualityResult(
         run_id=scope.run_id,
         market=scope.market.code,
@@ -120,9 +153,9 @@ def _result(scope: Scope, evaluated: int, outcome: Outcome) -> QualityResult:
         description=outcome.rule["description"],
         severity=outcome.severity,
         status=status,
-        evaluated=None if status == BROKEN else evaluated,
-        unexpected=None if status == BROKEN else unexpected,
-        sample=() if status == BROKEN else _sample(outcome.result),
+        evaluated=evaluated if known else None,
+        unexpected=unexpected if known else None,
+        sample=_sample(outcome.result) if known else (),
         details={name: outcome.rule[name] for name in ("unit", "statement")} | why,
         error=outcome.error,
         window=scope.window,

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import sql
 
 from hypertape.model import LONGEST_LOOKBACK, Interval, Market, Window, utc
+from hypertape.quality.gate_rules import ARITHMETIC
 from hypertape.quality.rules import Rule
 
 SAMPLED_BARS = 1000
@@ -123,6 +124,7 @@ def _limits(market: Market, interval: Interval) -> dict[str, Any]:
         "outlier_bars": OUTLIER_BARS,
         "day_tolerance": DAY_TOLERANCE,
         "adjustment_tolerance": ADJUSTMENT_TOLERANCE,
+        "arithmetic": ARITHMETIC,
     }
 
 

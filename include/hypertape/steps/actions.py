@@ -18,7 +18,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.extract import extract
 from hypertape.steps.landed_actions import keep_landed_actions
 from hypertape.steps.landing import Landing
-from hypertape.steps.plan import Batch, Head, plan
+from hypertape.steps.plan import Batch, RunSpec, plan
 from hypertape.warehouse.actions import (
     SPLIT_ADJUSTED,
     Kept,
@@ -93,7 +93,7 @@ def sync_actions(
     restatement there.
     """
     settings = settings or load_settings()
-    head = Head.from_json(batch["head"])
+    head = RunSpec.from_json(batch["head"])
     part = Batch.from_json(batch)
     landed = extract(part.to_json(), plan_head=batch["head"], landing=settings.landing, now=now, dsn=dsn)
     place = Landing(settings.landing, head.run_id, part.index)

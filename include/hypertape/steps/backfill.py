@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BatchRefused, HypertapeError
-from hypertape.quality.report import backfill_report
-from hypertape.quality.report_backfill import plan_lines
+from hypertape.reports.backfill import plan_lines
+from hypertape.reports.pages import backfill_report
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.backfill_plan import plan_backfill
-from hypertape.steps.backfill_wish import Asked
+from hypertape.steps.backfill_request import Asked
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import Failure, extract
 from hypertape.steps.load import fetch_again, raise_if_failed, store
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.steps.publish import publish, write_report
 from hypertape.steps.refresh import refresh
 from hypertape.steps.restate import settle
@@ -44,7 +44,7 @@ def load_unit(
 
     When tickers failed, everything else is stored and noted first; then BatchIncomplete or BatchRefused is raised.
     """
-    head, backfill_id = Head.from_json(plan_head), plan_head["backfill_id"]
+    head, backfill_id = RunSpec.from_json(plan_head), plan_head["backfill_id"]
     unit = reference["batch"]["index"]
     with connect(dsn, autocommit=True) as ledger:
         backfills.unit_started(ledger, backfill_id, unit)
@@ -122,7 +122,7 @@ def backfill(
     counts = {name: counts[name] + restated.get(name, 0) for name in counts}
     _note(failed, may_pass, restated["failed"])
     tell("validate", 0, 1)
-    quality = validate(dsn, planned, now=now)
+    quality = validate(dsn, planned, now=now, settings=settings)
     tell("validate", 1, 1)
     tell("refresh rollups", 0, 1)
     rollups = refresh(dsn, planned)
@@ -164,7 +164,7 @@ def _one_unit(
     dsn: str, unit: Mapping[str, Any], planned: Mapping[str, Any], now: datetime, settings: Settings
 ) -> dict[str, Any]:
     """Ask, compute and load one unit, and return its counts with the tickers that failed."""
-    head = Head.from_json(planned)
+    head = RunSpec.from_json(planned)
     with connect(dsn, autocommit=True) as ledger:
         backfills.unit_started(ledger, planned["backfill_id"], unit["index"])
         try:

@@ -19,11 +19,11 @@ from hypertape.calendars import expected_times, provisional_from, sessions
 from hypertape.frame import Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.quality.report_backfill import plan_figures
+from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import calls_for
-from hypertape.steps.backfill_wish import Asked, Wish, resolve
-from hypertape.steps.plan import Batch, Head, stored_interval
+from hypertape.steps.backfill_request import Asked, Wish, resolve
+from hypertape.steps.plan import Batch, RunSpec, stored_interval
 from hypertape.warehouse import backfills
 from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
 from hypertape.warehouse.connect import connect
@@ -81,7 +81,7 @@ def _as_json(
 ) -> dict[str, Any]:
     left = [] if stored["dry_run"] else [unit for unit in units if unit["state"] != "done"]
     window = Window(stored["window_start"], stored["window_end"])
-    head = Head(
+    head = RunSpec(
         stored["run_id"],
         wish.market,
         wish.interval,

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from hypertape.quality.gate import gate
 from hypertape.steps.landing import Landing
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.lookback import enrich_bars
+from hypertape.warehouse.loading.lookback import enrich_bars
 
 
 def enrich(
@@ -23,7 +23,7 @@ def enrich(
     The indicators are those of the series as it stands now; the load computes what it stores again under its lock,
     because another load may have changed the neighbours in between.
     """
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     place = Landing(reference["landing"], head.run_id, reference["batch"]["index"])
     answer = place.read_json("answer")
     gated = gate(place.read("bars"), head.market, head.interval, now=now)

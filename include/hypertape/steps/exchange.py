@@ -12,13 +12,13 @@ from hypertape.model import Interval, Window, midnight, parse_instant
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.steps.refresh import refresh as refresh_rollups
 from hypertape.stores import Selection
 from hypertape.stores.addresses import Opening
 from hypertape.stores.choosing import chosen
-from hypertape.stores.copying import CopyReport
-from hypertape.stores.copying import copy as copy_series
+from hypertape.stores.copy import CopyReport
+from hypertape.stores.copy import copy as copy_series
 from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 IMPORT, EXPORT = "import", "export"
@@ -137,7 +137,7 @@ def _head(planned: Mapping[str, Any], market: str, interval: str) -> dict[str, A
     of_market, of_interval = get_market(market), Interval(interval)
     now = datetime.fromisoformat(planned["now"])
     window = Window(min(midnight(of_market.history_start[of_interval]), now), now)
-    return Head(planned["run_id"], of_market, of_interval, SourceConfig("csv_tree"), window).to_json()
+    return RunSpec(planned["run_id"], of_market, of_interval, SourceConfig("csv_tree"), window).to_json()
 
 
 def _raise_for(report: CopyReport) -> None:

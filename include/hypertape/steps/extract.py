@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from hypertape.errors import HypertapeError, TransientError
 from hypertape.sources import Fetched
-from hypertape.steps.asking import ask_sources
+from hypertape.steps.fetch import ask_sources
 from hypertape.steps.landing import Landing
-from hypertape.steps.plan import Batch, Head
+from hypertape.steps.plan import Batch, RunSpec
 
 REUSE = timedelta(hours=1)
 """A retry within this time fetches only the tickers that failed; later everything is fetched anew."""
@@ -59,7 +59,7 @@ def extract(
     The reference holds the batch, the landing root and the tickers that failed, with their errors. On a retry
     (`attempt` > 1) soon after, only those are fetched again. Raises only for a problem of the whole source.
     """
-    head, part = Head.from_json(plan_head), Batch.from_json(batch)
+    head, part = RunSpec.from_json(plan_head), Batch.from_json(batch)
     place = Landing(landing, head.run_id, part.index)
     landed = place.read_json("answer") if attempt > 1 else None
     fresh = landed is not None and now - datetime.fromisoformat(landed["at"]) < REUSE

@@ -9,7 +9,7 @@ from typing import Any
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 
 
 def find_gaps(

@@ -15,10 +15,10 @@ from hypertape.calendars import expected_times
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window
 from hypertape.settings import Settings, load_settings
-from hypertape.steps.plan import Batch, Head, resolve_source
+from hypertape.steps.plan import Batch, RunSpec, resolve_source
 from hypertape.steps.sync import OnStep, SyncResult, carry_out
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gap_list import (
+from hypertape.warehouse.gaps.healing import (
     HEALABLE,
     MAX_ATTEMPTS,
     HealableGap,
@@ -28,7 +28,7 @@ from hypertape.warehouse.gap_list import (
     resting_line,
     sessions_line,
 )
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 
 MODE, REASON = "missing", "heal gaps"
 
@@ -72,7 +72,7 @@ def plan_heal(
     batches = heal_batches(of_interval, gaps, now, settings.batch_size)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
     return {
-        **Head(run_id, of_market, of_interval, config, _span(batches, now)).to_json(),
+        **RunSpec(run_id, of_market, of_interval, config, _span(batches, now)).to_json(),
         "mode": MODE,
         "reason": REASON,
         "batches": [batch.to_json() for batch in batches],
@@ -86,7 +86,7 @@ def plan_heal(
 
 def finish_heal(dsn: str, plan_head: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Count the attempts of what is still missing, judge it again with the new answers, and return counts as JSON."""
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     with connect(dsn) as connection:
         note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
         attempted = count_attempts(connection, head.market, head.interval, head.run_id, now)

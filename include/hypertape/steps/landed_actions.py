@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from hypertape.model import Interval
 from hypertape.steps.landing import Landing
-from hypertape.steps.plan import Batch, Head
+from hypertape.steps.plan import Batch, RunSpec
 from hypertape.warehouse.actions import VALUES, Answer, Span, keep_actions
 
 
 def keep_landed_actions(
-    connection: psycopg.Connection[Any], head: Head, part: Batch, place: Landing, now: datetime
+    connection: psycopg.Connection[Any], head: RunSpec, part: Batch, place: Landing, now: datetime
 ) -> dict[str, int]:
     """Keep the actions of a landed answer and return the counts (`splits_new`, `dividends_withdrawn`, …).
 
@@ -32,7 +32,7 @@ def keep_landed_actions(
     return dict(counts)
 
 
-def _answer(head: Head, part: Batch, landed: Mapping[str, Any], bars: pa.Table, now: datetime) -> Answer:
+def _answer(head: RunSpec, part: Batch, landed: Mapping[str, Any], bars: pa.Table, now: datetime) -> Answer:
     """Whose word it is, and of which tickers it is whole: those that neither failed nor came short, of daily bars.
 
     Minutes and hours come by parts, of which a vendor may skip one without an error.

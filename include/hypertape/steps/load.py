@@ -14,13 +14,13 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import Failure, extract
 from hypertape.steps.landed_actions import keep_landed_actions
 from hypertape.steps.landing import Landing
-from hypertape.steps.plan import Batch, Head
+from hypertape.steps.plan import Batch, RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
-from hypertape.warehouse.stored import series_states
+from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
+from hypertape.warehouse.loading.stored import series_states
 
-_COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
+_COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
 
 
 def load(
@@ -31,7 +31,7 @@ def load(
     On a retry the failed tickers are fetched and sifted again first. When tickers failed, everything else is stored and
     recorded first; then BatchIncomplete (a retry may help) or BatchRefused (it will not) is raised.
     """
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     reference = fetch_again(dsn, reference, plan_head=plan_head, now=now, attempt=attempt)
     summary = store(dsn, reference, head, now=now, attempt=attempt)
     raise_if_failed(summary["failed"], head)
@@ -58,7 +58,7 @@ def fetch_again(
 def store(
     dsn: str,
     reference: Mapping[str, Any],
-    head: Head,
+    head: RunSpec,
     *,
     now: datetime,
     attempt: int,
@@ -93,7 +93,7 @@ def store(
 
 
 def _without_silent(
-    connection: psycopg.Connection[Any], head: Head, failed: Mapping[str, Any]
+    connection: psycopg.Connection[Any], head: RunSpec, failed: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The failures but for those of a stored series of which the vendor has nothing in the window.
 
@@ -109,7 +109,7 @@ def _request(
     part: Batch,
     place: Landing,
     answer: Mapping[str, Any],
-    head: Head,
+    head: RunSpec,
     now: datetime,
     attempt: int,
     failed: Mapping[str, Any],
@@ -139,7 +139,7 @@ def _request(
     )
 
 
-def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: Head) -> None:
+def raise_if_failed(failed: Mapping[str, Mapping[str, Any]], head: RunSpec) -> None:
     """Raise for failed tickers: BatchIncomplete when one of them may succeed later, else BatchRefused."""
     if not failed:
         return

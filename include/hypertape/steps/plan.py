@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,76 +16,14 @@ from hypertape.model import Interval, Market, Window, midnight
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.steps.raw import Note, notes
+from hypertape.steps.run_spec import CHECKS, REREADS, Batch, RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_calendar, watermarks
 
+__all__ = ["CHECKS", "REREADS", "Batch", "RunSpec", "plan"]
+
 _OVERLAP_SEARCH = timedelta(days=60)
 """Long enough to find the overlap's bars across the longest closure."""
-
-
-CHECKS, REREADS = 800_000, 900_000
-"""From here on batches are numbered that are fetched beside the plan: older bars to compare with, whole histories."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Tickers that share a window."""
-
-    index: int
-    tickers: tuple[str, ...]
-    window: Window
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return {"index": self.index, "tickers": list(self.tickers), "window": self.window.to_json()}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Batch:
-        """Read what `to_json` wrote."""
-        return cls(value["index"], tuple(value["tickers"]), Window.from_json(value["window"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What every step of a run must know: the plan without its batches.
-
-    `mode` is how bars meet those that are stored: `regular` writes what differs, but a source that stands in for the
-    first one changes no final bar of others; `overwrite` writes whatever differs; `missing` keeps what is stored and
-    final; `restate` takes prices at any scale. `reason` says why the run is made and lands in `load.reason`.
-    """
-
-    run_id: str
-    market: Market
-    interval: Interval
-    source: SourceConfig
-    window: Window
-    mode: str = "regular"
-    reason: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object; the market travels as its code."""
-        return {
-            "run_id": self.run_id,
-            "market": self.market.code,
-            "interval": self.interval.value,
-            "source": asdict(self.source),
-            "window": self.window.to_json(),
-            "mode": self.mode,
-            "reason": self.reason,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Head:
-        """Read what `to_json` wrote; other keys are ignored, mode and reason may be absent."""
-        return cls(
-            value["run_id"],
-            get_market(value["market"]),
-            Interval(value["interval"]),
-            SourceConfig.from_json(value["source"]),
-            Window.from_json(value["window"]),
-            value.get("mode", "regular"),
-            value.get("reason"),
-        )
 
 
 def plan(
@@ -130,7 +68,7 @@ def plan(
         batches = batches or make_batches(windows, settings.batch_size)
         span = _span(batches, owned)
         register_calendar(connection, of_market, span, span.end)
-    head = Head(run_id, of_market, of_interval, config, span)
+    head = RunSpec(run_id, of_market, of_interval, config, span)
     expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
     return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
 

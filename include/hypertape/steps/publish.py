@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hypertape.errors import BatchRefused, CheckBroken, CheckFailed
-from hypertape.quality.report import run_report
+from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed
 from hypertape.quality.results import raise_if_critical, results_of
+from hypertape.reports.pages import run_report
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import RunLoad, advance_watermarks, run_loads
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -34,11 +34,11 @@ def publish(
     """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
 
     Returns counts and the report's path. Mirrors receive what the run changed, whatever the checks say: they hold what
-    the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed or CheckBroken
-    for critical checks, BatchRefused when tickers failed: `again` says how they are tried once more.
+    the warehouse holds. Raises at the very end, when everything that can be done is done: CheckFailed, CheckBroken or
+    CheckEnded for critical checks, BatchRefused when tickers failed: `again` says how they are tried once more.
     """
     settings = settings or load_settings()
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     with connect(dsn) as connection:
         verdict = _verdict(results_of(connection, head.run_id, head.market.code, head.interval.value))
         moved = (
@@ -71,15 +71,15 @@ def write_report(settings: Settings, name: str, html: str) -> Path:
     return path
 
 
-def _verdict(results: Any) -> CheckFailed | CheckBroken | None:
+def _verdict(results: Any) -> CheckFailed | CheckBroken | CheckEnded | None:
     try:
         raise_if_critical(results)
-    except (CheckFailed, CheckBroken) as error:
+    except (CheckFailed, CheckBroken, CheckEnded) as error:
         return error
     return None
 
 
-def _raise_for(loads: list[RunLoad], head: Head, report: Path, again: str) -> None:
+def _raise_for(loads: list[RunLoad], head: RunSpec, report: Path, again: str) -> None:
     failed = {load.ticker: load.error for load in loads if load.status == "failed"}
     if failed:
         lines = "; ".join(f"{ticker}: {error}" for ticker, error in sorted(failed.items()))

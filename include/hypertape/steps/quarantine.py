@@ -24,12 +24,12 @@ from hypertape.quality.gate import gate
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.steps.refresh import refresh
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.load import LoadRequest, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, load_bars
 from hypertape.warehouse.quarantine import LOADED, SUPERSEDED, Refused, find, release, stored_keys
 
 Connection = psycopg.Connection[Any]
@@ -89,8 +89,8 @@ def _note_gaps(dsn: str, rows: Sequence[Row], run_id: str, now: datetime) -> Non
             connection.commit()
 
 
-def _head(run_id: str, market: str, interval: str, source: str, now: datetime) -> Head:
-    return Head(run_id, get_market(market), Interval(interval), SourceConfig(source), Window(now, now))
+def _head(run_id: str, market: str, interval: str, source: str, now: datetime) -> RunSpec:
+    return RunSpec(run_id, get_market(market), Interval(interval), SourceConfig(source), Window(now, now))
 
 
 def _family(row: Row) -> tuple[str, str, str]:
@@ -98,7 +98,7 @@ def _family(row: Row) -> tuple[str, str, str]:
 
 
 def _replay_family(
-    connection: Connection, head: Head, rows: Sequence[Row], now: datetime, dry_run: bool
+    connection: Connection, head: RunSpec, rows: Sequence[Row], now: datetime, dry_run: bool
 ) -> Counter[str]:
     """Replay the rows of one market, interval and source in one transaction."""
     bars = {row["quarantine_id"]: read_row(row) for row in rows}
@@ -125,7 +125,7 @@ def _replay_family(
     return found
 
 
-def _load(connection: Connection, head: Head, clean: pa.Table, now: datetime) -> set[str]:
+def _load(connection: Connection, head: RunSpec, clean: pa.Table, now: datetime) -> set[str]:
     """Load the rows that pass; return the tickers whose prices look scaled: nothing of theirs was written."""
     if len(clean) == 0:
         return set()

@@ -19,8 +19,8 @@ from hypertape.quality.reconciliation import PRESENCE, Comparison, Tolerance, co
 from hypertape.quality.results import NOT_EVALUATED, WARNING, QualityResult, record, status_of
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
-from hypertape.steps.asking import ask_sources
-from hypertape.steps.plan import Batch, Head
+from hypertape.steps.fetch import ask_sources
+from hypertape.steps.plan import Batch, RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import read_bars, stored_tickers
 
@@ -84,7 +84,7 @@ def reconcile(
     with connect(dsn) as connection:
         wanted = _wanted(connection, market, interval, tickers)
         done = Reconciled(run_id, config.name, judged, len(wanted))
-        head = Head(run_id, market, interval, config, judged)
+        head = RunSpec(run_id, market, interval, config, judged)
         for index, first in enumerate(range(0, len(wanted), settings.batch_size)):
             part = Batch(index, wanted[first : first + settings.batch_size], judged)
             _compare(connection, dsn, done, head, part, tolerance, settings, now)
@@ -114,7 +114,7 @@ def _compare(
     connection: psycopg.Connection[tuple[object, ...]],
     dsn: str,
     done: Reconciled,
-    head: Head,
+    head: RunSpec,
     part: Batch,
     tolerance: Tolerance,
     settings: Settings,

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypertape.model import format_instant
 from hypertape.quality.results import QualityResult, record, status_of
-from hypertape.steps.plan import Head
+from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, RollupCheck, check_rollups, refresh_pending
 
@@ -18,7 +18,7 @@ def refresh(dsn: str, plan_head: Mapping[str, Any]) -> dict[str, Any]:
 
     The check's results are kept with the run's quality results under the suite `rollups`.
     """
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     started = clock.perf_counter()
     refreshed = _refresh(dsn, head)
     seconds = clock.perf_counter() - started
@@ -37,11 +37,11 @@ def refresh(dsn: str, plan_head: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refresh(dsn: str, head: Head) -> list[Refreshed]:
+def _refresh(dsn: str, head: RunSpec) -> list[Refreshed]:
     return refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), head.market, head.interval)
 
 
-def _check(dsn: str, head: Head, refreshed: Sequence[Refreshed]) -> list[RollupCheck]:
+def _check(dsn: str, head: RunSpec, refreshed: Sequence[Refreshed]) -> list[RollupCheck]:
     with connect(dsn) as connection:
         return check_rollups(connection, head.market, refreshed)
 
@@ -50,7 +50,7 @@ def _levels(refreshed: Sequence[Refreshed]) -> list[str]:
     return list(dict.fromkeys(entry.interval.value for entry in refreshed))
 
 
-def _result(head: Head, check: RollupCheck) -> QualityResult:
+def _result(head: RunSpec, check: RollupCheck) -> QualityResult:
     return QualityResult(
         run_id=head.run_id,
         market=head.market.code,

@@ -26,9 +26,10 @@ from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.landing import Landing
 from hypertape.steps.load import raise_if_failed, store
-from hypertape.steps.plan import CHECKS, REREADS, Batch, Head, make_batches, overlap_start
+from hypertape.steps.plan import CHECKS, REREADS, Batch, RunSpec, make_batches, overlap_start
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.merge import differing
+from hypertape.warehouse.loading.merge import differing
+from hypertape.warehouse.loading.stored import newest_given, read_neighbours, series_states
 from hypertape.warehouse.restatements import (
     Restatement,
     Unread,
@@ -39,7 +40,6 @@ from hypertape.warehouse.restatements import (
     note_errors,
     states_of,
 )
-from hypertape.warehouse.stored import newest_given, read_neighbours, series_states
 
 Connection = psycopg.Connection[Any]
 
@@ -54,7 +54,7 @@ class _Work:
     """One source's open restatements in this run, and what has come of them."""
 
     dsn: str
-    head: Head
+    head: RunSpec
     plan_head: Mapping[str, Any]
     now: datetime
     settings: Settings
@@ -69,7 +69,7 @@ class _Work:
     ) -> _Work:  # fmt: skip
         """The run's work with one source, which writes whatever differs."""
         named = {**plan_head, "source": source, "mode": "overwrite", "reason": reason}
-        return cls(dsn, Head.from_json(named), named, now, settings or load_settings())
+        return cls(dsn, RunSpec.from_json(named), named, now, settings or load_settings())
 
 
 def reread(
@@ -77,7 +77,7 @@ def reread(
 ) -> dict[str, Any]:
     """What the task does: `settle`, and then raise BatchIncomplete or BatchRefused for the tickers that failed."""
     done = settle(dsn, plan_head, now=now, settings=settings)
-    raise_if_failed(done["failed"], Head.from_json(plan_head))
+    raise_if_failed(done["failed"], RunSpec.from_json(plan_head))
     return done
 
 
@@ -94,7 +94,7 @@ def settle(
     `local`, `confirmed` and `reread` count tickers; `inserted`, `updated` and the like the bars of what was read again.
     A ticker that failed keeps its place in the ledger for the next run. Raises only for a problem of a whole source.
     """
-    head, sources = Head.from_json(plan_head), _sources(plan_head)
+    head, sources = RunSpec.from_json(plan_head), _sources(plan_head)
     tell = on_step or (lambda *_: None)
     total, failed = _reach_back(dsn, plan_head, sources, now, settings)
     with (
@@ -284,7 +284,7 @@ def _load_windows(
         )
         sifted = enrich(work.dsn, landed, plan_head=work.plan_head, now=work.now)
         done = store(work.dsn, sifted, work.head, now=work.now, attempt=1, rereads=rereads)
-        for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined"):
+        for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged"):
             work.counts[name] += done[name]
         work.failed |= done["failed"]
 

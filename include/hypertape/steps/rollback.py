@@ -18,13 +18,13 @@ import psycopg
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import get_market
 from hypertape.settings import Settings, load_settings
-from hypertape.steps.migrate import migrate
-from hypertape.steps.migration_files import find_files, identity
+from hypertape.steps.migration.files import find_files, identity
+from hypertape.steps.migration.run import migrate
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.stores import Selection, Store
 from hypertape.stores._sqlite_file import held_against_writers
 from hypertape.stores.addresses import open_store, parse_address
-from hypertape.stores.comparing import compare_series
+from hypertape.stores.compare import compare_series
 from hypertape.warehouse import cutover
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.cutover import SQLITE, WAREHOUSE, Change

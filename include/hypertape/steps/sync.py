@@ -11,20 +11,14 @@ from typing import Any
 from hypertape.errors import HypertapeError
 from hypertape.model import Window, asked_window, midnight
 from hypertape.settings import Settings, load_settings
+from hypertape.steps.after_load import after_load
 from hypertape.steps.enrich import enrich
 from hypertape.steps.extract import extract
 from hypertape.steps.load import store
-from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import Head, plan
-from hypertape.steps.publish import publish
-from hypertape.steps.refresh import refresh
+from hypertape.steps.plan import RunSpec, plan
 from hypertape.steps.restate import settle
-from hypertape.steps.validate import validate
 
-COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined")
-
-AGAIN = "run the same again; what is stored and equal is not written again"
-"""What to do about failed tickers where there are no tasks to clear."""
+COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
 
 OnStep = Callable[[str, int, int], None]
 """Called with the step's name, how much of it is done, and how much there is."""
@@ -107,20 +101,17 @@ def carry_out(
     result = SyncResult(planned["run_id"], planned)
     _load_batches(dsn, result, settings, now, tell)
     _settle_restatements(dsn, result, settings, now, tell)
-    if check:
-        tell("validate", 0, 1)
-        result.quality = validate(dsn, planned, now=now)
-        tell("validate", 1, 1)
-    tell("refresh rollups", 0, 1)
-    result.rollups = refresh(dsn, planned)
-    tell("refresh rollups", 1, 1)
-    if check:
-        try:
-            result.published = publish(dsn, planned, now=now, settings=settings, again=AGAIN)
-        except HypertapeError as error:
-            result.error = error
-    else:
-        result.published = {"mirrors": deliver_mirrors(dsn, now=now, settings=settings)}
+    spec = RunSpec.from_json(planned)
+    tail = after_load(dsn, spec, now=now, settings=settings, check=check, on_step=tell)
+    result.quality, result.rollups, result.error = dict(tail.quality), dict(tail.rollups), tail.error
+    result.published = {"mirrors": tail.mirrors}
+    if tail.report is not None:
+        result.published |= {
+            "watermarks_moved": tail.watermarks_moved,
+            "report": str(tail.report),
+            "tickers": tail.tickers,
+            "gaps": tail.gaps,
+        }
     return result
 
 
@@ -135,7 +126,7 @@ def _settle_restatements(
 
 
 def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:
-    head = Head.from_json(result.plan)
+    head = RunSpec.from_json(result.plan)
     batches = result.plan["batches"]
     total = sum(len(batch["tickers"]) for batch in batches)
     done = 0

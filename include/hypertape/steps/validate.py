@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypertape.quality.results import record, summary
 from hypertape.quality.run import validate as run_suite
-from hypertape.steps.plan import Head
+from hypertape.settings import Settings, load_settings
+from hypertape.steps.plan import RunSpec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.gaps import note_gaps
+from hypertape.warehouse.gaps.ledger import note_gaps
 from hypertape.warehouse.ledger import register_calendar
 
 
 def validate(
-    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, progress: Callable[[str], None] | None = None
+    dsn: str,
+    plan_head: Mapping[str, Any],
+    *,
+    now: datetime,
+    progress: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Check the bars of the run's window, record every result, and return their summary as JSON.
 
     The gap ledger comes first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
     Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
     """
-    head = Head.from_json(plan_head)
+    head = RunSpec.from_json(plan_head)
     with connect(dsn) as connection:
         note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
         connection.commit()
@@ -37,6 +43,7 @@ def validate(
             run_id=head.run_id,
             now=now,
             progress=progress,
+            limit=timedelta(seconds=(settings or load_settings()).rule_seconds),
         )
         record(connection, results)
         connection.commit()

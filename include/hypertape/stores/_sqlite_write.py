@@ -19,7 +19,7 @@ from hypertape.queries import query
 from hypertape.stores import Block, Written
 from hypertape.stores._sqlite_file import BUSY_SECONDS, columns, name, tables, text, translate
 from hypertape.stores._sqlite_read import number_of
-from hypertape.warehouse.merge import Merged, join_bars, merge
+from hypertape.warehouse.loading.merge import Merged, join_bars, merge
 
 _SECOND = 1_000_000
 _PRAGMAS = (

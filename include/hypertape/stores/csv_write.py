@@ -21,7 +21,7 @@ from hypertape.stores._places import system_errors
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_format import HEADER, Writer
 from hypertape.stores.csv_options import CsvFormat
-from hypertape.warehouse.merge import join_bars, merge
+from hypertape.warehouse.loading.merge import join_bars, merge
 
 
 def rewrite(

@@ -28,7 +28,7 @@ from hypertape.stores import Block, Store, Written
 from hypertape.stores.mirrors import Mirror, demand_present
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.locks import try_lock_names
-from hypertape.warehouse.wire import array_cursor
+from hypertape.warehouse.pg_binary import array_cursor
 
 Connection = psycopg.Connection[Any]
 

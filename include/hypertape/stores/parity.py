@@ -1,6 +1,6 @@
 """The proof that a mirror holds what the warehouse holds: every series' digest on both sides.
 
-Stricter than `copying.verify`, which passes both sides through the gate and looks one way: a mirror has nothing but
+Stricter than `copy.verify`, which passes both sides through the gate and looks one way: a mirror has nothing but
 what the warehouse gave it.
 """
 

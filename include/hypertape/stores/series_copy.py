@@ -23,9 +23,9 @@ from hypertape.indicators import LOOKBACK
 from hypertape.markets import get_market
 from hypertape.model import Series
 from hypertape.stores import Block, KeepsAdjusted, ReadsBefore, Store, WritesParts, WritesTogether, Written
-from hypertape.stores.accounts import NOTHING, Account, Tally, account
-from hypertape.stores.comparing import Comparison, compare_series, same_bars
-from hypertape.warehouse.merge import join_bars
+from hypertape.stores.compare import Comparison, compare_series, same_bars
+from hypertape.stores.series_stats import NOTHING, Account, Tally, account
+from hypertape.warehouse.loading.merge import join_bars
 
 HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull, RolledBack)
 """What would fail for every other series too."""

@@ -20,11 +20,11 @@ from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
 from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.load import LoadRequest, LoadResult, load_bars
-from hypertape.warehouse.migrate import verify
+from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars
+from hypertape.warehouse.loading.stored import read_neighbours, series_states
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
-from hypertape.warehouse.stored import read_neighbours, series_states
+from hypertape.warehouse.schema import verify
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening

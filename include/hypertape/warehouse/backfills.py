@@ -21,7 +21,7 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gap_rules import EXPLAINED
+from hypertape.warehouse.gaps.rules import EXPLAINED
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -18,12 +19,39 @@ from hypertape.errors import (
     HypertapeError,
     RolledBack,
     SchemaMissing,
+    ServerReplaced,
 )
+from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse.dsn import normalise_dsn, place
 from hypertape.warehouse.embedded.state import running_dsn
 
 CONNECT_TIMEOUT_SECONDS = 10
+
+PINNED: Mapping[str, str] = MappingProxyType(
+    {
+        "timezone": "UTC",  # times are compared and written as UTC
+        "datestyle": "ISO, MDY",  # text dates are read by Python and by casts
+        "intervalstyle": "postgres",
+        "extra_float_digits": "1",  # floats as text keep every bit
+        "array_nulls": "on",  # NULL in an array is no text
+        "search_path": "public, shim, bars",  # what the schema names for its database
+        "client_connection_check_interval": "10s",  # a query ends with the client that asked it
+    }
+)
+"""What our statements rely on, and a role, a database or another client of a pooler may have set otherwise.
+
+`pin_settings` sets them for one transaction: behind PgBouncer in transaction pooling those of a session reach other
+clients. The isolation, read committed, is not among them: it must be said by `begin` itself (`ISOLATION`).
+"""
+
+ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
+"""A statement that waited for a lock sees what was committed meanwhile."""
+
+_KEPT_BY_POOLERS = ("timezone", "datestyle")
+"""PgBouncer keeps these for each client by itself, in every mode."""
+
+_DEMANDED_OF_POOLED = ("extra_float_digits", "array_nulls", "search_path")
 
 _BY_SQLSTATE: dict[str, type[HypertapeError]] = {
     "53100": DiskFull,
@@ -70,19 +98,39 @@ _BY_WORDS: tuple[tuple[str, type[HypertapeError]], ...] = (
     ("certificate", DatabaseRefused),
 )
 
+_REPLACED = (
+    "could not load library",
+    "undefined symbol",
+    "incompatible library",
+    'could not access file "$libdir',
+)
+"""What a server says whose programs were upgraded or removed under it: a new session loads libraries from the disk."""
+
 _LIBPQ_FRAME = re.compile(
     r"^connection failed: (connection to server (at|on socket) [^,]*(, port \d+)? failed: (FATAL: +)?)?"
     r"| Is the server running .*\?$"
 )
 
 
+class WarehouseConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose failures are those of `errors`, whatever was asked of the server."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Do one exchange with the server: everything that psycopg does passes through here."""
+        if timeout is not None:  # its end is no failure, and psycopg's own affair
+            return super().wait(gen, interval, timeout)
+        with translate_errors(self):
+            return super().wait(gen, interval)
+
+
 def connect(
     dsn: str, *, autocommit: bool = False, application_name: str = "hypertape"
 ) -> psycopg.Connection[tuple[Any, ...]]:
-    """Open a connection whose session time zone is UTC.
+    """Open a connection on which `PINNED` holds and transactions are read committed.
 
     `dsn` is a URI (`postgres://` and Airflow's own parameters included) or a keyword string. Raises
-    DatabaseUnreachable, DatabaseBusy, DatabaseRefused, DiskFull or, for an unreadable DSN, BadSetting.
+    DatabaseUnreachable, DatabaseBusy, DatabaseRefused, DiskFull or, for an unreadable DSN, BadSetting; and
+    DatabaseRefused behind a pooler whose server sets otherwise what a client may not set there.
     """
     given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
     defaults: dict[str, Any] = {
@@ -91,15 +139,50 @@ def connect(
     }
     address = conninfo.make_conninfo(**{**defaults, **given, "client_encoding": "utf8"})
     with translate_errors(place(dsn)):
-        connection = psycopg.connect(address, autocommit=True)
+        connection = WarehouseConnection.connect(address, autocommit=True)
         try:
-            if connection.info.parameter_status("TimeZone") != "UTC":
-                connection.execute("set time zone 'UTC'")
+            _pin(connection)
+            connection.isolation_level = ISOLATION
             connection.autocommit = autocommit
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _pin(connection: WarehouseConnection) -> None:
+    """Pin the session's settings; behind a pooler, where they would reach other clients, demand them of the server.
+
+    A pooler answers for the server with a process number of its own making. What it keeps per client (time zone,
+    dates) may be set there as well.
+    """
+    values = dict(PINNED)
+    pooled, found = connection.execute(
+        query("pin_session"),
+        {
+            "pid": connection.info.backend_pid,
+            "names": list(values),
+            "values": list(values.values()),
+            "kept": list(_KEPT_BY_POOLERS),
+        },
+    ).fetchone() or (False, {})
+    wrong = {
+        name: found[name] for name in _DEMANDED_OF_POOLED if found.get(name, values[name]) != values[name]
+    }
+    if pooled and wrong:
+        told = ", ".join(f"{name} is {value!r} and must be {values[name]!r}" for name, value in wrong.items())
+        raise DatabaseRefused(
+            f"{place(connection.info.dsn)}: behind the pooler {told}",
+            next_step="Set it on the role or the database (`alter role … set …`) and reconnect the pooler, "
+            "or name the server itself in HYPERTAPE_DATABASE_URL.",
+        )
+
+
+def pin_settings(connection: psycopg.Connection[Any], **more: str) -> None:
+    """Set `PINNED`, and `more`, until the end of the connection's transaction, which must be under way."""
+    settings = {**PINNED, **more}
+    names, values = list(settings), list(settings.values())
+    connection.execute(query("pin_settings"), {"names": names, "values": values})
 
 
 @contextmanager
@@ -117,6 +200,15 @@ def translate_errors(where: str | psycopg.Connection[Any] | None = None) -> Iter
             raise
         at = f"{_name(where)}: " if where is not None else ""
         raise kind(at + _reason(error)) from error
+
+
+def translated(error: BaseException) -> HypertapeError | None:
+    """A failure of PostgreSQL that reached the outside as psycopg's or SQLAlchemy's, as one of `errors`; else None."""
+    inner = getattr(error, "orig", error)
+    if not isinstance(inner, psycopg.Error):
+        return None
+    kind = _kind(inner)
+    return kind(_reason(inner)) if kind else None
 
 
 def resolve_dsn(settings: Settings) -> str:
@@ -140,6 +232,8 @@ def _kind(error: psycopg.Error) -> type[HypertapeError] | None:
     words = str(error).lower()
     if "no space left on device" in words:
         return DiskFull
+    if any(said in words for said in _REPLACED):
+        return ServerReplaced
     if error.sqlstate:
         return _BY_SQLSTATE.get(error.sqlstate) or _BY_SQLSTATE_CLASS.get(error.sqlstate[:2])
     if isinstance(error, psycopg.OperationalError):

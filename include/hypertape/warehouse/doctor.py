@@ -6,24 +6,28 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from hypertape.errors import HypertapeError
+from hypertape.errors import DiskFull, HypertapeError, ServerReplaced
 from hypertape.model import Interval, Market
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.warehouse import migrate
+from hypertape.warehouse import schema
 from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.embedded.server import EmbeddedServer
+from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.source_state import source_states
-from hypertape.warehouse.stored import relation
 
 Connection = psycopg.Connection[Any]
 
 _LEAST_VERSION = 150_000
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 _LEAST_FREE = 0.10
+_FULL_BYTES, _FULL_PART = 256_000_000, 0.05
+"""Less free room (on a small disk: less than this part of it) is a full disk: a few segments of the log take it."""
 _OLD_PENDING = timedelta(hours=1)
 _LACKING = {
     "plain": "chunks, compression and background policies; rollups are tables that the pipeline refreshes",
@@ -45,7 +49,7 @@ def examine(
     connection: Connection, markets: Sequence[Market], settings: Settings, *, now: datetime
 ) -> list[Finding]:
     """Run every check. A schema that is missing or behind ends the examination with that finding."""
-    findings = [_server(connection), _clock(connection, now), _disk(settings)]
+    findings = [_server(connection, settings), _clock(connection, now), *_disks(connection, settings)]
     schema = _schema(connection, markets)
     findings.append(schema)
     if schema.level == "bad":
@@ -69,11 +73,14 @@ def _one(connection: Connection, name: str, *parameters: object) -> tuple[Any, .
     return row
 
 
-def _server(connection: Connection) -> Finding:
+def _server(connection: Connection, settings: Settings) -> Finding:
     version = connection.info.server_version
     text = f"PostgreSQL {version // 10_000}.{version % 10_000}"
     if version < _LEAST_VERSION:
         return Finding("bad", "server", text, "Use PostgreSQL 15 or newer.")
+    replaced = None if settings.given_dsn else EmbeddedServer(settings).status().replaced
+    if replaced:
+        return Finding("bad", "server", replaced, ServerReplaced.next_step)
     return Finding("ok", "server", text)
 
 
@@ -87,33 +94,67 @@ def _clock(connection: Connection, now: datetime) -> Finding:
     return Finding("ok", "clock", f"server and this host agree within {_CLOCK_TOLERANCE.seconds} s")
 
 
-def _disk(settings: Settings) -> Finding:
-    place = settings.state_dir.absolute()
+def _disks(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """This host's disk, and the database's: measured where it is the embedded server's, and always written to."""
+    yield _measured("disk", settings.state_dir)
+    yield _database_disk(connection, None if settings.given_dsn else EmbeddedServer(settings).data_directory)
+
+
+def _measured(subject: str, directory: Path) -> Finding:
+    place = directory.absolute()
     while not place.exists():
         place = place.parent
     usage = shutil.disk_usage(place)
     text = f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.1f} GB free at {place}"
+    if usage.free < min(_FULL_BYTES, _FULL_PART * usage.total):
+        return Finding("bad", subject, f"full: {text}", "Free room: loads fail without it.")
     if usage.free < _LEAST_FREE * usage.total:
-        return Finding("note", "disk", text, "Free room before the next backfill.")
-    return Finding("ok", "disk", text)
+        return Finding("note", subject, text, "Free room before the next backfill.")
+    return Finding("ok", subject, text)
+
+
+def _database_disk(connection: Connection, directory: Path | None) -> Finding:
+    subject = "database's disk"
+    try:
+        with translate_errors(connection), connection.transaction(force_rollback=True):
+            connection.execute(query("doctor_room"))
+    except DiskFull as error:
+        return Finding(
+            "bad", subject, f"full: {error.what}", "Free room on the server: loads fail without it."
+        )
+    except HypertapeError as error:
+        return Finding("note", subject, f"not tried: {error.what}", "Let the role make temporary tables.")
+    if directory is not None:
+        return _measured(subject, directory)
+    return Finding("ok", subject, "takes eight megabytes; how much more its host knows")
 
 
 def _schema(connection: Connection, markets: Sequence[Market]) -> Finding:
     try:
-        migrate.verify(connection, markets)
+        schema.verify(connection, markets)
     except HypertapeError as error:
         return Finding("bad", "schema", error.what, error.advice)
     return Finding("ok", "schema", "every script is applied with the text it has now")
 
 
 def _tier(connection: Connection) -> Finding:
-    tier = migrate.tier(connection)
+    tier = schema.tier(connection)
     (version,) = _one(connection, "doctor_timescaledb")
     name = f"TimescaleDB Community {version}" if tier == "timescaledb" else "plain PostgreSQL"
     return Finding("ok" if tier == "timescaledb" else "note", "tier", f"{name}; lacks {_LACKING[tier]}")
 
 
 def _permissions(connection: Connection) -> Finding:
+    standby, read_only = _one(connection, "doctor_read_only")
+    if standby:
+        return Finding(
+            "bad", "permissions", "the server is a standby that only reads", "Name the primary server."
+        )
+    if read_only:
+        mend = "Unset `default_transaction_read_only` of the role, the database or the server."
+        return Finding(
+            "bad", "permissions", "transactions are read-only by default: nothing can be loaded", mend
+        )
     (missing,) = _one(connection, "doctor_permissions")
     if missing:
         return Finding(
@@ -142,7 +183,7 @@ def _relations(connection: Connection, markets: Sequence[Market]) -> Iterator[Fi
 
 
 def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
-    if migrate.tier(connection) != "timescaledb":
+    if schema.tier(connection) != "timescaledb":
         return Finding("ok", "policies", "recorded only on this tier")
     expected = len(markets) * len(Interval)
     (found,) = _one(connection, "doctor_policies")

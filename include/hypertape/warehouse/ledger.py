@@ -64,7 +64,7 @@ def register_symbols(connection: Connection, market: Market, tickers: Iterable[s
                 market.code,
                 names,
                 [row.name if row else None for row in rows],
-                [row.kind if row else _default_kind(market) for row in rows],
+                [market.kind_of(ticker) for ticker in names],
                 [row.group if row else None for row in rows],
             ),
         )
@@ -110,7 +110,3 @@ def run_loads(connection: Connection, market: Market, interval: Interval, run_id
     with translate_errors(connection):
         rows = connection.execute(query("run_loads"), (run_id, market.code, interval.value)).fetchall()
     return [RunLoad(*row) for row in rows]
-
-
-def _default_kind(market: Market) -> str:
-    return "crypto" if market.calendar == "24/7" else "stock"

@@ -16,8 +16,8 @@ from hypertape.frame import Micros, instant
 from hypertape.model import INDICATOR_COLUMNS, STORED_INDICATOR_COLUMNS, Interval, Market, Window
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.stored import relation
-from hypertape.warehouse.wire import array_cursor
+from hypertape.warehouse.loading.stored import relation
+from hypertape.warehouse.pg_binary import array_cursor
 
 Connection = psycopg.Connection[Any]
 

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from hypertape.model import Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.stored import relation
+from hypertape.warehouse.loading.stored import relation
 
 Connection = psycopg.Connection[Any]
 

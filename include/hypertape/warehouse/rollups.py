@@ -19,8 +19,8 @@ from psycopg import sql
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.locks import lock_name
-from hypertape.warehouse.stored import relation
 
 Connection = psycopg.Connection[Any]
 

@@ -33,7 +33,7 @@ def test_critical_rules_are_those_that_contradict_the_bars_themselves() -> None:
         "volume_not_negative",
         "key_unique",
         "values_finite",
-        "ohlc_order",
+        "high_not_below_low",
         "time_on_grid",
         "time_not_future",
         "previous_bar",
@@ -43,6 +43,7 @@ def test_critical_rules_are_those_that_contradict_the_bars_themselves() -> None:
 
 def test_every_statement_belongs_to_a_rule_or_a_module() -> None:
     shared = {"rows", "pairs", "offenders", "scope", "spans", "transaction", "record", "of_run"}
+    shared |= {"analyse", "unanalysed"}
     files = {
         path.stem.removeprefix("quality_") for path in (sql_directory() / "queries").glob("quality_*.sql")
     }

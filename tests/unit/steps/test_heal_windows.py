@@ -8,7 +8,7 @@ import pytest
 
 from hypertape.model import Interval, Window, utc
 from hypertape.steps.heal import heal_batches
-from hypertape.warehouse.gap_list import HealableGap
+from hypertape.warehouse.gaps.healing import HealableGap
 
 START = (2015, 1, 5)
 NOW, DUE_FROM = utc(2025, 6, 20, 9), utc(*START)

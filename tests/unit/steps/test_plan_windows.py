@@ -16,7 +16,7 @@ from hypertape.steps.plan import (
     CHECKS,
     REREADS,
     Batch,
-    Head,
+    RunSpec,
     choose_tickers,
     make_batches,
     overlap_start,
@@ -88,8 +88,8 @@ def test_tickers_of_one_window_share_batches():
 
 def test_a_plan_travels_as_json():
     window = Window(utc(2020), utc(2024))
-    head = Head("run", VN, D1, SourceConfig("csv_tree", "/data", legacy_scale=True), window)
-    assert Head.from_json(json.loads(json.dumps(head.to_json()))) == head
+    head = RunSpec("run", VN, D1, SourceConfig("csv_tree", "/data", legacy_scale=True), window)
+    assert RunSpec.from_json(json.loads(json.dumps(head.to_json()))) == head
     batch = Batch(4, ("A", "B"), window)
     assert Batch.from_json(json.loads(json.dumps(batch.to_json()))) == batch
 

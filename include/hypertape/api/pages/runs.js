@@ -6,7 +6,7 @@ const COMMANDS = ["sync", "heal", "backfill", "replay"];
 const TYPED = /__(?=(?:manual|scheduled|backfill|asset_triggered|asset_materialization)__)/;
 
 /**
- * The DAGs and runs that a ledger's run id may stand for (orchestration.form names them), the first to look for first:
+ * The DAGs and runs that a ledger's run id may stand for (orchestration.form_fields names them), the first to look for first:
  * none for a run of the command line, several where a DAG's or a run's own id holds "__". Only Airflow knows which of
  * them there is. Ids that Airflow gives say where they begin.
  */

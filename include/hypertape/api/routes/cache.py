@@ -8,10 +8,10 @@ from starlette.responses import Response
 from hypertape.api.respond import json_response
 from hypertape.api.state import OfApp
 
-writing = APIRouter(tags=["operation"])
+write_router = APIRouter(tags=["operation"])
 
 
-@writing.post("/cache/clear", summary="Forget what is kept for some seconds", response_class=Response)
+@write_router.post("/cache/clear", summary="Forget what is kept for some seconds", response_class=Response)
 def clear(state: OfApp) -> Response:
     """Forget counts, the standing cut-over, keys, and which stores were resting after failures.
 

@@ -12,7 +12,7 @@ from psycopg import sql
 from starlette.responses import Response
 
 from hypertape import calendars
-from hypertape.api.question import MOST_BARS, read_date, read_mode, read_number, read_symbols, read_width
+from hypertape.api.bar_query import MOST_BARS, read_date, read_mode, read_number, read_symbols, read_width
 from hypertape.api.respond import MOST_ROWS, cursor_of, json_response, read_cursor, searched
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State
@@ -20,7 +20,7 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window, midnight, utc
 from hypertape.queries import query
 
-reading = APIRouter(tags=["trust"])
+read_router = APIRouter(tags=["trust"])
 
 MOST_DAYS = {"month": 3_700, "day": 100}
 """Length of the window, by bucket."""
@@ -31,7 +31,7 @@ MOST_COUNTS = 200_000
 _USUAL_DAYS = {"month": 365, "day": 31}
 
 
-@reading.get("/coverage", summary="Bars held against bars expected", response_class=Response)
+@read_router.get("/coverage", summary="Bars held against bars expected", response_class=Response)
 def coverage(
     state: OfApp,
     symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated. None: all.")] = None,

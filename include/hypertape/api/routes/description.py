@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from hypertape.api.respond import json_response
 
-reading = APIRouter(tags=["description"])
+read_router = APIRouter(tags=["description"])
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 _STYLE = (
@@ -20,7 +20,7 @@ _STYLE = (
 )
 
 
-@reading.get("/openapi.json", summary="This API as OpenAPI", response_class=Response)
+@read_router.get("/openapi.json", summary="This API as OpenAPI", response_class=Response)
 def openapi(request: Request) -> Response:
     """Answer the OpenAPI document, with the path this app is mounted at as its server."""
     return json_response(
@@ -28,7 +28,7 @@ def openapi(request: Request) -> Response:
     )
 
 
-@reading.get("/docs", summary="This API as a page", response_class=Response)
+@read_router.get("/docs", summary="This API as a page", response_class=Response)
 def docs(request: Request) -> Response:
     """Answer one page that needs no script and nothing from elsewhere."""
     document = request.app.openapi()

@@ -12,12 +12,12 @@ from hypertape.api.respond import json_response, rows_of
 from hypertape.api.state import OfApp, State
 from hypertape.markets import all_markets
 from hypertape.model import Interval, Market
-from hypertape.warehouse.migrate import tier
+from hypertape.warehouse.schema import tier
 
-reading = APIRouter(tags=["health"])
+read_router = APIRouter(tags=["health"])
 
 
-@reading.get("/health", summary="Counts, last syncs and trading hours", response_class=Response)
+@read_router.get("/health", summary="Counts, last syncs and trading hours", response_class=Response)
 def health(state: OfApp) -> Response:
     """Answer the figures, at most 15 seconds old; 503 when the warehouse does not answer."""
     now = state.clock()
@@ -28,7 +28,7 @@ def health(state: OfApp) -> Response:
         "tier": tier,
         "now": now,
         "uptime_seconds": round((now - state.started).total_seconds(), 3),
-        "stores": list(state.elsewhere.order()),
+        "stores": list(state.stores.order()),
         "markets": {
             code: {
                 "title": market.title,
@@ -44,7 +44,7 @@ def health(state: OfApp) -> Response:
 
 def holdings(state: State) -> list[dict[str, Any]]:
     """Tickers, bars, newest bar, last load and watermark of each market and interval."""
-    found: list[dict[str, Any]] = state.kept.get(
+    found: list[dict[str, Any]] = state.cache.get(
         "holdings", lambda: rows_of(state.warehouse, "api_holdings", {})
     )
     return found
@@ -52,7 +52,7 @@ def holdings(state: State) -> list[dict[str, Any]]:
 
 def tier_of(state: State) -> str:
     """`timescaledb` or `plain`."""
-    found: str = state.kept.get("tier", lambda: state.warehouse.run(tier))
+    found: str = state.cache.get("tier", lambda: state.warehouse.run(tier))
     return found
 
 

@@ -11,14 +11,22 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from hypertape import model
-from hypertape.api.question import ALL, read_date, read_flag, read_mode, read_number, read_symbols, read_width
+from hypertape.api.bar_query import (
+    ALL,
+    read_date,
+    read_flag,
+    read_mode,
+    read_number,
+    read_symbols,
+    read_width,
+)
 from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
 from hypertape.quality import results
-from hypertape.warehouse import gap_rules
+from hypertape.warehouse.gaps import rules
 
-reading = APIRouter(tags=["trust"])
+read_router = APIRouter(tags=["trust"])
 
 Mode = Annotated[str | None, Query(description="A market, one of its other names, or all (default).")]
 Interval = Annotated[str | None, Query(description="1D, 1H or 1m; default all.")]
@@ -27,12 +35,12 @@ Limit = Annotated[str | None, Query(description="Rows; default 100, at most 5000
 After = Annotated[str | None, Query(description="`next` of the answer before.")]
 Run = Annotated[str | None, Query(description="Only of this run.")]
 
-REASONS = gap_rules.REASONS[1:]
+REASONS = rules.REASONS[1:]
 STATUSES = ("loaded", "failed", "skipped")
 SEVERITIES = ("critical", "warning")
 
 
-@reading.get("/gaps", summary="Missing bars and why", response_class=Response)
+@read_router.get("/gaps", summary="Missing bars and why", response_class=Response)
 def gaps(
     state: OfApp,
     mode: Mode = None,
@@ -52,7 +60,7 @@ def gaps(
     return _page(state, "gaps", "api_gaps", filters, ("gap_id",), limit, after)
 
 
-@reading.get("/quality", summary="Results of the checks", response_class=Response)
+@read_router.get("/quality", summary="Results of the checks", response_class=Response)
 def quality(
     state: OfApp,
     mode: Mode = None,
@@ -73,7 +81,7 @@ def quality(
     return _page(state, "results", "api_quality", filters, ("result_id",), limit, after)
 
 
-@reading.get("/loads", summary="Who loaded what, when, from where", response_class=Response)
+@read_router.get("/loads", summary="Who loaded what, when, from where", response_class=Response)
 def loads(
     state: OfApp,
     mode: Mode = None,
@@ -95,7 +103,7 @@ def loads(
     return _page(state, "loads", "api_loads", filters, ("load_id",), limit, after)
 
 
-@reading.get("/revisions", summary="Former values of restated bars", response_class=Response)
+@read_router.get("/revisions", summary="Former values of restated bars", response_class=Response)
 def revisions(
     state: OfApp,
     mode: Mode = None,

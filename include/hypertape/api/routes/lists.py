@@ -8,17 +8,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hypertape.api.question import read_mode
+from hypertape.api.bar_query import read_mode
 from hypertape.api.respond import json_response, rows_of
 from hypertape.api.state import OfApp, State
 from hypertape.model import Market
 
-reading = APIRouter(tags=["lists"])
+read_router = APIRouter(tags=["lists"])
 
 Mode = Annotated[str | None, Query(description="A market, one of its other names, or all.")]
 
 
-@reading.get("/tickers/group", summary="Tickers by group", response_class=Response)
+@read_router.get("/tickers/group", summary="Tickers by group", response_class=Response)
 def groups(state: OfApp, mode: Mode = None) -> Response:
     """Answer `{GROUP: [TICKER, …], …}`, sorted; a group that an earlier market has too is `us:ETF`."""
     answer: dict[str, list[str]] = {}
@@ -32,7 +32,7 @@ def groups(state: OfApp, mode: Mode = None) -> Response:
     return json_response(answer)
 
 
-@reading.get("/tickers/name", summary="Names by ticker", response_class=Response)
+@read_router.get("/tickers/name", summary="Names by ticker", response_class=Response)
 def names(state: OfApp, mode: Mode = None) -> Response:
     """Answer `{TICKER: name, …}`, sorted; a ticker that an earlier market has too is `us:VNM`."""
     answer: dict[str, str] = {}
@@ -46,7 +46,7 @@ def names(state: OfApp, mode: Mode = None) -> Response:
 def _symbols(state: State, market: Market) -> Iterator[tuple[str, str | None, str | None]]:
     """Ticker, name and group, sorted: the market's file, and what the warehouse knows beyond it."""
     known = {entry.ticker: (entry.name, entry.group) for entry in market.tickers}
-    stored: list[dict[str, Any]] = state.kept.get(
+    stored: list[dict[str, Any]] = state.cache.get(
         ("symbols", market.code),
         lambda: rows_of(state.warehouse, "api_symbol_names", {"market": market.code}),
     )

@@ -13,14 +13,14 @@ from hypertape.api.meter import escaped
 from hypertape.api.respond import rows_of
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State
-from hypertape.warehouse.gap_rules import EXPLAINED
+from hypertape.warehouse.gaps.rules import EXPLAINED
 
-reading = APIRouter(tags=["health"])
+read_router = APIRouter(tags=["health"])
 
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@reading.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+@read_router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 def metrics(state: OfApp) -> Response:
     """Answer the figures; those of the warehouse are at most 15 seconds old."""
     held = holdings(state)
@@ -47,7 +47,7 @@ def metrics(state: OfApp) -> Response:
 
 def open_entries(state: State) -> list[dict[str, Any]]:
     """Missing bars that are defects, refused rows and failed checks of each market and interval."""
-    found: list[dict[str, Any]] = state.kept.get(
+    found: list[dict[str, Any]] = state.cache.get(
         "open", lambda: rows_of(state.warehouse, "api_open_entries", {"explained": list(EXPLAINED)})
     )
     return found

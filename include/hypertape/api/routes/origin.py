@@ -1,4 +1,4 @@
-"""Where bars come from and what was refused: GET /origin, /quarantine and /actions."""
+"""Where bars come from and what was refused or flagged: GET /origin, /quarantine, /flags and /actions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from starlette.responses import Response
 
-from hypertape.api.pool import Connection
-from hypertape.api.question import (
+from hypertape.api.bar_query import (
     Width,
     read_date,
     read_flag,
@@ -20,6 +19,7 @@ from hypertape.api.question import (
     read_symbols,
     read_width,
 )
+from hypertape.api.pool import Connection
 from hypertape.api.respond import MOST_ROWS, json_response, listed, rows_of
 from hypertape.api.routes import ledgers
 from hypertape.api.routes.ledgers import After, Limit, Mode, Run, Symbol, read_name, wanted
@@ -28,13 +28,13 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 
-reading = APIRouter(tags=["trust"])
+read_router = APIRouter(tags=["trust"])
 
 MOST_LOADS = 50
 """Loads of one bar that are told; a month's bar may come from hundreds."""
 
 
-@reading.get("/origin", summary="The loads and runs a bar came with", response_class=Response)
+@read_router.get("/origin", summary="The loads and runs a bar came with", response_class=Response)
 def origin(
     state: OfApp,
     symbol: Annotated[str, Query(description="One ticker.")],
@@ -74,7 +74,7 @@ def origin(
     return json_response(content)
 
 
-@reading.get("/quarantine", summary="Rows the gate refused", response_class=Response)
+@read_router.get("/quarantine", summary="Rows the gate refused", response_class=Response)
 def quarantine(
     state: OfApp,
     mode: Mode = None,
@@ -99,7 +99,32 @@ def quarantine(
     return json_response({"quarantine": page["rows"], "next": page["next"]})
 
 
-@reading.get("/actions", summary="Splits and dividends", response_class=Response)
+@read_router.get("/flags", summary="Bars stored although they break a rule", response_class=Response)
+def flags(
+    state: OfApp,
+    mode: Mode = None,
+    interval: ledgers.Interval = None,
+    symbol: Symbol = None,
+    rule: Annotated[str | None, Query(description="The rule that is broken.")] = None,
+    start_date: Annotated[str | None, Query(description="Bars from this UTC date or instant.")] = None,
+    end_date: Annotated[
+        str | None, Query(description="Bars up to this one; a date includes its day.")
+    ] = None,
+    limit: Limit = None,
+    after: After = None,
+) -> Response:
+    """Answer `{"flags": [row, …], "next": cursor or null}`: bars stored as delivered, the newest flags first."""
+    filters = {
+        **wanted(mode, interval, symbol),
+        "rule": read_name(rule),
+        "start": read_date("start_date", start_date) or "-infinity",
+        "end": read_date("end_date", end_date, include_day=True) or "infinity",
+    }
+    page = listed(state.warehouse, "api_flags", filters, key=("flag_id",), limit=limit, after=after)
+    return json_response({"flags": page["rows"], "next": page["next"]})
+
+
+@read_router.get("/actions", summary="Splits and dividends", response_class=Response)
 def actions(
     state: OfApp,
     mode: Annotated[str | None, Query(description="One market.")] = None,

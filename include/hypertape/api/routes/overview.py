@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from hypertape import calendars
-from hypertape.api.question import ALL, read_mode, read_number, read_width
+from hypertape.api.bar_query import ALL, read_mode, read_number, read_width
 from hypertape.api.respond import json_response, rows_of
 from hypertape.api.routes.metrics import open_entries
 from hypertape.api.state import OfApp
@@ -17,7 +17,7 @@ from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS, Market
 
-reading = APIRouter(tags=["trust"])
+read_router = APIRouter(tags=["trust"])
 
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ TREND_DAYS, MOST_TREND_DAYS = 90, 730
 MOST_OFFENDERS = 200
 
 
-@reading.get(
+@read_router.get(
     "/overview", summary="Freshness in session time, by market and interval", response_class=Response
 )
 def overview(state: OfApp) -> Response:
@@ -56,7 +56,7 @@ def overview(state: OfApp) -> Response:
     return json_response(content)
 
 
-@reading.get(
+@read_router.get(
     "/runs", summary="The newest runs, what they loaded and what their checks said", response_class=Response
 )
 def runs(
@@ -86,7 +86,7 @@ def runs(
     return json_response({"runs": rows_of(state.warehouse, "pages_runs", parameters)})
 
 
-@reading.get(
+@read_router.get(
     "/quality/trend", summary="Checks over time, and tickers that need attention", response_class=Response
 )
 def trend(
@@ -164,7 +164,7 @@ def _interval(market: Market, row: Row, run: Row | None, entries: Row | None, no
 
 
 def _names(dag_id: str | None, run_id: str | None) -> list[str] | None:
-    """The ledgers' names of a run: a cleared one is asked anew and gets a number (see orchestration.form)."""
+    """The ledgers' names of a run: a cleared one is asked anew and gets a number (see orchestration.form_fields)."""
     if not run_id or "\x00" in run_id + (dag_id or ""):
         return [] if run_id else None
     if not dag_id:

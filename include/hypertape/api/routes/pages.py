@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from hypertape.api.files import KEPT, files
+from hypertape.api.static_files import KEPT, files
 
 DIRECTORY = Path(__file__).parents[1] / "pages"
 PAGES = tuple(sorted(path.stem for path in DIRECTORY.glob("*.html")))
@@ -33,11 +33,11 @@ POLICY = "; ".join(
 
 _documents = StaticFiles(directory=DIRECTORY)
 
-reading = APIRouter(tags=["pages"])
-reading.include_router(files(DIRECTORY, "/pages/files"))
+read_router = APIRouter(tags=["pages"])
+read_router.include_router(files(DIRECTORY, "/pages/files"))
 
 
-@reading.get("/pages/{name}", summary="A page for a browser", response_class=Response)
+@read_router.get("/pages/{name}", summary="A page for a browser", response_class=Response)
 async def page(request: Request, name: str) -> Response:
     """Answer the document, 304 when the browser has it, or 404 with the pages there are."""
     if name not in PAGES:

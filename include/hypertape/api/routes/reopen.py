@@ -8,18 +8,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from hypertape.api.question import ALL, read_date, read_flag, read_mode, read_symbols
+from hypertape.api.bar_query import ALL, read_date, read_flag, read_mode, read_symbols
 from hypertape.api.respond import json_response
 from hypertape.api.routes.ledgers import REASONS, read_choice, read_stored
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
-from hypertape.warehouse.gap_list import GapFilter, reopen_gaps
+from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
 
-writing = APIRouter(tags=["trust"])
+write_router = APIRouter(tags=["trust"])
 log = logging.getLogger("hypertape.api")
 
 
-@writing.post("/gaps/reopen", summary="Ask again for gaps that were given up on", response_class=Response)
+@write_router.post(
+    "/gaps/reopen", summary="Ask again for gaps that were given up on", response_class=Response
+)
 def reopen(
     request: Request,
     state: OfApp,

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hypertape.api.question import ALL, read_mode
+from hypertape.api.bar_query import ALL, read_mode
 from hypertape.api.respond import json_response, listed, searched
 from hypertape.api.routes.ledgers import After, Interval, Limit, Mode, read_stored
 from hypertape.api.state import OfApp
 
-reading = APIRouter(tags=["lists"])
+read_router = APIRouter(tags=["lists"])
 
 
-@reading.get("/series", summary="Which series there are", response_class=Response)
+@read_router.get("/series", summary="Which series there are", response_class=Response)
 def series(
     state: OfApp,
     mode: Mode = None,

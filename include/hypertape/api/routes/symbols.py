@@ -7,16 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import Response
 
-from hypertape.api.question import ALL, read_mode
+from hypertape.api.bar_query import ALL, read_mode
 from hypertape.api.respond import json_response, listed, rows_of
 from hypertape.api.state import OfApp
 
-reading = APIRouter(prefix="/api/v1", tags=["symbols"])
+read_router = APIRouter(prefix="/api/v1", tags=["symbols"])
 
 LARGEST_ID = 2**63 - 1
 
 
-@reading.get("/symbols", summary="Every symbol, by id", response_class=Response)
+@read_router.get("/symbols", summary="Every symbol, by id", response_class=Response)
 def symbols(
     state: OfApp,
     mode: Annotated[
@@ -34,7 +34,7 @@ def symbols(
     return json_response({"symbols": page["rows"], "next": page["next"]})
 
 
-@reading.get("/symbols/{symbol_id}", summary="One symbol", response_class=Response)
+@read_router.get("/symbols/{symbol_id}", summary="One symbol", response_class=Response)
 def symbol(state: OfApp, symbol_id: int) -> Response:
     """Answer the symbol, or 404."""
     found: list[dict[str, Any]] = []

@@ -10,18 +10,18 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from hypertape.api.caching import is_conditional, version_of
-from hypertape.api.elsewhere import WAREHOUSE, Search
+from hypertape.api.answer_version import is_conditional, version_of
+from hypertape.api.bar_chunks import BarChunk
+from hypertape.api.bar_encoder import as_csv, as_json
+from hypertape.api.bar_query import SPELLINGS, BarQuery, read_query
+from hypertape.api.bar_reader import BLOCK, BarReader, NamedSeries
 from hypertape.api.parameters import without_value
-from hypertape.api.parts import Part
 from hypertape.api.pool import WAIT_SECONDS
-from hypertape.api.question import SPELLINGS, Question, read_question
-from hypertape.api.reading import BLOCK, Named, Reading
 from hypertape.api.state import OfApp, State
-from hypertape.api.writing import as_csv, as_json
+from hypertape.api.store_router import WAREHOUSE, Search
 from hypertape.errors import DatabaseBusy
 
-reading = APIRouter(tags=["bars"])
+read_router = APIRouter(tags=["bars"])
 
 STORE_HEADER = "X-Hypertape-Store"
 
@@ -47,14 +47,14 @@ def _described(name: str, text: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": text, "schema": kind}
 
 
-@reading.get(
+@read_router.get(
     "/tickers",
     summary="Bars of one, several or all tickers",
     response_class=Response,
     openapi_extra={"parameters": [_described(*parameter) for parameter in PARAMETERS.items()]},
 )
 def tickers(request: Request, state: OfApp) -> Response:
-    """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.question for the parameters."""
+    """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.bar_query for the parameters."""
     asked = request.query_params
     alone = without_value(request.url.query)
     given = {
@@ -62,36 +62,40 @@ def tickers(request: Request, state: OfApp) -> Response:
         for name in PARAMETERS
         if name not in ("symbol", "cache")
     }
-    question = read_question(symbol=asked.getlist("symbol"), **given)
-    order = state.elsewhere.order() if question.width.is_stored else (WAREHOUSE,)
+    query = read_query(symbol=asked.getlist("symbol"), **given)
+    order = state.stores.order() if query.width.is_stored else (WAREHOUSE,)
     if order != (WAREHOUSE,):
-        return _from_several(state, question, order)
-    return _from_warehouse(request, state, question)
+        return _from_several(state, query, order)
+    return _from_warehouse(request, state, query)
 
 
-def _from_warehouse(request: Request, state: State, question: Question) -> Response:
-    read = Reading(state.warehouse, question)
+def _from_warehouse(request: Request, state: State, query: BarQuery) -> Response:
+    read = BarReader(state.warehouse, query)
     found = read.find(ahead=not is_conditional(request.headers))
-    version = version_of(question, [entry.stored for entry in found.series], state.clock())
+    version = version_of(query, [entry.stored for entry in found.series], state.clock())
     headers = {**version.headers, STORE_HEADER: WAREHOUSE}
     if version.is_known(request.headers):
         return Response(status_code=304, headers=headers)
-    return _answer(state, question, found.series, read.parts(found), headers)
+    return _answer(state, query, found.series, read.parts(found), headers)
 
 
-def _from_several(state: State, question: Question, order: tuple[str, ...]) -> Response:
-    search = Search(state.elsewhere, state.warehouse, question, order, state.clock())
+def _from_several(state: State, query: BarQuery, order: tuple[str, ...]) -> Response:
+    search = Search(state.stores, state.warehouse, query, order, state.clock())
     headers = {STORE_HEADER: ", ".join(search.stores) or order[0], "Cache-Control": "no-store"}
-    return _answer(state, question, search.series, search.parts(), headers)
+    return _answer(state, query, search.series, search.parts(), headers)
 
 
 def _answer(
-    state: State, question: Question, series: list[Named], parts: Iterator[Part], headers: dict[str, str]
+    state: State,
+    query: BarQuery,
+    series: list[NamedSeries],
+    parts: Iterator[BarChunk],
+    headers: dict[str, str],
 ) -> Response:
     """Whole when it is one block, else in chunks, the first of which is made before the status is sent."""
-    chunks = as_csv(parts, question) if question.csv else as_json(parts, question)
-    kind = "text/csv; charset=utf-8" if question.csv else "application/json"
-    bars = sum(question.slots(entry.stored.first, entry.stored.last) for entry in series)
+    chunks = as_csv(parts, query) if query.csv else as_json(parts, query)
+    kind = "text/csv; charset=utf-8" if query.csv else "application/json"
+    bars = sum(query.slots(entry.stored.first, entry.stored.last) for entry in series)
     if bars <= BLOCK:
         return Response(b"".join(chunks), headers=headers, media_type=kind)
     stream = _in_turn(chunks, state.streams)

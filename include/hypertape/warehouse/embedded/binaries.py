@@ -45,17 +45,18 @@ class Binaries:
         return tuple(int(part) for part in re.findall(r"\d+", self.version))
 
 
-def choose_binaries(settings: Settings, data_major: int | None) -> Binaries:
-    """Choose the programs for a cluster made by `data_major` (None: a new one).
+def choose_binaries(settings: Settings, data_major: int | None, last: Path | None = None) -> Binaries:
+    """Choose the programs for a cluster made by `data_major` (None: a new one), which `last` ran.
 
-    The setting wins; then those that fit the existing cluster; for a new one those HYPERTAPE_EXTENSION_DIR serves,
-    a system's PostgreSQL, the packaged ones. Raises BadSetting or ServerFailed when none fits.
+    The setting wins; then those that fit the existing cluster, first the ones it ran on; for a new one those
+    HYPERTAPE_EXTENSION_DIR serves, the packaged ones (pinned by the lock, the same everywhere), a system's. Raises
+    BadSetting or ServerFailed when none fits.
     """
     if settings.pg_bindir is not None:
         return _fitting(_named(settings.pg_bindir), data_major)
-    found = [*system_binaries(), *packaged_binaries()]
+    found = [*packaged_binaries(), *system_binaries()]
     if data_major is not None:
-        return _matching(found, data_major)
+        return _matching(found, data_major, last)
     served = majors_served(settings.extension_dir)
     best = next((one for one in found if one.major in served), None) or next(iter(found), None)
     if best is None:
@@ -147,14 +148,18 @@ def _fitting(binaries: Binaries, data_major: int | None) -> Binaries:
     return binaries
 
 
-def _matching(found: Iterable[Binaries], data_major: int) -> Binaries:
-    versions = {one.version: one for one in found}
-    match = next((one for one in versions.values() if one.major == data_major), None)
+def _matching(found: Iterable[Binaries], data_major: int, last: Path | None) -> Binaries:
+    known = sorted(
+        found, key=lambda one: one.bindir != last
+    )  # stable: the one it ran on, then the order given
+    match = next((one for one in known if one.major == data_major), None)
     if match is None:
+        where = f" (it ran from {last})" if last else ""
         raise ServerFailed(
-            f"The database was made by PostgreSQL {data_major}, which is not installed "
-            f"(found: {', '.join(versions) or 'none'})",
-            next_step=f"Install PostgreSQL {data_major} or set HYPERTAPE_PG_BINDIR to it.",
+            f"The database was made by PostgreSQL {data_major}{where}, which is not installed any more "
+            f"(found: {', '.join(one.version for one in known) or 'none'})",
+            next_step=f"Install PostgreSQL {data_major} or set HYPERTAPE_PG_BINDIR to its bin directory; or set "
+            "HYPERTAPE_STATE_DIR to a new place and load the bars there.",
         )
     return match
 

@@ -14,7 +14,7 @@ from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded import process
 from hypertape.warehouse.embedded.account import Account, server_account
-from hypertape.warehouse.embedded.binaries import Binaries, choose_binaries, runnable
+from hypertape.warehouse.embedded.binaries import Binaries, choose_binaries, inspect, runnable
 from hypertape.warehouse.embedded.extension import EXTENSION, find_extension, readable
 from hypertape.warehouse.embedded.home import prepare
 from hypertape.warehouse.embedded.state import DATABASE, Home, Remembered
@@ -31,11 +31,12 @@ def launch(home: Home, settings: Settings, options: Mapping[str, str]) -> None:
     """
     account = server_account(home.data)
     prepare(home, account)
-    binaries = runnable(choose_binaries(settings, home.major), account, home)
+    before = home.remembered() or Remembered(port=0, bindir="")
+    last = Path(before.bindir) if before.bindir else None
+    binaries = runnable(choose_binaries(settings, home.major, last), account, home)
     if home.major is None:
         process.make_cluster(home, account, binaries, durable=options["fsync"] != "off")
     process.forget_stale_pid(home)
-    before = home.remembered() or Remembered(port=0, bindir="")
     plan = replace(before, bindir=str(binaries.bindir), extension_dir=None, note=None)
     directory = settings.extension_dir or (Path(before.extension_dir) if before.extension_dir else None)
     if directory is None:
@@ -74,6 +75,18 @@ def answers(home: Home, port: int) -> bool:
     except DatabaseRefused as error:
         raise DatabaseRefused(error.what, next_step=f"Write the password to {home.password_file}.") from error
     return True
+
+
+def replaced_programs(home: Home, port: int) -> str | None:
+    """Say so when the server runs another version than its programs on the disk have by now; None when they agree."""
+    remembered = home.remembered()
+    found = inspect(Path(remembered.bindir)) if remembered else None
+    with connect(home.dsn(port, MAINTENANCE_DATABASE)) as connection:
+        runs = (connection.info.parameter_status("server_version") or "").split()[0]
+    if remembered is None or (found is not None and found.version == runs):
+        return None
+    there = f"are {found.version} by now" if found else "are gone"
+    return f"PostgreSQL {runs} runs, and its programs in {remembered.bindir} {there}"
 
 
 def _start_extended(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,23 @@ from typing import Literal
 
 from psycopg import conninfo, errors, sql
 
-from hypertape.errors import DatabaseUnreachable, ServerFailed
+from hypertape.errors import DatabaseUnreachable, ServerFailed, ServerReplaced
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect, translate_errors
 from hypertape.warehouse.embedded import process
 from hypertape.warehouse.embedded.binaries import choose_binaries
 from hypertape.warehouse.embedded.home import erase, file_errors, locked
-from hypertape.warehouse.embedded.launch import MAINTENANCE_DATABASE, answers, launch, settle
+from hypertape.warehouse.embedded.launch import (
+    MAINTENANCE_DATABASE,
+    answers,
+    launch,
+    replaced_programs,
+    settle,
+)
 from hypertape.warehouse.embedded.state import DATABASE, HOST, ROLE, Home, write_private
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class ServerStatus:
     """What is known of the embedded server.
 
     `state` is `absent` before the first start. `dsn` (it holds the password) is None unless the server answers.
-    `extension_dir` is where TimescaleDB was loaded from; `note` says why HYPERTAPE_EXTENSION_DIR was not.
+    `extension_dir` is where TimescaleDB was loaded from; `note` says why HYPERTAPE_EXTENSION_DIR was not; `replaced`
+    says that its programs were upgraded under it, which a restart mends.
     """
 
     state: Literal["absent", "stopped", "starting", "running"]
@@ -41,6 +51,7 @@ class ServerStatus:
     dsn: str | None = field(default=None, repr=False)
     extension_dir: str | None = None
     note: str | None = None
+    replaced: str | None = None
 
 
 class EmbeddedServer:
@@ -63,8 +74,11 @@ class EmbeddedServer:
         DatabaseRefused when the role's password was changed in the server but not in the password file.
         """
         with file_errors(self._home), locked(self._home):
-            if settle(self._home) is None:
+            running = settle(self._home)
+            if running is None:
                 launch(self._home, self._settings, self._options)
+            elif stale := replaced_programs(self._home, running.port):
+                _LOG.warning("%s. %s", stale, ServerReplaced.next_step)
         return self.ensure_database(DATABASE)
 
     def down(self) -> None:
@@ -93,7 +107,8 @@ class EmbeddedServer:
             status = replace(status, state="starting", pid=running.pid, port=running.port)
             if not answers(home, running.port):
                 return status
-            return replace(status, state="running", dsn=home.dsn(running.port))
+            stale = replaced_programs(home, running.port)
+            return replace(status, state="running", dsn=home.dsn(running.port), replaced=stale)
 
     def ensure_database(self, name: str) -> str:
         """Make a database of the running server unless it exists, and return its DSN."""

@@ -1,0 +1,1 @@
+"""A migration of SQLite files: inspect → plan → copy → verify → refresh → report."""

@@ -1,0 +1,273 @@
+"""Claims: leases on units of work, so that several workers on several hosts share one list of them.
+
+A unit is named by its kind (`backfill`, `migration`, `series`, …) and a text of its own. One statement takes it; it is
+held as long as its worker beats, and free for the next when the worker has been silent for the lease, or at once when
+its process is known to be dead on the same host. A worker that was only frozen finds its token outdated (`require`)
+and writes nothing more. No session's lock is held, so all of it works through a pooler of transactions.
+
+    with working(dsn, "backfill", lease=lease) as worker:
+        for claim in worker.take(connection, "backfill", units, most=1):
+            ...                             # ask, then in the transaction that writes:
+            worker.require(connection, [claim])
+            worker.end(connection, [claim])
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from psycopg.types.json import Jsonb
+
+from hypertape.errors import ClaimLost, HypertapeError
+from hypertape.queries import query
+from hypertape.warehouse.connect import connect
+
+Connection = psycopg.Connection[Any]
+
+LEASE = timedelta(minutes=5)
+"""A worker that was silent for so long is dead."""
+
+GIVEN_UP = timedelta(minutes=10)
+"""Work of a dead worker that was taken longer ago fails (`reap`)."""
+
+BEATS_PER_LEASE = 5
+
+KEPT = timedelta(days=30)
+"""For so long ended claims tell who did what."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A unit that a worker has taken. `tries`: how often it was taken since it was last done."""
+
+    kind: str
+    unit: str
+    token: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What became of a unit. `silent`: it runs, and its worker has not beaten for the lease."""
+
+    unit: str
+    state: str
+    worker_id: str
+    token: int
+    tries: int
+    taken_at: datetime
+    ended_at: datetime | None
+    error: str | None
+    silent: bool
+
+
+@dataclass(slots=True)
+class Worker:
+    """Somebody who takes units: one process, or one thread of it."""
+
+    kind: str
+    lease: timedelta = LEASE
+    worker_id: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.worker_id = self.worker_id or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+    def beat(self, connection: Connection) -> None:
+        """Say that the worker lives; everything it holds is held for another lease."""
+        process = psutil.Process()
+        connection.execute(
+            query("worker_beat"),
+            {
+                "worker": self.worker_id,
+                "type": self.kind,
+                "host": socket.gethostname(),
+                "place": _place(),
+                "pid": process.pid,
+                "process_started": process.create_time(),
+                "metadata": Jsonb(dict(self.metadata)),
+            },
+        )
+
+    def leave(self, connection: Connection) -> None:
+        """Say that the worker ends; what it holds still is free."""
+        connection.execute(query("worker_died"), {"workers": [self.worker_id]})
+
+    def take(
+        self,
+        connection: Connection,
+        kind: str,
+        units: Sequence[str],
+        *,
+        most: int | None = None,
+        since: datetime | None = None,
+    ) -> list[Claim]:
+        """Take those units that nobody works on, in the order given, `most` of them at most.
+
+        Units that were done at or after `since` stay done. The worker must have beaten (`working` sees to it). In a
+        transaction of the caller's the units are held from its commit on, so take them in one of their own.
+        """
+        bury_dead_neighbours(connection)
+        rows = connection.execute(
+            query("claims_take"),
+            {
+                "kind": kind,
+                "units": list(dict.fromkeys(units)),
+                "worker": self.worker_id,
+                "lease": self.lease,
+                "since": since,
+                "most": most,
+            },
+        ).fetchall()
+        taken = {unit: Claim(kind, unit, token, tries) for unit, token, tries in rows}
+        return [taken[unit] for unit in dict.fromkeys(units) if unit in taken]
+
+    def require(self, connection: Connection, claims: Sequence[Claim]) -> None:
+        """Hold the claims until the connection's transaction ends. Raises ClaimLost when one is another's by now."""
+        for kind, mine in _by_kind(claims).items():
+            rows = connection.execute(query("claims_check"), self._named(kind, mine)).fetchall()
+            if lost := {claim.unit for claim in mine} - {unit for (unit,) in rows}:
+                raise ClaimLost(
+                    f"{self.worker_id} was silent for too long and lost {', '.join(sorted(lost))} to another worker"
+                )
+
+    def end(
+        self, connection: Connection, claims: Sequence[Claim], errors: Mapping[str, str] | None = None
+    ) -> set[str]:
+        """End claims: done, or failed where `errors` (by unit) says why. Returns the units that were still held."""
+        errors = errors or {}
+        ended: set[str] = set()
+        for state, failed in (("done", False), ("failed", True)):
+            mine = [claim for claim in claims if (claim.unit in errors) is failed]
+            ended |= self._end(connection, mine, state, errors)
+        return ended
+
+    def release(self, connection: Connection, claims: Sequence[Claim]) -> set[str]:
+        """Give claims back as if they had never been tried. Returns the units that were still held."""
+        return self._end(connection, claims, "released", {})
+
+    def _end(
+        self, connection: Connection, claims: Sequence[Claim], state: str, errors: Mapping[str, str]
+    ) -> set[str]:
+        ended: set[str] = set()
+        for kind, mine in _by_kind(claims).items():
+            named = self._named(kind, mine)
+            named |= {"state": state, "errors": [errors.get(claim.unit) for claim in mine]}
+            ended |= {unit for (unit,) in connection.execute(query("claims_end"), named).fetchall()}
+        return ended
+
+    def _named(self, kind: str, claims: Sequence[Claim]) -> dict[str, Any]:
+        return {
+            "kind": kind,
+            "units": [claim.unit for claim in claims],
+            "tokens": [claim.token for claim in claims],
+            "worker": self.worker_id,
+        }
+
+
+@contextmanager
+def working(
+    dsn: str, kind: str, *, lease: timedelta = LEASE, metadata: Mapping[str, Any] | None = None
+) -> Iterator[Worker]:
+    """A worker that beats on a timer of its own for the length of the block, also during a long request.
+
+    Each beat opens a connection for itself, so that none is held between them. A beat that fails is logged and tried
+    again at the next one: the lease outlives some. At the end what is still held is free.
+    """
+    worker = Worker(kind, lease, metadata=metadata or {})
+    with connect(dsn, autocommit=True) as connection:
+        worker.beat(connection)
+    stop = threading.Event()
+    beating = threading.Thread(target=_beat, args=(dsn, worker, stop), name="heartbeat", daemon=True)
+    beating.start()
+    try:
+        yield worker
+    finally:
+        stop.set()
+        beating.join()
+        try:
+            with connect(dsn, autocommit=True) as connection:
+                worker.leave(connection)
+        except HypertapeError as error:  # what the block raised says more
+            _LOG.warning("The worker's end was not noted, its lease runs out by itself: %s", error)
+
+
+def look(
+    connection: Connection, kind: str, units: Sequence[str] | None = None, *, lease: timedelta = LEASE
+) -> list[Unit]:
+    """What became of units (None: of all of the kind), in the order of their names."""
+    named = {"kind": kind, "units": None if units is None else list(units), "lease": lease}
+    return [Unit(*row) for row in connection.execute(query("claims_look"), named).fetchall()]
+
+
+def reap(
+    connection: Connection, *, lease: timedelta = LEASE, work: timedelta = GIVEN_UP
+) -> list[tuple[str, str, str]]:
+    """Fail what dead workers took longer than `work` ago; return kind, unit and worker of each.
+
+    Ended claims older than `KEPT` are dropped, and workers that are dead as long.
+    """
+    bury_dead_neighbours(connection)
+    named = {"lease": lease, "work": work, "error": "Worker timeout"}
+    found = [
+        (kind, unit, who) for kind, unit, who in connection.execute(query("claims_reap"), named).fetchall()
+    ]
+    connection.execute(query("claims_forget"), {"older": KEPT})
+    return found
+
+
+def bury_dead_neighbours(connection: Connection) -> list[str]:
+    """Note the workers of this host whose processes are gone, so that nobody waits for their lease; return them."""
+    rows = connection.execute(query("worker_neighbours"), {"place": _place()}).fetchall()
+    dead = [worker for worker, pid, started in rows if not _lives(pid, started)]
+    if dead:
+        connection.execute(query("worker_died"), {"workers": dead})
+    return dead
+
+
+def _lives(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _place() -> str:
+    """Where a process number means something: the host's boot and the namespace of its processes."""
+    parts = [socket.gethostname()]
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    parts.append(boot.read_text(encoding="ascii").strip() if boot.exists() else str(int(psutil.boot_time())))
+    if namespace.is_symlink():
+        parts.append(os.readlink(namespace))
+    return " ".join(parts)
+
+
+def _beat(dsn: str, worker: Worker, stop: threading.Event) -> None:
+    while not stop.wait(worker.lease.total_seconds() / BEATS_PER_LEASE):
+        try:
+            with connect(dsn, autocommit=True) as connection:
+                worker.beat(connection)
+        except HypertapeError as error:
+            _LOG.warning("A heartbeat failed, the next one comes: %s", error)
+
+
+def _by_kind(claims: Sequence[Claim]) -> dict[str, list[Claim]]:
+    kinds: dict[str, list[Claim]] = {}
+    for claim in claims:
+        kinds.setdefault(claim.kind, []).append(claim)
+    return kinds

@@ -1,0 +1,210 @@
+"""The load contract: a clean bar frame becomes stored bars, in one transaction, writing only what differs.
+
+Under an advisory lock per series the stored bars of the frame's span are read as arrays and compared. Where nothing
+differs nothing is written. Where something does, the neighbours are read too, the indicators are computed over the
+merged series, and the affected rows are written (`write`). In the same transaction former values of final bars go to
+`bar_revision`, changed ranges to `rollup_pending`, refused rows to `quarantine`, and each ticker's counts to `load`
+(`load_ledger`), and what a vendor changed of its own bars to `restatement` (`load_restatements`).
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+
+from hypertape.errors import HypertapeError
+from hypertape.frame import Bars, empty_frame, split_series
+from hypertape.queries import query
+from hypertape.sources import calls_for
+from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
+from hypertape.warehouse.loading.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
+from hypertape.warehouse.loading.ledgers import (
+    close_loads,
+    keep_flags,
+    keep_revisions,
+    keep_series,
+    load_row,
+    note_pending,
+    open_loads,
+    quarantine,
+)
+from hypertape.warehouse.loading.merge import join_bars, merge, writes
+from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
+from hypertape.warehouse.loading.scale import implausible, refused_scale
+from hypertape.warehouse.loading.stored import (
+    SeriesState,
+    adopt_series,
+    read_neighbours,
+    read_spans,
+    series_states,
+)
+from hypertape.warehouse.loading.write import write_rows
+from hypertape.warehouse.locks import lock_series
+
+__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
+
+Connection = psycopg.Connection[Any]
+
+
+def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
+    """Load a normalised, gated bar frame and return one result per ticker of the frame, the rejects and the request.
+
+    One transaction: an error or a kill leaves the warehouse as it was. A ticker whose prices look scaled is refused
+    whole (its result carries SuspectScale) and the others load. Raises what `translate_errors` raises.
+
+    Where a good part of a compressed chunk changes, the chunk is opened before and closed after it, in transactions of
+    their own (not within a transaction of the caller's).
+    """
+    with translate_errors(connection):
+        try:
+            return _load_opened(connection, bars, request)
+        except psycopg.errors.UniqueViolation:
+            # Another program, which takes no locks of ours, wrote one of these bars just now.
+            return _load_opened(connection, bars, request)
+
+
+def _load_opened(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
+    """Load, with the compressed chunks opened that are in the way."""
+    try:
+        return _load(connection, bars, request, open_first=can_open(connection))
+    except ChunksInTheWay as found:
+        with opened(connection, found.chunks):
+            return _load(connection, bars, request, open_first=False)
+
+
+def _load(
+    connection: Connection, bars: pa.Table, request: LoadRequest, *, open_first: bool
+) -> list[LoadResult]:
+    started = clock.perf_counter()
+    with connection.transaction():
+        connection.execute("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
+        batch = _open(bars, request)
+        tickers = [entry.ticker for entry in batch]
+        lock_series(connection, request.market.code, request.interval.value, tickers)
+        states = series_states(connection, request.market, request.interval, tickers)
+        _compare(connection, request, batch, states)
+        if open_first and (chunks := chunks_in_the_way(connection, request, batch)):
+            raise ChunksInTheWay(chunks)
+        find_unread(connection, request, batch, states)
+        open_loads(connection, request, batch)
+        keep_revisions(connection, request, batch)
+        written = write_rows(connection, request, batch)
+        keep_series(connection, request, batch, states)
+        note_pending(connection, request, batch)
+        note_restatements(connection, request, batch, states)
+        counts = (written, quarantine(connection, request, batch), keep_flags(connection, request, batch))
+        results = [_result(entry, *(count.get(entry.ticker, 0) for count in counts)) for entry in batch]
+        close_loads(connection, results, clock.perf_counter() - started)
+    return results
+
+
+def record_failures(
+    connection: Connection,
+    failures: Mapping[str, HypertapeError | str],
+    request: LoadRequest,
+    kinds: Mapping[str, str] | None = None,
+) -> None:
+    """Write a `failed` row to `load` for each ticker that could not be fetched, with its error and the error's kind."""
+    if not failures:
+        return
+    batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(failures)]
+    with translate_errors(connection), connection.transaction():
+        rows = [
+            (
+                *load_row(request, entry, "failed"),
+                str(failures[entry.ticker]),
+                (kinds or {}).get(entry.ticker, type(failures[entry.ticker]).__name__),
+            )
+            for entry in batch
+        ]
+        with connection.cursor() as cursor:
+            cursor.executemany(query("record_failed_load"), rows)
+
+
+def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str, Any] | None) -> None:
+    """Note in `load` how long the source took: `asked` holds the tickers and each one's share of the seconds."""
+    if asked is None:
+        return
+    bars = max((expected for expected, _ in request.expected.values()), default=1)
+    parameters = {
+        "run_id": request.run_id,
+        "market": request.market.code,
+        "interval": request.interval.value,
+        "attempt": request.attempt,
+        "window_start": request.window.start,
+        "calls": calls_for(
+            request.source, request.interval, request.window, request.now, bars, len(asked["tickers"])
+        ),
+        **asked,
+    }
+    with translate_errors(connection):
+        connection.execute(query("note_asked_seconds"), parameters)
+
+
+def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:
+    """Return every ticker of the load, sorted: locks are always taken in this order."""
+    found = dict(split_series(bars if len(bars) else empty_frame()))
+    rejected = set(request.rejects["ticker"].to_pylist()) if request.rejects is not None else set()
+    tickers = sorted(found.keys() | rejected | set(request.tickers))
+    return [SeriesLoad(ticker, found.get(ticker, Bars.empty())) for ticker in tickers]
+
+
+def _compare(
+    connection: Connection, request: LoadRequest, batch: list[SeriesLoad], states: dict[str, SeriesState]
+) -> None:
+    """Find what differs; for the series where something does, read the neighbours and compute the rows to write."""
+    spans = {entry.ticker: entry.span for entry in batch if len(entry.incoming)}
+    stored = read_spans(connection, request.market, request.interval, spans)
+    if foreign := [ticker for ticker in stored if ticker not in states]:
+        states |= adopt_series(connection, request.market, request.interval, foreign)
+    own = find_stand_ins(connection, request, batch, states)
+    for entry in batch:
+        if len(entry.incoming):
+            there = stored.get(entry.ticker, Bars.empty())
+            entry.refused = implausible(request, entry, there)
+            if entry.refused:
+                continue
+            entry.choose_fresh(request, there, states.get(entry.ticker), own.get(entry.ticker))
+            entry.merged = merge(there, entry.fresh)
+    touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
+    spans = {entry.ticker: entry.span for entry in touched if entry.ticker in states}
+    neighbours = read_neighbours(connection, request.market, request.interval, states, spans)
+    for entry in touched:
+        before, after = neighbours.get(entry.ticker, (Bars.empty(), Bars.empty()))
+        whole = join_bars(before, stored.get(entry.ticker, Bars.empty()), after)
+        entry.refused = refused_scale(connection, request, entry, whole, states.get(entry.ticker))
+        if entry.refused:
+            entry.merged = None
+            continue
+        if len(before) or len(after):
+            entry.merged = merge(whole, entry.fresh)
+        assert entry.merged is not None
+        entry.writes = writes(entry.merged)
+        entry.note_restated(whole, states.get(entry.ticker))
+    for entry in batch:
+        entry.note_finalised(request, states.get(entry.ticker))
+
+
+def _result(entry: SeriesLoad, written: int, quarantined: int, flagged: int) -> LoadResult:
+    inserted = int(entry.writes.added.sum()) if entry.writes else 0
+    updated = int(entry.writes.changed.sum()) if entry.writes else 0
+    span = entry.changed_span
+    return LoadResult(
+        ticker=entry.ticker,
+        load_id=entry.load_id,
+        inserted=inserted,
+        updated=updated,
+        recomputed=written - inserted - updated,
+        unchanged=0 if entry.refused else len(entry.incoming) - inserted - updated,
+        quarantined=quarantined,
+        flagged=flagged,
+        first_changed=span[0] if span else None,
+        last_changed=span[1] if span else None,
+        refused=entry.refused,
+        restated=len(entry.restated),
+    )

@@ -1,0 +1,3 @@
+-- purpose: tell the planner what a table holds now
+-- parameters: relation
+analyze {relation}

@@ -1,0 +1,182 @@
+"""Claims: each unit is somebody's or nobody's, whatever happens to whom."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from hypertape.errors import ClaimLost
+from hypertape.warehouse.claims import Worker, bury_dead_neighbours, look, reap, working
+from hypertape.warehouse.connect import connect
+
+SHORT = timedelta(seconds=0.5)
+UNITS = [f"unit {n:03}" for n in range(60)]
+
+
+def worker_of(connection: psycopg.Connection[Any], lease: timedelta = timedelta(minutes=5)) -> Worker:
+    worker = Worker("test", lease)
+    worker.beat(connection)
+    return worker
+
+
+def test_units_are_taken_once_in_the_order_given(connection):
+    one, other = worker_of(connection), worker_of(connection)
+    assert [claim.unit for claim in one.take(connection, "k", ["c", "a", "b"], most=2)] == ["c", "a"]
+    assert [claim.unit for claim in other.take(connection, "k", ["c", "a", "b"])] == ["b"]
+    assert other.take(connection, "k", ["a", "b", "c"]) == []
+    assert [claim.unit for claim in other.take(connection, "another kind", ["a"])] == ["a"]
+
+
+def test_many_workers_share_the_units_without_one_twice(warehouse):
+    def work(_: int) -> list[str]:
+        with working(warehouse, "test") as worker, connect(warehouse, autocommit=True) as connection:
+            mine = []
+            while got := worker.take(connection, "k", UNITS, most=3, since=began):
+                mine += [claim.unit for claim in got]
+                worker.end(connection, got)
+        return mine
+
+    with connect(warehouse) as connection:
+        (began,) = connection.execute("select clock_timestamp()").fetchone()
+    with ThreadPoolExecutor(8) as pool:
+        done = Counter(unit for mine in pool.map(work, range(8)) for unit in mine)
+    assert done == Counter(UNITS)
+
+
+def test_what_is_done_stays_done_only_for_who_began_before(connection):
+    one, other = worker_of(connection), worker_of(connection)
+    (began,) = connection.execute("select clock_timestamp()").fetchone()
+    one.end(connection, one.take(connection, "k", ["a"]))
+    (later,) = connection.execute("select clock_timestamp()").fetchone()
+    assert other.take(connection, "k", ["a"], since=began) == []
+    assert [claim.tries for claim in other.take(connection, "k", ["a"], since=later)] == [1]
+
+
+@pytest.mark.parametrize("how", ["failed", "released"])
+def test_what_failed_or_was_given_back_is_free_at_once(connection, how):
+    one, other = worker_of(connection), worker_of(connection)
+    (began,) = connection.execute("select clock_timestamp()").fetchone()
+    claims = one.take(connection, "k", ["a"])
+    ended = (
+        one.end(connection, claims, {"a": "no answer"})
+        if how == "failed"
+        else one.release(connection, claims)
+    )
+    assert ended == {"a"}
+    [unit] = look(connection, "k")
+    assert (unit.state, unit.error) == (how, "no answer" if how == "failed" else None)
+    assert [claim.tries for claim in other.take(connection, "k", ["a"], since=began)] == [2]
+
+
+def test_a_silent_worker_loses_its_units_and_writes_nothing_more(warehouse):
+    with connect(warehouse, autocommit=True) as connection:
+        frozen, other = worker_of(connection, SHORT), worker_of(connection, SHORT)
+        claims = frozen.take(connection, "k", ["a", "b"])
+        other.beat(connection)
+        assert other.take(connection, "k", ["a"]) == []
+        time.sleep(0.7)
+        assert [unit.silent for unit in look(connection, "k", lease=SHORT)] == [True, True]
+        other.beat(connection)
+        [taken] = other.take(connection, "k", ["a"])
+        assert taken.tries == 2
+        frozen.beat(connection)  # it wakes: what nobody took is its own again
+        with connection.transaction():
+            frozen.require(connection, claims[1:])
+        with pytest.raises(ClaimLost, match="lost a to another worker"), connection.transaction():
+            frozen.require(connection, claims)
+        assert frozen.end(connection, claims) == {"b"}
+        with connection.transaction():
+            other.require(connection, [taken])
+
+
+def test_a_claim_that_is_required_is_not_taken_before_the_transaction_ends(warehouse):
+    """The lease ends in the middle of a load: who takes the unit waits, and then begins after what was written."""
+    with connect(warehouse) as loading, connect(warehouse, autocommit=True) as connection:
+        slow, other = worker_of(connection, SHORT), worker_of(connection, SHORT)
+        claims = slow.take(connection, "k", ["a"])
+        slow.require(loading, claims)
+        time.sleep(0.7)
+        other.beat(connection)
+        order: list[str] = []
+
+        def take() -> None:
+            with connect(warehouse, autocommit=True) as another:
+                assert other.take(another, "k", ["a"])
+            order.append("taken")
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        time.sleep(0.3)
+        slow.beat(connection)  # no beat waits for a load
+        order.append("loaded")
+        with connect(warehouse, autocommit=True) as again:
+            again.execute(
+                "update worker_heartbeat set last_heartbeat = '-infinity' where worker_id = %s",
+                (slow.worker_id,),
+            )
+        loading.commit()
+        taking.join()
+    assert order == ["loaded", "taken"]
+
+
+def test_a_worker_that_works_beats_by_itself(warehouse):
+    with working(warehouse, "test", lease=SHORT) as worker, connect(warehouse, autocommit=True) as connection:
+        worker.take(connection, "k", ["a"])
+        time.sleep(1.2)
+        assert [unit.silent for unit in look(connection, "k", lease=SHORT)] == [False]
+    with connect(warehouse, autocommit=True) as connection:
+        assert worker_of(connection).take(connection, "k", ["a"])
+
+
+WORK = """
+import sys, time
+from hypertape.warehouse.claims import working
+from hypertape.warehouse.connect import connect
+with working(sys.argv[1], "test") as worker, connect(sys.argv[1], autocommit=True) as connection:
+    worker.take(connection, "k", ["a"])
+    print("taken", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_process_of_this_host_is_dead_at_once(warehouse):
+    """Its lease of five minutes does not keep the same command from going on."""
+    command = [sys.executable, "-c", WORK, warehouse]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        with connect(warehouse, autocommit=True) as connection:
+            worker = worker_of(connection)
+            assert worker.take(connection, "k", ["a"]) == []
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert [claim.tries for claim in worker.take(connection, "k", ["a"])] == [2]
+            assert bury_dead_neighbours(connection) == []
+
+
+def test_reaping_fails_what_dead_workers_left(connection):
+    dead, living = worker_of(connection), worker_of(connection)
+    dead.take(connection, "k", ["a"])
+    living.take(connection, "k", ["b"])
+    dead.leave(connection)
+    assert reap(connection) == []  # taken just now: the next one to want it takes it
+    assert reap(connection, work=timedelta(0)) == [("k", "a", dead.worker_id)]
+    states = {unit.unit: (unit.state, unit.error) for unit in look(connection, "k")}
+    assert states == {"a": ("failed", "Worker timeout"), "b": ("running", None)}
+
+
+def test_nothing_is_taken_for_a_worker_that_never_beat_for_long(connection):
+    """A claim without a heartbeat is nobody's: the lease is the heartbeat's."""
+    mute = Worker("test")
+    assert mute.take(connection, "k", ["a"])
+    assert worker_of(connection).take(connection, "k", ["a"])

@@ -1,0 +1,60 @@
+"""Which test files a worker of pytest-xdist runs together, and which first.
+
+Files that share the session's Airflow stay on one worker, which starts it once; they come first, because nothing else
+takes as long. The others go file by file, the rooms that take longest first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+SHARES_AIRFLOW = (
+    "tests/dags/test_real_airflow.py",
+    "tests/dags/test_backfill_bars.py",
+    "tests/dags/test_real_migration.py",
+    "tests/web/test_pages_in_airflow.py",
+)
+"""Files whose tests ask for the fixture `standalone`."""
+
+SLOW_FIRST = (
+    "tests/simulation/",
+    "tests/dags/",
+    "tests/stream/",
+    "tests/database/",
+    "tests/api/",
+    "tests/web/",
+)
+"""Rooms in the order of what a file of theirs takes; the others come last."""
+
+
+def group_of(nodeid: str) -> str:
+    """What runs together: the file, or all files that share an Airflow."""
+    name = nodeid.split("::", 1)[0]
+    return "a real Airflow" if name in SHARES_AIRFLOW else name
+
+
+def place_of(item: pytest.Item) -> int:
+    """Where a test stands in the order."""
+    if group_of(item.nodeid) == "a real Airflow":
+        return -1
+    return next((n for n, room in enumerate(SLOW_FIRST) if item.nodeid.startswith(room)), len(SLOW_FIRST))
+
+
+class ByNeed(LoadScopeScheduling):
+    """One unit of work a file, but for the files that share an Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # in the order collected, which `place_of` gives
+    return ByNeed(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=place_of)

@@ -44,11 +44,14 @@ that the documents name. An empty variable counts as not set.
 | BARS_DB_WRITE_QUEUE_SIZE | ticks, and bars, that wait for the database before their feed has to wait |
 | BARS_DB_MAX_RETRIES | tries of a batch before it goes to the spool |
 | BARS_DB_RETRY_DELAY | pause before the second try, doubled for each further one: `100ms` |
-| HYPERTAPE_SPOOL_DIR | where a stream keeps what the database could not take (default: `spool` in the state directory) |
+| HYPERTAPE_SPOOL_DIR | where a stream keeps what the database could not take (default: `spool` in the state one) |
 | HYPERTAPE_SPOOL_MEGABYTES | most that it keeps there; then it refuses ticks |
 | HYPERTAPE_TICK_CHUNK_HOURS | width of the chunks of ticks (TimescaleDB) |
 | HYPERTAPE_TICK_COMPRESS_DAYS | days after which chunks of ticks are compressed (TimescaleDB) |
 | HYPERTAPE_TICK_KEEP_DAYS | days ticks are kept; those that come later than a day before that are refused |
+| HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
+| HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
+| HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
 | HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
 """
 
@@ -134,6 +137,9 @@ class Settings(BaseSettings):
     tick_compress_days: int = Field(default=7, ge=1)
     tick_keep_days: int = Field(default=90, ge=2)
     bar_lateness_seconds: float = Field(default=5.0, ge=0)
+    rabbitmq_url: str | None = Field(default=None, repr=False)
+    fix_password: str | None = Field(default=None, repr=False)
+    airflow_url: str | None = None
 
     @property
     def landing(self) -> str:

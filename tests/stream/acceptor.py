@@ -118,9 +118,10 @@ class Acceptor:
                 call()
 
     def _listed(self) -> list[tuple[int, object]]:
-        return [
-            pair for name, wire in self.symbols for pair in ((55, wire), (107, f"{name} spot"), (969, "0.00001"), (1007, name), (1008, 5))
-        ]  # fmt: skip
+        pairs: list[tuple[int, object]] = []
+        for name, wire in self.symbols:
+            pairs += [(55, wire), (107, f"{name} spot"), (969, "0.00001"), (1007, name), (1008, 5)]
+        return pairs
 
     def _resend(self, first: int, last: int) -> None:
         last = last or self.number

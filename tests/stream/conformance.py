@@ -1,7 +1,7 @@
 """What every feed must do, whatever it reads. A feed's tests bring a Player, which plays a script to it.
 
-A script is a list of words: `tick` the next tick, `bad` a record that is none, `skip` one that is left out, `repeat` the last tick
-again. `CHECKS` are the laws; a new feed is held to them by one more Player.
+A script is a list of words: `tick` the next tick, `bad` a record that is none, `skip` one that is left out,
+`repeat` the last tick again. `CHECKS` are the laws; a new feed is held to them by one more Player.
 """
 
 from __future__ import annotations

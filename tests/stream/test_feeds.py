@@ -1,4 +1,6 @@
-"""The feeds of files and of FIX against the laws of every feed; that of RabbitMQ is in test_rabbitmq, beside its broker."""
+"""The feeds of files and of FIX against the laws of every feed; that of RabbitMQ is in test_rabbitmq, beside
+its broker.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from conformance import CHECKS, Played
 
 from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.stream.feeds import feed_names, open_feed, parse_address
-from hypertape.stream.record import FIELDS, json_of, tick_fields
 from hypertape.stream.model import SCALE, Tick
+from hypertape.stream.record import FIELDS, json_of, tick_fields
 
 START = 1_767_571_200_000_000  # 2026-01-05
 
@@ -38,7 +40,9 @@ LINES = {
 
 
 class FilePlayer:
-    """Plays to a feed of lines: short scripts as a file, long ones through a pipe whose writer can be seen waiting."""
+    """Plays to a feed of lines: short scripts as a file, long ones through a pipe whose writer can be seen
+    waiting.
+    """
 
     def __init__(self, kind: str, directory: Path) -> None:
         self._kind, self._directory = kind, directory

@@ -20,7 +20,7 @@ from hypertape.stream.spool import Spool
 from hypertape.stream.tick_table import lively, tell_poison
 from hypertape.stream.writer import BatchWriter, WriterOptions
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.wire import IntArray, TimeArray, array_cursor
+from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 

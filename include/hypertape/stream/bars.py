@@ -25,7 +25,7 @@ from hypertape.queries import query
 from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import MARKET
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.wire import TimeArray, array_cursor
+from hypertape.warehouse.pg_binary import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 Minute = tuple[str, int]

@@ -16,9 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from hypertape.errors import HypertapeError, TransientError
+from hypertape.errors import BadInput, HypertapeError, TransientError
+from hypertape.queries import query
 from hypertape.stream.bars import BarStream
 from hypertape.stream.database import DatabaseSink
 from hypertape.stream.event_table import Notice
@@ -59,6 +61,7 @@ class Summary:
 
     feeds: dict[str, FeedFigures]
     buried: int = 0
+    letters: int = 0
     bars: int = 0
     corrected: int = 0
     sinks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -67,7 +70,7 @@ class Summary:
     @property
     def dead_letters(self) -> int:
         """Records and ticks that went to `dead_letter`."""
-        return self.buried + sum(figures.rejected for figures in self.feeds.values())
+        return max(self.letters, self.buried + sum(figures.rejected for figures in self.feeds.values()))
 
     def to_json(self) -> dict[str, Any]:
         """For `--json` and `stream_worker`."""
@@ -96,12 +99,17 @@ class Stream:
         outlets: Sequence[Outlet] = (),
         bars: BarStream | None = None,
         clock: Callable[[], int],
+        on_started: Callable[[], None] | None = None,
     ) -> None:
         self._feeds, self._dsn, self._clock = list(feeds), dsn, clock
         self._database, self._websocket, self._outlets, self._bars = database, websocket, list(outlets), bars
         self._figures = {feed.name: FeedFigures() for feed in feeds}
+        if len(self._figures) < len(self._feeds):
+            raise BadInput("Two feeds have one name", next_step="Give one of them another: ?source=NAME.")
         self._errors: list[HypertapeError] = []
+        self._on_started = on_started
         self._stopping = asyncio.Event()
+        self._letters = 0
         self._dirty = False
         self._rate = 0.0
         self.name = f"{socket.gethostname()}-{os.getpid()}"
@@ -110,9 +118,9 @@ class Stream:
         """Run until every feed has ended, or `stop`. What was accepted is flushed; the summary has the first
         error.
         """
-        started = datetime.fromtimestamp(self._clock() / 1e6, UTC)
+        self._started = datetime.fromtimestamp(self._clock() / 1e6, UTC)
         await self._start()
-        keeping = [asyncio.create_task(self._every(seconds, work)) for seconds, work in self._chores(started)]
+        keeping = [asyncio.create_task(self._every(seconds, work)) for seconds, work in self._chores()]
         try:
             async with asyncio.TaskGroup() as group:
                 for feed in self._feeds:
@@ -201,10 +209,10 @@ class Stream:
 
     # --- what is done beside them
 
-    def _chores(self, started: datetime) -> list[tuple[float, Callable[[], Awaitable[None]]]]:
+    def _chores(self) -> list[tuple[float, Callable[[], Awaitable[None]]]]:
         chores: list[tuple[float, Callable[[], Awaitable[None]]]] = []
         if self._dsn is not None:
-            chores.append((BEAT_SECONDS, lambda: self._beat(started)))
+            chores.append((BEAT_SECONDS, self._beat))
         if self._database is not None:
             chores.append((CANDLE_SECONDS, self._refresh))
         if self._bars is not None:
@@ -225,6 +233,8 @@ class Stream:
             await self._database.start()
         for outlet in self._outlets:
             outlet.start()
+        if self._on_started is not None:
+            self._on_started()
         self._counted, self._counted_at = 0, time.monotonic()
 
     async def _finish(self) -> None:
@@ -233,7 +243,8 @@ class Stream:
         """
         if self._database is not None:
             await self._database.close()
-            for work in (self._refresh, lambda: self._build(idle=True), self._close_gaps, self._leave):
+            build = partial(self._build, idle=True)
+            for work in (self._refresh, build, self._close_gaps, self._count_letters, self._leave):
                 try:
                     await work()
                 except HypertapeError as error:
@@ -243,12 +254,14 @@ class Stream:
         if self._websocket is not None:
             await self._websocket.close()
 
-    async def _beat(self, started: datetime) -> None:
+    async def _beat(self) -> None:
         now, total = time.monotonic(), sum(figures.ticks for figures in self._figures.values())
         if now > self._counted_at:
             self._rate = (total - self._counted) / (now - self._counted_at)
         self._counted, self._counted_at = total, now
-        await self._on_connection(lambda connection: beat(connection, self.name, started, self.figures()))
+        await self._on_connection(
+            lambda connection: beat(connection, self.name, self._started, self.figures())
+        )
 
     async def _refresh(self) -> None:
         if self._dirty:
@@ -262,6 +275,16 @@ class Stream:
 
     async def _close_gaps(self) -> None:
         await self._on_connection(lambda connection: close_filled_gaps(connection, "replay"))
+
+    async def _count_letters(self) -> None:
+        """The warehouse knows of more than we do: ticks too old, keys that another tick has."""
+        started = self._started
+
+        def count(connection: Any) -> int:
+            row = connection.execute(query("stream_letters_since"), (started,)).fetchone()
+            return int(row[0]) if row else 0
+
+        self._letters = await self._on_connection(count)
 
     async def _leave(self) -> None:
         await self._on_connection(self._sign_off)
@@ -297,6 +320,7 @@ class Stream:
         return Summary(
             self._figures,
             buried=self._database.status.buried if self._database else 0,
+            letters=self._letters,
             bars=self._bars.built if self._bars else 0,
             corrected=self._bars.corrected if self._bars else 0,
             sinks=sinks,

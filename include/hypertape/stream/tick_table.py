@@ -26,7 +26,7 @@ from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import SymbolIds
 from hypertape.stream.writer import PoisonedRow
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.wire import IntArray, TimeArray, array_cursor
+from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
 

@@ -1,4 +1,4 @@
-"""RabbitMQ both ways, against a real broker: the feed `amqp` by the laws of every feed, and the sink with its confirms."""
+"""RabbitMQ both ways, against a real broker: the feed `amqp` by the laws of every feed, the sink with its confirms."""
 
 from __future__ import annotations
 

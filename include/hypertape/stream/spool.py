@@ -16,6 +16,7 @@ import struct
 import threading
 import zlib
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,9 +145,10 @@ class Spool:
             self._end_writing()
 
     def _end_writing(self) -> None:
-        if self._writing is not None:
-            os.close(self._writing)
-            self._writing = None
+        handle, self._writing = self._writing, None
+        if handle is not None:
+            with suppress(OSError):
+                os.close(handle)
 
     def _remove(self, segment: _Segment) -> None:
         if segment is self._segments[-1]:

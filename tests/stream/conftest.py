@@ -13,7 +13,7 @@ from hypertape.markets import all_markets
 from hypertape.settings import load_settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
-from hypertape.warehouse.migrate import apply
+from hypertape.warehouse.schema import apply
 
 
 @pytest.fixture

@@ -28,7 +28,14 @@ from hypertape.frame import instant
 from hypertape.model import Window, utc
 from hypertape.stream.model import MINUTE
 from hypertape.stream.retention import configure_ticks, drop_old_ticks, dropped_before
-from hypertape.stream.rollups import LEVELS, buckets, check_candles, note_window, pending_notes, refresh_candles
+from hypertape.stream.rollups import (
+    LEVELS,
+    buckets,
+    check_candles,
+    note_window,
+    pending_notes,
+    refresh_candles,
+)
 from hypertape.stream.tick_table import DAY
 
 pytestmark = pytest.mark.database
@@ -56,8 +63,13 @@ def test_late_reordered_and_repeated_ticks(connection, warehouse):
 
 def test_ticks_of_one_instant_are_ordered_by_their_sequence(connection, warehouse):
     """Also where a sequence has more digits than the microseconds of a second, and comes last first."""
-    ticks = [tick(sequence=s, bid=price, ask=price) for price, s in enumerate((7_000_001, 9, 12_000_000, 10**15), 1)]
-    ticks += [tick("SAME", sequence=s, bid=price, ask=price) for price, s in enumerate((10**15, 12_000_000, 9), 1)]
+    ticks = [
+        tick(sequence=s, bid=price, ask=price)
+        for price, s in enumerate((7_000_001, 9, 12_000_000, 10**15), 1)
+    ]
+    ticks += [
+        tick("SAME", sequence=s, bid=price, ask=price) for price, s in enumerate((10**15, 12_000_000, 9), 1)
+    ]
     ticks += [tick(time=NOON + 1, bid=5, ask=5)]
     store(warehouse, ticks)
     refresh(connection)
@@ -111,7 +123,9 @@ def test_a_level_that_fails_stops_the_levels_above_it(connection, warehouse):
 
 def test_one_refreshes_at_a_time(connection, warehouse):
     store(warehouse, [tick()])
-    connection.execute("update tick_state set refresh_holder = 'another', refresh_until = now() + interval '1 hour'")
+    connection.execute(
+        "update tick_state set refresh_holder = 'another', refresh_until = now() + interval '1 hour'"
+    )
     assert refresh_candles(connection, "lab") is None
     assert pending_notes(connection)[0] == 1
     connection.execute("update tick_state set refresh_until = now() - interval '1 second'")  # it died
@@ -163,7 +177,9 @@ def test_days_whose_candles_wait_are_not_dropped(connection, warehouse, three_da
     connection.execute("select hypertape.drop_ticks('2026-01-07')")
     assert value(connection, "select count(*) from ticks") == len(three_days) + 1
     assert dropped_before(connection) == utc(2026, 1, 5)  # the day that waits begins here
-    assert drop_old_ticks(connection, keep_days=30, now=instant(NOW + 29 * DAY), holder="lab") == utc(2026, 1, 7)
+    assert drop_old_ticks(connection, keep_days=30, now=instant(NOW + 29 * DAY), holder="lab") == utc(
+        2026, 1, 7
+    )
     assert stored_candles(connection, "1d") == expected_candles([*three_days, tick("S0", NOON)], "1d")
 
 
@@ -205,7 +221,9 @@ def test_candles_under_the_document_s_names(connection, warehouse):
         )
     )
     numeric = dict.fromkeys(("bid_price", "ask_price", "bid_volume", "ask_volume"), "numeric(20,8)")
-    assert columns.items() >= ({"symbol_id": "bigint", "symbol_name": "character varying(50)"} | numeric).items()
+    assert (
+        columns.items() >= ({"symbol_id": "bigint", "symbol_name": "character varying(50)"} | numeric).items()
+    )
     found = rows(
         connection,
         "select symbol_name, timeframe, close_time - open_time, open_price::text, volume::text, tick_count "

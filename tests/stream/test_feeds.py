@@ -173,7 +173,9 @@ def test_every_feed(kind, check, tmp_path):
 
 
 def test_a_new_feed_is_found_and_must_be_held_to_the_laws():
-    assert feed_names() == ("amqp", "csv", "fix", "jsonl"), "play the laws of conformance to the new one too"
+    assert feed_names() == ("amqp", "csv", "fix", "jsonl", "synthetic"), (
+        "play the laws of conformance to the new one too"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,13 @@ ALL = Window(utc(2025, 1, 1), utc(2027, 1, 1))
 
 def tick(symbol: str = "EURUSD", time: int = NOON, sequence: int = 1, **others: Any) -> Tick:
     """A quote at 1.08450 / 1.08470 unless said."""
-    values = {"bid": 108_450_000, "ask": 108_470_000, "bid_volume": SCALE, "ask_volume": 2 * SCALE, "source": "lab"}
+    values = {
+        "bid": 108_450_000,
+        "ask": 108_470_000,
+        "bid_volume": SCALE,
+        "ask_volume": 2 * SCALE,
+        "source": "lab",
+    }
     return Tick(symbol, time, sequence, **(values | others))
 
 
@@ -40,14 +46,16 @@ def feed(count: int, *, seed: int = 1, start: int = DAY_ONE, span: int = DAY, sy
     times = sorted(start + chance.randrange(span) // 250_000 * 250_000 for _ in range(count))
     found = []
     for sequence, time in enumerate(times):
-        bid: int | None = 100 * SCALE + chance.randrange(-10**9, 10**9)
+        bid: int | None = 100 * SCALE + chance.randrange(-(10**9), 10**9)
         ask: int | None = bid + chance.randrange(1, 10**6)
         if chance.random() < 0.05:
             bid, ask = chance.choice([(None, ask), (bid, None)])
         volumes = [None if chance.random() < 0.1 else chance.randrange(1, 10**12) for _ in range(2)]
         source = chance.choice(["lab", "lab", "other"])
         # sequences beyond a million: FIX counts on for a day
-        found.append(Tick(f"S{chance.randrange(symbols)}", time, 5_000_000 + sequence, bid, ask, *volumes, source))
+        found.append(
+            Tick(f"S{chance.randrange(symbols)}", time, 5_000_000 + sequence, bid, ask, *volumes, source)
+        )
     return found
 
 

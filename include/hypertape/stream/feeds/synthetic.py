@@ -1,9 +1,9 @@
-"""`synthetic:SEED`: made-up quotes for a demonstration, with defects planted on purpose. Its ticks say so: their source is
-`synthetic`, their symbols begin with `SYN`.
+"""`synthetic:SEED`: made-up quotes for a demonstration, with defects planted on purpose. They say so: their source
+is `synthetic`, their symbols begin with `SYN`.
 
-The same seed and `start` make the same quotes. Planted are: a `gap` (numbers left out), a `duplicate` (a tick twice), a
-`poisoned` record (a price that is none) and a `late` tick (it comes when its minute was final long ago). `planted` names
-them, `found` says for each whether the warehouse shows it. `ticks` says how many there are, `pause` how many seconds
+The same seed and `start` make the same quotes. Planted are: a `gap` (numbers left out), a `duplicate` (a tick twice),
+a `poisoned` record (a price that is none) and a `late` tick (it comes when its minute was final long ago). `planted`
+names them, `found` says for each whether the warehouse shows it. `ticks` says how many there are, `pause` how many seconds
 pass before the late tick, so that its minute's bar was written before it.
 """
 
@@ -65,7 +65,6 @@ class SyntheticFeed:
 
     async def run(self) -> AsyncGenerator[list[Event]]:
         """Yield the quotes in batches, the late one at the end after a pause."""
-        late = next(spot for spot in self.planted if spot.what == "late")
         *most, last = self._quotes
         for start in range(0, len(most), _BATCH):
             if self._closed:
@@ -73,7 +72,6 @@ class SyntheticFeed:
             yield [event for record in most[start : start + _BATCH] for event in self._events(record)]
             await asyncio.sleep(0)
         await asyncio.sleep(self._pause)
-        assert late.sequence >= 0
         if not self._closed:
             yield self._events(last)
 
@@ -117,11 +115,10 @@ def _quotes(seed: int, count: int, start: int) -> tuple[list[bytes], list[Plante
         mids[symbol] += mids[symbol] // 100_000 * chance.randrange(-5, 6)
         numbers[symbol] += 4 if place == at["gap"] else 1
         spread = mids[symbol] // 50_000
-        volumes = [chance.randrange(1, 50) * SCALE for _ in range(2)]
+        bid, ask = mids[symbol] - spread, mids[symbol] + spread
+        bid_volume, ask_volume = (chance.randrange(1, 50) * SCALE for _ in range(2))
         time = start + place * 9 * MINUTE // count
-        tick = Tick(
-            symbol, time, numbers[symbol], mids[symbol] - spread, mids[symbol] + spread, *volumes, NAME
-        )
+        tick = Tick(symbol, time, numbers[symbol], bid, ask, bid_volume, ask_volume, NAME)
         record = json_of(tick)
         for what in (what for what, where in at.items() if where == place):
             after = tick.sequence - 4 if what == "gap" else tick.sequence

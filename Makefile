@@ -5,6 +5,16 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 SUITABLE = $(shell for name in $(PYTHONS); do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 \
 		&& command -v $$name && break; done)
+# Why one of them does not suit, as a line; 126 and 127 are the shell's own answers.
+WHY_NOT = said=$$($$name -c 'import sys; print("%d.%d" % sys.version_info[:2]); import venv, ensurepip' 2>/dev/null); \
+	case $$?,$$said in \
+		127,*) why="there is no such program";; \
+		126,*) why="it may not be executed (permissions of it, of a directory above it, or a file system mounted noexec)";; \
+		0,*) why="it is Python $$said";; \
+		*,3.1[123]) why="it lacks the module venv or ensurepip";; \
+		*,?*) why="it is Python $$said";; \
+		*) why="it is no Python, or does not start";; \
+	esac; echo "  $$name: $$why" >&2
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 JOBS ?= 2
@@ -62,7 +72,8 @@ install: ## build .venv; every other target does this first
 .venv: PYTHON_PATH := $(SUITABLE)
 .venv:
 	@if [ -z "$(PYTHON_PATH)" ]; then \
-		echo "hypertape needs Python 3.11, 3.12 or 3.13 with its venv module; none of these is one: $(PYTHONS)" >&2; \
+		echo "hypertape needs Python 3.11, 3.12 or 3.13 with its venv module:" >&2; \
+		for name in $(PYTHONS); do $(WHY_NOT); done; \
 		echo "Install it (Debian: apt install python3-venv), or name it: make demo PYTHON=/path/to/python3.12" >&2; \
 		exit 1; fi
 	@echo "Building .venv with $(PYTHON_PATH) ..."

@@ -1,6 +1,6 @@
 """Bars of the past, for whatever the form asks: a market's missing bars, a window again, a whole history restated.
 
-`plan → unless_rehearsal → [extract → indicators → load] per window and batch → reread → validate → refresh_rollups →
+`plan → unless_rehearsal → [extract → gate → load] per window and batch → reread → validate → refresh_rollups →
 publish`
 """
 
@@ -13,14 +13,15 @@ from airflow.sdk import dag, get_current_context, task, task_group
 
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.assets import alias, tell
-from hypertape.orchestration.bar_tasks import extract, indicators, refresh_rollups, reread, validate
+from hypertape.orchestration.bar_tasks import extract, gate, refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.defaults import BY_HAND
 from hypertape.orchestration.form_bars import backfill_form, backfill_wishes
 from hypertape.orchestration.labels import UNIT_LABEL
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import backfill_runbook
-from hypertape.orchestration.xcom import Json, head, share_head, this_try
+from hypertape.orchestration.xcom import Json, head, run_spec, share_plan, this_try
+from hypertape.settings import load_settings
 
 LATE_AFTER = timedelta(hours=12)
 _LOG = logging.getLogger(__name__)
@@ -34,11 +35,14 @@ def plan() -> list[Json]:
     """
     from hypertape.steps.backfill import plan_backfill, plan_table, rehearse
 
-    planned = plan_backfill(warehouse_dsn(), **backfill_wishes(get_current_context()), now=datetime.now(UTC))
+    dsn, settings = warehouse_dsn(), load_settings()
+    wishes = backfill_wishes(get_current_context())
+    planned = plan_backfill(dsn, **wishes, now=datetime.now(UTC), settings=settings)
     _LOG.info("%s", plan_table(planned))
-    if planned["dry_run"]:
-        _LOG.info("Nothing is asked and nothing is written. Report: %s", rehearse(planned, warehouse_dsn()))
-    return share_head(planned)
+    if planned.dry_run:
+        report = rehearse(dsn, planned, settings=settings)
+        _LOG.info("Nothing is asked and nothing is written. Report: %s", report)
+    return share_plan(planned)
 
 
 @task.short_circuit(execution_timeout=timedelta(minutes=10))
@@ -51,8 +55,14 @@ def unless_rehearsal() -> bool:
 def load(reference: Json) -> Json:
     """Write the rows that differ and note the unit as done; fail after the work if a ticker failed."""
     from hypertape.steps.backfill import load_unit
+    from hypertape.steps.run_spec import Landed
 
-    return tell(load_unit(warehouse_dsn(), reference, plan_head=head(), **this_try()))
+    spec, landed = run_spec(), Landed.from_json(reference)
+    done = load_unit(
+        warehouse_dsn(), spec, head()["backfill_id"], landed, settings=load_settings(), **this_try()
+    )
+    _LOG.info("%s", done.sentence(spec, landed.batch.window))
+    return tell(done.to_json())
 
 
 @task(execution_timeout=timedelta(minutes=30))
@@ -60,7 +70,11 @@ def publish() -> Json:
     """Move the watermarks, write the report with the plan, turn the run red if anything is missing or wrong."""
     from hypertape.steps.backfill import finish
 
-    return finish(warehouse_dsn(), head(), now=datetime.now(UTC))
+    backfill_id = head()["backfill_id"]
+    done = finish(warehouse_dsn(), run_spec(), backfill_id, now=datetime.now(UTC), settings=load_settings())
+    if done.error is not None:
+        raise done.error
+    return {**done.published.to_json(), "units": done.units}
 
 
 @task_group
@@ -68,17 +82,16 @@ def per_unit(batch: Json) -> None:
     """Ask for one window of one batch of tickers, and load it."""
     named = {"map_index_template": UNIT_LABEL}
     landed = extract.override(pool=BACKFILL.name, **named)(batch)
-    load.override(outlets=[alias("bars_loaded")])(indicators.override(**named)(landed))
+    load.override(outlets=[alias("bars_loaded")])(gate.override(**named)(landed))
 
 
 @dag(
     description="Bars of the past: what is missing, a window again, or a whole history restated; rehearsed by default",
-    schedule=None,
     params=backfill_form(),
     doc_md=backfill_runbook(LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["bars", "backfill"],
-    **DAG_DEFAULTS,
+    **BY_HAND,
 )
 def backfill_bars() -> None:
     """Wire the backfill."""

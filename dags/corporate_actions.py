@@ -16,7 +16,8 @@ from hypertape.orchestration.form_bars import actions_form, actions_wishes
 from hypertape.orchestration.labels import BATCH_LABEL
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import actions_runbook
-from hypertape.orchestration.xcom import Json, demand_all_synced
+from hypertape.orchestration.xcom import Json, require_all_synced
+from hypertape.settings import load_settings
 
 LATE_AFTER = timedelta(hours=6)
 
@@ -26,27 +27,30 @@ def plan() -> list[Json]:
     """Decide markets, tickers and batches; each batch knows its market."""
     from hypertape.steps.actions import plan_actions
 
-    return plan_actions(warehouse_dsn(), now=datetime.now(UTC), **actions_wishes(get_current_context()))
+    wishes = actions_wishes(get_current_context())
+    planned = plan_actions(warehouse_dsn(), now=datetime.now(UTC), settings=load_settings(), **wishes)
+    return [batch.to_json() for batch in planned]
 
 
 @task(execution_timeout=timedelta(hours=2), map_index_template=BATCH_LABEL, pool=BACKFILL.name)
 def sync_actions(batch: Json) -> Json:
     """Ask the source and keep what is new or different; a ticker that failed is told of by the check."""
-    from hypertape.steps.actions import sync_actions
+    from hypertape.steps.actions import ActionsBatch, sync_actions
 
-    return sync_actions(warehouse_dsn(), batch, now=datetime.now(UTC))
+    asked = ActionsBatch.from_json(batch)
+    return sync_actions(warehouse_dsn(), asked, now=datetime.now(UTC), settings=load_settings()).to_json()
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)
 def check_adjusted(synced: list[Json]) -> Json:
     """Compare the vendor's adjusted closes with those computed; turn the run red if a ticker failed."""
-    from hypertape.steps.actions import finish, raise_if_failed
+    from hypertape.steps.actions import SyncedActions, finish, raise_if_failed
 
     run_id = actions_wishes(get_current_context())["run_id"]
-    kept = [each for each in synced if each]
+    kept = [SyncedActions.from_json(each) for each in synced if each]
     done = finish(warehouse_dsn(), kept, run_id=run_id, now=datetime.now(UTC))
     raise_if_failed(done)
-    return {**done, "batches": demand_all_synced(len(kept))}
+    return {**done.to_json(), "batches": require_all_synced(len(kept))}
 
 
 documented_sync = sync_actions.override(doc_md=sync_actions.function.__doc__)

@@ -1,6 +1,6 @@
 """One DAG per market and interval: ask again, once a day, for the bars that are missing and may still arrive.
 
-`plan → unless_nothing → [extract → indicators → load] per batch → reread → validate → refresh_rollups → settle_gaps →
+`plan → unless_nothing → [extract → gate → load] per batch → reread → validate → refresh_rollups → settle_gaps →
 publish`
 """
 
@@ -17,7 +17,7 @@ from hypertape.orchestration.alerts import deadline
 from hypertape.orchestration.assets import assets
 from hypertape.orchestration.bar_tasks import (
     extract,
-    indicators,
+    gate,
     load,
     publish,
     refresh_rollups,
@@ -30,7 +30,7 @@ from hypertape.orchestration.form_bars import heal_form, heal_wishes
 from hypertape.orchestration.pools import asking_pool
 from hypertape.orchestration.runbook import heal_runbook
 from hypertape.orchestration.timetable import heal_timetable
-from hypertape.orchestration.xcom import Json, head, share_head
+from hypertape.orchestration.xcom import Json, head, run_spec, share_plan
 from hypertape.settings import load_settings
 
 _LOG = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ def plan(market: str, interval: str) -> list[Json]:
     from hypertape.steps.heal import plan_heal, plan_lines
 
     context = get_current_context()
-    planned = plan_heal(warehouse_dsn(), market, interval, now=datetime.now(UTC), **heal_wishes(context))
+    arguments = {**heal_wishes(context), "now": datetime.now(UTC), "settings": load_settings()}
+    planned = plan_heal(warehouse_dsn(), market, interval, **arguments)
     for line in plan_lines(planned):
         _LOG.info("%s", line)
-    planned["idle"] = bool(context["params"]["dry_run"]) or not planned["batches"]
-    return share_head(planned)
+    return share_plan(planned, idle=bool(context["params"]["dry_run"]) or not planned.batches)
 
 
 @task.short_circuit(execution_timeout=timedelta(minutes=10))
@@ -60,7 +60,7 @@ def settle_gaps() -> Json:
     """Close what arrived, count an attempt for what did not, and judge it by the new answers."""
     from hypertape.steps.heal import finish_heal
 
-    return finish_heal(warehouse_dsn(), head(), now=datetime.now(UTC))
+    return finish_heal(warehouse_dsn(), run_spec(), now=datetime.now(UTC)).to_json()
 
 
 def heal_dag(market: Market, interval: Interval) -> DAG:
@@ -70,7 +70,7 @@ def heal_dag(market: Market, interval: Interval) -> DAG:
     @task_group
     def per_batch(batch: Json) -> None:
         landed = extract.override(pool=asking_pool(market, settings).name)(batch)
-        load.override(outlets=[made.bars_loaded])(indicators(landed))
+        load.override(outlets=[made.bars_loaded])(gate(landed))
 
     @dag(
         f"heal_gaps_{market.code}_{interval}",

@@ -1,11 +1,12 @@
 """One DAG per market and interval: bars from a source to a proven, rolled-up warehouse.
 
-`plan → [extract → indicators → load] per batch → reread → validate → refresh_rollups → publish`
+`plan → [extract → gate → load] per batch → reread → validate → refresh_rollups → publish`
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import logging
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, dag, get_current_context, task, task_group
 
@@ -15,7 +16,7 @@ from hypertape.orchestration.alerts import deadline
 from hypertape.orchestration.assets import assets
 from hypertape.orchestration.bar_tasks import (
     extract,
-    indicators,
+    gate,
     load,
     publish,
     refresh_rollups,
@@ -23,13 +24,15 @@ from hypertape.orchestration.bar_tasks import (
     validate,
 )
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.defaults import SCHEDULED_BARS
 from hypertape.orchestration.form_bars import bars_form, plan_arguments
 from hypertape.orchestration.pools import asking_pool
 from hypertape.orchestration.runbook import runbook
 from hypertape.orchestration.timetable import timetable
-from hypertape.orchestration.xcom import Json, share_head
+from hypertape.orchestration.xcom import Json, share_plan
 from hypertape.settings import load_settings
+
+_LOG = logging.getLogger(__name__)
 
 
 @task(execution_timeout=timedelta(minutes=10))
@@ -37,7 +40,15 @@ def plan(market: str, interval: str) -> list[Json]:
     """Decide tickers, windows and batches. Returns the batches; what they share is the XCom `head`."""
     from hypertape.steps.plan import plan
 
-    return share_head(plan(warehouse_dsn(), market, interval, **plan_arguments(get_current_context())))
+    arguments = plan_arguments(get_current_context())
+    planned = plan(
+        warehouse_dsn(), market, interval, now=datetime.now(UTC), settings=load_settings(), **arguments
+    )
+    _LOG.info(
+        "%s tickers in %s batches over %s, %s bars due.",
+        planned.tickers, len(planned.batches), planned.spec.window, planned.expected_bars,
+    )  # fmt: skip
+    return share_plan(planned)
 
 
 def bars_dag(market: Market, interval: Interval) -> DAG:
@@ -47,7 +58,7 @@ def bars_dag(market: Market, interval: Interval) -> DAG:
     @task_group
     def per_batch(batch: Json) -> None:
         landed = extract.override(pool=asking_pool(market, settings).name)(batch)
-        load.override(outlets=[made.bars_loaded])(indicators(landed))
+        load.override(outlets=[made.bars_loaded])(gate(landed))
 
     @dag(
         f"bars_{market.code}_{interval}",
@@ -57,7 +68,7 @@ def bars_dag(market: Market, interval: Interval) -> DAG:
         doc_md=runbook(market, interval, settings),
         deadline=deadline(interval),
         tags=["bars", market.code, str(interval)],
-        **DAG_DEFAULTS,
+        **SCHEDULED_BARS,
     )
     def bars() -> None:
         batches = plan(market.code, str(interval))

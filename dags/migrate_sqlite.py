@@ -1,6 +1,6 @@
 """SQLite files into the warehouse, resumable and proven; the form's default is a rehearsal.
 
-`inspect → plan → copy per part → verify → refresh_rollups → report`
+`inspect → plan → copy per part → verify → after_load → report`
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
-from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
+from hypertape.orchestration.defaults import BY_HAND, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_stores import migration_form, migration_wishes
 from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.pools import ROLLUPS
@@ -27,66 +27,74 @@ def inspect() -> Json:
     from hypertape.steps.migration.run import inspect
 
     params = get_current_context()["params"]
-    return inspect(params["files"] or (), schema=params["schema"], deep=params["dry_run"])
+    return inspect(params["files"] or (), schema=params["schema"], deep=params["dry_run"]).to_json()
 
 
 @task(execution_timeout=timedelta(minutes=30))
 def plan(inspected: Json) -> list[Json]:
     """Write the units of work to the ledger, or find those an interrupted run left open. Returns the parts."""
-    from hypertape.steps.migration.run import plan
+    from hypertape.steps.migration.run import Inspected, plan
 
     wishes = migration_wishes(get_current_context())
-    return share_parts(plan(warehouse_dsn(), inspected, now=datetime.now(UTC), **wishes))
+    planned = plan(warehouse_dsn(), Inspected.from_json(inspected), now=datetime.now(UTC), **wishes)
+    return share_parts(planned.to_json())
 
 
 @task(execution_timeout=timedelta(hours=12), map_index_template=PART_LABEL)
 def copy(part: Json) -> Json:
-    """Copy what is open of a part; fail after the work if a unit failed."""
-    from hypertape.steps.migration.run import copy
+    """Copy (or rehearse) what is open of a part; fail after the work if a unit failed."""
+    from dataclasses import asdict
 
-    return copy(warehouse_dsn(), part)
+    from hypertape.steps.migration.run import Part, copy
+
+    return {**asdict(copy(warehouse_dsn(), Part.from_json(part))), "reached": None}
 
 
 @task(execution_timeout=timedelta(hours=6), trigger_rule=EVEN_IF_LOADS_FAILED)
 def verify() -> Json:
     """Read every copied unit again and compare it with what is stored, row by row."""
-    from hypertape.steps.migration.run import verify
+    from dataclasses import asdict
+
+    from hypertape.steps.migration.run import Planned, verify
 
     if not get_current_context()["params"]["verify"]:
         return {}
-    return verify(warehouse_dsn(), head(), now=datetime.now(UTC))
+    return asdict(verify(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC)))
 
 
 @task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
-def refresh_rollups() -> Json:
-    """Refresh the rollups over exactly what changed."""
-    from hypertape.steps.migration.run import refresh
+def after_load() -> Json:
+    """Do what follows every load: rollups, gap ledger, checks, watermarks; turn the run red if a check failed."""
+    from hypertape.steps.migration.run import Planned, after_load
 
-    return refresh(warehouse_dsn(), head())
+    done = after_load(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC))
+    failed = next((each.error for each in done if each.error is not None), None)
+    if failed is not None:
+        raise failed
+    return {f"{each.spec.market.code} {each.spec.interval}": each.rollups.to_json() for each in done}
 
 
-@task(execution_timeout=timedelta(minutes=30))
+@task(execution_timeout=timedelta(minutes=30), trigger_rule=EVEN_IF_LOADS_FAILED)
 def report() -> Json:
     """Write the report; turn the run red if anything is missing or differs."""
-    from hypertape.steps.migration.run import report
+    from hypertape.steps.migration.run import Planned, report
 
-    return report(warehouse_dsn(), head(), now=datetime.now(UTC))
+    return report(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC)).to_json()
 
 
 @dag(
     description="SQLite files (dual-write or Stockula schema) into the warehouse, resumable and proven",
-    schedule=None,
     params=migration_form(),
     doc_md=store_runbook("migrate_sqlite", LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["stores", "migration"],
-    **DAG_DEFAULTS,
+    **BY_HAND,
 )
 def migrate_sqlite() -> None:
     """Wire the migration."""
     parts = plan(inspect())
     copied = copy.override(doc_md=copy.function.__doc__).expand(part=parts)
-    [parts, copied] >> verify() >> refresh_rollups() >> report()
+    [parts, copied] >> verify() >> after_load() >> report()
 
 
 migrate_sqlite()

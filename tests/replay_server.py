@@ -13,7 +13,7 @@ class Answer:
     """What the server says; a body of None hangs up without a word."""
 
     status: int = 200
-    body: str | None = "[]"
+    body: str | bytes | None = "[]"
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -41,7 +41,7 @@ class ReplayServer:
                 if answer.body is None:
                     self.close_connection = True
                     return
-                content = answer.body.encode()
+                content = answer.body.encode() if isinstance(answer.body, str) else answer.body
                 self.send_response(answer.status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))

@@ -17,12 +17,14 @@ HypertapeError
     │   ├── SourceFileMissing, SourceFileEmpty
     │   └── BadSetting        a setting of the environment
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
+    ├── RowsLost              rows came in that are neither bars nor refused: our fault, not the data's
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
     ├── SuspectScale          prices look to be in another unit; nothing was written
     ├── FeedRefused           the other side of a feed or sink refuses us: logon, queue, permission
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
+    ├── CheckEnded            a critical rule ran beyond its time and was ended: nothing is known of it
     ├── DatabaseRefused       wrong password, missing role, missing permission
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
@@ -52,6 +54,11 @@ def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
     return list(dict.fromkeys([*get_close_matches(name.upper(), known, most), *known]))[:most]
 
 
+def others(left: int, became: str) -> str:
+    """What a message says of those that did not fail: `the others are stored`, where there are some."""
+    return f"the others are {became}" if left > 0 else "there are no others"
+
+
 EXIT_CODES = {
     0: "done",
     1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",
@@ -61,6 +68,7 @@ EXIT_CODES = {
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
     130: "stopped by Ctrl-C: run the same again, what is stored stays",
+    141: "the reader of the output went away (`| head`)",
 }
 """What the command line's exit codes mean."""
 
@@ -235,6 +243,12 @@ class SourceSchemaChanged(TerminalError):
     """The source's answer has another shape than expected."""
 
     next_step = "Compare the raw answer with the source's documentation; the parser needs an update."
+
+
+class RowsLost(TerminalError):
+    """Rows came in of which nobody can say what became; nothing of the answer was used."""
+
+    next_step = "This is a defect of hypertape, not of the data: report it with the raw answer or file."
 
 
 class NoData(TerminalError):

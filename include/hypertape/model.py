@@ -38,6 +38,22 @@ BAR_COLUMNS = ("ticker", "time", *VALUE_COLUMNS)
 PUBLIC_COLUMNS = (*BAR_COLUMNS, *INDICATOR_COLUMNS)
 """What every reader of a stored interval sees."""
 
+MODES = ("missing", "overwrite", "restate")
+"""How a backfill's bars meet those that are stored: kept, overwritten where they differ, replaced at any scale."""
+
+EXPLAINED = ("holiday", "not listed", "delisted", "halted")
+"""Reasons for which a missing bar is no defect."""
+
+HEALABLE = ("unknown", "fetch failed", "provider empty", "holiday", "halted")
+"""What healing asks for when nobody says otherwise. What may be a listing is `provider empty` until a second answer."""
+
+HEAL_ATTEMPTS = 3
+"""After so many answers without the bars a gap rests until somebody reopens it; failed requests do not count."""
+
+CRITICAL, WARNING = "critical", "warning"
+SEVERITIES = (CRITICAL, WARNING)
+"""How bad a failed check is: a critical one holds the watermark."""
+
 
 class Interval(StrEnum):
     """The width of a bar. The value is the relation's suffix: `market_data_1d`."""
@@ -159,7 +175,7 @@ class Window:
 def asked_window(
     start: datetime | None, end: datetime | None, *, earliest: datetime, now: datetime
 ) -> Window:
-    """The window somebody asked for; an edge that was not given is `earliest` or `now`.
+    """The window somebody asked for; an edge that was not given is `earliest` or `now`. It never ends after `now`.
 
     Raises BadInput for a start in the future, a window that ends where it starts or before, and an end at or before
     `earliest` where no start was given.
@@ -179,7 +195,8 @@ def asked_window(
             f"The window ends at {format_instant(end)}, before the first bar that would be asked for",
             next_step=f"Name an end after {format_instant(earliest)}, or an earlier start.",
         )
-    return Window(start if start is not None else min(earliest, now), end if end is not None else now)
+    until = now if end is None else min(end, now)
+    return Window(start if start is not None else min(earliest, until), until)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -19,6 +19,10 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_SOURCE_ENDPOINTS | servers asked in place of the vendors: `vci=http://127.0.0.1:8080` |
 | HYPERTAPE_SOURCE_FAILURES | requests failed in a row after which a source is left alone |
 | HYPERTAPE_SOURCE_PAUSE | seconds it is left alone, then one request tries it |
+| HYPERTAPE_SOURCE_BYTES | bytes, unpacked, that a vendor's answer to one request may have |
+| HYPERTAPE_SOURCE_SECONDS | seconds that one request to a vendor may take, from asking to its last byte |
+| HYPERTAPE_SOURCE_PAGES | pages that one question to a vendor (some tickers, one window) may take |
+| HYPERTAPE_FILE_BYTES | bytes that a file of a CSV tree may have |
 | HYPERTAPE_SYMBOLS_PER_REQUEST | tickers asked for in one request where the vendor takes several (vci) |
 | HYPERTAPE_RAW_DAYS | days the vendors' raw answers are kept, for `--replay` (0: none is kept) |
 | HYPERTAPE_RULE_SECONDS | seconds a rule of the quality suite may take; then it is ended and not evaluated |
@@ -106,6 +110,10 @@ class Settings(BaseSettings):
     source_endpoints: str | None = None
     source_failures: int = Field(default=5, ge=1)
     source_pause: float = Field(default=60.0, gt=0)
+    source_bytes: int = Field(default=32 * 2**20, ge=1024)
+    source_seconds: float = Field(default=60.0, gt=0, le=3_600)
+    source_pages: int = Field(default=5_000, ge=1)
+    file_bytes: int = Field(default=2**30, ge=1024)
     symbols_per_request: int = Field(default=10, ge=1)
     raw_days: int = Field(default=14, ge=0)
     rule_seconds: float = Field(default=300.0, gt=0)

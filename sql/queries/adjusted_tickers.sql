@@ -8,14 +8,8 @@ left join lateral (
     order by load_id desc limit 1
 ) as newest on true
 where series.market = %(market)s and series.interval = '1d' and series.ticker = any(%(tickers)s)
-    and (
-        exists (
-            select from splits as action
-            where action.market = series.market and action.ticker = series.ticker and action.withdrawn_at is null
-        )
-        or exists (
-            select from dividends as action
-            where action.market = series.market and action.ticker = series.ticker and action.withdrawn_at is null
-        )
+    and exists (
+        select from corporate_actions as action
+        where action.market = series.market and action.ticker = series.ticker and action.withdrawn_at is null
     )
 order by series.ticker

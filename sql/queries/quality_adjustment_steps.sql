@@ -1,23 +1,47 @@
--- purpose: changes of adjusted_close / close from bar to bar without a corporate action between the two
--- parameters: market, adjustment_tolerance
+-- purpose: changes of adjusted_close / close from bar to bar that are not those of the actions between the two: a step without
+--          an action, and an action without its step. A dividend's is 1 - amount / close before, a split's 1 / ratio where
+--          the closes show the split themselves, else none
+-- parameters: relation, market, start, end, tickers, adjustment_tolerance, dividend_tolerance (share of the yield)
 with stepped as (
     select
-        ticker, time, adjusted_close / close as ratio, lag(adjusted_close / close) over series as ratio_before,
-        lag(time) over series as time_before
+        ticker, time, close, lag(close) over series as close_before, adjusted_close / close as ratio,
+        lag(adjusted_close / close) over series as ratio_before
     from bar
     where adjusted_close > 0 and close > 0
     window series as (partition by ticker order by time)
+),
+action as (
+    select ticker, time, ratio, null::float8 as amount from public.splits
+    where market = {market} and withdrawn_at is null and time >= {start} and time < {end}
+        and ({tickers} is null or ticker = any({tickers}))
+    union all
+    select ticker, time, null, amount from public.dividends
+    where market = {market} and withdrawn_at is null and time >= {start} and time < {end}
+        and ({tickers} is null or ticker = any({tickers}))
+),
+declared as (
+    select
+        action.ticker, shown.time, coalesce(exp(sum(ln(action.ratio))), 1) as split, coalesce(sum(action.amount), 0) as amount
+    from action cross join lateral (
+        select min(later.time) as time from {relation} as later
+        where later.ticker = action.ticker and later.time >= action.time and later.adjusted_close > 0 and later.close > 0
+    ) as shown
+    group by action.ticker, shown.time
+),
+judged as (
+    select
+        stepped.ticker, stepped.time, stepped.ratio_before, stepped.ratio, declared.amount, declared.split,
+        coalesce(declared.amount, 0) / stepped.close_before as yield,
+        stepped.ratio_before / stepped.ratio * case
+            when abs(ln(stepped.close / stepped.close_before * declared.split)) < abs(ln(stepped.close / stepped.close_before))
+            then declared.split
+            else 1
+        end as step
+    from stepped left join declared on declared.ticker = stepped.ticker and declared.time = stepped.time
+    where stepped.ratio_before is not null
 )
-select ticker, time, ratio_before, ratio
-from stepped
-where abs(ratio - ratio_before) > {adjustment_tolerance} * ratio_before
-    and not exists (
-        select from public.splits as action
-        where action.market = {market} and action.ticker = stepped.ticker and action.withdrawn_at is null
-            and action.time > stepped.time_before and action.time <= stepped.time
-    )
-    and not exists (
-        select from public.dividends as action
-        where action.market = {market} and action.ticker = stepped.ticker and action.withdrawn_at is null
-            and action.time > stepped.time_before and action.time <= stepped.time
-    )
+select
+    ticker, time, ratio_before, ratio, round(step::numeric, 6)::float8 as step, round((1 - yield)::numeric, 6)::float8 as expected,
+    amount as dividend, nullif(split, 1) as split
+from judged
+where abs(step - (1 - yield)) > greatest({adjustment_tolerance}, {dividend_tolerance} * yield)

@@ -7,11 +7,14 @@ select
         select coalesce(sum(inserted), 0)::bigint from public.load
         where load.market = series.market and load.interval = series.interval
     ) as bars,
-    exists (
-        select from public.load
-        where load.market = series.market and load.interval = series.interval and load.source = 'sample'
-    ) as synthetic
-from public.series join public.market on market.market = series.market
+    count(sample.ticker) > 0 as synthetic, count(sample.ticker) as synthetic_tickers,
+    coalesce((array_agg(sample.ticker order by sample.ticker) filter (where sample.ticker is not null))[:5], '{}')
+        as synthetic_named
+from public.series
+left join (
+    select distinct market, interval, ticker from public.load where source = 'sample' and status = 'loaded'
+) as sample on (sample.market, sample.interval, sample.ticker) = (series.market, series.interval, series.ticker)
+join public.market on market.market = series.market
 where %(markets)s::text[] is null or series.market = any(%(markets)s::text[])
 group by series.market, market.title, series.interval
 order by series.market, series.interval

@@ -1,6 +1,6 @@
--- Daily closes adjusted for dividends and splits, computed from the stored closes and `dividends` and `splits`: the close
+-- Daily closes adjusted for cash and splits, computed from the stored closes and `dividends`, `capital_gains`, `splits`: the close
 -- times the product of the factors of every later action up to the series' last bar. What its source withdrew counts not.
---   dividend: 1 - amount / close before the ex-date (both on the footing of that day)
+--   cash (dividend, capital gain): 1 - amount / close before the ex-date (both on the footing of that day)
 --   split:    1 / ratio, unless the stored closes are adjusted for it already
 -- `split_adjusted` says whether they are; null: each split is looked up in the closes (those around it lie closer together
 -- without its step than with it). After CRSP's cumulative factor to adjust prices, backwards as Yahoo applies it.
@@ -27,6 +27,9 @@ begin
             where market = $1 and ticker = $2 and time > $3 and time <= $5 and withdrawn_at is null
             union all
             select time, amount, null from dividends
+            where market = $1 and ticker = $2 and time > $3 and time <= $5 and withdrawn_at is null
+            union all
+            select time, amount, null from capital_gains
             where market = $1 and ticker = $2 and time > $3 and time <= $5 and withdrawn_at is null
         ),
         priced as (

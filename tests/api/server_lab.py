@@ -80,7 +80,7 @@ def serving(dsn: str, **environment: str) -> Iterator[Served]:
 def fill_wide(dsn: str, tickers: int, bars: int) -> None:
     """Load so many days of so many tickers."""
     time = micros(utc(2023)) + np.arange(bars) * 86_400_000_000
-    values = np.tile(100 + np.arange(bars) / 100, tickers)
+    values = np.tile(1000 + np.arange(bars) / 100, tickers)
     names = np.repeat([f"T{k:05}" for k in range(tickers)], bars)
     columns = dict.fromkeys(("open", "high", "low", "close", "volume"), values)
     request = LoadRequest(VN, D1, "lab", "csv_tree", Window(utc(1900), utc(2100)), NOW)

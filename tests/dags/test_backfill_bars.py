@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval
-from hypertape.orchestration.form_bars import MODES
+from hypertape.model import MODES, Interval
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
 from hypertape.sources import source_names
-from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
@@ -24,7 +22,7 @@ CHAIN = (
     "plan",
     "unless_rehearsal",
     "per_unit.extract",
-    "per_unit.indicators",
+    "per_unit.gate",
     "per_unit.load",
     "reread",
     "validate",
@@ -41,8 +39,8 @@ def test_the_chain_is_that_of_every_bar_dag_behind_a_gate(dag_bag: Any) -> None:
     assert downstream == {
         "plan": {"unless_rehearsal", "per_unit.extract", "reread", "validate"},
         "unless_rehearsal": {"per_unit.extract", "reread", "validate"},
-        "per_unit.extract": {"per_unit.indicators"},
-        "per_unit.indicators": {"per_unit.load"},
+        "per_unit.extract": {"per_unit.gate"},
+        "per_unit.gate": {"per_unit.load"},
         "per_unit.load": {"reread"},
         "reread": {"validate"},
         "validate": {"refresh_rollups"},
@@ -69,8 +67,9 @@ def test_an_empty_form_is_a_rehearsal(dag_bag: Any) -> None:
     assert all(params.get_param(name).schema["title"] for name in params)
 
 
-def test_the_form_offers_every_mode_there_is() -> None:
-    assert tuple(MODES) == backfills.MODES
+def test_the_form_offers_every_mode_there_is(dag_bag: Any) -> None:
+    shown = dag_bag.dags[DAG].params.get_param("mode").schema
+    assert tuple(shown["enum"]) == tuple(shown["values_display"]) == MODES
 
 
 def test_batches_of_a_backfill_never_take_a_scheduled_runs_place_at_its_source(dag_bag: Any) -> None:

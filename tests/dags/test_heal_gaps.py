@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval
-from hypertape.orchestration import form_bars
+from hypertape.model import HEAL_ATTEMPTS, HEALABLE, Interval
 from hypertape.orchestration.timetable import heal_schedule
-from hypertape.warehouse.gaps import healing
 
 PAIRS = [(market.code, interval) for market in all_markets().values() for interval in market.intervals]
 
@@ -23,8 +21,8 @@ def test_the_chain(dag_bag: Any) -> None:
     assert {task.task_id: set(task.downstream_task_ids) for task in tasks} == {
         "plan": {"unless_nothing", "per_batch.extract", "reread", "validate"},
         "unless_nothing": {"per_batch.extract", "reread", "validate"},
-        "per_batch.extract": {"per_batch.indicators"},
-        "per_batch.indicators": {"per_batch.load"},
+        "per_batch.extract": {"per_batch.gate"},
+        "per_batch.gate": {"per_batch.load"},
         "per_batch.load": {"reread"},
         "reread": {"validate"},
         "validate": {"refresh_rollups"},
@@ -36,8 +34,8 @@ def test_the_chain(dag_bag: Any) -> None:
 
 def test_the_form_says_what_the_ledger_knows(dag_bag: Any) -> None:
     params = dag_bag.dags["heal_gaps_us_1h"].params
-    assert params["reasons"] == list(healing.HEALABLE) == list(form_bars.REASONS)
-    assert params["attempts"] == healing.MAX_ATTEMPTS == form_bars.ATTEMPTS
+    assert params["reasons"] == list(HEALABLE)
+    assert params["attempts"] == HEAL_ATTEMPTS
     assert params["dry_run"] is False
 
 

@@ -30,8 +30,8 @@ def test_the_chain_is_plan_batches_reread_validate_refresh_publish(dag_bag: Any,
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag_bag.dags[dag_id].tasks}
     assert downstream == {
         "plan": {"per_batch.extract", "reread", "validate"},
-        "per_batch.extract": {"per_batch.indicators"},
-        "per_batch.indicators": {"per_batch.load"},
+        "per_batch.extract": {"per_batch.gate"},
+        "per_batch.gate": {"per_batch.load"},
         "per_batch.load": {"reread"},
         "reread": {"validate"},
         "validate": {"refresh_rollups"},

@@ -32,7 +32,7 @@ WEEK = {"start": "2024-03-04", "end": "2024-03-09"}
 CHAIN = (
     "plan",
     "per_batch.extract",
-    "per_batch.indicators",
+    "per_batch.gate",
     "per_batch.load",
     "reread",
     "validate",

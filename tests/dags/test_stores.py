@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from hypertape.markets import all_markets
-from hypertape.steps.migration.files import SCHEMAS
-from hypertape.stores.csv_options import CsvFormat
+from hypertape.steps.migration import SCHEMAS
+from hypertape.stores.addresses import CsvFormat
 
 CHAINS = {
     "migrate_sqlite": {
         "inspect": {"plan"},
         "plan": {"copy", "verify"},
         "copy": {"verify"},
-        "verify": {"refresh_rollups"},
-        "refresh_rollups": {"report"},
+        "verify": {"after_load"},
+        "after_load": {"report"},
         "report": set(),
     },
     "import_csv": {
-        "plan": {"copy", "refresh_rollups"},
-        "copy": {"refresh_rollups"},
-        "refresh_rollups": set(),
+        "plan": {"copy", "after_load"},
+        "copy": {"after_load"},
+        "after_load": set(),
     },
     "export_csv": {"plan": {"copy"}, "copy": set()},
 }
@@ -51,7 +51,7 @@ def test_the_parts_of_the_plan_are_what_is_mapped_and_nothing_runs_by_itself(
     ("dag_id", "task_id", "reason"),
     [
         ("migrate_sqlite", "verify", "a failed copy copied the rest"),
-        ("import_csv", "refresh_rollups", "a failed copy copied the rest"),
+        ("import_csv", "after_load", "a failed copy copied the rest"),
     ],
 )
 def test_what_follows_the_copies_runs_although_one_failed(

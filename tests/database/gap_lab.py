@@ -97,7 +97,7 @@ class Tape:
 
     def _bars(self, ticker: str, positions: list[int]) -> Any:
         times = np.array([micros(self.time(p)) for p in positions], np.int64)
-        values = np.linspace(10.0, 11.0, len(times)) if len(times) else np.empty(0)
+        values = np.linspace(10_000.0, 11_000.0, len(times)) if len(times) else np.empty(0)
         bars = Bars(times, values, values, values, values, values, values)
         return (
             bar_frame(ticker, times, {name: getattr(bars, name) for name in VALUE_COLUMNS})

@@ -44,7 +44,7 @@ def grid(bars: int, interval: Interval = D1, start: datetime = START) -> np.ndar
 def walk(bars: int, *, seed: int = 1, interval: Interval = D1, start: datetime = START) -> Bars:
     """A random walk whose prices have no short binary form, with some zero volumes and adjusted closes."""
     random = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, bars)))
+    close = 3_000.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, bars)))
     opened = close * random.uniform(0.99, 1.01, bars)
     high = np.maximum(opened, close) * random.uniform(1.0, 1.01, bars)
     low = np.minimum(opened, close) * random.uniform(0.99, 1.0, bars)
@@ -194,3 +194,11 @@ def times(bars: Bars, at: Sequence[int]) -> list[datetime]:
 def hear_interrupts() -> None:
     """Run in a started process: Ctrl-C is heard, also where a shell started the tests in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def watermarks(connection: Connection, market: Market, interval: Interval) -> dict[str, datetime]:
+    """Where each series of a relation is marked as loaded and validated up to."""
+    statement = (
+        "select ticker, watermark from series where market = %s and interval = %s and watermark is not null"
+    )
+    return dict(connection.execute(statement, (market.code, interval.value)).fetchall())

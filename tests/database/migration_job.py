@@ -10,9 +10,8 @@ from pathlib import Path
 
 from hypertape.model import utc
 from hypertape.settings import Settings
-from hypertape.steps.migration.copy import copy
-from hypertape.steps.migration.run import inspect, plan
-from hypertape.steps.migration.workers import copy_together
+from hypertape.steps.migration.copy import copy, copy_together
+from hypertape.steps.migration.run import Part, inspect, plan
 
 if __name__ == "__main__":
     dsn, state, file, run_id, workers, rows = sys.argv[1:]
@@ -21,7 +20,14 @@ if __name__ == "__main__":
     planned = plan(dsn, inspect([file]), run_id=run_id, now=utc(2026, 1, 1), settings=settings)
     print("planned", flush=True)
     if workers == "1":
-        copy(dsn, planned, settings=settings, rows=int(rows))
+        copy(dsn, Part(planned.migration_id), settings=settings, rows=int(rows))
     else:
-        copy_together(dsn, planned, workers=int(workers), settings=settings, rows=int(rows))
+        copy_together(
+            dsn,
+            Part(planned.migration_id),
+            units=planned.open_units,
+            workers=int(workers),
+            settings=settings,
+            rows=int(rows),
+        )
     print("copied", flush=True)

@@ -115,7 +115,7 @@ def run(dsn: str, state: Path, *files: Path, run_id: str = "migration", **wishes
     """The whole migration, in this process."""
     settings = Settings(state_dir=state, database_url=dsn)
     names = [str(file) for file in files]
-    return migrate(dsn, names, run_id=run_id, now=NOW, settings=settings, **wishes)
+    return migrate(dsn, names, run_id=run_id, now=NOW, settings=settings, **wishes).to_json()
 
 
 def counts(done: Mapping[str, Any]) -> dict[str, int]:

@@ -8,12 +8,10 @@ import numpy as np
 from lab import CRYPTO, D1, fingerprint, fresh_fingerprint, query, value, walk
 
 from hypertape.frame import Bars, instant
-from hypertape.model import utc
+from hypertape.model import Window, utc
 from hypertape.settings import Settings
-from hypertape.steps.enrich import enrich
-from hypertape.steps.extract import extract
-from hypertape.steps.load import store
-from hypertape.steps.plan import RunSpec, plan
+from hypertape.steps.plan import plan
+from hypertape.steps.run_batch import run_batch
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, buckets, check_rollups, derived, refresh_pending
@@ -54,17 +52,15 @@ class Vendor:
         )  # fmt: skip
 
     def load_only(self, day, tickers, run_id):
-        """A daily run that dies after its load. Returns the plan."""
+        """A daily run that dies after its load. Returns its spec and its instant."""
         now = BEGIN + timedelta(days=day, hours=1)
         planned = plan(
             self.dsn, "crypto", "1d", run_id=run_id, source=self.source, tickers=tickers, settings=self.settings,
-            data_interval=[(now - timedelta(days=5)).isoformat(), now.isoformat()], exact=True,
+            data_interval=Window(now - timedelta(days=5), now), exact=True, now=now,
         )  # fmt: skip
-        for batch in planned["batches"]:
-            landed = extract(batch, plan_head=planned, landing=self.settings.landing, now=now, dsn=self.dsn)
-            sifted = enrich(self.dsn, landed, plan_head=planned, now=now)
-            store(self.dsn, sifted, RunSpec.from_json(planned), now=now, attempt=1)
-        return planned, now
+        for batch in planned.batches:
+            run_batch(self.dsn, planned.spec, batch, settings=self.settings, now=now)
+        return planned.spec, now
 
 
 def history(seed=1, days=DAYS):
@@ -102,3 +98,8 @@ def assert_true(vendor, connection, ticker, bars):
     refresh_pending(lambda autocommit: connect(vendor.dsn, autocommit=autocommit), CRYPTO, D1)
     span = [Refreshed(level, buckets(level, BEGIN, BEGIN + timedelta(days=DAYS))) for level in derived(D1)]
     assert [check.differing for check in check_rollups(connection, CRYPTO, span)] == [0] * len(span)
+
+
+def outcome(done):
+    """What became of the suspicions of a run."""
+    return {name: getattr(done.restated, name) for name in ("suspected", "local", "reread")}

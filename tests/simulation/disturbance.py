@@ -36,7 +36,7 @@ class Ordeal:
     twin: bool = False
 
 
-STEPS = ("extract", "enrich", "load", "load", "load", "reread", "refresh", "publish")
+STEPS = ("extract", "gate", "load", "load", "load", "reread", "refresh", "publish")
 """Where a process may die: the load, which writes most, more often."""
 
 

@@ -39,6 +39,8 @@ def _of(plot: Plot, story: Story) -> Iterable[Missing]:
     for correction in story.corrections:
         if correction.refused:
             reasons[correction.session] = ("fetch failed", True)
+    if story.slips:  # the first answers, which ask for everything, are refused
+        reasons |= dict.fromkeys(calendar_days(listed, story.slips[-1]), ("fetch failed", True))
     away = [
         day for day in (*plot.outage, *story.fails) if story.asked <= day and listed <= day < story.delisted
     ]

@@ -72,7 +72,8 @@ class Replay:
         if self.vendor.plot.of(ticker).messy:
             rows = muddled(list(zip(*(entry[letter] for letter in "ohlcvt"), strict=True)), now)
             entry |= {letter: [row[at] for row in rows] for at, letter in enumerate("ohlcvt")}
-        if not self.vendor.answers(ticker, now) or ticker in self.vendor.plot.stood_in(now):
+        away = not self.vendor.answers(ticker, now) and not self.vendor.slips(ticker, now)
+        if away or ticker in self.vendor.plot.stood_in(now):
             entry["c"] = entry["c"][1:]  # an answer that cannot be read
         return entry
 

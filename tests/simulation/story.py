@@ -69,11 +69,15 @@ class Correction:
 
 @dataclass(frozen=True)
 class Hole:
-    """Sessions whose bars the vendor does not have until `at`; `seen` as in Correction."""
+    """Sessions whose bars the vendor does not have until `at`; `seen` as in Correction.
+
+    With `hours` only the bars of these hours (UTC) are missing: a hole inside the session.
+    """
 
     sessions: tuple[date, ...]
     at: datetime = NEVER
     seen: datetime = NEVER
+    hours: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Story:
     """What befalls one ticker.
 
     On the days `stood_in` the vendor's answer cannot be read, and another vendor is asked. On the days `cut` it answers
-    the newest CUT bars only, whatever it is asked for.
+    the newest CUT bars only, whatever it is asked for. On the days `slips` it answers in thousands.
     """
 
     ticker: str
@@ -95,6 +99,7 @@ class Story:
     fails: tuple[date, ...] = ()
     stood_in: tuple[date, ...] = ()
     cut: tuple[date, ...] = ()
+    slips: tuple[date, ...] = ()
     messy: bool = False
 
 
@@ -193,6 +198,7 @@ def write_plot(seed: int = SEED) -> Plot:
         Story("PARTED", (Split(days[145], 0.5, 2.0),), stood_in=span(145, 1)),
         Story("CUT", (Split(days[214], 0.5, 2.0),), cut=span(214, 1)),
         Story("MESSY", corrections=(late(131, 2, "open"),), messy=True),
+        Story("SLIP", slips=span(0, 1)),
         Story("BRIEF", holes=(_cut(days, heals),)),
     )  # fmt: skip
     return Plot(
@@ -216,6 +222,7 @@ def write_hours(seed: int = SEED) -> Plot:
     filled = datetime.combine(days[9], OPENS)
     stories = (
         Story("HOURLY", corrections=(Correction(days[5], "close", corrected, corrected),)),
+        Story("HOLED", holes=(Hole(days[6:7], filled, healing(days[12]), hours=(3, 4)),)),
         Story("HALVED", (Split(days[8], 0.5, 2.0),), holes=(Hole(days[8:9], filled, filled),)),
     )
     return Plot(seed, Interval.H1, date(2023, 12, 1), days, stories, outage=days[11:12], heals=days[12:13])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
-from story import OPENS, VN, Plot, Story, calendar_days
+from story import OPENS, VN, Plot, Split, Story, calendar_days
 from truth import assert_true
 from vendor import PRICES, Vendor, days_of, with_values
 from year import Pipeline, daily
@@ -25,7 +27,12 @@ TICKER = "PAYS"
 DAYS = calendar_days(date(2024, 5, 2), date(2024, 5, 31))
 EX, SPLIT = DAYS[6], DAYS[14]
 AMOUNT = 1_500.0
-PLOT = Plot(5, Interval.D1, date(2023, 5, 4), DAYS, (Story(TICKER),))
+IGNORES, FORGOT = "IGNORES", "FORGOT"
+"""One whose adjusted closes ignore its dividend, and one whose history the vendor does not adjust for a split."""
+PLOT = Plot(
+    5, Interval.D1, date(2023, 5, 4), DAYS,
+    (Story(TICKER), Story(IGNORES), Story(FORGOT, (Split(SPLIT, 0.5, 2.0),))),
+)  # fmt: skip
 
 
 @dataclass
@@ -68,6 +75,27 @@ class Statement:
         )
 
 
+def ignoring(vendor: Vendor, day: date) -> Stock:
+    """A dividend that no adjusted close shows."""
+    at = midnight(EX) + timedelta(hours=OPENS.hour)
+    dividends = {at: AMOUNT} if day >= EX else {}
+    return told(vendor.book(IGNORES, daily(day).now), dividends=dividends)
+
+
+def forgetful(vendor: Vendor, day: date) -> Stock:
+    """A split that the bars before it do not know of."""
+    at = midnight(SPLIT) + timedelta(hours=OPENS.hour)
+    return told(vendor.traded(FORGOT, daily(day).now), splits={at: (2, 1)} if day >= SPLIT else {})
+
+
+def told(bars: Bars, **actions: Any) -> Stock:
+    """Bars whose adjusted closes are their closes, as the replay server tells them."""
+    columns = [getattr(bars, name).tolist() for name in (*PRICES, "close", "volume")]
+    rows = zip(bars.time.tolist(), *columns, strict=True)
+    opens = timedelta(hours=OPENS.hour)
+    return Stock("Asia/Ho_Chi_Minh", [(instant(time) + opens, *rest) for time, *rest in rows], **actions)
+
+
 @dataclass
 class Served:
     """Yahoo's server in its simulated day."""
@@ -81,6 +109,8 @@ class Served:
 
     def turn_to(self, now):
         self.replay.stocks[f"{TICKER}.VN"] = Statement(self.vendor, now.date()).stock()
+        self.replay.stocks[f"{IGNORES}.VN"] = ignoring(self.vendor, now.date())
+        self.replay.stocks[f"{FORGOT}.VN"] = forgetful(self.vendor, now.date())
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +121,7 @@ def month(new_warehouse, tmp_path_factory):
         patch.setenv("HYPERTAPE_SOURCE_RATES", "yahoo=0")
         patch.setenv("HYPERTAPE_STATE_DIR", str(state))
         pipeline = Pipeline(dsn, PLOT, Served(replay, vendor), Settings(state_dir=state))
-        outcomes = [pipeline(daily(day)) for day in DAYS]
+        outcomes = [pipeline(replace(daily(day), check=day == SPLIT)) for day in DAYS]
         replay.stop()
         assert [outcome["failed"] for outcome in outcomes] == [{}] * len(DAYS)
         with connect(dsn, autocommit=True) as connection:
@@ -111,8 +141,9 @@ def test_former_adjusted_closes_are_kept(month):
         before = Statement(statement.vendor, DAYS[DAYS.index(day) - 1]).bars
         rows = connection.execute(
             "select extract(epoch from kept.time)::bigint * 1000000, close, adjusted_close, volume from bar_revision "
-            "as kept join load as replacing on replacing.load_id = kept.replaced_by where run_id = %s order by 1",
-            (daily(day).run_id,),
+            "as kept join load as replacing on replacing.load_id = kept.replaced_by "
+            "where run_id = %s and kept.ticker = %s order by 1",
+            (daily(day).run_id, TICKER),
         ).fetchall()
         expected = zip(before.time, before.close, before.adjusted_close, before.volume, strict=True)
         assert [tuple(map(float, row)) for row in rows] == [tuple(map(float, row)) for row in expected]
@@ -120,11 +151,13 @@ def test_former_adjusted_closes_are_kept(month):
 
 def test_the_actions_are_kept_as_last_stated(month):
     connection, _ = month
-    dividends = connection.execute("select ticker, time::date, amount from dividends").fetchall()
-    assert dividends == [(TICKER, EX, AMOUNT / 2)]
-    assert connection.execute("select ticker, time::date, ratio from splits").fetchall() == [
-        (TICKER, SPLIT, 2.0)
-    ]
+    dividends = connection.execute(
+        "select ticker, time::date, amount from dividends order by 1 desc"
+    ).fetchall()
+    assert dividends == [(TICKER, EX, AMOUNT / 2), (IGNORES, EX, AMOUNT)]
+    assert connection.execute("select ticker, time::date, ratio from splits order by 1").fetchall() == [
+        (FORGOT, SPLIT, 2.0), (TICKER, SPLIT, 2.0),
+    ]  # fmt: skip
 
 
 def test_both_were_read_again_once(month):
@@ -147,3 +180,19 @@ def test_the_adjusted_series_follows_from_raw_prices_and_actions(month):
     assert np.array_equal(computed.close, truth.close)
     np.testing.assert_allclose(computed.adjusted, truth.adjusted_close, rtol=1e-12)
     assert computed.factor[0] < 1.0 == computed.factor[-1]
+
+
+def test_an_action_whose_step_is_not_there_is_a_finding(month):
+    """The year's bars are what the vendor says all the same; nobody but it knows better."""
+    connection, statement = month
+    found = connection.execute(
+        "select expectation, jsonb_path_query_array(sample, '$[*].ticker')::text from quality_result "
+        "where status = 'failed' and expectation in ('adjustment_steps', 'actions_applied') order by 1"
+    ).fetchall()
+    tickers = {name: set(json.loads(sample)) for name, sample in found}
+    assert tickers["actions_applied"] == {FORGOT}
+    assert IGNORES in tickers["adjustment_steps"]
+    assert TICKER not in tickers["adjustment_steps"]
+    for ticker in (IGNORES, FORGOT):
+        bars = statement.vendor.traded(ticker, daily(DAYS[-1]).now)
+        assert_true(connection, ticker, with_values(bars, {"adjusted_close": bars.close}))

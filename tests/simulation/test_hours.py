@@ -1,4 +1,5 @@
-"""Three weeks of hours, read while some are open: a split, a correction, an outage, a session that comes late."""
+"""Three weeks of hours, read while some are open: a split, a correction, an outage, a session and two hours that come
+late."""
 
 from __future__ import annotations
 
@@ -55,6 +56,16 @@ def test_only_final_hours_are_revised(weeks):
     found = sorted(Former(row[0], row[1], tuple(row[2:7]), *row[7:]) for row in rows)
     assert found == sorted(former for ticker in PLOT.tickers for former in ledger.revisions(ticker))
     assert len(found) > 300
+
+
+def test_a_hole_inside_a_session_is_told_as_one_and_healed(weeks):
+    connection, _ = weeks
+    (hole,) = PLOT.of("HOLED").holes
+    rows = connection.execute(
+        "select start_time::date, extract(hour from start_time)::int, bars, reason, closed_reason "
+        "from gap where ticker = 'HOLED' and inside"
+    ).fetchall()
+    assert rows == [(*hole.sessions, hole.hours[0], len(hole.hours), "provider empty", "arrived")]
 
 
 def test_every_session_without_an_hour_has_its_reason(weeks):

@@ -164,6 +164,15 @@ def first_run_from(moment: datetime, story: Story | None = None) -> str:
     return next(run.run_id for run in runs_of(PLOT) if run.now >= moment and run.now.date() not in away)
 
 
+def test_a_slip_of_the_unit_on_the_first_load_is_named_and_nothing_of_it_is_stored(connection):
+    (story,) = [story for story in PLOT.stories if story.slips]
+    rows = connection.execute(
+        "select run_id, inserted from load where ticker = %s and error like '%%plausible prices%%'",
+        (story.ticker,),
+    ).fetchall()
+    assert rows == [(daily(day).run_id, 0) for day in story.slips]
+
+
 def test_a_stand_in_s_opinion_waits_for_the_vendor(connection):
     """Its split is not believed: the vendor is asked when it is back, and tells the same. Its bar is replaced."""
     (story,) = [story for story in PLOT.stories if story.stood_in]
@@ -181,18 +190,18 @@ def test_a_stand_in_s_opinion_waits_for_the_vendor(connection):
 def test_a_delisted_ticker_costs_no_batch_of_its_own(year):
     """Its window does not grow from its last bar on: the run after the year asks for everybody at once."""
     day = PLOT.days[-1] + timedelta(days=2)
-    (batch,) = Pipeline(year.dsn, PLOT, year.replay, Settings(batch_size=50)).plan(daily(day))["batches"]
-    assert set(batch["tickers"]) == set(TICKERS)
+    (batch,) = Pipeline(year.dsn, PLOT, year.replay, Settings(batch_size=50)).plan(daily(day)).batches
+    assert set(batch.tickers) == set(TICKERS)
 
 
 def test_the_runs_fail_where_the_vendor_does_and_nowhere_else(year):
     for run, outcome in zip(year.ledger.runs, year.outcomes, strict=True):
         assert set(outcome["failed"]) == year.ledger.unserved(run), run
-        assert outcome["rollups"]["differing"] == 0
+        assert outcome["rollups"].differing == 0
 
 
 def test_the_quality_suite_finds_no_contradiction(year):
     checked = [outcome["quality"] for outcome in year.outcomes if outcome["quality"]]
     assert len(checked) == len(CHECKED) + 1
-    assert all(quality["critical"] == [] and quality["broken"] == [] for quality in checked)
-    assert all(quality["checks"] > 10 for quality in checked)
+    assert all(quality.critical == [] and quality.broken == [] for quality in checked)
+    assert all(quality.checks > 10 for quality in checked)

@@ -34,6 +34,7 @@ class Tree:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             answers = self.vendor.answers(ticker, now) and ticker not in self.vendor.plot.stood_in(now)
+            answers |= self.vendor.slips(ticker, now)
             path.write_text("\n".join([HEADER, *rows]) + "\n" if answers else "")
 
     def _rows(self, ticker: str, now: datetime) -> list[str]:

@@ -59,12 +59,21 @@ class Vendor:
                 bars = _adjusted(bars, split)
         for hole in story.holes:
             if now < (hole.seen if seen else hole.at):
-                bars = bars.take(~np.isin(bars.time // _DAY * _DAY, days_of(hole.sessions)))
+                lost = np.isin(bars.time // _DAY * _DAY, days_of(hole.sessions))
+                if hole.hours:
+                    lost &= np.isin(bars.time % _DAY // _HOUR, hole.hours)
+                bars = bars.take(~lost)
         return bars
+
+    def traded(self, ticker: str, now: datetime) -> Bars:
+        """The bars as they were traded: no split ever changes them."""
+        return self._by(self.plot.of(ticker), now)
 
     def answer(self, ticker: str, now: datetime, *, seen: bool = False) -> Bars:
         """What of the book the vendor can be made to say at `now`: all of it, but on a day on which it is cut."""
         book = self.book(ticker, now, seen=seen)
+        if self.slips(ticker, now):
+            return with_values(book, {name: getattr(book, name) / 1000 for name in PRICES})
         return book.take(slice(-CUT, None)) if now.date() in self.plot.of(ticker).cut else book
 
     def stand_in(self, ticker: str, now: datetime) -> Bars:
@@ -76,9 +85,15 @@ class Vendor:
         """What is right in the end."""
         return self.book(ticker, datetime.combine(self.plot.days[-1] + timedelta(days=1), CLOSES))
 
+    def slips(self, ticker: str, now: datetime) -> bool:
+        """True on a day on which it states prices in another unit, which nobody should believe."""
+        return now.astimezone(UTC).date() in self.plot.of(ticker).slips
+
     def answers(self, ticker: str, now: datetime) -> bool:
-        """False while the vendor is down, or fails for this ticker."""
+        """False while the vendor is down, fails for this ticker, or says what cannot be believed."""
         day = now.astimezone(UTC).date()
+        if self.slips(ticker, now):
+            return False
         return day not in self.plot.outage and day not in self.plot.of(ticker).fails
 
     def _by(self, story: Story, now: datetime) -> Bars:

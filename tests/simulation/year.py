@@ -10,19 +10,16 @@ from typing import Any, Protocol
 
 from story import NOON, Plot, evening, healing, mending
 
-from hypertape.errors import HypertapeError
-from hypertape.model import midnight
+from hypertape.model import Window, midnight
 from hypertape.settings import Settings
-from hypertape.steps.backfill import Asked, backfill
-from hypertape.steps.enrich import enrich
-from hypertape.steps.extract import extract
-from hypertape.steps.heal import finish_heal, plan_heal
-from hypertape.steps.load import store
-from hypertape.steps.plan import RunSpec, plan
-from hypertape.steps.publish import publish
+from hypertape.steps.after_load import publish, validate
+from hypertape.steps.backfill import BackfillRequest, backfill
+from hypertape.steps.heal import HealPlan, finish_heal, plan_heal
+from hypertape.steps.plan import plan
 from hypertape.steps.refresh import refresh
 from hypertape.steps.restate import settle
-from hypertape.steps.validate import validate
+from hypertape.steps.run_batch import extract, gate, load
+from hypertape.steps.run_spec import Batch, BatchResult, Plan
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,10 @@ class Pipeline:
             return self.mend(run)
         self.tell("plan")
         planned = self.plan(run)
-        summaries = [self.load(planned, batch, run.now) for batch in planned["batches"]]
+        summaries = [self.load(planned, batch, run.now) for batch in planned.batches]
         return self.finish(planned, summaries, run)
 
-    def plan(self, run: Run) -> dict[str, Any]:
+    def plan(self, run: Run) -> Plan:
         if run.kind.startswith("heal"):
             return plan_heal(
                 self.dsn,
@@ -136,7 +133,8 @@ class Pipeline:
             "vn",
             self.plot.interval.value,
             run_id=run.run_id,
-            data_interval=[start.isoformat(), run.end.isoformat()],
+            data_interval=Window(start, run.end),
+            now=run.now,
             exact=run.start is not None,
             source=self.served.source,
             tickers=self.plot.asked(run.now),
@@ -145,7 +143,7 @@ class Pipeline:
 
     def mend(self, run: Run) -> dict[str, Any]:
         """A backfill as an operator asks for it; it runs the quality suite."""
-        asked = Asked(
+        request = BackfillRequest(
             "overwrite",
             self.plot.asked(run.now),
             start=run.start,
@@ -153,39 +151,44 @@ class Pipeline:
             source=self.served.source,
             reason="the vendor told of a mistake",
         )
-        return backfill(
+        done = backfill(
             self.dsn,
             "vn",
             self.plot.interval.value,
-            asked,
+            request,
             run_id=run.run_id,
             now=run.now,
             dry_run=False,
             settings=self.settings,
         )
+        after = done.after
+        assert after is not None
+        return {
+            "failed": done.failures,
+            "quality": after.quality,
+            "rollups": after.rollups,
+            "error": done.error,
+        }
 
-    def load(self, planned: dict[str, Any], batch: dict[str, Any], now: datetime) -> dict[str, Any]:
+    def load(self, planned: Plan, batch: Batch, now: datetime) -> BatchResult:
         self.tell("extract")
-        reference = extract(batch, plan_head=planned, landing=self.settings.landing, now=now, dsn=self.dsn)
-        self.tell("enrich")
-        reference = enrich(self.dsn, reference, plan_head=planned, now=now)
+        landed = extract(planned.spec, batch, settings=self.settings, now=now, dsn=self.dsn)
+        self.tell("gate")
+        landed = gate(planned.spec, landed, settings=self.settings, now=now)
         self.tell("load")
-        return store(self.dsn, reference, RunSpec.from_json(planned), now=now, attempt=1)
+        return load(self.dsn, planned.spec, landed, settings=self.settings, now=now)
 
-    def finish(self, planned: dict[str, Any], summaries: list[dict[str, Any]], run: Run) -> dict[str, Any]:
+    def finish(self, planned: Plan, results: list[BatchResult], run: Run) -> dict[str, Any]:
+        spec = planned.spec
         self.tell("reread")
-        restated = settle(self.dsn, planned, now=run.now, settings=self.settings)
-        quality = validate(self.dsn, planned, now=run.now) if run.check else {}
+        restated = settle(self.dsn, spec, now=run.now, settings=self.settings)
+        quality = validate(self.dsn, spec, now=run.now) if run.check else None
         self.tell("refresh")
-        refreshed = refresh(self.dsn, planned)
+        refreshed = refresh(self.dsn, spec)
         self.tell("publish")
-        error = None
-        try:
-            publish(self.dsn, planned, now=run.now, settings=self.settings)
-        except HypertapeError as problem:
-            error = problem
-        if "gaps" in planned:
-            finish_heal(self.dsn, planned, now=run.now)
-        failed = {ticker: why for summary in summaries for ticker, why in summary["failed"].items()}
-        failed |= restated["failed"]
-        return {"failed": failed, "quality": quality, "rollups": refreshed, "error": error}
+        published = publish(self.dsn, spec, now=run.now, settings=self.settings)
+        if isinstance(planned, HealPlan):
+            finish_heal(self.dsn, spec, now=run.now)
+        failed = {ticker: why for result in results for ticker, why in result.failed.items()}
+        failed |= restated.failed
+        return {"failed": failed, "quality": quality, "rollups": refreshed, "error": published.error}

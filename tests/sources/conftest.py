@@ -24,12 +24,9 @@ def yahoo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def fresh_yfinance(yahoo_cache: Path) -> Iterator[None]:
-    """Forget the process-wide session, crumb and answers, and the time zones on disk."""
+    """Forget the process-wide session, crumb and answers."""
     yield
-    from yfinance.cache import get_tz_cache
     from yfinance.data import SingletonMeta, YfData
 
     YfData.cache_get.cache_clear()
     SingletonMeta._instances.pop(YfData, None)
-    if get_tz_cache().db is not None:
-        get_tz_cache().db.execute_sql("delete from _tz_kv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from hypertape.errors import (
 from hypertape.frame import BAR_SCHEMA, instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
+from hypertape.quality.gate import gate
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.ccxt import Ccxt
 from replay_server import Answer
@@ -199,7 +201,7 @@ def test_a_slow_answer_times_out(replay: BinanceReplay, naps: list[float]) -> No
     fetched = hasty.fetch(CRYPTO, ["BTC"], D1, WEEK, now=NOW)
 
     assert type(fetched.failures["BTC"]) is SourceUnavailable
-    assert "RequestTimeout" in str(fetched.failures["BTC"])
+    assert "timed out" in str(fetched.failures["BTC"])
 
 
 def test_a_refused_connection_is_an_outage(naps: list[float]) -> None:
@@ -242,3 +244,94 @@ def test_requests_take_their_turn_by_exchange(replay: BinanceReplay) -> None:
 
 def test_tickers_are_those_of_the_market_file() -> None:
     assert Ccxt().tickers(CRYPTO, D1) == tuple(sorted(CRYPTO.by_ticker))
+
+
+# odd candles
+
+HOUR = 3_600_000
+
+
+def hours(start: int, count: int) -> list[tuple[float, ...]]:
+    return [(start + n * HOUR, 10.0, 11.0, 9.0, 10.5, 1.0) for n in range(count)]
+
+
+def test_a_page_that_ends_off_the_grid_skips_nothing(
+    replay: BinanceReplay, binance: Ccxt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypertape.sources.ccxt.PAGE", 10)
+    start = int(WEEK.start.timestamp()) * 1000
+    exact = hours(start, 120)
+    stray = (start + 8 * HOUR + HOUR // 2, 10.0, 11.0, 9.0, 10.5, 1.0)  # the tenth of the first page
+    replay.bars["BTCUSDT", "1h"] = sorted([*exact, stray])  # type: ignore[list-item]
+    window = Window(WEEK.start, WEEK.start + timedelta(hours=120))
+
+    fetched = binance.fetch(CRYPTO, ["BTC"], Interval.H1, window, now=NOW)
+
+    gated = gate(fetched.bars, CRYPTO, Interval.H1, now=NOW)
+    assert len(gated.bars) == 120
+    assert gated.rejects["rule"].to_pylist() == ["off_grid"]
+    assert fetched.rows["BTC"].rows_in == 121
+
+
+def test_a_day_that_does_not_begin_at_midnight_is_refused_with_its_own_instant(
+    replay: BinanceReplay, binance: Ccxt
+) -> None:
+    first, second, *others = replay.bars["BTCUSDT", "1d"]
+    replay.bars["BTCUSDT", "1d"] = [first, (second[0] + 16 * HOUR, *second[1:]), *others]  # type: ignore[list-item]
+
+    fetched = binance.fetch(CRYPTO, ["BTC"], D1, WEEK, now=NOW)
+
+    (reject,) = fetched.rejects.to_pylist()
+    assert (reject["rule"], reject["time"].hour) == ("off_grid", 16)
+    assert reject["time"] not in fetched.bars["time"].to_pylist()
+    assert fetched.rows["BTC"].refused == {"off_grid": 1}
+
+
+@pytest.mark.parametrize("cell", ["1_000", "١٠٠"], ids=["underscores", "digits of another script"])
+def test_only_usual_digits_are_a_price(replay: BinanceReplay, binance: Ccxt, cell: str) -> None:
+    def odd(rows: list[list[Any]]) -> list[list[Any]]:
+        return [[*row[:4], cell, *row[5:]] if at == 1 else row for at, row in enumerate(rows)]
+
+    replay.shape = odd
+
+    fetched = binance.fetch(CRYPTO, ["BTC"], D1, WEEK, now=NOW)
+
+    assert [(row["rule"], row["value"]) for row in fetched.rejects.to_pylist()] == [("text_in_number", cell)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer(404, "<html>not here</html>"), SourceUnavailable),
+        (Answer(200, "<html>log in</html>"), SourceUnavailable),
+        (Answer(200, ""), SourceUnavailable),
+        (Answer(302, ""), SourceUnavailable),
+        (Answer(200, "{}"), SourceSchemaChanged),
+        (Answer(200, "null"), SourceSchemaChanged),
+        (Answer(200, '{"data": []}'), SourceSchemaChanged),
+    ],
+    ids=["404 page", "portal", "empty", "redirect", "an object", "null", "another envelope"],
+)
+def test_what_is_no_answer_of_the_exchange_excuses_nothing(
+    replay: BinanceReplay, binance: Ccxt, answer: Answer, kind: type[HypertapeError]
+) -> None:
+    replay.fault = lambda query: answer if query["symbol"] == "BTCUSDT" else None
+
+    fetched = binance.fetch(CRYPTO, ["BTC", "ETH"], D1, WEEK, now=NOW)
+
+    assert type(fetched.failures["BTC"]) is kind
+    assert "ETH" not in fetched.failures
+
+
+def test_an_empty_list_of_pairs_is_no_list(replay: BinanceReplay, binance: Ccxt) -> None:
+    replay.list_fault = lambda query: Answer(200, '{"symbols": []}')
+
+    fetched = binance.fetch(CRYPTO, ["BTC"], D1, WEEK, now=NOW)
+
+    assert type(fetched.failures["BTC"]) is SourceSchemaChanged
+
+
+def test_an_exchange_that_trades_none_of_them_is_an_outage(replay: BinanceReplay, binance: Ccxt) -> None:
+    fetched = binance.fetch(CRYPTO, ["AAA1", "BBB1", "CCC1"], D1, WEEK, now=NOW)
+
+    assert {type(error) for error in fetched.failures.values()} == {SourceUnavailable}

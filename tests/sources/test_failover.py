@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from hypertape.errors import (
 from hypertape.frame import bar_frame, empty_rejects
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, utc
-from hypertape.sources import Fetched, OnTicker
-from hypertape.steps.extract import extract
-from hypertape.steps.failover import fetch_from
-from hypertape.steps.landing import Landing
+from hypertape.settings import load_settings
+from hypertape.sources import Fetched, OnTicker, SourceConfig
+from hypertape.steps.failures import failure_lines
+from hypertape.steps.fetch import fetch_from
+from hypertape.steps.landing import Landing, Received
 from hypertape.steps.plan import plan
+from hypertape.steps.run_batch import extract
+from hypertape.steps.run_spec import Batch, BatchKind, Landed
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import digests
@@ -206,7 +210,7 @@ def run(dsn: str, **others: Any) -> SyncResult:
         "check": False,
         **others,
     }
-    return sync(dsn, "vn", "1d", now=NOW, **given)
+    return sync(dsn, "vn", "1d", now=NOW, settings=load_settings(), **given)
 
 
 def rows(dsn: str, run_id: str) -> dict[str, tuple[str, str, str | None]]:
@@ -244,7 +248,7 @@ def test_every_load_names_its_source_and_a_replay_is_equal_to_the_bit(
         assert stored(dsn) == before
         outcome = {ticker: load[:2] for ticker, load in rows(dsn, again.run_id).items()}
     assert outcome == {ticker: load[:2] for ticker, load in loads.items()}
-    assert again.plan["batches"] == result.plan["batches"]
+    assert again.plan.batches == result.plan.batches
 
 
 @pytest.mark.database
@@ -253,16 +257,38 @@ def test_that_a_vendor_has_nothing_is_an_answer_for_a_stored_ticker_and_a_failur
     new_warehouse: Warehouses, vci: VciReplay
 ) -> None:
     with new_warehouse() as dsn:
-        only_vci = {"source": {"name": "vci"}, "tickers": ["SYNTECH", "GONE"]}
-        run(dsn, **only_vci)
-        vci.bars.clear()  # delisted
-        result = run(dsn, **only_vci)
+        vci.bars["SYNLAND", "ONE_DAY"] = vci.bars["SYNTECH", "ONE_DAY"]
+        run(dsn, source={"name": "vci"}, tickers=["SYNTECH", "SYNLAND", "GONE"])
+        del vci.bars["SYNTECH", "ONE_DAY"]  # delisted
+        result = run(dsn, source={"name": "vci"}, tickers=["SYNTECH", "GONE"])
         with connect(dsn) as connection:
             found = connection.execute(
                 "select ticker, status, fetched, error is null from load where run_id = %s order by ticker",
                 (result.run_id,),
             ).fetchall()
     assert found == [("GONE", "failed", 0, False), ("SYNTECH", "loaded", 0, True)]
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("environment")
+def test_a_vendor_that_denies_everything_is_out_of_order_and_excuses_no_bar(
+    new_warehouse: Warehouses, vci: VciReplay
+) -> None:
+    """It has nothing for anybody, not even for a bar that it gave before."""
+    with new_warehouse() as dsn:
+        only_vci = {"source": {"name": "vci"}, "tickers": ["SYNTECH", "SYNLAND"]}
+        vci.bars["SYNLAND", "ONE_DAY"] = vci.bars["SYNTECH", "ONE_DAY"]
+        run(dsn, **only_vci)
+        vci.bars.clear()
+        result = run(dsn, **only_vci)
+        with connect(dsn) as connection:
+            kinds = connection.execute(
+                "select distinct status, error_kind from load where run_id = %s", (result.run_id,)
+            ).fetchall()
+    assert kinds == [("failed", "SourceUnavailable")]
+    assert result.may_pass == {"SYNTECH", "SYNLAND"}
+    (line,) = failure_lines(result.failures)
+    assert re.match(r"SYNLAND, SYNTECH: vci had nothing for any of 2 tickers, nor for the bar of", line)
 
 
 @pytest.mark.database
@@ -300,60 +326,64 @@ def test_a_vendor_that_is_down_opens_its_circuit_for_every_run(
 @pytest.mark.database
 @pytest.mark.usefixtures("environment")
 def test_a_retry_that_asked_again_is_replayed_as_it_was_asked(
-    new_warehouse: Warehouses, vci: VciReplay, tmp_path: Path
+    new_warehouse: Warehouses, vci: VciReplay
 ) -> None:
-    landing = (tmp_path / "landing").as_uri()
     later = NOW + timedelta(minutes=5)
     with new_warehouse() as dsn:
-        window, names = WEEK.to_json(), ["SYNTECH", "SYNLAND"]
+        settings, names = load_settings(), ["SYNTECH", "SYNLAND"]
         planned = plan(
             dsn,
             "vn",
             "1d",
             run_id="first",
-            data_interval=window,
+            data_interval=WEEK,
             exact=True,
+            now=NOW,
+            settings=settings,
             source={"name": "vci"},
             tickers=names,
         )
-        batch = planned["batches"][0]
-        first = extract(batch, plan_head=planned, landing=landing, now=NOW, dsn=dsn)
-        assert set(first["failed"]) == {"SYNLAND"}
+        batch = planned.batches[0]
+        first = extract(planned.spec, batch, settings=settings, now=NOW, dsn=dsn)
+        assert set(first.failed) == {"SYNLAND"}
         vci.bars["SYNLAND", "ONE_DAY"] = vci.bars["SYNTECH", "ONE_DAY"]
-        second = extract(batch, plan_head=planned, landing=landing, now=later, attempt=2, dsn=dsn)
-        assert second["failed"] == {}
+        second = extract(planned.spec, batch, settings=settings, now=later, attempt=2, dsn=dsn)
+        assert second.failed == {}
     vci.stop()
 
-    replayed = {**planned, "run_id": "again", "source": {"name": "vci", "replay": "first"}}
-    third = extract(batch, plan_head=replayed, landing=landing, now=later)
+    replayed = replace(planned.spec, run_id="again", source=SourceConfig("vci", replay="first"))
+    third = extract(replayed, batch, settings=settings, now=later)
 
-    assert third["failed"] == {}
+    assert third.failed == {}
 
 
 @pytest.mark.database
 @pytest.mark.usefixtures("environment")
 def test_a_part_of_a_window_is_cut_from_the_whole_and_a_wider_one_is_not_made_up(
-    warehouse: str, vci: VciReplay, tmp_path: Path
+    warehouse: str, vci: VciReplay
 ) -> None:
-    landing = (tmp_path / "landing").as_uri()
+    settings = load_settings()
     planned = plan(
-        warehouse, "vn", "1d", run_id="first", data_interval=WEEK.to_json(), exact=True, source={"name": "vci"},
-        tickers=["SYNTECH"],
+        warehouse, "vn", "1d", run_id="first", data_interval=WEEK, exact=True, source={"name": "vci"},
+        tickers=["SYNTECH"], now=NOW, settings=settings,
     )  # fmt: skip
-    extract(planned["batches"][0], plan_head=planned, landing=landing, now=NOW, dsn=warehouse)
+    extract(planned.spec, planned.batches[0], settings=settings, now=NOW, dsn=warehouse)
     vci.stop()
-    replayed = {**planned, "run_id": "again", "source": {"name": "vci", "replay": "first"}}
+    replayed = replace(planned.spec, run_id="again", source=SourceConfig("vci", replay="first"))
 
-    def again(start: datetime, end: datetime, index: int) -> dict[str, Any]:
-        batch = {"index": index, "tickers": ["SYNTECH"], "window": Window(start, end).to_json()}
-        return extract(batch, plan_head=replayed, landing=landing, now=NOW)
+    def again(start: datetime, end: datetime, index: int) -> Landed:
+        batch = Batch(BatchKind.PLAN, index, ("SYNTECH",), Window(start, end))
+        return extract(replayed, batch, settings=settings, now=NOW)
 
-    assert again(utc(2025, 6, 3), utc(2025, 6, 5), 0)["failed"] == {}
-    bars = Landing(landing, "again", 0).read("bars")
+    assert again(utc(2025, 6, 3), utc(2025, 6, 5), 0).failed == {}
+    place = Landing(settings.landing, "again", "0")
+    bars = place.read("bars")
     assert [at.day for at in bars["time"].to_pylist()] == [3, 4]
-    assert (Landing(landing, "again", 0).read_json("answer") or {})["counted"] == {"SYNTECH": [2, 2]}
+    received = Received.read(place)
+    assert received is not None
+    assert received.counted == {"SYNTECH": (2, 2)}
     wider = again(WEEK.start, utc(2025, 6, 14), 1)
-    assert "did not ask for it in this window" in wider["failed"]["SYNTECH"]["message"]
+    assert "did not ask for it in this window" in wider.failed["SYNTECH"].message
 
 
 def test_a_replay_needs_a_run_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,12 +19,13 @@ from hypertape.frame import instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.sources import Recorder, Reply, Source, SourceConfig
-from hypertape.sources._line import request_text
+from hypertape.sources._http import request_text
 from hypertape.sources.ccxt import Ccxt
 from hypertape.sources.vci import Vci
 from hypertape.sources.yahoo import Yahoo
 from hypertape.steps.landing import sweep
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, kept_runs, notes, write_note
+from hypertape.steps.run_spec import BatchKind
 from replay_server import Answer
 from vci_replay import VciReplay
 from yahoo_replay import Stock, YahooReplay
@@ -108,13 +109,11 @@ def test_a_replay_gives_the_same_bits_with_the_server_down(
 
 
 def forget_yahoo() -> None:
-    """What another machine would not have: the session, the crumb, and the time zones on disk."""
-    from yfinance.cache import get_tz_cache
+    """What another machine would not have: the session and the crumb."""
     from yfinance.data import SingletonMeta, YfData
 
     YfData.cache_get.cache_clear()
     SingletonMeta._instances.pop(YfData, None)
-    get_tz_cache().db.execute_sql("delete from _tz_kv")
 
 
 def test_what_was_not_kept_fails_its_ticker_and_asks_nobody(vci: Any, root: str) -> None:
@@ -191,7 +190,13 @@ def test_an_empty_and_a_binary_body_survive(root: str) -> None:
 def note(market: str = "vn", index: int = 0, **others: Any) -> Note:
     asks = ((NOW, ("ABC", "XYZ")),)
     return Note(
-        market, "1d", index, WEEK, SourceConfig("vci", fallbacks=("yahoo",)), **{"asks": asks, **others}
+        market,
+        "1d",
+        BatchKind.PLAN,
+        index,
+        WEEK,
+        SourceConfig("vci", fallbacks=("yahoo",)),
+        **{"asks": asks, **others},
     )
 
 

@@ -24,6 +24,7 @@ from hypertape.errors import (
 from hypertape.frame import BAR_SCHEMA, instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, utc
+from hypertape.quality.gate import gate
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.yahoo import Yahoo, requests
 from yahoo_replay import Fault, Stock, YahooReplay, chart_error
@@ -141,7 +142,7 @@ def test_a_bar_without_any_price_is_rejected_and_one_with_some_is_not(
     assert str(fetched.bars["open"].to_pylist()[2]) == "nan"
     [reject] = fetched.rejects.to_pylist()
     assert (reject["ticker"], reject["time"], reject["rule"]) == ("ABC", utc(2025, 6, 3), "empty_bar")
-    assert json.loads(reject["row"])["Close"] is None
+    assert json.loads(reject["row"])["close"] is None
     assert fetched.short == {"ABC": (5, 4)}
 
 
@@ -169,8 +170,8 @@ FAILURES: list[tuple[str, Fault, type[HypertapeError], str, int]] = [
         2,
     ),
     ("403", failing(403, "Forbidden"), SourceUnavailable, "status 403", 2),
-    ("malformed JSON", failing(200, MALFORMED), SourceUnavailable, "did not answer as it should", 2),
-    ("maintenance page", failing(200, "Will be right back"), SourceUnavailable, "did not answer", 2),
+    ("malformed JSON", failing(200, MALFORMED), SourceUnavailable, "no whole JSON text", 2),
+    ("maintenance page", failing(200, "Will be right back"), SourceUnavailable, "no whole JSON text", 2),
     ("404", lambda query: chart_error(404, "Not Found", "No data found"), UnknownTicker, "no such ticker", 0),
     ("another shape", failing(200, WRONG_SHAPE), SourceSchemaChanged, "another shape", 0),
 ]
@@ -450,3 +451,155 @@ def test_a_session_can_be_passed_in_and_stays_open(replay: YahooReplay, yahoo_ca
 
 def test_tickers_are_those_of_the_market_file() -> None:
     assert Yahoo().tickers(VN, Interval.D1) == tuple(sorted(VN.by_ticker))
+
+
+# who answers
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (404, "<html>not here</html>", SourceUnavailable),
+        (400, "<html>bad</html>", SourceUnavailable),
+        (404, "{}", SourceUnavailable),
+        (200, "<html>log in</html>", SourceUnavailable),
+        (200, "", SourceUnavailable),
+        (200, "{}", SourceSchemaChanged),
+        (200, '{"chart": {"result": null, "error": null}}', SourceSchemaChanged),
+    ],
+    ids=["404 page", "400 page", "404 object", "portal", "empty", "object", "no result"],
+)
+def test_what_is_no_answer_of_yahoos_excuses_nothing(
+    replay: YahooReplay, yahoo: Yahoo, status: int, body: str, kind: type[HypertapeError]
+) -> None:
+    replay.faults["ABC"] = failing(status, body)
+
+    fetched = yahoo.fetch(US, ["ABC"], Interval.D1, WEEK, now=NOW)
+
+    assert type(fetched.failures["ABC"]) is kind
+
+
+def test_a_run_of_which_yahoo_knows_no_ticker_is_an_outage(yahoo: Yahoo) -> None:
+    fetched = yahoo.fetch(US, ["A", "B", "C"], Interval.D1, WEEK, now=NOW)
+    assert {type(error) for error in fetched.failures.values()} == {SourceUnavailable}
+
+
+# what became of the rows
+
+
+def test_of_two_rows_of_a_day_both_reach_the_gate_which_keeps_the_last(
+    replay: YahooReplay, yahoo: Yahoo
+) -> None:
+    listed = stock(US)
+    again = (listed.bars[1][0], 10.5, 12.0, 9.25, 11.5, 11.5, 1)
+    listed.bars = [*listed.bars[:2], again, *listed.bars[2:]]
+    replay.stocks["ABC"] = listed
+
+    fetched = yahoo.fetch(US, ["ABC"], Interval.D1, WEEK, now=NOW)
+
+    assert fetched.rows["ABC"].rows_in == 6
+    gated = gate(fetched.bars, US, Interval.D1, now=NOW)
+    assert gated.duplicates == {"ABC": 1}
+    assert gated.bars["close"][1].as_py() == 11.5
+
+
+def test_the_running_days_last_deal_is_that_days_bar(replay: YahooReplay, yahoo: Yahoo) -> None:
+    now = utc(2025, 6, 6, 17)
+    listed = stock(US)
+    listed.bars[-1] = (now, *listed.bars[-1][1:])
+    replay.stocks["ABC"] = listed
+
+    fetched = yahoo.fetch(US, ["ABC"], Interval.D1, WEEK, now=now)
+
+    assert fetched.bars["time"].to_pylist()[-1] == utc(2025, 6, 6)
+    assert len(fetched.rejects) == 0
+
+
+def test_a_crypto_day_that_begins_in_the_afternoon_is_refused(replay: YahooReplay, yahoo: Yahoo) -> None:
+    listed = stock(CRYPTO)
+    listed.bars[1] = (listed.bars[1][0] + timedelta(hours=16), *listed.bars[1][1:])
+    replay.stocks["ABC-USD"] = listed
+
+    fetched = yahoo.fetch(CRYPTO, ["ABC"], Interval.D1, WEEK, now=NOW)
+
+    (reject,) = fetched.rejects.to_pylist()
+    assert (reject["rule"], reject["time"]) == ("off_grid", utc(2025, 6, 3, 16))
+
+
+def test_the_running_hours_last_deal_is_part_of_its_bar(replay: YahooReplay, yahoo: Yahoo) -> None:
+    listed = stock(VN, Interval.H1, Window(utc(2025, 6, 2), utc(2025, 6, 2, 4)))
+    last = listed.bars[-1]
+    deal = (last[0] + timedelta(minutes=20, seconds=7), 11.0, 30.0, 11.0, 29.0, 29.0, 5)
+    listed.bars.append(deal)
+    replay.stocks["ABC.VN"] = listed
+
+    now = deal[0] + timedelta(minutes=1)
+    fetched = yahoo.fetch(VN, ["ABC"], Interval.H1, Window(utc(2025, 6, 2), utc(2025, 6, 3)), now=now)
+
+    assert fetched.bars.slice(len(fetched.bars) - 1).to_pylist()[0]["high"] == 30.0
+    assert fetched.bars["close"][-1].as_py() == 29.0
+    assert (fetched.rows["ABC"].duplicates, fetched.rows["ABC"].rows_in) == (1, len(listed.bars))
+
+
+# distributions
+
+
+def with_events(replay: YahooReplay, currency: str = "USD", **events: list[dict[str, Any]]) -> None:
+    """Let ABC answer with events as Yahoo words them."""
+    listed = stock(US)
+
+    def answer(query: dict[str, str]) -> tuple[int, str]:
+        from yahoo_replay import _chart_of
+
+        chart = _chart_of("ABC", listed, query)
+        chart["chart"]["result"][0]["meta"]["currency"] = currency
+        chart["chart"]["result"][0]["events"] = {
+            name: {str(n): event for n, event in enumerate(found)} for name, found in events.items()
+        }
+        return 200, json.dumps(chart)
+
+    replay.faults["ABC"] = answer
+
+
+EX = int((utc(2025, 6, 4) + timedelta(hours=13, minutes=30)).timestamp())
+
+
+@pytest.mark.parametrize("more", [{}, {"currency": "USD"}], ids=["plain", "with a currency"])
+def test_capital_gains_are_kept_as_what_they_are(
+    replay: YahooReplay, yahoo: Yahoo, more: dict[str, str]
+) -> None:
+    with_events(
+        replay, capitalGains=[{"amount": 0.75, "date": EX, **more}], dividends=[{"amount": 0.5, "date": EX}]
+    )
+
+    fetched = yahoo.fetch(US, ["ABC"], Interval.D1, WEEK, now=NOW)
+
+    assert not fetched.failures
+    assert fetched.capital_gains.to_pylist() == [{"ticker": "ABC", "time": utc(2025, 6, 4), "amount": 0.75}]
+    assert fetched.dividends["amount"].to_pylist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "says"),
+    [
+        ("dividends", {"amount": 5000.0, "date": EX, "currency": "KRW"}, "5000 KRW where prices are in USD"),
+        ("dividends", {"amount": 0.5, "date": EX, "currency": "EUR"}, "0.5 EUR where prices are in USD"),
+        ("dividends", {"amount": 5000.0, "date": EX}, "not less than the close of 12"),
+        ("dividends", {"amount": "1_0", "date": EX}, "1_0 is no amount"),
+        ("dividends", {"amount": -0.5, "date": EX}, "-0.5 is no amount"),
+        ("dividends", {"amount": 0.5, "date": "soon"}, "soon is no date"),
+        ("capitalGains", {"amount": 12.0, "date": EX, "currency": "USD"}, "not less than the close of 12"),
+        ("splits", {"numerator": 2, "denominator": 0, "date": EX}, "2:0 is no ratio"),
+    ],
+)
+def test_an_action_that_cannot_be_meant_is_refused_and_told(
+    replay: YahooReplay, yahoo: Yahoo, name: str, event: dict[str, Any], says: str
+) -> None:
+    with_events(replay, **{name: [event]})
+
+    fetched = yahoo.fetch(US, ["ABC"], Interval.D1, WEEK, now=NOW)
+
+    assert len(fetched.dividends) == len(fetched.capital_gains) == len(fetched.splits) == 0
+    (refused,) = fetched.refused_actions.to_pylist()
+    assert says in refused["reason"]
+    assert len(fetched.bars) == 5

@@ -95,7 +95,7 @@ def value(connection: Connection, statement: str, *parameters: Any) -> Any:
 
 
 def expected_candles(ticks: Iterable[Tick], timeframe: str) -> list[tuple[Any, ...]]:
-    """The candles of distinct ticks: (symbol, open time, doubled open, high, low, close, volume, count), all whole numbers."""
+    """Candles of distinct ticks: (symbol, open time, doubled open, high, low, close, volume, count), whole numbers."""
     width = round(LEVELS[timeframe].total_seconds()) * 1_000_000
     origin = micros(utc(2000, 1, 3))
     parts: dict[tuple[str, int], list[Tick]] = {}
@@ -130,8 +130,8 @@ def tick_digest(connection: Connection) -> tuple[Any, ...]:
     """What is stored of ticks, whenever it was written."""
     return rows(
         connection,
-        "select count(*), md5(string_agg(concat_ws('|', symbol_name, tick_time, sequence, bid_price, ask_price, bid_volume, "
-        "ask_volume, source), ',' order by symbol_name, tick_time, sequence)) from ticks",
+        "select count(*), md5(string_agg(concat_ws('|', symbol_name, tick_time, sequence, bid_price, ask_price, "
+        "bid_volume, ask_volume, source), ',' order by symbol_name, tick_time, sequence)) from ticks",
     )[0]
 
 

@@ -121,7 +121,7 @@ def test_exit_codes_for_scripts(error: HypertapeError, code: int) -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    kinds, found = [HypertapeError], {0, 130}
+    kinds, found = [HypertapeError], {0, 130, 141}
     while kinds:
         kind = kinds.pop()
         found.add(kind.exit_code)
@@ -155,3 +155,8 @@ def test_an_error_without_a_docstring_is_named_by_its_class() -> None:
 
     Bare.__doc__ = None  # what `python -OO` makes of every class
     assert str(Bare()) == "Bare."
+
+
+def test_there_are_others_only_where_some_did_not_fail() -> None:
+    assert errors.others(1, "stored") == "the others are stored"
+    assert errors.others(0, "stored") == "there are no others"

@@ -114,7 +114,7 @@ def test_a_variable_is_read(
         ),
         ("HYPERTAPE_SOURCE_PAUSE", "0", "HYPERTAPE_SOURCE_PAUSE='0' cannot be used"),
         ("BARS_DB_WRITE_INTERVAL", "soon", "BARS_DB_WRITE_INTERVAL='soon' cannot be used: .*number"),
-        ("BARS_DB_RETRY_DELAY", "0ms", "BARS_DB_RETRY_DELAY='0ms' cannot be used"),
+        ("BARS_DB_RETRY_DELAY", "0ms", "BARS_DB_RETRY_DELAY=0.0 cannot be used"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(

@@ -73,6 +73,16 @@ def add_series(dsn: str, market: str, interval: str, tickers: list[str]) -> None
         )
 
 
+def add_load(dsn: str, market: str, interval: str, ticker: str, source: str, run_id: str = "lab") -> None:
+    """Note a load in the ledger, as it stands there after bars were loaded."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, "
+            "code_version) values (%s, %s, %s, %s, %s, '2025-06-01', '2025-07-01', 'loaded', 'lab')",
+            (run_id, market, interval, ticker, source),
+        )
+
+
 def add_result(dsn: str, market: str, interval: str, run_id: str, **result: str) -> None:
     """Keep one result of a check; passed and critical unless something else is said."""
     row = {"expectation": "not_null", "severity": "critical", "status": "passed", **result}

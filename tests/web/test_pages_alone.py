@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from alone_lab import NOW, SCREENSHOTS, add_result, add_series, app_on_a_port, window
+from alone_lab import NOW, SCREENSHOTS, add_load, add_result, add_series, app_on_a_port, window
 from playwright.sync_api import Browser, Page, expect
 
 from hypertape.settings import load_settings
@@ -328,3 +328,44 @@ def test_where_several_runs_may_be_meant_airflow_says_which_there_is(
         filled(page)
         page.locator("#runs a.run-link").click()
         page.wait_for_url(f"{url}{path}")
+
+
+# --- what is made up
+
+
+@pytest.mark.parametrize(
+    ("page_of", "told"),
+    [
+        ("markets", "us 1D: 1 of 3 tickers (SYNTECH)"),
+        ("quality", "us 1D: 1 of 3 tickers (SYNTECH)"),
+        ("quality?market=us", "us 1D: 1 of 3 tickers (SYNTECH)"),
+        ("quality?market=vn", None),
+        ("quality?ledger_run=lab", "us 1D: 1 of 2 tickers (SYNTECH)"),
+        ("quality?ledger_run=real", None),
+        ("ticker?market=us&symbol=SYNTECH", "us 1D: SYNTECH"),
+        ("ticker?market=us&symbol=AAPL", None),
+    ],
+)
+def test_made_up_series_are_told_from_real_ones(
+    browser: Browser, warehouse: str, page_of: str, told: str | None
+) -> None:
+    """One series of the sample made every page call every series of its market synthetic."""
+    add_series(warehouse, "us", "1d", ["AAPL", "MSFT", "SYNTECH"])
+    add_series(warehouse, "vn", "1d", ["VCB"])
+    for ticker, source, run in (
+        ("SYNTECH", "sample", "lab"),
+        ("AAPL", "yahoo", "lab"),
+        ("AAPL", "yahoo", "real"),
+    ):
+        add_load(warehouse, "us", "1d", ticker, source, run)
+    add_result(warehouse, "us", "1d", "lab")
+    with app_on_a_port(warehouse) as url, window(browser) as page:
+        page.goto(f"{url}/pages/{page_of}")
+        filled(page)
+        banner = page.locator("#banner")
+        if told is None:
+            expect(banner).not_to_contain_text("SYNTHETIC")
+        else:
+            expect(banner).to_contain_text(f"SYNTHETIC SAMPLE DATA · {told} · made by")
+            said = "SYNTECH" not in told or " of " in told
+            assert ("Every other series" in banner.inner_text()) == said

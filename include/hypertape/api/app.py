@@ -17,7 +17,7 @@ from hypertape.api import openapi, routes
 from hypertape.api.access import Access, Authorize, same_origin
 from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import RequestMiddleware
-from hypertape.api.parameters import known_parameters
+from hypertape.api.parameters import known_parameters, parameters_of
 from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
 from hypertape.api.store_router import StoreRouter
@@ -73,6 +73,7 @@ def create_app(
             writing = [Depends(authorize(Access.WRITE)), Depends(same_origin(settings.writing_origins))]
             app.include_router(module.write_router, dependencies=writing)
     app.include_router(_nowhere)
+    app.state.parameters = parameters_of(app)
     handle_errors(app)
     openapi.describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)

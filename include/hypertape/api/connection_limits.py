@@ -6,7 +6,7 @@
 | seconds until a head is whole, and then until its body is | told 408 when it began one; a silent one is closed |
 | seconds in which a reader takes nothing of its answer | cut off |
 | requests sent ahead on one connection | cut off |
-| connections of an address (IPv6: of a /64), of all | the oldest that awaits its caller; else the new: 503 |
+| connections of an address (IPv6: of a /64), of all | the oldest that awaits its caller; if none does, the new: 503 |
 
 A connection whose request is being answered never makes room for another. The addresses of trusted proxies stand for
 many callers, so theirs are not counted; the limits of time and size hold for them too.

@@ -5,21 +5,36 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from collections.abc import Mapping
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.routing import APIRoute
 
 from hypertape.errors import BadInput
 
 REPEATED = ("symbol",)
 """Parameters that may be given more than once."""
 
+Names = Mapping[str, frozenset[str]]
+"""By a route's path, the names of its parameters."""
+
+
+def parameters_of(app: FastAPI) -> Names:
+    """The parameters of every route, collected once when the app is whole."""
+    return {route.path: _names(route) for route in app.routes if isinstance(route, APIRoute)}
+
+
+def _names(route: APIRoute) -> frozenset[str]:
+    declared = {field.alias for field in get_flat_dependant(route.dependant).query_params}
+    described = (route.openapi_extra or {}).get("parameters", ())
+    return frozenset(declared | {parameter["name"] for parameter in described})
+
 
 async def known_parameters(request: Request) -> None:
     """Refuse (400) parameters that the route does not have, and one that is given twice where one is meant."""
-    known = _names(_Route(request.scope.get("route")))
+    names: Names = request.app.state.parameters
+    known = names.get(getattr(request.scope.get("route"), "path", ""))
     if not known:
         return
     given = [name for name, _ in request.query_params.multi_items()]
@@ -35,24 +50,3 @@ async def known_parameters(request: Request) -> None:
 def without_value(query: str) -> set[str]:
     """Names that stand alone (`?legacy`): with a sign and nothing behind it (`?legacy=`) a form was left empty."""
     return {part for part in query.split("&") if "=" not in part}
-
-
-class _Route:
-    """A route as a key: Starlette's compare by value and have no hash."""
-
-    def __init__(self, route: Any) -> None:
-        self.route = route
-
-    def __hash__(self) -> int:
-        return id(self.route)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Route) and self.route is other.route
-
-
-@cache
-def _names(key: _Route) -> frozenset[str]:
-    dependant = getattr(key.route, "dependant", None)
-    declared = {field.alias for field in get_flat_dependant(dependant).query_params} if dependant else set()
-    extra = getattr(key.route, "openapi_extra", None) or {}
-    return frozenset(declared | {parameter["name"] for parameter in extra.get("parameters", ())})

@@ -16,7 +16,13 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from hypertape.errors import DatabaseBusy, HypertapeError
 from hypertape.model import Interval
-from hypertape.warehouse.connect import CONNECT_TIMEOUT_SECONDS, connect, translate_errors
+from hypertape.warehouse.connect import (
+    CONNECT_TIMEOUT_SECONDS,
+    ISOLATION,
+    connect,
+    pin_settings,
+    translate_errors,
+)
 from hypertape.warehouse.dsn import normalise_dsn, place
 
 Connection = psycopg.Connection[Any]
@@ -33,6 +39,9 @@ REST_SECONDS = 2.0
 
 _MOST_WAITING = 200
 
+_PLANNING = {"plan_cache_mode": "force_custom_plan"}
+"""Plans are made for the values at hand: one for any window would hold every chunk of a table."""
+
 
 class Warehouse:
     """Connections to one warehouse, opened when they are first needed, also in a process that was forked since.
@@ -44,7 +53,8 @@ class Warehouse:
     def __init__(
         self, dsn: Callable[[], str], *, size: int, statement_seconds: float = STATEMENT_SECONDS
     ) -> None:
-        self._dsn, self._size, self._statement_seconds = dsn, size, statement_seconds
+        self._dsn, self._size = dsn, size
+        self._settings = {"statement_timeout": f"{1000 * statement_seconds:.0f}", **_PLANNING}
         self._pool: ConnectionPool[Connection] | None = None
         self._where = "warehouse"
         self._lock = Lock()
@@ -53,7 +63,7 @@ class Warehouse:
         """By market and stored interval, the newest bar that was seen: a hint where to look first, never an answer."""
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do some work on a connection (autocommit, UTC) and return its result.
+        """Do some work in a transaction of its own, with the settings of `PINNED`, and return its result.
 
         When the connection turns out to be broken, as after a restart of the server, the idle ones are checked and the
         work is done once more; it must therefore only read, or write what may be written twice. Raises DatabaseBusy
@@ -85,6 +95,8 @@ class Warehouse:
     def _lend(self, pool: ConnectionPool[Connection], work: Callable[[Connection], T]) -> T:
         try:
             with pool.connection(timeout=WAIT_SECONDS) as connection:
+                with connection.pipeline():  # `begin` and the settings in one round trip
+                    pin_settings(connection, **self._settings)
                 return work(connection)
         except TooManyRequests as error:
             raise DatabaseBusy(f"{self._where}: {_MOST_WAITING} requests are waiting already") from error
@@ -106,11 +118,11 @@ class Warehouse:
             with self._lock:
                 if self._pool is None:
                     self._where = place(dsn)
-                    self._pool = _new_pool(dsn, self._size, self._statement_seconds)
+                    self._pool = _new_pool(dsn, self._size)
         return self._pool
 
 
-def _new_pool(dsn: str, size: int, statement_seconds: float) -> ConnectionPool[Connection]:
+def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
     given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
     defaults: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -125,8 +137,7 @@ def _new_pool(dsn: str, size: int, statement_seconds: float) -> ConnectionPool[C
         max_waiting=_MOST_WAITING,
         max_idle=300,
         reconnect_timeout=WAIT_SECONDS,
-        kwargs={"autocommit": True},
-        configure=partial(_configure, statement_seconds=statement_seconds),
+        configure=_configure,
         open=True,
         name="hypertape-api",
     )
@@ -143,9 +154,6 @@ _SILENCE = {
 """A server that says nothing any more, as behind a broken network, is given up after 25 seconds (libpq's names)."""
 
 
-def _configure(connection: Connection, *, statement_seconds: float) -> None:
-    """Times in UTC; plans for the values at hand, because a plan for any window would hold every chunk of a table."""
-    connection.execute(f"set statement_timeout = {int(1000 * statement_seconds)}".encode())
-    if connection.info.parameter_status("TimeZone") != "UTC":
-        connection.execute("set time zone 'UTC'")
-    connection.execute("set plan_cache_mode = force_custom_plan")
+def _configure(connection: Connection) -> None:
+    """What `begin` says by itself; no setting of the session, which a pooler would hand on to other clients."""
+    connection.isolation_level = ISOLATION

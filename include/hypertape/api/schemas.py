@@ -114,7 +114,9 @@ SCHEMAS: dict[str, Schema] = {
     }),
     "Tick": record(_TICK),
     "Candle": record(_CANDLE),
-    "Series": record({**_SERIES, **fields(INSTANT, "first_time last_time"), "watermark": _MAYBE_INSTANT}),
+    "Series": record({
+        **_SERIES, **fields(INSTANT, "first_time last_time"), "watermark": _MAYBE_INSTANT, "synthetic": FLAG,
+    }),
     "Gap": record({
         "gap_id": WHOLE, **_SERIES, **fields(INSTANT, "start_time end_time found_at"),
         **fields(WHOLE, "sessions bars attempts"), "reason": TEXT,
@@ -149,7 +151,8 @@ SCHEMAS: dict[str, Schema] = {
         **fields(TEXT, "rule value"),
     }),
     "Action": record({
-        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend"]}, "value": NUMBER,
+        "ticker": TEXT, "time": INSTANT, "kind": {**TEXT, "enum": ["split", "dividend", "capital_gain"]},
+        "value": NUMBER,
     }),
     "Run": record({
         **fields(TEXT, "run_id market interval"), "sources": listed(TEXT), **_COUNTED,
@@ -161,6 +164,7 @@ SCHEMAS: dict[str, Schema] = {
     }),
     "Place": record({
         "interval": TEXT, **fields(WHOLE, "tickers bars gap_bars quarantined behind"), "late": FLAG, "synthetic": FLAG,
+        "synthetic_tickers": WHOLE, "synthetic_named": listed(TEXT),
         **fields(INSTANT, "first_time last_time oldest_last"), "watermark": _MAYBE_INSTANT,
         "last_run": maybe(reference("CheckedRun")),
     }),

@@ -7,9 +7,11 @@ from datetime import datetime
 
 from fastapi import FastAPI
 
+from hypertape import calendars
 from hypertape.api.app import create_app
 from hypertape.api.keys import KeyGuard
 from hypertape.api.pool import Warehouse
+from hypertape.markets import all_markets
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import resolve_dsn
 
@@ -25,3 +27,10 @@ def server_app(
     app.state.hypertape.forget.append(guard.forget)
     app.state.hypertape.at_end.append(warehouse.close)
     return app
+
+
+def load_calendars(now: datetime) -> None:
+    """Compute the markets' calendars, which takes seconds and would otherwise be the first caller's to wait for."""
+    for market in all_markets().values():
+        calendars.is_open(market, now)
+        calendars.last_closed_session(market, now)

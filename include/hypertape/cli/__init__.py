@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from hypertape import __version__
 from hypertape.cli import (
@@ -16,6 +17,7 @@ from hypertape.cli import (
     db,
     doctor,
     exchange,
+    forget,
     gaps,
     keys,
     migrate,
@@ -30,6 +32,7 @@ from hypertape.cli import (
     source,
     stream,
 )
+from hypertape.cli.common import console, output
 from hypertape.errors import EXIT_CODES, HypertapeError
 
 app = typer.Typer(
@@ -57,6 +60,7 @@ app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(reconcile.reconcile)
 app.command()(bars.digest)
+app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
 app.command()(doctor.doctor)
@@ -70,6 +74,9 @@ app.command()(serve.serve)
 _INTERRUPTED = 130
 """What typer makes of Ctrl-C, as shells do."""
 
+_UNREAD = 141
+"""What shells make of a program whose reader went away. Not 0: what it had still to find, nobody has read."""
+
 
 def _version(asked: bool) -> None:
     if asked:
@@ -82,19 +89,33 @@ def _options(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
+    quiet: bool = typer.Option(
+        False, "--quiet", "-q", help="Print errors only, and what --json, --csv or a digest prints."
+    ),
 ) -> None:
     """Options before the verb."""
+    output.quiet = quiet
 
 
 def main() -> None:
-    """Run the command line; a HypertapeError becomes its message on stderr and its exit code, Ctrl-C a word."""
+    """Run the command line; a HypertapeError becomes its message on stderr and its exit code, Ctrl-C a word.
+
+    Where the reader of the output goes away (`| head`) it ends without a word.
+    """
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # not at the interpreter's end, where it would be a traceback
     except HypertapeError as error:
         _end_with(error)
+    except BrokenPipeError:
+        _end_unread()
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer and rich make a bare 1 of it
+            _end_unread()
         if stop.code == _INTERRUPTED:
-            Console(stderr=True).print("stopped; run the same again, what is copied stays", highlight=False)
+            console(stderr=True).print("stopped; run the same again, what is copied stays", highlight=False)
         raise
     except Exception as defect:
         from hypertape.warehouse.connect import translated
@@ -106,11 +127,11 @@ def main() -> None:
 
 
 def _end_with(error: HypertapeError) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False)
+    console(stderr=True).print(Text("error:", "bold red"), Text(str(error)), highlight=False)
     sys.exit(error.exit_code)
 
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _end_unread() -> NoReturn:
+    """End without a word; what is still in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_UNREAD)

@@ -25,6 +25,7 @@ from hypertape.cli.listing import CsvOption, JsonOption, show
 from hypertape.cli.source_options import DirectoryOption, SourceOption, chosen_source
 from hypertape.markets import get_market
 from hypertape.model import Window, format_instant, parse_instant, utc
+from hypertape.settings import load_settings
 
 app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
 
@@ -49,27 +50,28 @@ def sync(
     get_market(market)
     with warehouse():
         pass  # the schema is current
-    dsn, run_id = warehouse_dsn(), f"actions__{at:%Y%m%dT%H%M%S}"
+    dsn, settings, run_id = warehouse_dsn(), load_settings(), f"actions__{at:%Y%m%dT%H%M%S}"
     batches = plan_actions(
         dsn, market, run_id=run_id, now=at, tickers=split(tickers), source=chosen_source(source, source_dir),
         start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
+        settings=settings,
     )  # fmt: skip
     synced = []
     with progress() as on_step:
         for done, batch in enumerate(batches):
             on_step("actions", done, len(batches))
-            synced.append(sync_actions(dsn, batch, now=at))
+            synced.append(sync_actions(dsn, batch, now=at, settings=settings))
         on_step("actions", len(batches), len(batches))
     result = finish(dsn, synced, run_id=run_id, now=at)
-    rows = [(name.replace("_", " "), count) for name, count in result.items() if isinstance(count, int)]
-    rows += [
-        (f"adjusted closes compared ({code})", check["evaluated"]) for code, check in result["checks"].items()
+    rows: list[tuple[str, object]] = [
+        (name.replace("_", " "), count) for name, count in result.counts.items()
     ]
-    rows += [("of them differing", check["differing"]) for check in result["checks"].values()]
+    rows += [(f"adjusted closes compared ({code})", check.evaluated) for code, check in result.checks.items()]
+    rows += [("of them differing", check.unexpected) for check in result.checks.values()]
     console().print(table(run_id, ("what", "count"), rows))
-    for code, check in result["checks"].items():
-        if check["why"]:
-            console().print(f"{code}: not evaluated, because {check['why']}", highlight=False)
+    for code, check in result.checks.items():
+        if "why" in check.details:
+            console().print(f"{code}: not evaluated, because {check.details['why']}", highlight=False)
     raise_if_failed(result)
 
 
@@ -82,9 +84,10 @@ def list_(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List dividends (cash per share) and splits (new shares for one old share), newest first.
+    """List dividends and capital gains (cash per share) and splits (new shares for one old share), newest first.
 
-    One that its source no longer reports is marked withdrawn and counts for nothing; its source may bring it back.
+    One that cannot be meant as it stands (in another currency than the prices, more than the price) is marked as not
+    kept. One that its source no longer reports is marked withdrawn and counts for nothing; it may come back.
     """
     from hypertape.warehouse.actions import list_actions
 
@@ -94,15 +97,14 @@ def list_(
         rows = list_actions(connection, get_market(market), tickers=named, window=window, limit=limit)
         if not rows:
             say_nothing(connection, "no corporate action of these", markets=[code], tickers=named)
-            return
-    if show(rows, as_json=as_json, as_csv=as_csv):
+    if show(rows, as_json=as_json, as_csv=as_csv) or not rows:
         return
     lines = [
         (
             row["ticker"],
             f"{row['time']:%Y-%m-%d}",
             row["kind"],
-            f"{row['value']:g}",
+            "" if row["value"] is None else f"{row['value']:g}",
             row["source"],
             _state(row),
         )
@@ -114,4 +116,6 @@ def list_(
 
 def _state(row: Mapping[str, Any]) -> str | None:
     at = row["withdrawn_at"]
+    if row["refused_because"]:
+        return f"not kept: {row['refused_because']}"
     return f"withdrawn {format_instant(at)} by {row['withdrawn_run']}" if at else None

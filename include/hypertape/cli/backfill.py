@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,10 @@ from hypertape.cli.source_options import (
     chosen_source,
 )
 from hypertape.model import format_instant, parse_instant
+from hypertape.settings import load_settings
+
+if TYPE_CHECKING:
+    from hypertape.steps.backfill import BackfillResult
 
 GroupsOption = Annotated[
     str | None, typer.Option(help="Groups of the market's file, separated by commas, beside the tickers.")
@@ -63,14 +67,14 @@ def backfill(
     dry_run: DryRunOption = True,
 ) -> None:
     """Plan a backfill and, with --no-dry-run, load it. The same again continues one that was interrupted."""
-    from hypertape.steps.backfill import Asked
+    from hypertape.steps.backfill import BackfillRequest
     from hypertape.steps.backfill import backfill as run
 
     of(market, interval)
     with warehouse():
         pass  # the schema is current
     at = now()
-    asked = Asked(
+    request = BackfillRequest(
         mode=mode, tickers=split(tickers), groups=split(groups),
         start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
         source=chosen_source(source, source_dir, legacy_scale, exchange, replay), reason=reason,
@@ -78,35 +82,44 @@ def backfill(
     run_id = f"backfill__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with progress() as on_step:
         done = run(
-            warehouse_dsn(), market, interval, asked, run_id=run_id, now=at, dry_run=dry_run, on_step=on_step
+            warehouse_dsn(),
+            market,
+            interval,
+            request,
+            run_id=run_id,
+            now=at,
+            dry_run=dry_run,
+            on_step=on_step,
+            settings=load_settings(),
         )
     _show(done)
     if not dry_run:
-        end_with(done["error"], done["failed"], done["may_pass"])
+        end_with(done.error, done.failed, done.may_pass)
 
 
-def _show(done: dict[str, Any]) -> None:
+def _show(done: BackfillResult) -> None:
     from hypertape.reports.backfill import plan_lines
+    from hypertape.steps.failures import failure_lines
 
-    screen = console()
-    screen.print(table(f"plan of {done['run_id']}", ("what", "figure"), plan_lines(done["plan"])))
-    if done["dry_run"]:
+    screen, planned = console(), done.plan
+    screen.print(table(f"plan of {planned.run_id}", ("what", "figure"), plan_lines(planned.figures)))
+    if planned.dry_run:
         screen.print(
             "A rehearsal: nothing was asked of the source. Run it again with --no-dry-run.", highlight=False
         )
-        screen.print(f"report: {done['report']}", highlight=False)
+        screen.print(f"report: {done.report}", highlight=False)
         return
-    if done["resumed"]:
-        counted = format_instant(parse_instant(done["plan"]["planned_at"]))
+    if planned.resumed:
+        counted = format_instant(parse_instant(planned.figures["planned_at"]))
         screen.print(
-            f"continued: {len(done['batches'])} of {done['plan']['units']} units were open; what is present and "
+            f"continued: {len(planned.batches)} of {planned.figures['units']} units were open; what is present and "
             f"missing is as of its plan, {counted}",
             highlight=False,
         )
-    rows = [*done["counts"].items(), ("tickers failed", len(done["failed"]))]
-    rows += [("rollup buckets refreshed", done["rollups"]["buckets"])]
+    rows = [*done.counts.items(), ("tickers failed", len(done.failed))]
+    rows += [("rollup buckets refreshed", done.after.rollups.buckets if done.after else 0)]
     screen.print(table("loaded", ("what", "count"), rows))
-    for ticker, error in sorted(done["failed"].items()):
-        screen.print(f"failed: {ticker}: {error}", markup=False, highlight=False)
-    if "report" in done["published"]:
-        screen.print(f"report: {done['published']['report']}", highlight=False)
+    for line in failure_lines(done.failures):
+        screen.print(f"failed: {line}", markup=False, highlight=False)
+    if done.report is not None:
+        screen.print(f"report: {done.report}", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +23,7 @@ from hypertape.cli.common import (
     warehouse_dsn,
 )
 from hypertape.cli.empty_results import demand_known
+from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import (
     DirectoryOption,
     ExchangeOption,
@@ -34,9 +34,13 @@ from hypertape.cli.source_options import (
 )
 from hypertape.errors import BadInput
 from hypertape.model import format_instant, parse_instant
+from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
+    from hypertape.digest import SeriesDigest
+    from hypertape.quality.results import Summary
     from hypertape.steps.sync import SyncResult
+    from hypertape.stores.delivery import Delivered
 
 
 def sync(
@@ -68,6 +72,7 @@ def sync(
             warehouse_dsn(), market, interval, now=now(), tickers=split(tickers),
             start=parse_instant(start_date) if start_date else None, end=parse_instant(end_date) if end_date else None,
             source=chosen_source(source, source_dir, legacy_scale, exchange, replay), check=check, on_step=on_step,
+            settings=load_settings(),
         )  # fmt: skip
     show_run(result)
     end_with(result.error, result.failed, result.may_pass)
@@ -80,6 +85,7 @@ def digest(
     indicators: Annotated[
         bool, typer.Option("--indicators", help="Cover adjusted close and stored indicators too.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print one line per series: ticker, rows, first, last, sha256 over its canonical bars."""
     from hypertape.warehouse.read import digests
@@ -91,46 +97,58 @@ def digest(
         )
     with warehouse() as connection:
         demand_known(connection, markets=[of_market.code], tickers=split(tickers))
-        for line in digests(connection, of_market, of_interval, split(tickers), indicators=indicators):
+        found = digests(connection, of_market, of_interval, split(tickers), indicators=indicators)
+        if show((_named(line) for line in found), as_json=as_json):
+            return
+        for line in found:
             first = format_instant(line.first) if line.first else "-"
             last = format_instant(line.last) if line.last else "-"
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
 
 
+def _named(line: SeriesDigest) -> dict[str, Any]:
+    return {
+        "ticker": line.ticker, "rows": line.rows, "first": line.first, "last": line.last, "sha256": line.sha256,
+    }  # fmt: skip
+
+
 def show_run(result: SyncResult) -> None:
     """Print what a run did: counts, failed checks, what came short, tickers that failed."""
-    window = result.plan["window"]
+    from hypertape.steps.failures import failure_lines
+
     rows: list[tuple[str, object]] = list(result.counts.items())
-    rows += [
-        ("tickers failed", len(result.failed)),
-        ("rollup buckets refreshed", result.rollups.get("buckets", 0)),
-    ]
-    if result.restated.get("suspected"):
+    rows += [("tickers failed", len(result.failed)), ("rollup buckets refreshed", result.rollups.buckets)]
+    if result.restated.suspected:
         rows += [
-            ("restatements: history read again", result.restated["reread"]),
-            ("restatements: local corrections", result.restated["local"]),
+            ("restatements: history read again", result.restated.reread),
+            ("restatements: local corrections", result.restated.local),
         ]
-    if result.quality:
-        rows.append(("checks passed", f"{result.quality['passed']} of {result.quality['checks']}"))
-        rows.append(("checks with nothing to look at", len(result.quality["not_evaluated"])))
+    quality = result.quality
+    if quality is not None:
+        rows.append(("checks passed", f"{quality.passed} of {quality.checks}"))
+        rows.append(("checks with nothing to look at", len(quality.not_evaluated)))
     screen = console()
-    screen.print(table(f"{result.run_id}  {window[0]} – {window[1]}", ("what", "count"), rows))
-    for kind in ("critical", "broken", "warnings"):
-        for line in result.quality.get(kind, ()):
-            screen.print(f"{kind.removesuffix('s')}: {line}", markup=False, highlight=False)
+    start, end = result.plan.spec.window.to_json()
+    screen.print(table(f"{result.run_id}  {start} – {end}", ("what", "count"), rows))
+    said = [] if quality is None else check_lines(quality)
     if result.short:
-        screen.print(
-            f"fewer bars than the calendar expects: {', '.join(result.short)}", markup=False, highlight=False
-        )
-    for ticker, error in sorted(result.failed.items()):
-        screen.print(f"failed: {ticker}: {error}", markup=False, highlight=False)
-    for mirror, done in result.published.get("mirrors", {}).items():
-        screen.print(f"mirror {mirror}: {_delivery(done)}", markup=False, highlight=False)
-    if "report" in result.published:
-        screen.print(f"report: {result.published['report']}", highlight=False)
+        said.append(f"fewer bars than the calendar expects: {', '.join(result.short)}")
+    said += [f"failed: {line}" for line in failure_lines(result.failures)]
+    if result.after is not None:
+        said += [f"mirror {name}: {_delivery(done)}" for name, done in result.after.published.mirrors.items()]
+        if result.after.published.report is not None:
+            said.append(f"report: {result.after.published.report}")
+    for line in said:
+        screen.print(line, markup=False, highlight=False)
 
 
-def _delivery(done: Mapping[str, Any]) -> str:
-    if done["error"]:
-        return f"{done['left']} series wait: {done['error']}"
-    return f"{done['series']} series, {done['inserted']} bars new, {done['updated']} changed"
+def check_lines(quality: Summary) -> list[str]:
+    """What did not pass, one a line."""
+    kinds = {"critical": quality.critical, "broken": quality.broken, "warning": quality.warnings}
+    return [f"{kind}: {line}" for kind, lines in kinds.items() for line in lines]
+
+
+def _delivery(done: Delivered) -> str:
+    if done.complaint:
+        return f"{done.left} series wait: {done.complaint}"
+    return f"{done.series} series, {done.written.inserted} bars new, {done.written.updated} changed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
 from hypertape.markets import all_markets, get_market
@@ -49,9 +51,27 @@ EndOption = Annotated[
 ]
 
 
+_PIPED_WIDTH = 100_000
+"""Columns of what is no terminal: a line is cut nowhere, and the same whatever the terminal around it is."""
+
+
+@dataclass
+class Output:
+    """How the command line speaks in this process."""
+
+    quiet: bool = False
+
+
+output = Output()
+
+
 def console(*, stderr: bool = False) -> Console:
-    """Where results go, or errors."""
-    return Console(soft_wrap=True, stderr=stderr)
+    """Where results go, or errors. What is printed is data: no markup and no emoji names are looked for in it."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        soft_wrap=True, stderr=stderr, markup=False, emoji=False, quiet=output.quiet and not stderr,
+        width=None if stream.isatty() else _PIPED_WIDTH,
+    )  # fmt: skip
 
 
 def now() -> datetime:
@@ -99,12 +119,16 @@ def split(tickers: str | None) -> list[str] | None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table for people."""
+    """A table for people: ruled on a terminal, plain columns where something else reads it."""
     drawn = Table(title=title, title_justify="left")
+    if not sys.stdout.isatty():
+        drawn.box, drawn.pad_edge, drawn.padding = None, False, (0, 2, 0, 0)
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*("" if cell is None else str(cell) for cell in row))
+        drawn.add_row(
+            *("" if cell is None else cell if isinstance(cell, Text) else str(cell) for cell in row)
+        )
     return drawn
 
 
@@ -113,13 +137,13 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress display on stderr; yields `on_step(name, done, total)`. Silent when stderr is not a terminal."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, disable=not sys.stderr.isatty()) as display:
+    shown = sys.stderr.isatty() and not output.quiet
+    with Progress(*columns, console=console(stderr=True), disable=not shown) as display:
         tasks: dict[str, Any] = {}
 
         def on_step(name: str, done: int, total: int) -> None:

@@ -20,15 +20,22 @@ from hypertape.model import format_instant
 from hypertape.stores import Selection
 
 if TYPE_CHECKING:
+    from hypertape.steps.after_load import AfterLoad
     from hypertape.stores.copy import CopyReport, SeriesCopy
 
 _SHOWN = 20
 """Lines of a list that are printed; the rest is counted."""
 
 
+NO_TICKER = ("bad_symbol", "bad_ticker")
+"""Rules by which whole tickers are left out: the exit code says so."""
+
+SEE_THEM = "See `hypertape quarantine list --rows` (a warehouse keeps them), and correct them in the source."
+
+
 def show(title: str, report: CopyReport) -> None:
     """Print the counts, then the rows that were refused, what differs, and what failed."""
-    counts: dict[str, int] = dict.fromkeys(("copied", "equal", "differs", "failed"), 0)
+    counts: dict[str, int] = dict.fromkeys(("copied", "equal", "differs", "read", "failed"), 0)
     for entry in report.series:
         counts[entry.status] += 1
     rows: list[tuple[str, object]] = [(f"series {status}", n) for status, n in counts.items() if n]
@@ -37,7 +44,7 @@ def show(title: str, report: CopyReport) -> None:
     if counts["copied"]:
         rows += [(f"bars {name}", getattr(written, name)) for name in ("inserted", "updated", "unchanged")]
     rows += [
-        ("rows refused", sum(sum(entry.source.refused.values()) for entry in report.series)),
+        ("rows refused", sum(entry.source.refused_rows for entry in report.series)),
         ("duplicates dropped", sum(entry.source.duplicates for entry in report.series)),
     ]
     if report.extra:
@@ -47,9 +54,31 @@ def show(title: str, report: CopyReport) -> None:
     if report.rest:
         screen.print(report.rest, markup=False, highlight=False)
     _show_refused(report)
+    _show_unassigned(report)
     _show_discrepancies(report)
     for entry in report.failed[:_SHOWN]:
         screen.print(f"failed: {entry.series}: {entry.error}", markup=False, highlight=False)
+
+
+def show_after_load(after: Sequence[AfterLoad]) -> None:
+    """Print what followed a load of each market and interval."""
+    screen = console()
+    for each in after:
+        found = [f"{each.spec.market.code} {each.spec.interval.value}:"]
+        found.append(f"{each.rollups.buckets} rollup buckets refreshed")
+        if each.quality is not None:
+            found.append(f"{each.quality.passed} of {each.quality.checks} checks passed")
+        if each.published.gaps is not None:
+            missing = sum(each.published.gaps.open.values())
+            found.append(f"{missing} missing bars in the gap ledger (`hypertape gaps list`)")
+        screen.print(f"{found[0]} {', '.join(found[1:])}", markup=False, highlight=False)
+    for mirror, done in {
+        name: done for each in after for name, done in each.published.mirrors.items()
+    }.items():
+        said = done.complaint or f"{done.written.inserted} bars inserted, {done.written.updated} updated"
+        screen.print(f"mirror {mirror}: {said}", markup=False, highlight=False)
+    for report in dict.fromkeys(each.published.report for each in after):
+        screen.print(f"report: {report}", markup=False, highlight=False)
 
 
 def _show_refused(report: CopyReport) -> None:
@@ -60,6 +89,14 @@ def _show_refused(report: CopyReport) -> None:
     ]
     if rows:
         console().print(table("refused rows", ("series", "rule", "rows", "for example"), rows[:_SHOWN]))
+        _count_rest(rows)
+
+
+def _show_unassigned(report: CopyReport) -> None:
+    """The rows that belong to no series, so that no line above counts them."""
+    if report.unassigned:
+        rows = [(each.place, each.rule, each.rows, "; ".join(each.samples)) for each in report.unassigned]
+        console().print(table("rows of no series", ("where", "rule", "rows", "for example"), rows[:_SHOWN]))
         _count_rest(rows)
 
 
@@ -115,6 +152,16 @@ def raise_if_no_bar(report: CopyReport) -> None:
         )
     if not report.failed and not any(entry.source.rows for entry in report.series):
         raise BadInput("No bar is selected", next_step="Check --start-date and the source.")
+
+
+def raise_if_left_out(report: CopyReport) -> None:
+    """Raise BatchRefused when a ticker of the source is none, so that nothing of it arrived."""
+    rows = sum(each.rows for each in report.unassigned if each.rule in NO_TICKER)
+    if rows:
+        raise BatchRefused(
+            f"{rows} rows are of tickers that can be none; the others are copied",
+            next_step=SEE_THEM,
+        )
 
 
 def raise_if_different(report: CopyReport) -> None:

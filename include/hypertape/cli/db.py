@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from hypertape.cli.common import console, table
+from hypertape.cli.listing import JsonOption, show
 from hypertape.errors import ServerReplaced
 from hypertape.settings import load_settings
 from hypertape.warehouse.embedded.server import EmbeddedServer
@@ -29,9 +30,9 @@ def down() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """Say whether the server runs, where, and on which version. Exits 1 when it is down."""
-    if not _show(EmbeddedServer(load_settings())):
+    if not _show(EmbeddedServer(load_settings()), as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -41,7 +42,7 @@ def psql(context: typer.Context) -> None:
     raise typer.Exit(EmbeddedServer(load_settings()).psql(context.args))
 
 
-def _show(server: EmbeddedServer) -> bool:
+def _show(server: EmbeddedServer, *, as_json: bool = False) -> bool:
     """Print what is known of the server, never its password; True when it runs."""
     found = server.status()
     rows = [
@@ -53,5 +54,7 @@ def _show(server: EmbeddedServer) -> bool:
         ("TimescaleDB", found.extension_dir or found.note or "not loaded (plain tier)"),
         ("restart", found.replaced and f"{found.replaced}. {ServerReplaced.next_step}"),
     ]
-    console().print(table("embedded server", ("what", "value"), [row for row in rows if row[1] is not None]))
+    known = [(name, str(value)) for name, value in rows if value is not None]
+    if not show([dict(known)], as_json=as_json):
+        console().print(table("embedded server", ("what", "value"), known))
     return found.state == "running"

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import typer
+from rich.text import Text
 
-from hypertape.cli.common import console, now, table, warehouse_dsn
+from hypertape.cli.common import now, warehouse_dsn
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.markets import all_markets
 from hypertape.settings import load_settings
 
+_COLOURS = {"ok": "green", "note": "cyan", "bad": "bold red"}
 
-def doctor() -> None:
+
+def doctor(as_json: JsonOption = False) -> None:
     """Compare the warehouse with what is declared; each finding names its mend. Exits 1 when something is broken."""
     from hypertape.warehouse.connect import connect
     from hypertape.warehouse.doctor import examine
 
     with connect(warehouse_dsn()) as connection:
         findings = examine(connection, tuple(all_markets().values()), load_settings(), now=now())
-    mark = {"ok": "[green]ok[/]", "note": "[cyan]note[/]", "bad": "[bold red]bad[/]"}
-    rows = [(mark[f.level], f.subject, f.finding, f.mend) for f in findings]
-    console().print(table("hypertape doctor", ("", "what", "finding", "mend"), rows))
+    rows = [
+        (f.level if as_json else Text(f.level, _COLOURS[f.level]), f.subject, f.finding, f.mend)
+        for f in findings
+    ]
+    show_table("hypertape doctor", ("level", "what", "finding", "mend"), rows, as_json=as_json)
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(1)

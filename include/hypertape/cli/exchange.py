@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,22 +13,21 @@ from hypertape.cli.copy_output import (
     raise_if_absent,
     raise_if_different,
     raise_if_failed,
+    raise_if_left_out,
     raise_if_no_bar,
     show,
+    show_after_load,
 )
-from hypertape.cli.left_out import show_left_out
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, parse_instant
 from hypertape.settings import load_settings
 from hypertape.stores import Selection, parse_tickers
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
+from hypertape.stores.addresses import CsvFormat, CsvOptions
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from hypertape.stores.addresses import Opening
-    from hypertape.stores.copy import CopyReport
+    from hypertape.steps.after_load import AfterLoad
+    from hypertape.steps.exchange import Exchange
 
 _FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE or stockula:FILE"
 
@@ -42,6 +42,15 @@ Force = Annotated[bool, typer.Option("--force", help="Write series too that are 
 Verify = Annotated[
     bool,
     typer.Option("--verify", help="Prove afterwards that every bar of the source is in the target, equal."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Read and gate everything, say what would be refused, copy nothing.")
+]
+AcceptScale = Annotated[
+    bool,
+    typer.Option(
+        "--accept-scale", help="Replace stored bars of a wrong unit: prices may be ×1000 or ÷100 of theirs."
+    ),
 ]
 LegacyScale = Annotated[
     bool, typer.Option("--legacy-scale", help="The files' prices are in the legacy unit (vn: thousands).")
@@ -58,6 +67,8 @@ def copy(
     workers: Workers = 1,
     force: Force = False,
     verify: Verify = False,
+    accept_scale: AcceptScale = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
 
@@ -65,7 +76,8 @@ def copy(
     are counted. Exits 3 when --verify finds a bar of SRC that DST has not or has otherwise.
     """
     selection, options = _selection(market, interval, symbols, start_date), CsvOptions(market=market)
-    _transfer(src, dst, selection, options, workers=workers, force=force, verify=verify)
+    planned = _planned(src, dst, selection, options, force=force, verify=verify, accept_scale=accept_scale)
+    _transfer(planned, workers=workers, dry_run=dry_run)
 
 
 def verify(
@@ -83,11 +95,12 @@ def verify(
     """
     from hypertape.stores.copy import verify as run
 
-    at, selection = now(), _selection(market, interval, symbols, start_date)
-    source, target = _openings(src, dst, at, CsvOptions(market=market))
+    selection = _selection(market, interval, symbols, start_date)
+    planned = _planned(src, dst, selection, CsvOptions(market=market))
+    source, target = planned.openings(None, load_settings())
     with progress() as on_step:
         report = run(
-            source, target, selection, now=at, workers=workers,
+            source, target, selection, now=planned.now, workers=workers,
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
     show(f"{src} – {dst}", report)
@@ -125,9 +138,8 @@ def export(
         raise BadInput("Rounded files differ from the warehouse", next_step="Verify lossless ones.")
     options = CsvOptions(format, legacy_scale, market, replace)
     selection = _selection(market, interval, tickers, start_date)
-    _transfer(
-        "warehouse", f"csv:{output}", selection, options, workers=workers, verify=verify, strict=replace
-    )
+    planned = _planned("warehouse", f"csv:{output}", selection, options, verify=verify, strict=replace)
+    _transfer(planned, workers=workers)
 
 
 def import_(
@@ -140,11 +152,16 @@ def import_(
     workers: Workers = 1,
     force: Force = False,
     verify: Verify = False,
+    accept_scale: AcceptScale = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Load a CSV tree into the warehouse: DIR/TICKER/1D.csv of one market, or a directory per market."""
     options = CsvOptions(legacy_scale=legacy_scale, market=market)
     selection = _selection(market, interval, tickers, start_date)
-    _transfer(f"csv:{input}", "warehouse", selection, options, workers=workers, force=force, verify=verify)
+    planned = _planned(
+        f"csv:{input}", "warehouse", selection, options, force=force, verify=verify, accept_scale=accept_scale
+    )
+    _transfer(planned, workers=workers, dry_run=dry_run)
 
 
 def _selection(market: str | None, interval: str | None, tickers: str | None, start: str | None) -> Selection:
@@ -161,67 +178,41 @@ def _selection(market: str | None, interval: str | None, tickers: str | None, st
     )
 
 
-def _openings(src: str, dst: str, at: datetime, csv: CsvOptions) -> tuple[Opening, Opening]:
-    from hypertape.stores.addresses import Opening, in_full
+def _planned(src: str, dst: str, selection: Selection, csv: CsvOptions, **wishes: bool) -> Exchange:
+    from hypertape.steps.exchange import Exchange
+    from hypertape.stores.addresses import in_full
 
     if in_full(src) == in_full(dst):
         raise BadInput("Both stores are the same", next_step="Name two different ones.")
-    settings, run_id = load_settings(), f"copy__{at:%Y%m%dT%H%M%S}"
-    noted = in_full(src) if src.startswith("sqlite:") else src  # the cut-over's guard asks which file it was
-    source, target = (Opening(a, settings, at, run_id, source=noted, csv=csv) for a in (src, dst))
-    return source, target
-
-
-def _transfer(
-    src: str,
-    dst: str,
-    selection: Selection,
-    csv: CsvOptions,
-    *,
-    workers: int,
-    force: bool = False,
-    verify: bool = False,
-    strict: bool = False,
-) -> None:
-    from hypertape.stores.copy import copy as run
-
     at = now()
-    source, target = _openings(src, dst, at, csv)
+    noted = in_full(src) if src.startswith("sqlite:") else src  # the cut-over's guard asks which file it was
+    run_id = f"copy__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+    return Exchange(run_id, at, src, dst, selection, csv, noted, **wishes)
+
+
+def _transfer(planned: Exchange, *, workers: int, dry_run: bool = False) -> None:
+    from hypertape.steps.exchange import WAREHOUSE, after_loads, counted, exchange
+
+    after: list[AfterLoad] = []
     with progress() as on_step:
-        report = run(
-            source, target, selection, now=at, workers=workers, force=force, verify=verify, strict=strict,
+        report = exchange(
+            None, planned, workers=workers, dry_run=dry_run,
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
-    if dst == "warehouse":
-        _refresh(target, report)
-        _deliver(at)
-    show(f"{src} → {dst}", report)
-    show_left_out(source, selection)
+        if planned.target == WAREHOUSE and not dry_run:
+            loaded = counted(planned, report).loaded
+            after = after_loads(
+                warehouse_dsn(), planned.run_id, loaded, now=now(), settings=load_settings(), on_step=on_step
+            )
+    show(f"{planned.source} → {planned.target}", report)
+    if dry_run:
+        console().print("A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False)
+    show_after_load(after)
     raise_if_failed(report)
     raise_if_no_bar(report)
     raise_if_different(report)
-    raise_if_absent(src, selection, report)
-
-
-def _refresh(target: Opening, report: CopyReport) -> None:
-    """Bring the rollups up to what was loaded, also by a copy that was killed before it came to this."""
-    from hypertape.stores.warehouse import WarehouseStore
-
-    touched = sorted({(entry.series.market, entry.series.interval) for entry in report.series})
-    store = target.open()
-    assert isinstance(store, WarehouseStore)
-    try:
-        for market, interval in touched:
-            with console().status(f"refreshing the rollups of {market} {interval.value}"):
-                store.refresh(get_market(market), interval)
-    finally:
-        store.close()
-
-
-def _deliver(at: datetime) -> None:
-    """Hand on to the mirrors what was loaded; one that is away gets it later, and fails nothing here."""
-    from hypertape.steps.mirror import deliver_mirrors
-
-    for mirror, done in deliver_mirrors(warehouse_dsn(), now=at).items():
-        said = done["error"] or f"{done['inserted']} bars inserted, {done['updated']} updated"
-        console().print(f"mirror {mirror}: {said}", markup=False, highlight=False)
+    raise_if_absent(planned.source, planned.selection, report)
+    raise_if_left_out(report)
+    for each in after:
+        if each.error is not None:
+            raise each.error

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from hypertape.cli.common import console, table
-from hypertape.model import format_instant, parse_instant
+from hypertape.model import format_instant
 from hypertape.warehouse.gaps.healing import resting_line, sessions_line
+
+if TYPE_CHECKING:
+    from hypertape.steps.heal import HealPlan
 
 
 def line(row: Mapping[str, Any]) -> tuple[object, ...]:
@@ -37,22 +40,23 @@ def count_line(row: Mapping[str, Any]) -> tuple[object, ...]:
     return (row["market"], row["interval"], row["opened"], row["closed"], row["changed"], sessions)
 
 
-def show_plan(planned: Mapping[str, Any], *, as_json: bool) -> None:
+def show_plan(planned: HealPlan, *, as_json: bool) -> None:
     """Print what healing would ask for."""
     if as_json:
-        typer.echo(json.dumps(planned))
+        typer.echo(json.dumps(planned.to_json()))
         return
     rows = [
         (
-            ", ".join(batch["tickers"][:5]) + (" …" if len(batch["tickers"]) > 5 else ""),
-            len(batch["tickers"]),
-            *(format_instant(parse_instant(edge)) for edge in batch["window"]),
+            ", ".join(batch.tickers[:5]) + (" …" if len(batch.tickers) > 5 else ""),
+            len(batch.tickers),
+            format_instant(batch.window.start),
+            format_instant(batch.window.end),
         )
-        for batch in planned["batches"]
+        for batch in planned.batches
     ]
-    title = f"{planned['gaps']} gaps, {planned['sessions']} sessions to ask for"
+    title = f"{planned.gaps} gaps, {planned.sessions} sessions to ask for"
     console().print(table(title, ("tickers", "count", "from", "to"), rows))
-    say_resting(planned["resting"])
+    say_resting(planned.resting)
 
 
 def say_resting(resting: int) -> None:

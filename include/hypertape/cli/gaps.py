@@ -30,18 +30,26 @@ from hypertape.cli.common import (
 )
 from hypertape.cli.empty_results import demand_known, say_nothing
 from hypertape.cli.gap_output import count_line, line, plain, say_resting, show_plan
+from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import DirectoryOption, LegacyOption, SourceOption, chosen_source
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
-from hypertape.model import STORED_INTERVALS, Interval, Market, Window, parse_instant
-from hypertape.warehouse.gaps.healing import (
+from hypertape.model import (
+    EXPLAINED,
+    HEAL_ATTEMPTS,
     HEALABLE,
-    MAX_ATTEMPTS,
+    STORED_INTERVALS,
+    Interval,
+    Market,
+    Window,
+    parse_instant,
+)
+from hypertape.settings import load_settings
+from hypertape.warehouse.gaps.healing import (
     GapFilter,
     list_gaps,
     reopen_gaps,
 )
-from hypertape.warehouse.gaps.rules import EXPLAINED
 
 app = typer.Typer(
     no_args_is_help=True, help="The gap ledger: bars that should exist and do not, each with its reason."
@@ -60,7 +68,6 @@ StartOption = Annotated[
     str | None, typer.Option(*START, help="Only gaps that reach beyond this instant (UTC).")
 ]
 EndOption = Annotated[str | None, typer.Option(*END, help="Only gaps that begin before this instant (UTC).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit 3 when one is open that no holiday, listing or halt explains.")
 ]
@@ -93,12 +100,8 @@ def list_(
                 intervals=which.intervals,
                 tickers=which.tickers,
             )
-            if not as_json:
-                return
     shown = rows[:most]
-    if as_json:
-        typer.echo(json.dumps([plain(row) for row in shown]))
-    else:
+    if not show(map(plain, shown), as_json=as_json) and rows:
         console().print(table("gaps", _COLUMNS, [line(row) for row in shown]))
         say_resting(sum(row["rests"] and row["reason"] not in EXPLAINED for row in shown))
     if len(rows) > most:
@@ -123,7 +126,7 @@ def find(
     strict: StrictOption = False,
 ) -> None:
     """Hold the stored bars against the calendar and bring the ledger up to date. Runs do it by themselves."""
-    from hypertape.steps.gaps import find_gaps
+    from hypertape.steps.heal import find_gaps
 
     at = now()
     with warehouse() as connection:
@@ -139,10 +142,8 @@ def find(
             window=window,
             tickers=split(tickers),
         )
-        found.append({"market": of_market.code, "interval": of_interval.value, **counts})
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
+        found.append({"market": of_market.code, "interval": of_interval.value, **counts.to_json()})
+    if not show(found, as_json=as_json):
         columns = ("market", "interval", "opened", "closed", "changed", "sessions open, by reason")
         console().print(table("gaps", columns, [count_line(row) for row in found]))
     if strict:
@@ -160,7 +161,7 @@ def heal(
         typer.Option(
             min=1, help="A gap that was answered so often without its bars rests until it is reopened."
         ),
-    ] = MAX_ATTEMPTS,
+    ] = HEAL_ATTEMPTS,
     source: SourceOption = None,
     source_dir: DirectoryOption = None,
     legacy_scale: LegacyOption = False,
@@ -177,30 +178,35 @@ def heal(
     of(market, interval)
     with warehouse() as connection:
         demand_known(connection, markets=[market], tickers=split(tickers))
-    at = now()
+    at, settings = now(), load_settings()
     planned = plan_heal(
         warehouse_dsn(), market, interval, run_id=f"heal__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}", now=at,
         tickers=split(tickers), reasons=reason or HEALABLE, max_attempts=attempts,
-        source=chosen_source(source, source_dir, legacy_scale),
+        source=chosen_source(source, source_dir, legacy_scale), settings=settings,
     )  # fmt: skip
-    if dry_run or not planned["batches"]:
+    if dry_run or not planned.batches:
         show_plan(planned, as_json=as_json)
         return
     with progress() as on_step:
-        result, finished = run(warehouse_dsn(), planned, now=at, on_step=on_step)
+        result, finished = run(warehouse_dsn(), planned, now=at, settings=settings, on_step=on_step)
     if as_json:
         typer.echo(
             json.dumps(
-                {**finished, "run_id": planned["run_id"], "counts": result.counts, "failed": result.failed}
+                {
+                    **finished.to_json(),
+                    "run_id": planned.run_id,
+                    "counts": result.counts,
+                    "failed": result.failed,
+                }
             )
         )
     else:
         show_run(result)
-        still = finished["still_missing"]
+        still = finished.still_missing
         console().print(
-            f"{planned['gaps']} gaps asked for, {still} of them still have no bars.", highlight=False
+            f"{planned.gaps} gaps asked for, {still} of them still have no bars.", highlight=False
         )
-        say_resting(planned["resting"])
+        say_resting(planned.resting)
     end_with(result.error, result.failed, result.may_pass)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hypertape.cli.common import console, now, table, warehouse
+from hypertape.cli.common import console, now, warehouse
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.model import format_instant
 
 app = typer.Typer(no_args_is_help=True, help="API keys of `hypertape serve`: make, list and revoke them.")
@@ -32,7 +33,7 @@ def create(
 
 
 @app.command("list")
-def list_keys() -> None:
+def list_keys(as_json: JsonOption = False) -> None:
     """List the keys: id, name, role, state. The keys themselves are kept nowhere."""
     from hypertape.warehouse.api_keys import keys
 
@@ -44,7 +45,7 @@ def list_keys() -> None:
          format_instant(key.expires_at) if key.expires_at else "never")
         for key in known
     ]  # fmt: skip
-    console().print(table("keys", ("id", "name", "role", "state", "created", "expires"), rows))
+    show_table("keys", ("id", "name", "role", "state", "created", "expires"), rows, as_json=as_json)
 
 
 @app.command()

@@ -1,30 +1,35 @@
-"""Rows as JSON or CSV on standard output, for scripts."""
+"""Rows on standard output: a table for people, JSON or CSV for scripts."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from hypertape.cli.common import console, table
 from hypertape.errors import BadInput
 from hypertape.model import format_instant
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="CSV with a header.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print a JSON array of objects instead of a table; [] for no rows.")
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV with a header instead of a table.")]
 
 
-def show(rows: Iterable[Mapping[str, Any]], *, as_json: bool, as_csv: bool) -> bool:
-    """Write the rows in the form that was asked for; False when neither was. Instants as ISO 8601 UTC."""
+def show(rows: Iterable[Mapping[str, Any]], *, as_json: bool, as_csv: bool = False) -> bool:
+    """Write the rows in the form that was asked for, as they come; False when neither was.
+
+    Instants are ISO 8601 UTC. The JSON is one array, an object a line. No rows are `[]`, or no CSV at all.
+    """
     if as_json and as_csv:
         raise BadInput("--json and --csv exclude each other", next_step="Choose one.")
     if as_json:
-        for row in rows:
-            typer.echo(json.dumps({name: _plain(value) for name, value in row.items()}))
+        _write_json(rows)
     elif as_csv:
         writer = None
         for row in rows:
@@ -33,6 +38,24 @@ def show(rows: Iterable[Mapping[str, Any]], *, as_json: bool, as_csv: bool) -> b
                 writer.writeheader()
             writer.writerow({name: _plain(value) for name, value in row.items()})
     return as_json or as_csv
+
+
+def show_table(
+    title: str, columns: Sequence[str], lines: Sequence[Sequence[Any]], *, as_json: bool = False
+) -> None:
+    """Print lines as a table, or as JSON whose names are the columns', blanks as underscores."""
+    names = [column.replace(" ", "_") for column in columns]
+    if not show((dict(zip(names, line, strict=True)) for line in lines), as_json=as_json):
+        console().print(table(title, columns, lines))
+
+
+def _write_json(rows: Iterable[Mapping[str, Any]]) -> None:
+    lead = "["
+    for row in rows:
+        text = json.dumps({name: _plain(value) for name, value in row.items()}, default=str)
+        typer.echo(lead + text, nl=False)
+        lead = ",\n"
+    typer.echo("[]" if lead == "[" else "]")
 
 
 def _plain(value: Any) -> Any:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +19,12 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.errors import BadInput
+from hypertape.cli.copy_output import NO_TICKER, SEE_THEM, show_after_load
+from hypertape.cli.listing import JsonOption, show_table
+from hypertape.errors import BadInput, BatchRefused
+
+if TYPE_CHECKING:
+    from hypertape.steps.migration.run import Inspected, Migrated
 
 app = typer.Typer(no_args_is_help=True, help="Bring SQLite files into the warehouse, resumable and proven.")
 
@@ -61,6 +65,12 @@ def sqlite(
             tables=split(tables), symbols=split(symbols), start_date=start_date, dry_run=dry_run, force=force,
         )  # fmt: skip
     _show(done)
+    if rows := sum(done.reported.refused_rules.get(rule, 0) for rule in NO_TICKER):
+        raise BatchRefused(
+            f"{rows} rows are of tickers that can be none; all else arrived", next_step=SEE_THEM
+        )
+    if done.error is not None:
+        raise done.error
 
 
 @app.command()
@@ -83,7 +93,7 @@ def report(
 
 
 @app.command("list")
-def list_migrations() -> None:
+def list_migrations(as_json: JsonOption = False) -> None:
     """List the migrations and how far each is."""
     from hypertape.warehouse.migrations import rows
 
@@ -98,47 +108,49 @@ def list_migrations() -> None:
         )
         for row in found
     ]  # fmt: skip
-    console().print(table("migrations", columns, lines))
+    show_table("migrations", columns, lines, as_json=as_json)
 
 
-def _show_files(reports: Sequence[Mapping[str, Any]]) -> None:
+def _show_files(inspected: Inspected) -> None:
     """What of the files will not arrive as it is."""
     problems = [
-        (Path(report["path"]).name, each["table"], each["name"], each["rows"], "; ".join(each["sample"][:3]))
-        for report in reports
-        for each in report["problems"]
+        (report.path.name, each.table, each.name, each.rows, "; ".join(each.sample[:3]))
+        for report in inspected.reports
+        for each in report.problems
     ]
     if problems:
         columns = ("file", "table", "problem", "rows", "for example")
         console().print(table("what will not arrive as it is", columns, problems))
-    for report in reports:
-        name = Path(report["path"]).name
-        if report["schema"] == "unknown":
-            console().print(f"not taken: {name} (no table of it is known)", markup=False, highlight=False)
-        elif unknown := ", ".join(f"{each['name']} ({each['rows']} rows)" for each in report["unknown"]):
-            console().print(f"{name}, tables not migrated: {unknown}", markup=False, highlight=False)
+    for report in inspected.reports:
+        if report.schema == "unknown":
+            said = f"not taken: {report.path.name} (no table of it is known)"
+            console().print(said, markup=False, highlight=False)
+        elif unknown := ", ".join(f"{each.name} ({each.rows} rows)" for each in report.unknown):
+            said = f"{report.path.name}, tables not migrated: {unknown}"
+            console().print(said, markup=False, highlight=False)
 
 
-def _show(done: dict[str, Any]) -> None:
+def _show(done: Migrated) -> None:
+    planned, totals, rules = done.planned, done.reported.totals, done.reported.refused_rules
     names = ("units", "done", "planned", "rows_read", "inserted", "updated", "unchanged", "refused", "equal")
-    rows = [(name.replace("_", " "), done[name]) for name in names]
-    rows.append(("rollup buckets refreshed", done["buckets"]))
+    rows = [(name.replace("_", " "), getattr(totals, name)) for name in names]
+    rows.append(("rollup buckets refreshed", done.buckets))
     screen = console()
-    title = f"{done['run_id']} (migration {done['migration_id']})"
-    screen.print(table(title, ("what", "count"), rows))
-    if done["dry_run"]:
+    screen.print(table(f"{planned.run_id} (migration {planned.migration_id})", ("what", "count"), rows))
+    if planned.dry_run:
         screen.print("A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False)
-    elif done["resumed"] and not done["open_units"]:
+    elif planned.resumed and not planned.open_units:
         screen.print("The same files were migrated before: nothing was copied.", highlight=False)
-    if unknown := done.get("unknown_symbols"):
-        screen.print(f"in no chosen table, left out: {', '.join(unknown)}", markup=False, highlight=False)
-    if done["refused"]:
-        found = ", ".join(f"{rule} {rows}" for rule, rows in done["refused_rules"].items())
+    if planned.unknown_symbols:
+        unknown = ", ".join(planned.unknown_symbols)
+        screen.print(f"in no chosen table, left out: {unknown}", markup=False, highlight=False)
+    if totals.refused:
+        found = ", ".join(f"{rule} {rows}" for rule, rows in rules.items())
+        where = "that would be refused" if planned.dry_run else "in quarantine"
         screen.print(
-            f"rows that are no bars, in quarantine: {done['refused']} ({found})",
-            markup=False,
-            highlight=False,
+            f"rows that are no bars, {where}: {totals.refused} ({found})", markup=False, highlight=False
         )
-    seconds = ", ".join(f"{name} {taken:.2f}" for name, taken in done["seconds"].items())
-    screen.print(f"seconds: {seconds} (verify and refresh at the same time)", highlight=False)
-    screen.print(f"report: {done['report']}", highlight=False)
+    seconds = ", ".join(f"{name} {taken:.2f}" for name, taken in done.seconds.items())
+    screen.print(f"seconds: {seconds}", highlight=False)
+    show_after_load(done.after)
+    screen.print(f"report: {done.reported.report}", markup=False, highlight=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import CheckFailed, StoreAway
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
@@ -57,7 +58,7 @@ def add(
 
 
 @app.command("list")
-def list_mirrors() -> None:
+def list_mirrors(as_json: JsonOption = False) -> None:
     """List the mirrors, how far each is behind, and what is wrong with it."""
     from hypertape.stores.mirrors import mirrors
 
@@ -73,7 +74,7 @@ def list_mirrors() -> None:
         "behind since",
         "error",
     )
-    console().print(table("mirrors", columns, [_line(mirror) for mirror in known]))
+    show_table("mirrors", columns, [_line(mirror) for mirror in known], as_json=as_json)
 
 
 @app.command()
@@ -116,7 +117,7 @@ def parity(name: NameArgument) -> None:
         mirror = find_mirror(connection, name)
     found = check_parity(warehouse_dsn(), mirror, now=now(), settings=load_settings())
     if found.differences:
-        columns = ("series", "bars here", "bars there", "last here", "last there")
+        columns = ("series", "what", "bars here", "bars there", "last here", "last there")
         console().print(table("differences", columns, [_difference(entry) for entry in found.differences]))
     if not found.holds:
         raise CheckFailed(
@@ -203,4 +204,4 @@ def _difference(entry: Difference) -> tuple[object, ...]:
     sides = (entry.warehouse, entry.mirror)
     rows = [side.rows if side else 0 for side in sides]
     lasts = [format_instant(side.last) if side and side.last else "-" for side in sides]
-    return str(entry.series), *rows, *lasts
+    return str(entry.series), entry.what, *rows, *lasts

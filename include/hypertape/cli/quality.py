@@ -16,11 +16,11 @@ from hypertape.cli.common import (
     console,
     now,
     of,
-    table,
     warehouse,
     warehouse_dsn,
     window_of,
 )
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput
 from hypertape.settings import load_settings
 
@@ -30,6 +30,7 @@ def validate(
     interval: IntervalOption,
     start_date: StartOption = None,
     end_date: EndOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
     from hypertape.quality.results import raise_if_critical, record
@@ -56,7 +57,7 @@ def validate(
         for r in results
     ]
     columns = ("check", "severity", "status", "evaluated", "unexpected", "why")
-    console().print(table(run_id, columns, rows))
+    show_table(run_id, columns, rows, as_json=as_json)
     raise_if_critical(results)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypertape.cli.bars import check_lines
 from hypertape.cli.common import (
     Connection,
     TickersOption,
@@ -20,9 +21,11 @@ from hypertape.cli.common import (
     warehouse_dsn,
 )
 from hypertape.cli.empty_results import say_nothing
+from hypertape.cli.listing import JsonOption, show, show_table
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
+from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
     from hypertape.warehouse.quarantine import Refused
@@ -47,6 +50,7 @@ def list_(
     rule: RuleFilter = None,
     run: RunFilter = None,
     rows: Annotated[bool, typer.Option("--rows", help="List open rows one by one, with their ids.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Count refused rows by market, interval and rule: open, loaded by a replay, superseded."""
     from hypertape.warehouse.quarantine import Refused, find, groups
@@ -56,10 +60,11 @@ def list_(
         found = groups(connection, which)
         if not found:
             _say_nothing(connection, which)
+            show([], as_json=as_json)
         elif rows:
-            _show_rows(find(connection, which, most=_MOST))
+            _show_rows(find(connection, which, most=_MOST), as_json=as_json)
         else:
-            _show_groups(found)
+            _show_groups(found, as_json=as_json)
 
 
 def _say_nothing(connection: Connection, which: Refused) -> None:
@@ -79,7 +84,7 @@ def _say_nothing(connection: Connection, which: Refused) -> None:
     )  # fmt: skip
 
 
-def _show_rows(found: Sequence[Mapping[str, Any]]) -> None:
+def _show_rows(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     columns = ("id", "market", "interval", "ticker", "time", "rule", "value", "source")
     lines = [
         (
@@ -88,12 +93,12 @@ def _show_rows(found: Sequence[Mapping[str, Any]]) -> None:
         )
         for row in found
     ]  # fmt: skip
-    console().print(table("open rows", columns, lines))
+    show_table("open rows", columns, lines, as_json=as_json)
     if len(found) == _MOST:
-        console().print(f"The first {_MOST}; narrow them with the options.", highlight=False)
+        typer.echo(f"The first {_MOST}; narrow them with the options.", err=True)
 
 
-def _show_groups(found: Sequence[Mapping[str, Any]]) -> None:
+def _show_groups(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     columns = (
         "market",
         "interval",
@@ -113,11 +118,14 @@ def _show_groups(found: Sequence[Mapping[str, Any]]) -> None:
         )
         for row in found
     ]  # fmt: skip
-    console().print(table("refused rows", columns, lines))
+    show_table("refused rows", columns, lines, as_json=as_json)
 
 
-@app.command()
-def show(quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine list --rows`.")]) -> None:
+@app.command("show")
+def show_(
+    quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine list --rows`.")],
+    as_json: JsonOption = False,
+) -> None:
     """Show one refused row whole: where it came from, the rule, and what became of it."""
     from hypertape.warehouse.quarantine import Refused, find
 
@@ -128,6 +136,8 @@ def show(quarantine_id: Annotated[int, typer.Argument(help="An id of `quarantine
             f"There is no refused row {quarantine_id}", next_step="See `hypertape quarantine list --rows`."
         )
     row = {name: value for name, value in found[0].items() if name != "row_digest"}
+    if show([row], as_json=as_json):
+        return
     text = row.pop("row_text")
     console().print(table(f"refused row {quarantine_id}", ("what", "value"), list(row.items())))
     console().print(_pretty(text), markup=False, highlight=False)
@@ -149,17 +159,27 @@ def replay(
 
     which = Refused(*_place(market, interval), split(tickers), rule, run)
     with warehouse() as connection:
-        if not groups(connection, which):
+        empty = not groups(connection, which)
+        if empty:
             _say_nothing(connection, which)
-            return
     at = now()
     run_id = f"replay__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with console().status("replaying"):
-        done = run_replay(warehouse_dsn(), which, run_id=run_id, now=at, dry_run=dry_run)
-    lines = [(place, *(counts.get(name, 0) for name in OUTCOMES)) for place, counts in done["places"].items()]
-    lines.append((f"{done['rows']} in all", *(done[name] for name in OUTCOMES)))
+        done = run_replay(
+            warehouse_dsn(), which, run_id=run_id, now=at, dry_run=dry_run, settings=load_settings()
+        )
+    if empty:
+        return  # it has only finished what an earlier one left waiting
+    lines = [(place, *(counts.get(name, 0) for name in OUTCOMES)) for place, counts in done.places.items()]
+    lines.append((f"{done.rows} in all", *(done.counts[name] for name in OUTCOMES)))
     title = f"{run_id} (nothing was written)" if dry_run else run_id
     console().print(table(title, ("series", *OUTCOMES), lines))
+    for tail in done.after:
+        for line in check_lines(tail.quality) if tail.quality else ():
+            console().print(line, markup=False, highlight=False)
+        console().print(f"report: {tail.published.report}", highlight=False)
+    if done.error is not None:
+        raise done.error
 
 
 def _place(market: str | None, interval: str | None) -> tuple[str | None, str | None]:

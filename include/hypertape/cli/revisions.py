@@ -57,8 +57,7 @@ def revisions(
             say_nothing(
                 connection, "no revision of these", markets=markets, intervals=intervals, tickers=named
             )
-            return
-        if show(rows, as_json=as_json, as_csv=as_csv):
+        if show(rows or (), as_json=as_json, as_csv=as_csv) or rows is None:
             return
         lines = [
             (
@@ -109,8 +108,7 @@ def restatements(
                 markets=[get_market(market).code] if market else None,
                 intervals=[Interval.parse(interval).value] if interval else None, tickers=split(tickers),
             )  # fmt: skip
-            return
-    if show(rows, as_json=as_json, as_csv=as_csv):
+    if show(rows, as_json=as_json, as_csv=as_csv) or not rows:
         return
     lines = [
         (f"{r['market']} {r['interval']}", r["ticker"], r["state"], r["direction"],

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hypertape.cli.common import console, now, progress, table, warehouse, warehouse_dsn
+from hypertape.cli.common import console, now, progress, warehouse, warehouse_dsn
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.model import format_instant
+from hypertape.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True, help="Cut over between SQLite and the warehouse, and back, losing nothing."
@@ -23,7 +25,7 @@ ReasonOption = Annotated[str | None, typer.Option(help="Why, for the record.")]
 
 
 @app.command()
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """Say which store is the truth, since when, and by whose decision; then the decisions before."""
     from hypertape.steps.rollback import status as run
 
@@ -31,14 +33,15 @@ def status() -> None:
         pass
     found = run(warehouse_dsn())
     screen = console()
-    if not found:
+    if not found and not as_json:
         screen.print("The warehouse is the truth; there was no cut-over.", highlight=False)
         return
-    standing = found[0]
-    screen.print(
-        f"{standing.truth} is the truth since {format_instant(standing.since)} ({standing.address}).",
-        highlight=False,
-    )
+    if not as_json:
+        standing = found[0]
+        screen.print(
+            f"{standing.truth} is the truth since {format_instant(standing.since)} ({standing.address}).",
+            highlight=False,
+        )
     columns = ("truth", "since", "by", "reason", "newest load", "carried over")
     rows = [
         (
@@ -51,7 +54,7 @@ def status() -> None:
         )
         for each in found
     ]
-    screen.print(table("decisions", columns, rows))
+    show_table("decisions", columns, rows, as_json=as_json)
 
 
 @app.command("to-sqlite")
@@ -65,7 +68,7 @@ def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOp
     with progress() as on_step:
         done = run(
             warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_sqlite"), reason=reason,
-            on_step=on_step,
+            settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
 
@@ -86,7 +89,7 @@ def to_warehouse(
     with progress() as on_step:
         done = run(
             warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_warehouse"), reason=reason,
-            workers=workers, on_step=on_step,
+            workers=workers, settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
 

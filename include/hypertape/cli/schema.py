@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from hypertape.cli.common import console, table, warehouse_dsn
+from hypertape.cli.common import console, warehouse_dsn
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.markets import all_markets
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
@@ -26,14 +27,13 @@ def apply() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """List every script and whether it is applied, pending or changed."""
     with connect(warehouse_dsn()) as connection:
         entries = schema.status(connection, all_markets().values())
         rows = [(entry.script.label, entry.script.kind, entry.state) for entry in entries]
-        console().print(
-            table(f"schema on the {schema.tier(connection)} tier", ("script", "kind", "state"), rows)
-        )
+        title = f"schema on the {schema.tier(connection)} tier"
+    show_table(title, ("script", "kind", "state"), rows, as_json=as_json)
 
 
 @app.command()

@@ -32,11 +32,12 @@ def serve(
     import uvicorn
 
     from hypertape.api.http_protocol import limited_protocol
-    from hypertape.api.server import server_app
+    from hypertape.api.server import load_calendars, server_app
 
     settings = load_settings()
     with warehouse():
         pass  # fail here, with advice, rather than at the first request
+    load_calendars(now())
     config = uvicorn.Config(
         server_app(settings, clock=now),
         host=host,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypertape.cli.common import console, table, warehouse
+from hypertape.cli.common import console, warehouse
+from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput, CircuitOpen
 from hypertape.markets import all_markets
 from hypertape.model import format_instant
@@ -21,7 +22,7 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_sources() -> None:
+def list_sources(as_json: JsonOption = False) -> None:
     """List the sources, their rate (all workers together) and where each stands in its markets' order."""
     from hypertape.sources import rate_of, source_names
 
@@ -33,11 +34,11 @@ def list_sources() -> None:
             f"{m.code} ({m.sources.index(name) + 1})" for m in all_markets().values() if name in m.sources
         ]
         rows.append((name, f"{rate:g}/s" if rate else "-", ", ".join(markets), settings.endpoint_of(name)))
-    console().print(table("sources", ("source", "rate", "markets (place)", "asked at"), rows))
+    show_table("sources", ("source", "rate", "markets (place)", "asked at"), rows, as_json=as_json)
 
 
 @app.command()
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """Show every source that was asked: its circuit, failures in a row, and how long a request would wait.
 
     Exits 75 while a source is left alone.
@@ -47,14 +48,14 @@ def status() -> None:
     settings = load_settings()
     with warehouse() as connection:
         known = source_states(connection, settings.source_pause)
-    if not known:
+    if not known and not as_json:
         console().print(
             "No source was asked yet: `hypertape sync -m vn -i 1d` asks the first; `hypertape source list` names all.",
             highlight=False,
         )
         return
     columns = ("source", "circuit", "failures", "answered", "failed", "turn in", "tried in", "error")
-    console().print(table("sources", columns, [_line(state) for state in known]))
+    show_table("sources", columns, [_line(state) for state in known], as_json=as_json)
     away = [state.source for state in known if state.state != "closed"]
     if away:
         raise CircuitOpen(

@@ -1,11 +1,12 @@
 """The tasks that every bar DAG is wired from: bars_*, backfill_bars and heal_gaps share them.
 
-Each DAG has a task of its own named `plan`, which leaves the plan for these (`passing.share_head`) and returns the
+Each DAG has a task of its own named `plan`, which leaves the plan for these (`xcom.share_plan`) and returns the
 batches.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import task
@@ -15,26 +16,39 @@ from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
 from hypertape.orchestration.pools import ROLLUPS
-from hypertape.orchestration.xcom import Json, demand_all_loaded, head, this_try
+from hypertape.orchestration.xcom import Json, require_all_loaded, run_spec, this_try
 from hypertape.settings import load_settings
+
+_LOG = logging.getLogger(__name__)
+
+for _library in ("great_expectations", "urllib3", "yfinance", "ccxt", "fsspec"):
+    logging.getLogger(_library).setLevel(logging.WARNING)  # a task's log tells what happened, not how
 
 
 @task(execution_timeout=timedelta(hours=3), map_index_template=BATCH_LABEL)
 def extract(batch: Json) -> Json:
-    """Ask the source for a batch; its answer lands as Parquet."""
-    from hypertape.steps.extract import extract
+    """Ask the source for a batch; its answer lands as Parquet. Fails when the source answers for no ticker."""
+    from hypertape.steps.failures import failure_lines
+    from hypertape.steps.run_batch import extract_or_raise
+    from hypertape.steps.run_spec import Batch
 
-    return extract(
-        batch, plan_head=head(), landing=load_settings().landing, dsn=warehouse_dsn(), **this_try()
-    )
+    asked = Batch.from_json(batch)
+    _LOG.info("Asking for %s tickers over %s.", len(asked.tickers), asked.window)
+    landed = extract_or_raise(warehouse_dsn(), run_spec(), asked, settings=load_settings(), **this_try())
+    _LOG.info("%s of them were served.", len(asked.tickers) - len(landed.failed))
+    for line in failure_lines(landed.failed):
+        _LOG.warning("Not served: %s", line)
+    return landed.to_json()
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=BATCH_LABEL)
-def indicators(reference: Json) -> Json:
-    """Refuse impossible rows, compute the indicators with lookback."""
-    from hypertape.steps.enrich import enrich
+def gate(reference: Json) -> Json:
+    """Set aside the rows that cannot be bars, with the rule they break."""
+    from hypertape.steps.run_batch import gate
+    from hypertape.steps.run_spec import Landed
 
-    return enrich(warehouse_dsn(), reference, plan_head=head(), now=datetime.now(UTC))
+    landed = gate(run_spec(), Landed.from_json(reference), settings=load_settings(), now=datetime.now(UTC))
+    return landed.to_json()
 
 
 @task(execution_timeout=timedelta(hours=2), map_index_template=BATCH_LABEL)
@@ -45,9 +59,13 @@ def load(reference: Json) -> Json:
     of the source's: Airflow retries a task, never the one before it. What guards the vendor is the source's rate and
     circuit breaker in the warehouse, which hold wherever it is asked from; pools only share out the workers.
     """
-    from hypertape.steps.load import load
+    from hypertape.steps.run_batch import load_or_raise
+    from hypertape.steps.run_spec import Landed
 
-    return tell(load(warehouse_dsn(), reference, plan_head=head(), **this_try()))
+    spec, landed = run_spec(), Landed.from_json(reference)
+    done = load_or_raise(warehouse_dsn(), spec, landed, settings=load_settings(), **this_try())
+    _LOG.info("%s", done.sentence(spec, landed.batch.window))
+    return tell(done.to_json())
 
 
 @task(execution_timeout=timedelta(hours=3), trigger_rule=EVEN_IF_LOADS_FAILED)
@@ -55,15 +73,26 @@ def reread() -> Json:
     """Where final bars changed, ask for older ones; read a restated history again, once."""
     from hypertape.steps.restate import reread
 
-    return tell(reread(warehouse_dsn(), head(), now=datetime.now(UTC)))
+    done = reread(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
+    if done.suspected:
+        _LOG.info(
+            "%s series changed in final bars: %s were local corrections, %s were read again.",
+            done.suspected, done.local, done.reread,
+        )  # fmt: skip
+    return tell(done.to_json())
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)
 def validate() -> Json:
     """Run the quality suites over what was loaded."""
-    from hypertape.steps.validate import validate
+    from hypertape.steps.after_load import validate
 
-    return tell(validate(warehouse_dsn(), head(), now=datetime.now(UTC)))
+    found = validate(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
+    _LOG.info("%s of %s checks passed.", found.passed, found.checks)
+    for kind, lines in (("critical", found.critical), ("broken", found.broken), ("warning", found.warnings)):
+        for line in lines:
+            _LOG.warning("%s: %s", kind, line)
+    return tell(found.to_json())
 
 
 @task(execution_timeout=timedelta(hours=2), pool=ROLLUPS.name)
@@ -71,12 +100,21 @@ def refresh_rollups() -> Json:
     """Refresh the rollups over exactly what changed."""
     from hypertape.steps.refresh import refresh
 
-    return tell(refresh(warehouse_dsn(), head()))
+    done = refresh(warehouse_dsn(), run_spec())
+    _LOG.info(
+        "%s buckets of %s compared, %s differ.", done.buckets, ", ".join(done.levels) or "no rollup", done.differing
+    )  # fmt: skip
+    return tell(done.to_json())
 
 
 @task(execution_timeout=timedelta(minutes=30))
 def publish() -> Json:
     """Move the watermarks, write the report, turn the run red if anything is missing or wrong."""
-    from hypertape.steps.publish import publish
+    from hypertape.steps.after_load import publish
 
-    return demand_all_loaded(publish(warehouse_dsn(), head(), now=datetime.now(UTC)))
+    done = publish(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
+    _LOG.info("%s watermarks moved. Report: %s", done.watermarks_moved, done.report)
+    if done.error is not None:
+        raise done.error
+    require_all_loaded(done.tickers)
+    return done.to_json()

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hypertape.errors import BadInput, HypertapeError, SourceFileMissing
+from hypertape.errors import AirflowFailed, BadInput, HypertapeError, SourceFileMissing
 from hypertape.frame import instant, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Window, format_instant, midnight, utc
@@ -31,7 +31,7 @@ from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.sample import CORRECTED_AT, SPANS
-from hypertape.steps.publish import write_report
+from hypertape.steps.after_load import write_report
 from hypertape.steps.sync import sync
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
@@ -41,6 +41,8 @@ Pair = tuple[str, Interval]
 
 _RUN_ID = "demo"
 
+_RUN_SECONDS = 900
+_POLL_SECONDS, _TELL_SECONDS = 1.0, 5.0
 _LOG_WIDTH = 140
 """Columns of the tables when nobody's terminal says otherwise."""
 
@@ -85,11 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--keep", action="store_true", help="leave Airflow and the database running")
     asked = parser.parse_args(arguments)
-    say = Console(highlight=False, soft_wrap=True, markup=False).print
+    say = Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print
     try:
         return _demo(asked, say)
     except HypertapeError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"error: {error}")
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(
+            f"error: {error}"
+        )
         return error.exit_code
 
 
@@ -227,13 +231,36 @@ def _run_all(standalone: Standalone, jobs: Sequence[Job], step: Callable[[str], 
                 job.dag_id, job.conf, logical_date=interval[0], data_interval=interval, run_id=_RUN_ID
             )
             step(f"{job.dag_id}: run {_RUN_ID} started")
-        return [_ended(airflow, job.dag_id, step) for job in jobs]
+        ended = _ended(airflow, [job.dag_id for job in jobs], step)
+        return [ended[job.dag_id] for job in jobs]
 
 
-def _ended(airflow: Airflow, dag_id: str, step: Callable[[str], None]) -> RunState:
-    run = airflow.wait(dag_id, _RUN_ID)
-    step(f"{dag_id}: {run.state}")
-    return run
+def _ended(airflow: Airflow, dag_ids: Sequence[str], step: Callable[[str], None]) -> dict[str, RunState]:
+    """Wait for every run's end, and say every few seconds what is at work."""
+    ended: dict[str, RunState] = {}
+    deadline, told = time.monotonic() + _RUN_SECONDS, time.monotonic()
+    while left := [dag_id for dag_id in dag_ids if dag_id not in ended]:
+        now = {dag_id: airflow.run(dag_id, _RUN_ID) for dag_id in left}
+        for dag_id, run in now.items():
+            if run.is_final:
+                ended[dag_id] = run
+                step(f"{dag_id}: {run.state}")
+        at_work = [f"{dag_id} {_at_work(run)}" for dag_id, run in now.items() if not run.is_final]
+        if at_work and time.monotonic() - told > _TELL_SECONDS:
+            step(f"{len(ended)} of {len(dag_ids)} runs ended; {', '.join(at_work)}")
+            told = time.monotonic()
+        if at_work and time.monotonic() > deadline:
+            raise AirflowFailed(
+                f"Still at work after {_RUN_SECONDS} s: {', '.join(at_work)}",
+                next_step="See the logs in the state directory, or run it with --keep and open Airflow.",
+            )
+        time.sleep(_POLL_SECONDS)
+    return ended
+
+
+def _at_work(run: RunState) -> str:
+    names = dict.fromkeys(t.task_id.rpartition(".")[2] for t in run.tasks if t.state in ("running", "queued"))
+    return f"({' '.join(names)})" if names else f"({run.state})"
 
 
 def _again(dsn: str, job: Job, settings: Settings, step: Callable[[str], None]) -> dict[str, int]:
@@ -250,7 +277,8 @@ def _again(dsn: str, job: Job, settings: Settings, step: Callable[[str], None]) 
 def _conclude(
     runs: Sequence[RunState], summary: Summary, again: dict[str, int], reports: Path, seconds: float
 ) -> int:
-    screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _LOG_WIDTH)
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    screen = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
     drawn = Table(title="DAG runs", title_justify="left")
     for column in ("DAG", "run", "tasks"):
         drawn.add_column(column, overflow="fold")

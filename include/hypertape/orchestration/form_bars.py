@@ -10,7 +10,17 @@ from airflow.sdk import Context, Param
 
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
-from hypertape.model import STORED_INTERVALS, Interval, Market, Window, asked_window, parse_instant
+from hypertape.model import (
+    HEAL_ATTEMPTS,
+    HEALABLE,
+    MODES,
+    STORED_INTERVALS,
+    Interval,
+    Market,
+    Window,
+    asked_window,
+    parse_instant,
+)
 from hypertape.orchestration.form_fields import (
     choice_field,
     chosen_source,
@@ -25,18 +35,11 @@ from hypertape.orchestration.form_fields import (
 from hypertape.orchestration.pools import default_source, source_names, usual_sources
 from hypertape.settings import Settings
 
-MODES = {
+_MEANING = {
     "missing": "missing: ask where bars are missing, keep what is stored",
     "overwrite": "overwrite: read the window again, write what differs",
     "restate": "restate: read the tickers' whole history again, at any scale",
 }
-"""What `warehouse.backfills.MODES` knows, with what it means; that module loads the driver."""
-
-REASONS = ("unknown", "fetch failed", "provider empty", "holiday", "halted")
-"""What `warehouse.gaps.healing.HEALABLE` knows; that module loads the driver."""
-
-ATTEMPTS = 3
-"""The same for `warehouse.gaps.healing.MAX_ATTEMPTS`."""
 
 _BACKFILL = "backfill"
 _EVERY_TICKER = "One per line. Empty: all the source lists, else the market's file."
@@ -69,7 +72,7 @@ def plan_arguments(context: Context) -> dict[str, Any]:
     asked = None if backfill else _asked_window(params)
     return {
         "run_id": ledger_run_id(run),
-        "data_interval": (asked or _data_interval(run)).to_json(),
+        "data_interval": asked or _data_interval(run),
         "exact": backfill or asked is not None,
         "source": chosen_source(params),
         "tickers": params["tickers"],
@@ -89,7 +92,7 @@ def backfill_form() -> dict[str, Param]:
         "end": time_field(
             "End", "First date not to load any more: the 5th loads up to and with the 4th. Empty: up to now."
         ),
-        "mode": Param("missing", type="string", enum=list(MODES), values_display=MODES, title="Mode"),
+        "mode": Param(MODES[0], type="string", enum=list(MODES), values_display=_MEANING, title="Mode"),
         **source_fields("the market's, the next where one fails", None),
         **vendor_fields(),
         "reason": text_field("Reason", "Why; kept with every load. Mode restate needs one."),
@@ -106,10 +109,10 @@ def backfill_wishes(context: Context) -> dict[str, Any]:
     A cleared run keeps its name in the ledgers, so that it continues where it was. Raises BadInput for a date that is
     none.
     """
-    from hypertape.steps.backfill_request import Asked  # noqa: PLC0415  (parsing a DAG needs no driver)
+    from hypertape.steps.backfill_request import BackfillRequest  # noqa: PLC0415  (parsing a DAG needs no driver)
 
     params, run = context["params"], context["dag_run"]
-    asked = Asked(
+    request = BackfillRequest(
         mode=params["mode"],
         tickers=params["tickers"],
         groups=params["groups"],
@@ -121,7 +124,7 @@ def backfill_wishes(context: Context) -> dict[str, Any]:
     return {
         "market": params["market"],
         "interval": params["interval"],
-        "asked": asked,
+        "request": request,
         "run_id": f"{run.dag_id}__{run.run_id}",
         "dry_run": params["dry_run"],
     }
@@ -132,12 +135,12 @@ def heal_form(market: Market, settings: Settings) -> dict[str, Param]:
     return {
         "tickers": list_field("Tickers", "One per line. Empty: all that have gaps."),
         "reasons": Param(
-            list(REASONS), type="array", items={"type": "string", "enum": list(REASONS)}, examples=list(REASONS),
+            list(HEALABLE), type="array", items={"type": "string", "enum": list(HEALABLE)}, examples=list(HEALABLE),
             title="Reasons",
             description="Only gaps with one of these. A refused row, an inferred holiday or halt are asked for once.",
         ),
         "attempts": Param(
-            ATTEMPTS, type="integer", minimum=1, maximum=100, title="Attempts",
+            HEAL_ATTEMPTS, type="integer", minimum=1, maximum=100, title="Attempts",
             description="A gap that was answered so often without its bars rests. More asks for resting ones again.",
         ),
         **source_fields(f"the usual one, {default_source(market, settings)}", settings.legacy_scale, market),

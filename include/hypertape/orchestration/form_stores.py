@@ -17,10 +17,10 @@ from hypertape.orchestration.form_fields import (
     text_field,
     time_field,
 )
-from hypertape.steps.migration.schemas import SCHEMAS
+from hypertape.steps.migration import SCHEMAS
 
 CSV_FORMATS = ("lossless", "legacy")
-"""What `stores.csv_options.CsvFormat` knows; that module loads Arrow."""
+"""What `stores.addresses.CsvFormat` knows; that module loads Arrow."""
 
 _WORKERS = 2
 
@@ -80,6 +80,8 @@ def exchange_wishes(context: Context) -> dict[str, Any]:
     params = dict(context["params"])
     if not params["directory"]:
         raise BadInput("The form names no directory", next_step="Fill in Directory.")
+    if "replace" in params:
+        params["anew"] = params.pop("replace")
     return {"run_id": ledger_run_id(context["dag_run"]), **params}
 
 

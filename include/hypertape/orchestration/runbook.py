@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
-from hypertape.model import Interval, Market
+from hypertape.model import HEAL_ATTEMPTS, Interval, Market
 from hypertape.orchestration.alerts import LATE_AFTER
-from hypertape.orchestration.form_bars import ATTEMPTS
 from hypertape.orchestration.pools import (
     BACKFILL,
     ROLLUPS,
@@ -55,7 +54,7 @@ def heal_runbook(market: Market, interval: Interval, settings: Settings) -> str:
         relation=market.relation(interval),
         source=default_source(market, settings),
         schedule=heal_schedule(market, interval),
-        attempts=ATTEMPTS,
+        attempts=HEAL_ATTEMPTS,
         retries=RETRIES,
         late=_hours(LATE_AFTER[Interval.D1].total_seconds()),
         pools=", ".join(f"`{pool.name}`" for pool in (asking_pool(market, settings), WAREHOUSE, ROLLUPS)),

@@ -189,12 +189,12 @@ def _schema_version(metadata_dsn: str) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit code."""
     asked = _parser().parse_args(arguments)
-    say = Console(highlight=False, soft_wrap=True).print
+    say = Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print
     standalone = Standalone(load_settings())
     try:
         return int(asked.verb(standalone, asked, say))
     except HypertapeError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(str(error))
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(str(error))
         return error.exit_code
 
 
@@ -245,7 +245,7 @@ def _run(standalone: Standalone, asked: argparse.Namespace, say: Say) -> int:
         say(f"{asked.dag}: {run_id}")
         ended = airflow.wait(asked.dag, run_id, seconds=asked.seconds)
     for task in ended.tasks:
-        say(f"  {task.state or '-':16} {task.seconds or 0:6.1f} s  {task.name}", markup=False)
+        say(f"  {task.state or '-':16} {task.seconds or 0:6.1f} s  {task.name}")
     say(f"{ended.state}")
     return 0 if ended.state == "success" else 1
 

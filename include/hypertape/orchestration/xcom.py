@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
-from hypertape.errors import BadInput, BatchRefused
+from hypertape.errors import BadInput, BatchRefused, others
+
+if TYPE_CHECKING:
+    from hypertape.steps.run_spec import Plan, RunSpec
 
 Json = dict[str, Any]
 """What travels between tasks."""
@@ -19,12 +22,13 @@ _NO_PART = -1
 _NOTHING = "nothing to copy"
 
 
-def share_head(planned: Json) -> list[Json]:
-    """Leave the plan without its batches for every task of the run (`head`), and return the batches.
+def share_plan(planned: Plan, **more: object) -> list[Json]:
+    """Leave the plan without its batches for every task of the run (`head`, `run_spec`), and return the batches.
 
-    Raises BadInput when there are more of them than Airflow maps.
+    `more` is left beside it. Raises BadInput when there are more batches than Airflow maps.
     """
-    batches: list[Json] = planned.pop("batches")
+    shared = {**planned.to_json(), **more}
+    batches: list[Json] = shared.pop("batches")
     most = conf.getint("core", "max_map_length")
     if len(batches) > most:
         raise BadInput(
@@ -32,7 +36,7 @@ def share_head(planned: Json) -> list[Json]:
             next_step="Narrow the window or the tickers, raise HYPERTAPE_BATCH_SIZE or HYPERTAPE_BACKFILL_BARS (longer "
             "windows), or AIRFLOW__CORE__MAX_MAP_LENGTH.",
         )
-    get_current_context()["ti"].xcom_push(_HEAD, planned)
+    get_current_context()["ti"].xcom_push(_HEAD, shared)
     return batches
 
 
@@ -55,42 +59,49 @@ def head() -> Json:
     return planned
 
 
+def run_spec() -> RunSpec:
+    """Return what every step of the run must know."""
+    from hypertape.steps.run_spec import RunSpec  # noqa: PLC0415  parsing a DAG needs no Arrow
+
+    return RunSpec.from_json(head())
+
+
 def this_try() -> Json:
     """Return the arguments `attempt` (1 for the first try) and `now` of the running task's step."""
     return {"attempt": get_current_context()["ti"].try_number, "now": datetime.now(UTC)}
 
 
-def demand_all_loaded(published: Json) -> Json:
-    """Return what `publish` says unless a batch never reached its load: its extract or indicators failed.
+def require_all_loaded(loaded: int) -> None:
+    """Raise BatchRefused when a batch never reached its load: its extract or gate failed. `loaded` counts tickers.
 
-    A run's colour is that of its last task, so this is what turns it red. Raises BatchRefused.
+    A run's colour is that of its last task, so this is what turns it red.
     """
     planned = len({ticker for batch in _pull("return_value") for ticker in batch["tickers"]})
-    if published["tickers"] < planned:
+    if loaded < planned:
+        rest = others(loaded, "published")
         raise BatchRefused(
-            f"{planned - published['tickers']} tickers of the run were never loaded, the others are published",
-            next_step="See the red extract and indicators tasks; mend the cause and clear them.",
+            f"{planned - loaded} tickers of the run were never loaded and {rest}",
+            next_step="See the red extract and gate tasks; mend the cause and clear them.",
         )
-    return published
 
 
-def demand_all_copied(copied: int) -> int:
+def require_all_copied(copied: int) -> int:
     """Return how many parts were copied, unless it is fewer than were planned. Raises BatchRefused."""
     planned = len(_pull("return_value"))
     if copied < planned:
         raise BatchRefused(
-            f"{planned - copied} of {planned} parts failed and the others are copied",
+            f"{planned - copied} of {planned} parts failed and {others(copied, 'copied')}",
             next_step="See the red copy tasks; mend the cause and clear them: what is equal is not written again.",
         )
     return copied
 
 
-def demand_all_synced(synced: int) -> int:
+def require_all_synced(synced: int) -> int:
     """Return how many batches were asked for, unless it is fewer than were planned. Raises BatchRefused."""
     planned = len(_pull("return_value"))
     if synced < planned:
         raise BatchRefused(
-            f"{planned - synced} of {planned} batches failed and the others are kept",
+            f"{planned - synced} of {planned} batches failed and {others(synced, 'kept')}",
             next_step="See the red tasks; mend the cause and clear them: what is equal is not written again.",
         )
     return synced

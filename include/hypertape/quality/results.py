@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +12,11 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from hypertape.errors import CheckBroken, CheckEnded, CheckFailed
-from hypertape.model import Window
+from hypertape.model import CRITICAL, WARNING, Window
 from hypertape.queries import query
 
 Connection = psycopg.Connection[Any]
 
-CRITICAL, WARNING = "critical", "warning"
 PASSED, FAILED, BROKEN, NOT_EVALUATED = "passed", "failed", "broken", "not_evaluated"
 STATUSES = (PASSED, FAILED, BROKEN, NOT_EVALUATED)
 
@@ -88,18 +87,35 @@ def results_of(
         return [_result(row) for row in cursor.execute(query("quality_of_run"), parameters)]
 
 
-def summary(results: Sequence[QualityResult]) -> dict[str, Any]:
-    """Count results as JSON: checks and passed; the names of failed ones by severity, broken and not evaluated ones."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Results counted: checks and passed; the names of failed ones by severity, of broken and not evaluated ones."""
+
+    checks: int
+    passed: int
+    critical: list[str]
+    warnings: list[str]
+    broken: list[str]
+    not_evaluated: list[str]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return asdict(self)
+
+
+def summary(results: Sequence[QualityResult]) -> Summary:
+    """Count results."""
     failed = [result for result in results if result.status == FAILED]
-    return {
-        "checks": len(results),
-        "passed": sum(result.status == PASSED for result in results),
-        "critical": [_label(result) for result in failed if result.severity == CRITICAL],
-        "warnings": [_label(result) for result in failed if result.severity == WARNING],
-        "broken": [result.expectation for result in results if result.status == BROKEN],
-        "not_evaluated": [result.expectation for result in results if result.status == NOT_EVALUATED],
-        "seconds": round(sum(result.seconds for result in results), 3),
-    }
+    return Summary(
+        checks=len(results),
+        passed=sum(result.status == PASSED for result in results),
+        critical=[_label(result) for result in failed if result.severity == CRITICAL],
+        warnings=[_label(result) for result in failed if result.severity == WARNING],
+        broken=[result.expectation for result in results if result.status == BROKEN],
+        not_evaluated=[result.expectation for result in results if result.status == NOT_EVALUATED],
+        seconds=round(sum(result.seconds for result in results), 3),
+    )
 
 
 def raise_if_critical(results: Sequence[QualityResult]) -> None:

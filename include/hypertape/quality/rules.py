@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypertape.model import STORED_INTERVALS, Interval, Market
-from hypertape.quality.results import CRITICAL, WARNING
+from hypertape.model import CRITICAL, STORED_INTERVALS, WARNING, Interval, Market
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +128,14 @@ RULES: tuple[Rule, ...] = (
         intervals=_INTRADAY,
     ),
     Rule(
+        "sessions_whole",
+        "No session has a hole: bars missing in a row that the series does not ordinarily leave out (gap ledger)",
+        WARNING,
+        "time",
+        unit="sessions",
+        intervals=_INTRADAY,
+    ),
+    Rule(
         "sessions_after_last",
         "No session has closed since a ticker's last bar, up to the end of the window",
         WARNING,
@@ -158,7 +165,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "close_jump",
-        "The close moves no more than the market's limit from bar to bar, unless a split or dividend lies between",
+        "The close moves no more than the market's limit from bar to bar, beside the step of an action between the two",
         WARNING,
         "close, previous_close",
     ),
@@ -173,10 +180,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "adjustment_steps",
-        "adjusted_close / close changes only where a dividend or split lies between two bars",
+        "adjusted_close / close changes where a dividend or split lies between two bars, by its step, and nowhere else",
         WARNING,
         "adjusted_close, close",
         unit="adjusted closes",
+        intervals=_DAY,
+    ),
+    Rule(
+        "actions_applied",
+        "The closes show every declared split (or their source adjusts for it); no dividend is as large as the price",
+        WARNING,
+        "close",
         intervals=_DAY,
     ),
     *(

@@ -45,6 +45,12 @@ DAY_TOLERANCE = 0.005
 ADJUSTMENT_TOLERANCE = 0.002
 """Relative change of adjusted/raw from bar to bar that vendors' rounding explains."""
 
+DIVIDEND_TOLERANCE = 0.25
+"""Share of a dividend's yield by which the step of adjusted/raw may differ: vendors take another day's close."""
+
+ADJUSTING_SOURCES = ("yahoo", "vci", "stockula")
+"""Sources whose closes are adjusted for splits over the whole history; others' show the step."""
+
 
 GRID_ORIGIN = utc(2000, 1, 3)
 """An instant at which every grid has an opening, before a market's own mark of the hour."""
@@ -88,6 +94,7 @@ def names_for(scope: Scope, rule: Rule | None = None) -> dict[str, sql.Composabl
         **{name: _literal(value) for name, value in literals.items()},
         "tickers": _text_array(scope.tickers),
         "indices": _text_array([entry.ticker for entry in market.tickers if entry.kind == "index"]),
+        "adjusting_sources": _text_array(ADJUSTING_SOURCES),
         "relation": sql.Identifier("bars", scope.relation),
         "day_relation": sql.Identifier("bars", market.relation(Interval.D1)),
         "narrow_relation": sql.Identifier("bars", market.relation(narrow)),
@@ -124,6 +131,7 @@ def _limits(market: Market, interval: Interval) -> dict[str, Any]:
         "outlier_bars": OUTLIER_BARS,
         "day_tolerance": DAY_TOLERANCE,
         "adjustment_tolerance": ADJUSTMENT_TOLERANCE,
+        "dividend_tolerance": DIVIDEND_TOLERANCE,
         "arithmetic": ARITHMETIC,
     }
 

@@ -16,11 +16,10 @@ from psycopg.rows import dict_row
 
 from hypertape import calendars
 from hypertape.frame import micros
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.model import EXPLAINED, Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.reports.figures import shade
 from hypertape.reports.run import rows
-from hypertape.reports.verdict import EXPLAINED
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

@@ -45,20 +45,12 @@ def gather_migration(connection: Connection, migration_id: int | None) -> Row:
         "quarantine": refused,
         "quarantine_total": refused[0]["total"] if refused else 0,
         "verdict": verdict(migration, totals),
-        "answers": _answers(migration, totals, inspected, _by_rule(connection, sources)),
+        "answers": _answers(migration, totals, inspected, _by_rule(connection, migration["migration_id"])),
     }
 
 
-def refused_rules(connection: Connection, migration_id: int) -> dict[str, int]:
-    """How many rows of a migration's files are in quarantine, by rule."""
-    return _by_rule(
-        connection,
-        _sources(rows(connection, "migration_units", migration_id=migration_id, part=None, states=None)),
-    )
-
-
-def _by_rule(connection: Connection, sources: Sequence[str]) -> dict[str, int]:
-    found = rows(connection, "report_migration_rules", sources=sources)
+def _by_rule(connection: Connection, migration_id: int) -> dict[str, int]:
+    found = rows(connection, "migration_refused", migration_id=migration_id)
     return {row["rule"]: row["rows"] for row in found}
 
 
@@ -140,7 +132,7 @@ def _wrong(inspected: Sequence[Mapping[str, Any]], refused: int, rules: Mapping[
         found = ", ".join(f"{rule} {count}" for rule, count in rules.items())
         because = (
             *because,
-            f"{plural(refused, 'row')} cannot be what their table holds, kept in quarantine: {found}",
+            f"{plural(refused, 'row')} cannot be what their table holds, for quarantine: {found}",
         )
     if unknown:
         because = (*because, f"Tables that are not migrated: {', '.join(t['name'] for t in unknown)}")
@@ -153,7 +145,9 @@ def _known(totals: Mapping[str, Any]) -> Statement:
     return Statement(
         GOOD if not totals["different"] else BAD,
         f"{totals['equal']} of {plural(totals['units'], 'unit')} are equal",
-        ("Each was read from its file again and compared with what is stored, row by row.",),
+        (
+            "What was read of each is compared with what is stored: by digests, and row by row where these differ.",
+        ),
     )
 
 

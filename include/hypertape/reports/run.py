@@ -11,20 +11,18 @@ from psycopg.rows import dict_row
 
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
-from hypertape.model import Interval
+from hypertape.model import CRITICAL, EXPLAINED, WARNING, Interval
 from hypertape.quality.results import (
     BROKEN,
-    CRITICAL,
     FAILED,
     NOT_EVALUATED,
-    WARNING,
     QualityResult,
     results_of,
 )
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query
-from hypertape.reports.verdict import EXPLAINED, answers, run_verdict
+from hypertape.reports.verdict import answers, run_verdict
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -57,7 +55,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
     early = sum(row["early"] for row in gaps if row["reason"] not in EXPLAINED)
     return {
         "run_id": run_id,
-        "synthetic": any(load["source"] == "sample" for load in loads),
+        "synthetic": [load["ticker"] for load in loads if load["source"] == "sample"],
         "sources": sorted({load["source"] for load in loads}),
         "scopes": [_scope_line(place, loads, results) for place in places],
         "verdict": run_verdict(loads, results),

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypertape.quality.results import BROKEN, CRITICAL, FAILED, NOT_EVALUATED, QualityResult
+from hypertape.model import CRITICAL
+from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult
 
 GOOD, NOTE, BAD, UNKNOWN = "good", "note", "bad", "unknown"
 MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
-
-EXPLAINED = ("holiday", "not listed", "delisted", "halted")
-"""Reasons of the gap ledger that excuse a bar."""
 
 _COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_after_last", "fresh")
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from hypertape.cells import shown
 from hypertape.errors import BadInput, SourceFileEmpty, SourceSchemaChanged
 from hypertape.frame import BAR_SCHEMA, TIME_TYPE, empty_rejects, instant, reject_frame
 from hypertape.model import INDICATOR_COLUMNS, PRICE_COLUMNS
@@ -24,8 +25,8 @@ from hypertape.model import INDICATOR_COLUMNS, PRICE_COLUMNS
 CELLS = ("ticker", "time", *PRICE_COLUMNS, "volume")
 """The columns that are read. The 13 indicators may follow; they are computed anew downstream."""
 
-LONGEST_VALUE, LONGEST_ROW = 200, 2_000
-"""Characters kept of a rejected cell and of a rejected line."""
+LONGEST_ROW = 2_000
+"""Characters kept of a rejected line."""
 
 _HEADERS = (CELLS, (*CELLS, *INDICATOR_COLUMNS))
 _NUMBERS = CELLS[2:]
@@ -39,11 +40,13 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 class ParsedFile:
     """What a file holds, in its order.
 
-    `bars` is a frame.BAR_SCHEMA table (adjusted_close null), `rejects` a frame.REJECT_SCHEMA table.
+    `bars` is a frame.BAR_SCHEMA table (adjusted_close null), `rejects` a frame.REJECT_SCHEMA table. `rows_in` counts
+    the lines that are not blank, before anybody looked at them: each is one of the two.
     """
 
     bars: pa.Table
     rejects: pa.Table
+    rows_in: int
 
 
 def parse_stream(
@@ -78,7 +81,7 @@ def parse(data: bytes, ticker: str, *, session_zone: str | None = None, first_li
         raise SourceFileEmpty("The file has a header and no rows")
     bars = _parse_typed(body, names, ticker, session_zone)
     if bars is not None:
-        return ParsedFile(bars, empty_rejects())
+        return ParsedFile(bars, empty_rejects(), _written_lines(body))
     return _parse_line_by_line(body, len(names), ticker, session_zone, first_line)
 
 
@@ -96,7 +99,7 @@ def _checked_header(header: bytes) -> list[str]:
     names = [name.strip() for name in header.decode("utf-8", "replace").split(",")]
     if tuple(names) not in _HEADERS:
         raise SourceSchemaChanged(
-            f"The header is {_shown(','.join(names), LONGEST_VALUE)!r}, expected {','.join(CELLS)!r}",
+            f"The header is {shown(','.join(names))!r}, expected {','.join(CELLS)!r}",
             next_step="Export the file with that header; the 13 indicator columns may follow it.",
         )
     return names
@@ -146,7 +149,11 @@ def _parse_line_by_line(
             lines.filter(ragged).to_pylist(), numbers.filter(ragged).to_pylist(), strict=True
         )
     ]
-    return ParsedFile(bars.filter(good), reject_frame(rejected))
+    return ParsedFile(bars.filter(good), reject_frame(rejected), _written_lines(body))
+
+
+def _written_lines(body: bytes) -> int:
+    return sum(1 for line in body.split(b"\n") if line.strip())
 
 
 def _columns(split: Any, width: int) -> dict[str, Any]:
@@ -181,7 +188,7 @@ def _convert(
 def _reject(
     cells: dict[str, Any], lines: Any, row: int, ticker: str, times: Any, rule: str, name: str
 ) -> tuple[Any, ...]:
-    content = {column: _shown(cells[column][row].as_py(), LONGEST_VALUE) for column in CELLS}
+    content = {column: shown(cells[column][row].as_py()) for column in CELLS}
     line = json.dumps({"line": lines[row].as_py(), **content}, ensure_ascii=False)
     return ticker, _aware(times[row]), rule, content[name], line
 
@@ -189,7 +196,7 @@ def _reject(
 def _ragged(line: str, number: int, width: int, ticker: str, session_zone: str | None) -> tuple[Any, ...]:
     fields = line.split(",")
     time = _times(pa.array(fields[1:2], pa.string()), session_zone)
-    row = json.dumps({"line": number, "text": _shown(line, LONGEST_ROW)}, ensure_ascii=False)
+    row = json.dumps({"line": number, "text": shown(line, LONGEST_ROW)}, ensure_ascii=False)
     fault = f"{len(fields)} fields, expected {width}"
     return ticker, _aware(time[0]) if len(time) else None, "wrong_field_count", fault, row
 
@@ -248,9 +255,3 @@ def _frame(ticker: str, times: Any, values: dict[str, Any]) -> pa.Table:
 
 def _aware(time: Any) -> Any:
     return instant(time.value) if time.is_valid else None
-
-
-def _shown(text: str, longest: int) -> str:
-    """Cut a text for people and databases: no NUL, which PostgreSQL refuses, and no endless line."""
-    text = text.replace("\0", "\N{SYMBOL FOR NULL}")
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"

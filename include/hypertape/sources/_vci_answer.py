@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
 
+from hypertape.cells import number, row_text, shown
 from hypertape.errors import SourceSchemaChanged, SourceUnavailable
 from hypertape.frame import Floats, Micros, bar_frame, instant, reject_frame
-from hypertape.model import Interval
+from hypertape.model import Interval, Market
 from hypertape.sources._collect import TickerAnswer
+from hypertape.sources._days import Mask, daily_times
+from hypertape.sources._session import read_json, start_of
 
 _ARRAYS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 _PRICES = ("open", "high", "low", "close")
@@ -34,18 +33,23 @@ def read_answer(body: bytes) -> dict[str, list[Any]]:
 
     Raises SourceUnavailable for a body that is no whole JSON text, SourceSchemaChanged for one of another shape.
     """
-    try:
-        answer = json.loads(body)
-    except ValueError as error:
-        raise SourceUnavailable(f"VCI's answer is no whole JSON text: {_start(body)}") from error
+    answer = read_json("VCI", body)
     if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
-        raise SourceSchemaChanged(f"VCI's answer is no list of objects: {_start(body)}")
+        raise SourceSchemaChanged(f"VCI's answer is no list of objects: {start_of(body)}")
     found: dict[str, list[Any]] = {}
     for entry in answer:
         if not isinstance(entry.get("symbol"), str):
             raise SourceSchemaChanged("An object of VCI's answer has no symbol")
         found.setdefault(entry["symbol"].upper(), []).append(entry)
     return found
+
+
+def refuses(body: bytes) -> bool:
+    """True where a refusal is VCI's own: it words them as JSON objects. A page is somebody else's."""
+    try:
+        return isinstance(read_json("VCI", body), dict)
+    except (SourceSchemaChanged, SourceUnavailable):
+        return False
 
 
 def read_series(entry: dict[str, Any]) -> Series:
@@ -63,85 +67,72 @@ def read_series(entry: dict[str, Any]) -> Series:
 
 def openings(times: Sequence[Any]) -> Floats:
     """Seconds since 1970 of each bar; NaN where `t` cannot be read as that."""
-    seconds = np.array([_number(cell) for cell in times], np.float64)
+    seconds = _numbers(times)
     seconds[~((seconds >= 0) & (seconds < _SECONDS))] = np.nan
     return seconds
 
 
-def read_bars(ticker: str, series: Series, seconds: Floats, interval: Interval, zone: str) -> TickerAnswer:
-    """Make bars of one symbol's arrays, in the vendor's order.
+def read_bars(
+    ticker: str, series: Series, seconds: Floats, interval: Interval, market: Market, today: date
+) -> TickerAnswer:
+    """Make bars of one symbol's arrays, in the vendor's order; `today` is the day whose session may be running.
 
-    Reject rules: bad_time, text_in_number, empty_bar (every price missing). A missing number is left to the gate.
-    Raises SourceSchemaChanged when none of the times can be read.
+    Reject rules: bad_time, off_grid (a daily bar stamped where none can be), text_in_number, empty_bar (every price
+    missing). A missing number is left to the gate. Raises SourceSchemaChanged when none of the times can be read.
     """
     if len(seconds) and np.isnan(seconds).all():
-        raise SourceSchemaChanged(f"VCI's times are no seconds since 1970: {series['t'][0]!r}")
+        raise SourceSchemaChanged(f"VCI's times are no seconds since 1970: {shown(series['t'][0])!r}")
     columns = {name: _column(series[letter]) for name, letter in _ARRAYS.items()}
-    empty = np.all([np.isnan(columns[name][0]) & ~columns[name][1] for name in _PRICES], axis=0)
-    wrong = {name: strange for name, (_, strange) in columns.items()}
-    timeless = np.isnan(seconds)
-    bad = np.any([timeless, empty, *wrong.values()], axis=0) if len(seconds) else timeless
-    times = session_times(np.where(timeless, 0, seconds), interval, zone)
+    stamps, times, stray = _times(seconds, interval, market, today)
+    faults = {"bad_time": np.isnan(seconds), "off_grid": stray}
+    faults["text_in_number"] = np.any([strange for _, strange in columns.values()], axis=0)
+    faults["empty_bar"] = np.all([np.isnan(columns[name][0]) for name in _PRICES], axis=0)
+    bad = np.any(list(faults.values()), axis=0)
     values = {name: numbers[~bad] for name, (numbers, _) in columns.items()}
+    wrong = {name: strange for name, (_, strange) in columns.items()}
     rejects = [
-        _reject(ticker, row, series, None if timeless[row] else instant(int(times[row])), wrong)
+        _reject(
+            ticker, row, series, int(stamps[row]), next(rule for rule in faults if faults[rule][row]), wrong
+        )
         for row in map(int, np.flatnonzero(bad))
     ]
-    return TickerAnswer(bar_frame(ticker, times[~bad], values), reject_frame(rejects))
+    return TickerAnswer(
+        bar_frame(ticker, times[~bad], values), reject_frame(rejects), rows_in=len(series["t"])
+    )
 
 
-def session_times(seconds: Floats, interval: Interval, zone: str) -> Micros:
-    """Openings in µs: the instant itself, for a daily bar 00:00 UTC of its date in the market's zone."""
-    instants: Micros = (seconds * 1_000_000).astype(np.int64)
+def _times(seconds: Floats, interval: Interval, market: Market, today: date) -> tuple[Micros, Micros, Mask]:
+    """The vendor's own instants, the bars' times and which instants are none of a bar; 0 where there is none."""
+    stamps: Micros = (np.nan_to_num(seconds) * 1_000_000).astype(np.int64)
     if interval is not Interval.D1:
-        return instants
-    local = ZoneInfo(zone)
-    dates = [instant(int(at)).astimezone(local).date() for at in instants]
-    days: Micros = np.array(dates, "datetime64[us]").astype(np.int64)
-    return days
+        return stamps, stamps, np.zeros(len(stamps), np.bool_)
+    days, stray = daily_times(market, stamps, running=today)
+    return stamps, days, stray & ~np.isnan(seconds)
 
 
-def _column(cells: list[Any]) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]:
+def _column(cells: list[Any]) -> tuple[Floats, Mask]:
     """Numbers (NaN: missing), and where a cell is something else."""
-    if set(map(type, cells)) <= {int, float}:
-        return np.array(cells, np.float64), np.zeros(len(cells), np.bool_)
-    numbers = np.array([_number(cell) for cell in cells], np.float64)
-    strange = [cell is not None and math.isnan(n) for cell, n in zip(cells, numbers, strict=True)]
-    return numbers, np.array(strange, np.bool_)
+    numbers = _numbers(cells)
+    missing = np.array([cell is None for cell in cells], np.bool_)
+    return numbers, np.isnan(numbers) & ~missing
 
 
-def _number(cell: Any) -> float:
-    if cell is None or isinstance(cell, bool | list | dict):
-        return math.nan
-    try:
-        return float(cell)
-    except (ValueError, OverflowError):
-        return math.nan
+def _numbers(cells: Sequence[Any]) -> Floats:
+    return np.array([np.nan if (value := number(cell)) is None else value for cell in cells], np.float64)
 
 
 def _reject(
-    ticker: str, row: int, series: Series, time: datetime | None, wrong: dict[str, Any]
-) -> tuple[str, datetime | None, str, str, str]:
+    ticker: str, row: int, series: Series, stamp: int, rule: str, wrong: dict[str, Mask]
+) -> tuple[Any, ...]:
     cells = {name: series[letter][row] for name, letter in _ARRAYS.items()}
-    written = str(series["t"][row]) if time is None else time.isoformat()
-    text = json.dumps({"ticker": ticker, "time": written, **cells})
-    if time is None:
-        return ticker, None, "bad_time", str(series["t"][row]), text
-    strange = [name for name in cells if wrong[name][row]]
-    if strange:
-        return ticker, time, "text_in_number", f"{strange[0]}={cells[strange[0]]}", text
-    return ticker, time, "empty_bar", "no price", text
-
-
-def _start(body: bytes) -> str:
-    return repr(body[:80].decode(errors="replace"))
-
-
-def joined(answers: Sequence[TickerAnswer]) -> TickerAnswer:
-    """Several answers of one ticker as one, in their order."""
-    if not answers:
-        return TickerAnswer()
-    return TickerAnswer(
-        pa.concat_tables([answer.bars for answer in answers]),
-        pa.concat_tables([answer.rejects for answer in answers]),
-    )
+    time = None if rule == "bad_time" else instant(stamp)
+    written = series["t"][row] if time is None else time.isoformat()
+    text = row_text({"ticker": ticker, "time": written, **cells})
+    strange = next((name for name in cells if wrong[name][row]), "")
+    values = {
+        "bad_time": shown(series["t"][row]),
+        "off_grid": shown(written),
+        "text_in_number": f"{strange}={shown(cells[strange])}" if strange else "",
+        "empty_bar": "no price",
+    }
+    return ticker, time, rule, values[rule], text

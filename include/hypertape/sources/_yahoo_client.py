@@ -1,75 +1,51 @@
-"""The conversation with Yahoo: one request through yfinance, its answer as Arrow tables, its failures in our tree.
+"""The conversation with Yahoo: cookies, crumb and chart requests through yfinance, its failures in our tree.
 
 Importing this module imports yfinance and pandas (3 s); `yahoo` does so on the first request only.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from json import JSONDecodeError
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
 import curl_cffi.requests
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 import yfinance
 from curl_cffi.requests.exceptions import RequestException
 from yfinance.data import YfData
-from yfinance.exceptions import YFDataException, YFPricesMissingError, YFRateLimitError, YFTzMissingError
+from yfinance.exceptions import YFDataException, YFRateLimitError
 
-from hypertape.errors import (
-    HypertapeError,
-    NoData,
-    RateLimited,
-    SourceSchemaChanged,
-    SourceUnavailable,
-    UnknownTicker,
-)
-from hypertape.frame import TIME_TYPE, Micros, bar_frame, instant, reject_frame
+from hypertape.errors import HypertapeError, RateLimited, SourceSchemaChanged, SourceUnavailable
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Reply
-from hypertape.sources._collect import TickerAnswer, placed
-from hypertape.sources._line import Line, request_text, retry_after
+from hypertape.sources._collect import TickerAnswer, placed, reading
+from hypertape.sources._http import VendorClient, judge_status, request_text
+from hypertape.sources._protocol import Limits, Reply
+from hypertape.sources._session import BoundedSession, not_answered, retry_after
+from hypertape.sources._yahoo_answer import Asked, read_chart, read_result
 
-_COLUMNS = {
-    "open": "Open",
-    "high": "High",
-    "low": "Low",
-    "close": "Close",
-    "volume": "Volume",
-    "adjusted_close": "Adj Close",
-}
-_PRICES = ["Open", "High", "Low", "Close"]
+HOST = "https://query2.finance.yahoo.com"
 _CHART = "/v8/finance/chart/"
 
+_AROUND_BYTES = 2**20
+"""What a page of cookies or consent may have: yfinance takes such pages apart, which is slow for long ones."""
 
-class YahooSession(curl_cffi.requests.Session):  # type: ignore[misc]
+
+class YahooSession(BoundedSession):
     """The HTTP session yfinance speaks through. It can be pointed at another host.
 
-    yfinance hides the status of a chart request behind several exceptions; the last `chart` reply tells an outage from
-    an unknown ticker. Chart requests go through the line: they take their turn and are kept, or are read from what was
-    kept. What the line refuses is remembered in `refusal`, from behind yfinance's own handling.
+    Chart requests go through the client: they take their turn and are kept, or are read from what was kept. `chart` is
+    the last one's reply, which yfinance would hide behind several exceptions, and what the client refuses is remembered
+    in `refusal`, from behind yfinance's own handling.
     """
 
-    def __init__(self, endpoint: str | None = None) -> None:
-        super().__init__(impersonate="chrome")
-        self.endpoint = endpoint
-        self.line = Line("yahoo")
+    def __init__(self, endpoint: str | None = None, limits: Limits | None = None) -> None:
+        super().__init__("Yahoo", limits or Limits(), endpoint, impersonate="chrome")
+        self.client = VendorClient("yahoo")
         self.chart: Reply | None = None
         self.refusal: HypertapeError | None = None
-
-    @property
-    def chart_status(self) -> int | None:
-        """HTTP status of the last chart request, None when it had no answer."""
-        return self.chart.status if self.chart else None
 
     def forget(self) -> None:
         """Forget the last chart request."""
@@ -79,40 +55,29 @@ class YahooSession(curl_cffi.requests.Session):  # type: ignore[misc]
         """Send a request, to the endpoint when there is one."""
         if _CHART in url:
             return self._chart(method, url, *args, **kwargs)
-        if self.line.replays:  # the cookie host, and the crumb
+        if self.client.replays:  # the cookie host, and the crumb
             return _response(Reply(200, b"replayed"))
-        return super().request(method, _moved(url, self.endpoint), *args, **kwargs)
+        try:
+            return super().request(method, url, *args, most=_AROUND_BYTES, **kwargs)
+        except HypertapeError as error:
+            self.refusal = error
+            raise
 
     def _chart(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         self.forget()
         responses: list[Any] = []
 
         def send() -> Reply:
-            response = super(YahooSession, self).request(method, _moved(url, self.endpoint), *args, **kwargs)
+            response = super(YahooSession, self).request(method, url, *args, **kwargs)
             responses.append(response)
             return Reply(response.status_code, response.content, retry_after(response.headers))
 
-        parameters = kwargs.get("params") or {}
-        text, bare = request_text(method, url, parameters), request_text(method, url)
         try:
-            self.chart = self._bars(text, bare, send) if "period1" in parameters else self._zone(bare, send)
+            self.chart = self.client.ask(request_text(method, url, kwargs.get("params") or {}), send)
         except HypertapeError as error:
             self.refusal = error
             raise
         return responses[0] if responses else _response(self.chart)
-
-    def _zone(self, bare: str, send: Callable[[], Reply]) -> Reply:
-        """Ask for a symbol's time zone, which is remembered on disk; kept is only its failure."""
-        reply = replace(self.line, recorder=None).ask(bare, send)
-        if reply.status >= 400 and self.line.recorder is not None:
-            self.line.recorder.keep(self.line.name, bare, reply)
-        return reply
-
-    def _bars(self, text: str, bare: str, send: Callable[[], Reply]) -> Reply:
-        if self.line.replays and self.line.recorder is not None:
-            failed = self.line.recorder.find(self.line.name, bare)
-            return self.line.recorder.find(self.line.name, text) or failed or self.line.ask(text, send)
-        return self.line.ask(text, send)
 
 
 def _response(reply: Reply) -> Any:
@@ -121,13 +86,6 @@ def _response(reply: Reply) -> Any:
     response.status_code, response.content = reply.status, reply.body
     response.ok = reply.status < 400
     return response
-
-
-def _moved(url: str, endpoint: str | None) -> str:
-    if endpoint is None:
-        return url
-    host, path = urlsplit(endpoint), urlsplit(url)
-    return urlunsplit((host.scheme, host.netloc, path.path, path.query, path.fragment))
 
 
 class YahooClient:
@@ -139,12 +97,12 @@ class YahooClient:
         endpoint: str | None,
         cache_directory: Path | None,
         timeout: float,
-        line: Line,
+        client: VendorClient,
     ) -> None:
         _configure(cache_directory)
         self.timeout = timeout
-        self.session = session or YahooSession(endpoint)
-        self.session.line = line
+        self.session = session or YahooSession(endpoint, client.limits)
+        self.session.client = client
         self._is_own = session is None
 
     def __enter__(self) -> YahooClient:
@@ -156,29 +114,39 @@ class YahooClient:
         if self._is_own:
             self.session.close()
 
-    def history(self, market: Market, ticker: str, interval: Interval, window: Window) -> TickerAnswer:
+    def history(
+        self, market: Market, ticker: str, interval: Interval, window: Window, now: datetime
+    ) -> TickerAnswer:
         """Ask once. Raises what the failure means in our tree, with market, ticker and window."""
-        # yfinance keeps answers, failed ones too, for the life of the process.
-        YfData.cache_get.cache_clear()
-        self.session.forget()
-        start, end = _bounds(interval, window)
         try:
-            asked = yfinance.Ticker(market.yahoo_symbol(ticker), session=self.session)
-            if self.session.line.replays:
-                asked._tz = market.timezone
-            frame = asked.history(
-                start=start,
-                end=end,
-                interval=interval.value,
-                auto_adjust=False,
-                actions=True,
-                keepna=True,
-                timeout=self.timeout,
+            reply = self._ask(market, ticker, interval, window)
+            judge_status("Yahoo", reply)
+            with reading("Yahoo's answer"):
+                return read_result(Asked(market, ticker, interval, now), read_chart(reply.body, reply.status))
+        except HypertapeError as error:
+            raise placed(error, market, ticker, interval, window) from error
+
+    def _ask(self, market: Market, ticker: str, interval: Interval, window: Window) -> Reply:
+        """The reply to a chart request, whatever its status."""
+        self.session.forget()
+        start, end = _bounds(market, interval, window)
+        try:
+            YfData(session=self.session).get(
+                f"{HOST}{_CHART}{market.yahoo_symbol(ticker)}",
+                {
+                    "period1": start,
+                    "period2": end,
+                    "interval": interval.value,
+                    "includePrePost": False,
+                    "events": "div,splits,capitalGains",
+                },
+                self.timeout,
             )
-            return _answer(ticker, interval, frame)
-        except Exception as error:  # yfinance raises whatever its parsing stumbles over
-            meant = self.session.refusal or _meaning(error, self.session.chart)
-            raise placed(meant, market, ticker, interval, window) from error
+        except Exception as error:  # cookies and crumb: yfinance raises whatever it stumbles over
+            if self.session.chart is None:
+                raise self.session.refusal or _meaning(error) from error
+        assert self.session.chart is not None
+        return self.session.chart
 
 
 @cache
@@ -188,11 +156,14 @@ def _configure(cache_directory: Path | None) -> None:
         yfinance.set_tz_cache_location(str(cache_directory.absolute()))
 
 
-def _bounds(interval: Interval, window: Window) -> tuple[date, date] | tuple[datetime, datetime]:
-    """Return what yfinance wants: dates in the exchange's zone for daily bars, else instants."""
+def _bounds(market: Market, interval: Interval, window: Window) -> tuple[int, int]:
+    """The seconds to ask for: of daily bars from midnight to midnight in the market's zone."""
+    edges = [window.start, window.end]
     if interval is Interval.D1:
-        return _first_midnight(window.start), _first_midnight(window.end)
-    return window.start, window.end
+        zone = ZoneInfo(market.timezone)
+        edges = [datetime.combine(_first_midnight(edge), time(), zone) for edge in edges]
+    start, end = (int(edge.timestamp()) for edge in edges)
+    return start, end
 
 
 def _first_midnight(at: datetime) -> date:
@@ -201,63 +172,12 @@ def _first_midnight(at: datetime) -> date:
     return day if midnight(day) == at else day + timedelta(days=1)
 
 
-def _answer(ticker: str, interval: Interval, frame: pd.DataFrame) -> TickerAnswer:
-    days = np.array([day.date() for day in frame.index], "datetime64[us]").astype(np.int64)
-    times = days if interval is Interval.D1 else _instants(frame.index)
-    is_empty = frame[_PRICES].isna().all(axis=1).to_numpy()
-    values = {name: frame[column].to_numpy(np.float64)[~is_empty] for name, column in _COLUMNS.items()}
-    return TickerAnswer(
-        bars=bar_frame(ticker, times[~is_empty], values),
-        rejects=reject_frame(_empty_bars(ticker, times[is_empty], frame[is_empty])),
-        dividends=_actions(ticker, days, frame["Dividends"], DIVIDEND_SCHEMA),
-        splits=_actions(ticker, days, frame["Stock Splits"], SPLIT_SCHEMA),
-    )
-
-
-def _instants(index: pd.Index) -> Micros:
-    naive = pd.DatetimeIndex(index).tz_convert("UTC").tz_localize(None)
-    return naive.to_numpy("datetime64[us]").astype(np.int64)
-
-
-def _empty_bars(ticker: str, times: Micros, rows: pd.DataFrame) -> list[tuple[Any, ...]]:
-    lines = [json.dumps(row) for row in json.loads(rows.to_json(orient="records"))]
-    return [
-        (ticker, instant(int(time)), "empty_bar", "no price", line)
-        for time, line in zip(times, lines, strict=True)
-    ]
-
-
-def _actions(ticker: str, days: Micros, amounts: pd.Series[Any], schema: pa.Schema) -> pa.Table:
-    paid = amounts.fillna(0).to_numpy(np.float64)
-    happened = paid != 0
-    times = pa.array([instant(int(day)) for day in days[happened]], TIME_TYPE)
-    tickers = pa.array([ticker] * len(times), pa.string())
-    return pa.table([tickers, times, pa.array(paid[happened])], schema=schema)
-
-
-def _meaning(error: Exception, chart: Reply | None) -> HypertapeError:
-    """Say what a failure means. The HTTP status goes first: yfinance raises one exception for several of them."""
-    status = chart.status if chart else None
-    if isinstance(error, YFRateLimitError) or status == 429:
-        limited = RateLimited("Yahoo asked us to slow down")
-        limited.retry_after = chart.retry_after if chart else None
-        return limited
-    if status is not None and (status >= 500 or status in (401, 403)):
-        return SourceUnavailable(f"Yahoo answered with HTTP status {status}")
-    if status == 404:
-        return UnknownTicker(
-            "Yahoo knows no such ticker, or no longer", next_step="Correct it in the ticker file."
-        )
-    if isinstance(error, YFPricesMissingError):
-        return NoData(f"Yahoo has no bars: {error.rationale}")
-    if isinstance(error, YFTzMissingError):
-        return UnknownTicker("Yahoo names no time zone for the ticker, which is how it treats unknown ones")
-    if isinstance(error, JSONDecodeError | RequestException | YFDataException):
-        return SourceUnavailable(f"Yahoo did not answer as it should: {_first_line(error)}")
-    return SourceSchemaChanged(
-        f"Yahoo's answer has another shape: {type(error).__name__} {_first_line(error)}"
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _meaning(error: Exception) -> HypertapeError:
+    """Say what it means that no chart was answered."""
+    if isinstance(error, YFRateLimitError):
+        return RateLimited("Yahoo asked us to slow down")
+    if isinstance(error, RequestException):
+        return not_answered("Yahoo", error)
+    if isinstance(error, YFDataException):
+        return SourceUnavailable(f"Yahoo did not answer as it should: {type(error).__name__}")
+    return SourceSchemaChanged(f"Yahoo's login has another shape: {type(error).__name__}")

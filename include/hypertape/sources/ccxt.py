@@ -12,18 +12,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from hypertape.calendars import expected_times
 from hypertape.errors import NoData
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window
-from hypertape.sources import Fetched, OnTicker, Recorder, SourceConfig, Throttle
-from hypertape.sources._collect import Patience, TickerAnswer, collect, judge, placing
-from hypertape.sources._line import Line, line_of
+from hypertape.sources._collect import (
+    Patience,
+    TickerAnswer,
+    away_where_all_refused,
+    collect,
+    joined,
+    judge,
+    placing,
+)
+from hypertape.sources._http import VendorClient, vendor_client
+from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
-    from hypertape.sources._ccxt_client import CcxtClient
+    from hypertape.sources._ccxt_client import Candle, CcxtClient
 
 RATE = 8.0
 """Requests a second; Binance allows far more for candles, other exchanges about this."""
@@ -36,9 +42,11 @@ PAGE = 1_000
 """Bars a request; exchanges that give fewer at once are asked more often."""
 
 
-def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None) -> Ccxt:
+def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, limits: Limits) -> Ccxt:
     """Open the configuration's exchange, or the server at its endpoint that answers in its place."""
-    return Ccxt(config.exchange or EXCHANGE, config.endpoint, throttle=throttle, recorder=recorder)
+    return Ccxt(
+        config.exchange or EXCHANGE, config.endpoint, throttle=throttle, recorder=recorder, limits=limits
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Ccxt:
     patience: int = 3
     throttle: Throttle | None = field(default=None, repr=False)
     recorder: Recorder | None = field(default=None, repr=False)
+    limits: Limits = field(default_factory=Limits)
     name: str = "ccxt"
 
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
@@ -75,20 +84,22 @@ class Ccxt:
     ) -> Fetched:
         """Ask for one ticker after the other.
 
-        Failures: RateLimited, SourceUnavailable and CircuitOpen, NoData (the exchange does not trade it for dollars, or
-        has nothing in a window with sessions), SourceSchemaChanged. Reject rule: empty_bar. Raises BadInput for an
+        Failures: RateLimited, SourceUnavailable (also where the exchange trades none of several tickers) and
+        CircuitOpen, NoData (the exchange does not trade it for dollars, or has nothing in a window with sessions),
+        SourceSchemaChanged. Reject rules: bad_time, off_grid, text_in_number, empty_bar. Raises BadInput for an
         exchange ccxt does not know or an interval the exchange does not have.
         """
         from hypertape.sources._ccxt_client import CcxtClient  # noqa: PLC0415 (ccxt takes seconds to import)
 
-        line = line_of(
-            SourceConfig("ccxt", endpoint=self.endpoint), self.throttle, self.recorder, self.exchange
-        )
-        line = replace(line, attempts=self.attempts, sleep=self.sleep)
-        with CcxtClient(self.exchange, self.endpoint, self.timeout, line) as client:
-            client.demand_interval(interval)
-            read = _Reader(line, client, market, interval, Window(window.start, _end(window, now)))
+        config = SourceConfig("ccxt", endpoint=self.endpoint)
+        vendor = vendor_client(config, self.throttle, self.recorder, self.limits, self.exchange)
+        vendor = replace(vendor, attempts=self.attempts, sleep=self.sleep)
+        with CcxtClient(self.exchange, self.endpoint, self.timeout, vendor) as client:
+            client.require_interval(interval)
+            begun = Window(window.start, max(window.start, min(window.end, now)))
+            read = _Reader(vendor, client, market, interval, begun)
             fetched = collect(Patience(read, self.patience), tickers, window, on_ticker)
+        fetched = away_where_all_refused(fetched, vendor.name, tickers, read.refused)
         return judge(fetched, market, tickers, interval, window, now)
 
 
@@ -96,41 +107,43 @@ class Ccxt:
 class _Reader:
     """Reads one ticker: its pages, each with its attempts, joined."""
 
-    line: Line
+    vendor: VendorClient
     client: CcxtClient
     market: Market
     interval: Interval
     window: Window
+    refused: set[str] = field(default_factory=set)
 
     def __call__(self, ticker: str) -> TickerAnswer:
         with placing(self.market, ticker, self.interval, self.window):
             return self._read(ticker)
 
     def _read(self, ticker: str) -> TickerAnswer:
-        symbol = self.line.persist(lambda: self.client.symbol(ticker, DOLLARS))
+        try:
+            symbol = self.vendor.persist(lambda: self.client.symbol(ticker, DOLLARS))
+        except NoData:
+            self.refused.add(ticker)
+            raise
         pages: list[TickerAnswer] = []
         since, end = micros(self.window.start), micros(self.window.end)
         assert self.interval.delta is not None
         step = self.interval.delta // timedelta(microseconds=1)
+        most = (end - since) // step + 2  # each page but the last has a bar more
         while since < end:
-            rows = self.line.persist(lambda since=since: self.client.page(symbol, self.interval, since, PAGE))  # type: ignore[misc]
-            answer, last = self.client.read(ticker, self.interval, rows)
-            if last is None or last < since:
+            self.vendor.require_page(len(pages) + 1, most)
+            rows = self._page(symbol, since)
+            pages.append(self.client.read(self.market, ticker, self.interval, rows))
+            last = max(
+                (row.opening for row in rows if row.opening and since <= row.opening < end), default=None
+            )
+            if last is None:
                 break
-            pages.append(answer)
-            since = last + step
-        if not pages and len(expected_times(self.market, self.interval, self.window)):
-            raise NoData(f"{self.line.name} has no bars of {symbol} there")
-        return _joined(pages)
+            # From the grid's next opening on: a candle off the grid may stand right before one that is on it.
+            since = last // step * step + step
+        answer = joined(pages)
+        if answer.rows_in == 0 and len(expected_times(self.market, self.interval, self.window)):
+            raise NoData(f"{self.vendor.name} has no bars of {symbol} there")
+        return answer
 
-
-def _end(window: Window, now: datetime) -> datetime:
-    return max(window.start, min(window.end, now))
-
-
-def _joined(pages: list[TickerAnswer]) -> TickerAnswer:
-    if not pages:
-        return TickerAnswer()
-    return TickerAnswer(
-        pa.concat_tables([page.bars for page in pages]), pa.concat_tables([page.rejects for page in pages])
-    )
+    def _page(self, symbol: str, since: int) -> list[Candle]:
+        return self.vendor.persist(lambda: self.client.page(symbol, self.interval, since, PAGE))

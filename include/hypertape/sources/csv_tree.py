@@ -1,12 +1,15 @@
 """A directory of bar files as a source: `<root>/<TICKER>/{1D,1H,1h,1m}.csv`, in the documents' CSV format.
 
 Where `<root>/<market's table>` exists (`market_data`, `crypto_data`), that market's tickers are read from
-there.
+there. A bar file is a regular file inside the tree (`hypertape.files`); what looks like one and is none (`1D.csv.gz`,
+`1D.CSV`) is named, and so is a directory whose name is no text.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,42 +18,62 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from hypertape.cells import shown
 from hypertape.errors import BadInput, HypertapeError, SourceFileMissing, UnknownTicker
+from hypertape.files import list_directory, read_regular
 from hypertape.frame import Floats, floats_of
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
-from hypertape.sources import Fetched, OnTicker, SourceConfig
-from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._collect import TickerAnswer, collect, judge, reading
 from hypertape.sources._csv_file import parse
+from hypertape.sources._protocol import FILE_BYTES, Fetched, Limits, OnTicker, SourceConfig
+
+log = logging.getLogger(__name__)
 
 _EXACT_INTEGERS = 2.0**53
 _MOST_DECIMALS = 9
+_ALIKE = (
+    "csv",
+    *(f"csv.{packed}" for packed in ("gz", "bz2", "xz", "zst", "zip", "lz4", "br", "z")),
+    "tsv",
+    "txt",
+)
 
 
-def build(config: SourceConfig) -> CsvTree:
+def build(config: SourceConfig, limits: Limits) -> CsvTree:
     """Open the tree of the configuration's directory. Raises BadInput when it names none."""
     if not config.directory:
         raise BadInput("The source csv_tree needs a directory", next_step="Name it with --source-dir.")
-    return CsvTree(Path(config.directory), legacy_scale=config.legacy_scale)
+    return CsvTree(Path(config.directory), config.legacy_scale, limits.file_bytes)
 
 
 @dataclass(frozen=True)
 class CsvTree:
     """Bar files under `root`.
 
-    With `legacy_scale`, prices are multiplied by the market's file scale, indices excepted.
+    With `legacy_scale`, prices are multiplied by the market's file scale, indices excepted. A file has `file_bytes` at
+    most.
     """
 
     root: Path
     legacy_scale: bool = False
+    file_bytes: int = FILE_BYTES
     name: str = "csv_tree"
 
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
-        """List the directories that have a file of this interval, sorted.
+        """List the directories that have a file of this interval, or what looks like one or cannot be read, sorted.
 
-        Raises SourceFileMissing when the root does not exist.
+        What cannot be read is listed so that it is asked for, and fails with its reason. Raises SourceFileMissing when
+        the root does not exist.
         """
         directories = self._directories(market)
-        return tuple(sorted(name for name, path in directories.items() if bar_files(path, interval)))
+        return tuple(sorted(name for name, path in directories.items() if self._has_file(path, interval)))
+
+    def _has_file(self, directory: Path, interval: Interval) -> bool:
+        try:
+            entries = list_directory(directory, within=self.root)
+        except BadInput:
+            return True
+        return any(_kind(entry.name, interval) for entry in entries)
 
     def fetch(
         self,
@@ -75,73 +98,93 @@ class CsvTree:
 
     def _directories(self, market: Market) -> dict[str, Path]:
         base = self.root / market.table
-        base = base if base.is_dir() else self.root
-        if not base.is_dir():
+        base = base if os.path.isdir(base) else self.root
+        if not os.path.isdir(base):
             raise SourceFileMissing(f"There is no directory {base}", market=market.code)
-        return {entry.name: entry for entry in listed(base) if entry.is_dir()}
+        directories = {}
+        for entry in list_directory(base, within=self.root):
+            if not os.path.isdir(entry) and (not os.path.islink(entry) or os.path.exists(entry)):
+                continue  # pathlib's own tests raise where the system refuses
+            if shown(entry.name) == entry.name:
+                directories[entry.name] = entry
+            else:
+                log.warning(
+                    "%s: a directory's name is no text, and it is not read: %s", base, ascii(entry.name)
+                )
+        return directories
 
     def _read(
         self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
     ) -> TickerAnswer:
         try:
-            path = _bar_file(ticker, interval, directories)
+            path = self._bar_file(ticker, interval, directories)
             zone = market.timezone if interval is Interval.D1 else None
-            parsed = parse(_content(path), ticker, session_zone=zone)
+            data = read_regular(path, within=self.root, most=self.file_bytes)
+            with reading("The file"):
+                parsed = parse(data, ticker, session_zone=zone)
         except HypertapeError as error:
             raise type(error)(
                 error.what, next_step=error.advice, market=market.code, ticker=ticker, interval=interval
             ) from error
         scale = file_scale(market, ticker) if self.legacy_scale else 1.0
-        return TickerAnswer(scaled(parsed.bars, scale), parsed.rejects)
+        return TickerAnswer(scaled(parsed.bars, scale), parsed.rejects, rows_in=parsed.rows_in)
+
+    def _bar_file(self, ticker: str, interval: Interval, directories: dict[str, Path]) -> Path:
+        if ticker not in directories:
+            raise UnknownTicker(
+                "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
+            )
+        directory = directories[ticker]
+        entries = list_directory(directory, within=self.root)
+        files = [entry for entry in entries if _kind(entry.name, interval) == "bars"]
+        others = [entry.name for entry in entries if _kind(entry.name, interval) == "alike"]
+        if not files:
+            raise _no_file(directory, interval, others)
+        if len(files) > 1 and not files[0].samefile(files[1]):
+            names = " and ".join(path.name for path in files)
+            raise BadInput(f"{directory} has both {names}", next_step="Remove the one that is out of date.")
+        if others:
+            log.warning("%s is read, and %s beside it is not", files[0], ", ".join(map(shown, others)))
+        return files[0]
 
 
-def _bar_file(ticker: str, interval: Interval, directories: dict[str, Path]) -> Path:
-    if ticker not in directories:
-        raise UnknownTicker(
-            "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
+def _no_file(directory: Path, interval: Interval, others: Sequence[str]) -> SourceFileMissing:
+    expected = " or ".join(_file_names(interval))
+    if others:
+        return SourceFileMissing(
+            f"There is no {expected} in {directory}, but {', '.join(map(shown, others))}, which is not read",
+            next_step=f"Unpack it, or rename it to {_file_names(interval)[0]}.",
         )
-    files = bar_files(directories[ticker], interval)
-    if not files:
-        expected = " or ".join(_file_names(interval))
-        raise SourceFileMissing(f"There is no {expected} in {directories[ticker]}")
-    if len(files) > 1 and not files[0].samefile(files[1]):
-        names = " and ".join(path.name for path in files)
-        raise BadInput(
-            f"{directories[ticker]} has both {names}", next_step="Remove the one that is out of date."
-        )
-    return files[0]
+    return SourceFileMissing(f"There is no {expected} in {directory}")
 
 
 def _file_names(interval: Interval) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{name}.csv" for name in (interval.spelling, interval.value)))
 
 
+def _kind(name: str, interval: Interval) -> str | None:
+    """What a file's name says: `bars` of the interval, or only `alike`: packed, or with its end in capitals."""
+    # Compared here and not by the file system: where case does not count, 1M.csv would pass for 1m.csv.
+    if name in _file_names(interval):
+        return "bars"
+    stem, _, end = name.partition(".")
+    is_alike = stem in (interval.spelling, interval.value) and end.lower() in _ALIKE
+    return "alike" if is_alike else None
+
+
 def bar_files(directory: Path, interval: Interval) -> list[Path]:
     """Return the files of an interval in a ticker's directory, of whichever spelling (`1H.csv`, `1h.csv`)."""
-    # Compared here and not by the file system: where case does not count, 1M.csv would pass for 1m.csv.
-    names = _file_names(interval)
-    return sorted(entry for entry in listed(directory) if entry.name in names)
+    return [entry for entry in listed(directory) if _kind(entry.name, interval) == "bars"]
+
+
+def files_alike(directory: Path, interval: Interval) -> list[Path]:
+    """Return what looks like a file of an interval and is not read: `1D.csv.gz`, `1D.CSV`."""
+    return [entry for entry in listed(directory) if _kind(entry.name, interval) == "alike"]
 
 
 def listed(directory: Path) -> list[Path]:
-    """List a directory. Raises BadInput where the system refuses."""
-    try:
-        return list(directory.iterdir())
-    except OSError as error:
-        raise _unreadable(directory, error) from error
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> BadInput:
-    return BadInput(
-        f"{path} cannot be read: {error.strerror}", next_step="Check what it is and its permissions."
-    )
+    """List a directory, sorted. Raises BadInput where the system refuses."""
+    return list_directory(directory, within=directory)
 
 
 def _some(directories: dict[str, Path]) -> str:

@@ -16,8 +16,8 @@ import pyarrow as pa
 from hypertape.errors import UnknownTicker
 from hypertape.frame import TIME_TYPE, bar_frame, instant, micros
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Ticker, Window
-from hypertape.sources import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, OnTicker, SourceConfig
 from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._protocol import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, Limits, OnTicker, SourceConfig
 from hypertape.sources._sample_bars import deliver
 from hypertape.sources._sample_path import walk
 from hypertape.sources._sample_plan import (
@@ -33,7 +33,7 @@ from hypertape.sources._sample_plan import (
 __all__ = ["CORRECTED_AT", "PLANTED", "SPANS", "Defect", "Planted", "Sample", "build", "entries"]
 
 
-def build(config: SourceConfig) -> Sample:
+def build(config: SourceConfig, limits: Limits) -> Sample:
     """Open the sample; the configuration has nothing to say about it."""
     return Sample()
 
@@ -97,6 +97,7 @@ def _answer(instrument: Instrument, interval: Interval, now: datetime) -> Ticker
     frame = bar_frame(instrument.ticker, bars.time, {name: getattr(bars, name) for name in VALUE_COLUMNS})
     return TickerAnswer(
         bars=frame,
+        rows_in=len(frame),
         dividends=_actions(instrument, Defect.DIVIDEND, DIVIDEND_SCHEMA, now),
         splits=_actions(instrument, Defect.SPLIT, SPLIT_SCHEMA, now),
     )

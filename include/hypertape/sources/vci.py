@@ -12,23 +12,32 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
-
-import httpx
-import numpy as np
 
 from hypertape import __version__
-from hypertape.calendars import expected_times, sessions_of
-from hypertape.errors import BadInput, HypertapeError, NoData, SourceUnavailable, TransientError
-from hypertape.frame import instant
+from hypertape.errors import (
+    BadInput,
+    HypertapeError,
+    NoData,
+    SourceSchemaChanged,
+    SourceUnavailable,
+    TransientError,
+)
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import load_settings
-from hypertape.sources import Fetched, OnTicker, Recorder, Reply, SourceConfig, Throttle
-from hypertape.sources._collect import TickerAnswer, collect, judge, placed
-from hypertape.sources._line import Line, judge_status, line_of, request_text, retry_after
-from hypertape.sources._vci_answer import joined, openings, read_answer, read_bars, read_series, session_times
+from hypertape.sources._collect import (
+    TickerAnswer,
+    away_where_all_refused,
+    collect,
+    judge,
+    placed,
+)
+from hypertape.sources._http import VendorClient, judge_status, request_text, vendor_client
+from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
+from hypertape.sources._session import BoundedSession, start_of
+from hypertape.sources._vci_answer import read_answer, refuses
+from hypertape.sources._vci_pages import Pages
 
 URL = "https://trading.vietcap.com.vn"
 PATH = "/api/chart/OHLCChart/gap-chart"
@@ -41,13 +50,8 @@ PAGE = 5_000
 
 FRAMES = {Interval.D1: "ONE_DAY", Interval.H1: "ONE_HOUR", Interval.M1: "ONE_MINUTE"}
 
-SYMBOLS = {"HNXINDEX": "HNXIndex", "UPCOMINDEX": "HNXUpcomIndex"}
-"""Tickers that VCI spells otherwise."""
-
-_SPARE = {Interval.D1: 0, Interval.H1: 3, Interval.M1: 60}
-"""Bars a session may have beside those the calendar expects: matches, put-through deals, prints at lunch."""
-
 _HEADERS = {
+    "Content-Type": "application/json",
     "Accept": "application/json, text/plain, */*",
     "Origin": URL,
     "Referer": f"{URL}/",
@@ -60,13 +64,14 @@ def tickers_per_request() -> int:
     return load_settings().symbols_per_request
 
 
-def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None) -> Vci:
+def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, limits: Limits) -> Vci:
     """Open VCI, or the server at the configuration's endpoint that answers in its place."""
     return Vci(
         endpoint=config.endpoint,
         symbols_per_request=tickers_per_request(),
         throttle=throttle,
         recorder=recorder,
+        limits=limits,
     )
 
 
@@ -88,6 +93,7 @@ class Vci:
     patience: int = 3
     throttle: Throttle | None = field(default=None, repr=False)
     recorder: Recorder | None = field(default=None, repr=False)
+    limits: Limits = field(default_factory=Limits)
     name: str = "vci"
 
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
@@ -106,39 +112,44 @@ class Vci:
     ) -> Fetched:
         """Ask for several tickers at a time.
 
-        Failures: RateLimited, SourceUnavailable and CircuitOpen (of a request: all its tickers), NoData (left out,
-        refused, or empty in a window with sessions), SourceSchemaChanged. Reject rules: bad_time, text_in_number,
-        empty_bar. Raises BadInput for a market that VCI does not serve.
+        Failures: RateLimited, SourceUnavailable and CircuitOpen (of a request: all its tickers; where VCI refuses every
+        ticker), NoData (left out, refused, or empty in a window with sessions), SourceSchemaChanged. Reject rules:
+        bad_time, off_grid, text_in_number, empty_bar, contradicted. Raises BadInput for another market.
         """
         if market.price_unit != "VND":
             raise BadInput(
                 f"VCI has Vietnamese prices only, not those of {market.code}",
                 next_step=f"Sources of {market.code}: {', '.join(market.sources)}.",
             )
-        line = line_of(SourceConfig("vci", endpoint=self.endpoint), self.throttle, self.recorder)
-        line = replace(line, attempts=self.attempts, sleep=self.sleep)
-        with httpx.Client(base_url=self.endpoint or URL, headers=_HEADERS, timeout=self.timeout) as client:
-            wanted = tuple(dict.fromkeys(tickers))
-            read = _Reader(self, line, client, market, interval, window, wanted)
+        config = SourceConfig("vci", endpoint=self.endpoint)
+        client = vendor_client(config, self.throttle, self.recorder, self.limits)
+        client = replace(client, attempts=self.attempts, sleep=self.sleep)
+        wanted = tuple(dict.fromkeys(tickers))
+        with BoundedSession("VCI", self.limits, self.endpoint, headers=_HEADERS) as session:
+            read = Reader(self, client, session, market, interval, window, wanted, now)
             fetched = collect(read, wanted, window, on_ticker)
+        fetched = away_where_all_refused(fetched, "VCI", wanted, read.refused)
         return judge(fetched, market, tickers, interval, window, now)
 
 
 @dataclass
-class _Reader:
+class Reader:
     """Reads tickers by groups: the first ticker of a group that is asked for brings the whole group."""
 
     vci: Vci
-    line: Line
-    client: httpx.Client
+    client: VendorClient
+    session: BoundedSession
     market: Market
     interval: Interval
     window: Window
     tickers: tuple[str, ...]
+    now: datetime
     known: dict[str, TickerAnswer | HypertapeError] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     failed_in_a_row: int = 0
 
     def __call__(self, ticker: str) -> TickerAnswer:
+        """A ticker's answer. Raises why it has none."""
         if ticker not in self.known:
             first = self.tickers.index(ticker)
             self._read(self.tickers[first : first + self.vci.symbols_per_request])
@@ -149,19 +160,25 @@ class _Reader:
 
     def _read(self, group: tuple[str, ...]) -> None:
         try:
-            self.known |= _Group(self, group).read()
+            self.known |= Pages(self, group).read()
             self.failed_in_a_row = 0
-        except _Refused as error:
+        except (_Refused, SourceSchemaChanged) as error:
+            self.failed_in_a_row = 0
             if len(group) == 1:
-                self.known[group[0]] = NoData(error.what)
-            else:  # one symbol it does not know must not cost the others
+                self.known[group[0]] = NoData(error.what) if isinstance(error, _Refused) else error
+                self.refused |= set(group) if isinstance(error, _Refused) else set()
+            else:  # one symbol it does not know, or whose bars nobody can read, must not cost the others
                 for ticker in group:
-                    self._read((ticker,))
+                    self._read_unless_down(ticker)
         except HypertapeError as error:
             self.known |= dict.fromkeys(group, error)
             self.failed_in_a_row = self.failed_in_a_row + 1 if isinstance(error, TransientError) else 0
             if self.failed_in_a_row >= self.vci.patience:
                 self._give_up(error)
+
+    def _read_unless_down(self, ticker: str) -> None:
+        if ticker not in self.known:
+            self._read((ticker,))
 
     def _give_up(self, error: HypertapeError) -> None:
         what = f"Not asked, because {self.failed_in_a_row} requests in a row failed: {error.what}"
@@ -174,100 +191,23 @@ class _Reader:
         text = json.dumps(body, separators=(",", ":"))
 
         def call() -> dict[str, list[Any]]:
-            reply = self.line.ask(request_text("POST", PATH, body=text), lambda: self._send(text))
+            reply = self.client.ask(
+                request_text("POST", PATH, body=text),
+                lambda: self.session.reply(
+                    "POST", URL + PATH, data=text, timeout=self.vci.timeout, allow_redirects=False
+                ),
+            )
             judge_status("VCI", reply)
-            if reply.status >= 400:
+            if reply.status >= 400 and refuses(reply.body):
                 raise _Refused(f"VCI refuses {', '.join(symbols)} with HTTP status {reply.status}")
+            if reply.status >= 400:
+                raise SourceUnavailable(
+                    f"VCI answered with HTTP status {reply.status} and in no words of its own: {start_of(reply.body)}"
+                )
             return read_answer(reply.body)
 
-        return self.line.persist(call)
-
-    def _send(self, text: str) -> Reply:
-        try:
-            answer = self.client.post(PATH, content=text, headers={"Content-Type": "application/json"})
-        except httpx.HTTPError as error:
-            raise SourceUnavailable(f"VCI did not answer: {type(error).__name__} {error}".strip()) from error
-        return Reply(answer.status_code, answer.content, retry_after(answer.headers))
+        return self.client.persist(call)
 
 
 class _Refused(HypertapeError):
     """The request was not understood, so that one of its symbols must be at fault."""
-
-
-class _Group:
-    """The pages of some tickers, newest first, until each reaches the window's start."""
-
-    def __init__(self, reader: _Reader, tickers: tuple[str, ...]) -> None:
-        self.reader = reader
-        self.symbols = {ticker: SYMBOLS.get(ticker, ticker) for ticker in tickers}
-        self.pages: dict[str, list[TickerAnswer]] = {ticker: [] for ticker in tickers}
-        self.oldest: dict[str, float] = {}
-        self.failures: dict[str, HypertapeError] = {}
-        self.expected = expected_times(reader.market, reader.interval, reader.window)
-
-    def read(self) -> dict[str, TickerAnswer | HypertapeError]:
-        """Each ticker's answer, or why it has none. Raises what the requests raise."""
-        reader = self.reader
-        waiting, to = list(self.symbols), last_second(reader.market, reader.interval, reader.window)
-        while waiting:
-            count = bars_between(reader.market, reader.interval, reader.window.start, to, reader.vci.page)
-            page = reader.ask([self.symbols[ticker] for ticker in waiting], to, count)
-            waiting = [ticker for ticker in waiting if self._take(ticker, page)]
-            to = int(max((self.oldest[ticker] for ticker in waiting), default=0)) - 1
-        return {ticker: self._answer(ticker) for ticker in self.symbols}
-
-    def _take(self, ticker: str, page: dict[str, list[Any]]) -> bool:
-        """Take a ticker's part of a page; True when older bars are wanted and there may be some."""
-        before = self.oldest.get(ticker, np.inf)
-        try:
-            entries = [self._read(ticker, entry, before) for entry in page.get(self._key(ticker), ())]
-        except HypertapeError as error:
-            self.failures[ticker] = error
-            return False
-        self.pages[ticker].append(joined([answer for answer, _ in entries]))
-        self.oldest[ticker] = min([before, *(oldest for _, oldest in entries)])
-        return self.oldest[ticker] < before and self._begins_after(self.oldest[ticker])
-
-    def _key(self, ticker: str) -> str:
-        return self.symbols[ticker].upper()
-
-    def _read(self, ticker: str, entry: dict[str, Any], before: float) -> tuple[TickerAnswer, float]:
-        """What an object has older than `before`, and the oldest opening of it (seconds; infinite: nothing)."""
-        series = read_series(entry)
-        seconds = openings(series["t"])
-        fresh = ~(seconds >= before)
-        part = {letter: [cells[row] for row in np.flatnonzero(fresh)] for letter, cells in series.items()}
-        market, interval = self.reader.market, self.reader.interval
-        answer = read_bars(ticker, part, seconds[fresh], interval, market.timezone)
-        return answer, float(np.nanmin(seconds[fresh], initial=np.inf))
-
-    def _begins_after(self, oldest: float) -> bool:
-        if len(self.expected) == 0:
-            return False
-        opening = session_times(np.array([oldest]), self.reader.interval, self.reader.market.timezone)
-        return bool(opening[0] > self.expected[0])
-
-    def _answer(self, ticker: str) -> TickerAnswer | HypertapeError:
-        if ticker in self.failures:
-            return self.failures[ticker]
-        found = joined(self.pages[ticker][::-1])
-        if len(found.bars) == len(found.rejects) == 0 and len(self.expected):
-            return NoData("VCI's answer has no bars of it")
-        return found
-
-
-def last_second(market: Market, interval: Interval, window: Window) -> int:
-    """The `to` of a window: its last second, for daily bars the last second of its last date in the market's zone."""
-    end = window.end
-    if interval is Interval.D1:
-        last = (window.end.astimezone(UTC) - timedelta(microseconds=1)).date()
-        end = datetime.combine(last + timedelta(days=1), datetime.min.time(), ZoneInfo(market.timezone))
-    return int(end.timestamp()) - 1
-
-
-def bars_between(market: Market, interval: Interval, start: datetime, to: int, most: int) -> int:
-    """The `countBack` from `to` (seconds) to `start`: what the calendar expects and some to spare, at most `most`."""
-    window = Window(min(start, instant(to * 1_000_000)), instant((to + 1) * 1_000_000))
-    expected = expected_times(market, interval, window)
-    visited = len(np.unique(sessions_of(market, interval, expected)))
-    return int(min(len(expected) + visited * _SPARE[interval] + 2, most))

@@ -1,4 +1,4 @@
-"""Yahoo Finance, through yfinance's `Ticker.history`.
+"""Yahoo Finance: yfinance's conversation with it, and our reading of its answers (`_yahoo_answer` says why).
 
 Prices are as Yahoo states them today: adjusted for splits, not for dividends; adjusted_close is adjusted for both. A
 split therefore shows as a restatement of the whole history. Volume is whole shares (Yahoo's own unit).
@@ -15,15 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from hypertape.calendars import expected_times
-from hypertape.errors import NoData
+from hypertape.errors import NoData, UnknownTicker
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import load_settings
-from hypertape.sources import Fetched, OnTicker, Recorder, SourceConfig, Throttle
-from hypertape.sources._collect import Patience, TickerAnswer, collect, judge
-from hypertape.sources._line import Line, line_of
+from hypertape.sources._collect import Patience, TickerAnswer, away_where_all_refused, collect, joined, judge
+from hypertape.sources._http import VendorClient, vendor_client
+from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
     from hypertape.sources._yahoo_client import YahooClient, YahooSession
@@ -41,13 +39,16 @@ _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 """Kept from the edge of the reach: Yahoo counts from its own clock."""
 
 
-def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None) -> Yahoo:
+def build(
+    config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, limits: Limits
+) -> Yahoo:
     """Open Yahoo, or the server at the configuration's endpoint that answers in its place."""
     return Yahoo(
         endpoint=config.endpoint,
         cache_directory=load_settings().state_dir / "yfinance",
         throttle=throttle,
         recorder=recorder,
+        limits=limits,
     )
 
 
@@ -69,13 +70,15 @@ class Yahoo:
     patience: int = 3
     throttle: Throttle | None = field(default=None, repr=False)
     recorder: Recorder | None = field(default=None, repr=False)
+    limits: Limits = field(default_factory=Limits)
     name: str = "yahoo"
 
     @property
-    def line(self) -> Line:
+    def client(self) -> VendorClient:
         """What requests go through."""
-        line = line_of(SourceConfig("yahoo", endpoint=self.endpoint), self.throttle, self.recorder)
-        return replace(line, attempts=self.attempts, sleep=self.sleep)
+        config = SourceConfig("yahoo", endpoint=self.endpoint)
+        client = vendor_client(config, self.throttle, self.recorder, self.limits)
+        return replace(client, attempts=self.attempts, sleep=self.sleep)
 
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
         """List the tickers of the market's file: Yahoo has no list of its own."""
@@ -93,15 +96,18 @@ class Yahoo:
     ) -> Fetched:
         """Ask for one ticker after the other.
 
-        Failures: RateLimited and SourceUnavailable (after all attempts), UnknownTicker, NoData (nothing in a window
-        with sessions, or older than Yahoo's reach), SourceSchemaChanged. Reject rule: empty_bar (all prices missing).
+        Failures: RateLimited and SourceUnavailable (after all attempts; where Yahoo knows none of the tickers),
+        UnknownTicker, NoData (nothing in a window with sessions, or older than Yahoo's reach), SourceSchemaChanged.
+        Reject rules: bad_time, off_grid, text_in_number, empty_bar (all prices missing).
         """
         from hypertape.sources._yahoo_client import YahooClient  # noqa: PLC0415 (yfinance takes 3 s to import)
 
-        line = self.line
-        with YahooClient(self.session, self.endpoint, self.cache_directory, self.timeout, line) as client:
-            read = _Reader(line, client, market, interval, window, now)
+        vendor = self.client
+        with YahooClient(self.session, self.endpoint, self.cache_directory, self.timeout, vendor) as client:
+            read = _Reader(vendor, client, market, interval, window, now)
             fetched = collect(Patience(read, self.patience), tickers, window, on_ticker)
+        unknown = [t for t, error in fetched.failures.items() if isinstance(error, UnknownTicker)]
+        fetched = away_where_all_refused(fetched, "Yahoo", tickers, unknown)
         return judge(fetched, market, tickers, interval, window, now)
 
 
@@ -109,7 +115,7 @@ class Yahoo:
 class _Reader:
     """Reads one ticker: its requests, each with its attempts, joined."""
 
-    line: Line
+    vendor: VendorClient
     client: YahooClient
     market: Market
     interval: Interval
@@ -127,17 +133,20 @@ class _Reader:
     def _read(self, ticker: str) -> TickerAnswer:
         answers: list[TickerAnswer] = []
         nothing: NoData | None = None
-        for part in requests(self.interval, self.window, self.now):
+        for page, part in enumerate(requests(self.interval, self.window, self.now), start=1):
             try:
+                self.vendor.require_page(page, page)
                 answers.append(self._ask(ticker, part))
             except NoData as error:
                 nothing = error
         if not answers and nothing is not None:
             raise nothing
-        return _joined(answers)
+        return joined(answers)
 
     def _ask(self, ticker: str, part: Window) -> TickerAnswer:
-        return self.line.persist(lambda: self.client.history(self.market, ticker, self.interval, part))
+        return self.vendor.persist(
+            lambda: self.client.history(self.market, ticker, self.interval, part, self.now)
+        )
 
 
 def requests(interval: Interval, window: Window, now: datetime) -> Iterator[Window]:
@@ -158,14 +167,3 @@ def requests(interval: Interval, window: Window, now: datetime) -> Iterator[Wind
     while start < end:
         yield Window(start, min(end, start + longest))
         start += longest
-
-
-def _joined(answers: list[TickerAnswer]) -> TickerAnswer:
-    if not answers:
-        return TickerAnswer()
-    return TickerAnswer(
-        *(
-            pa.concat_tables([getattr(answer, name) for answer in answers])
-            for name in ("bars", "rejects", "dividends", "splits")
-        )
-    )

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from hypertape.errors import BatchIncomplete, BatchRefused
+from hypertape.errors import BatchIncomplete, BatchRefused, NoData
 from hypertape.frame import instant
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval, Window, asked_window
-from hypertape.quality.results import NOT_EVALUATED, SAMPLE_KEYS, WARNING, QualityResult, record, status_of
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.extract import extract
-from hypertape.steps.landed_actions import keep_landed_actions
-from hypertape.steps.landing import Landing
-from hypertape.steps.plan import Batch, RunSpec, plan
+from hypertape.model import WARNING, Interval, Window, asked_window
+from hypertape.quality.results import NOT_EVALUATED, SAMPLE_KEYS, QualityResult, record, status_of
+from hypertape.settings import Settings
+from hypertape.steps.failures import Failures, failure_lines, failures_from_json, failures_to_json
+from hypertape.steps.plan import SourceWish, plan
+from hypertape.steps.run_batch import extract, keep_landed_actions
+from hypertape.steps.run_spec import Batch, Json, RunSpec
 from hypertape.warehouse.actions import (
     SPLIT_ADJUSTED,
+    VALUES,
     Kept,
     adjusted,
     differs_from_vendor,
@@ -45,38 +46,106 @@ CHANGES = tuple(field.name for field in fields(Kept))
 """What may become of an action, as a run counts it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ActionsBatch:
+    """A batch of tickers to ask for dividends and splits, with the spec of its market."""
+
+    spec: RunSpec
+    batch: Batch
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {**self.batch.to_json(), "spec": self.spec.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Json) -> ActionsBatch:
+        """Read what `to_json` wrote."""
+        return cls(RunSpec.from_json(value["spec"]), Batch.from_json(value))
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedActions:
+    """What a batch brought: what became of its actions (`splits_new`, …), by ticker why there are none."""
+
+    market: str
+    window: Window
+    tickers: tuple[str, ...]
+    counts: dict[str, int]
+    failed: Failures
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {
+            "market": self.market,
+            "window": self.window.to_json(),
+            "tickers": list(self.tickers),
+            "counts": self.counts,
+            "failed": failures_to_json(self.failed),
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> SyncedActions:
+        """Read what `to_json` wrote."""
+        return cls(
+            value["market"],
+            Window.from_json(value["window"]),
+            tuple(value["tickers"]),
+            value["counts"],
+            failures_from_json(value["failed"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ActionsResult:
+    """The sums of a run's batches, the check of each market's adjusted closes, and the tickers that failed."""
+
+    counts: dict[str, int]
+    checks: dict[str, QualityResult]
+    failed: Failures
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        checks = {
+            market: {
+                "evaluated": checked.evaluated,
+                "differing": checked.unexpected,
+                "status": checked.status,
+                "why": checked.details.get("why"),
+            }
+            for market, checked in self.checks.items()
+        }
+        return {**self.counts, "checks": checks, "failed": failures_to_json(self.failed)}
+
+
 def plan_actions(
     dsn: str,
     market: str | None,
     *,
     run_id: str,
     now: datetime,
+    settings: Settings,
     start: datetime | None = None,
     end: datetime | None = None,
     tickers: Sequence[str] | None = None,
-    source: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
-) -> list[dict[str, Any]]:
-    """Return the batches to ask for as JSON, each with the `head` of its market (without a market: of each).
+    source: SourceWish | None = None,
+) -> list[ActionsBatch]:
+    """Return the batches to ask for, each with the spec of its market (without a market: of each).
 
     Raises what `steps.plan.plan` raises.
     """
     window = asked_window(start, end, earliest=(end or now) - LOOK_BACK, now=now)
-    batches: list[dict[str, Any]] = []
-    settings = settings or load_settings()
+    batches: list[ActionsBatch] = []
     for code in [market] if market else all_markets():
-        head = plan(
-            dsn, code, Interval.D1.value, run_id=run_id, data_interval=window.to_json(), exact=True,
+        planned = plan(
+            dsn, code, Interval.D1.value, run_id=run_id, data_interval=window, exact=True, now=now,
             source=_asked(source, code, settings), tickers=tickers, settings=settings,
         )  # fmt: skip
-        batches += [
-            {**batch, "index": len(batches) + at, "head": head}
-            for at, batch in enumerate(head.pop("batches"))
-        ]
+        for batch in planned.batches:
+            batches.append(ActionsBatch(planned.spec, replace(batch, index=len(batches))))
     return batches
 
 
-def _asked(source: Mapping[str, Any] | None, market: str, settings: Settings) -> Mapping[str, Any] | None:
+def _asked(source: SourceWish | None, market: str, settings: Settings) -> SourceWish | None:
     """The source to ask: the one that was named, else the market's first that has actions at all."""
     if (source and source.get("name")) or settings.source:
         return source
@@ -84,30 +153,20 @@ def _asked(source: Mapping[str, Any] | None, market: str, settings: Settings) ->
     return {**(source or {}), "name": having[0]} if having else source
 
 
-def sync_actions(
-    dsn: str, batch: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
-) -> dict[str, Any]:
-    """Fetch the actions of a batch and keep them; return the counts and the failed tickers as JSON.
+def sync_actions(dsn: str, asked: ActionsBatch, *, now: datetime, settings: Settings) -> SyncedActions:
+    """Fetch the actions of a batch and keep them; return the counts and the failed tickers.
 
     The bars of the answer are left alone: they are the bar runs' work, and what an action changes in them is found as a
     restatement there.
     """
-    settings = settings or load_settings()
-    head = RunSpec.from_json(batch["head"])
-    part = Batch.from_json(batch)
-    landed = extract(part.to_json(), plan_head=batch["head"], landing=settings.landing, now=now, dsn=dsn)
-    place = Landing(settings.landing, head.run_id, part.index)
+    spec, batch = asked.spec, asked.batch
+    landed = extract(spec, batch, settings=settings, now=now, dsn=dsn)
     with connect(dsn) as connection:
-        counts = keep_landed_actions(connection, head, part, place, now)
+        counts = keep_landed_actions(connection, spec, batch, settings=settings, now=now)
         connection.commit()
-    failed = {t: failure for t, failure in landed["failed"].items() if failure["kind"] != "NoData"}
-    return {
-        "market": head.market.code,
-        "window": part.window.to_json(),
-        "tickers": [t for t in part.tickers if t not in failed],
-        **counts,
-        "failed": failed,
-    }
+    failed = {ticker: failure for ticker, failure in landed.failed.items() if failure.kind != NoData.__name__}
+    tickers = tuple(ticker for ticker in batch.tickers if ticker not in failed)
+    return SyncedActions(spec.market.code, batch.window, tickers, counts, failed)
 
 
 def check_adjusted(
@@ -154,40 +213,30 @@ def check_adjusted(
     return result
 
 
-def finish(dsn: str, synced: Sequence[Mapping[str, Any]], *, run_id: str, now: datetime) -> dict[str, Any]:
-    """Check the markets of a run's batches; return the sums, the checks and the failed tickers as JSON."""
-    total: dict[str, Any] = {
-        f"{table}_{what}": sum(batch[f"{table}_{what}"] for batch in synced)
-        for table in ("dividends", "splits")
+def finish(dsn: str, synced: Sequence[SyncedActions], *, run_id: str, now: datetime) -> ActionsResult:
+    """Check the markets of a run's batches; return the sums, the checks and the failed tickers."""
+    total = {
+        f"{table}_{what}": sum(batch.counts[f"{table}_{what}"] for batch in synced)
+        for table in VALUES
         for what in CHANGES
     }
+    total["actions_refused"] = sum(batch.counts["actions_refused"] for batch in synced)
     checks = {}
-    for market in dict.fromkeys(batch["market"] for batch in synced):
-        tickers = [ticker for batch in synced if batch["market"] == market for ticker in batch["tickers"]]
-        window = _fetched(batch for batch in synced if batch["market"] == market)
-        checked = check_adjusted(dsn, market, tickers, window, run_id=run_id, now=now)
-        checks[market] = {
-            "evaluated": checked.evaluated,
-            "differing": checked.unexpected,
-            "status": checked.status,
-            "why": checked.details.get("why"),
-        }
-    failed = {ticker: failure for batch in synced for ticker, failure in batch["failed"].items()}
-    return {**total, "checks": checks, "failed": failed}
+    for market in dict.fromkeys(batch.market for batch in synced):
+        of_market = [batch for batch in synced if batch.market == market]
+        tickers = [ticker for batch in of_market for ticker in batch.tickers]
+        # all batches of a market share the window that was asked for
+        window = Window(
+            min(batch.window.start for batch in of_market), max(batch.window.end for batch in of_market)
+        )
+        checks[market] = check_adjusted(dsn, market, tickers, window, run_id=run_id, now=now)
+    return ActionsResult(total, checks, {t: why for batch in synced for t, why in batch.failed.items()})
 
 
-def _fetched(synced: Iterable[Mapping[str, Any]]) -> Window:
-    """The window that was asked for: all batches of a market share it."""
-    windows = [Window.from_json(batch["window"]) for batch in synced]
-    return Window(min(w.start for w in windows), max(w.end for w in windows))
-
-
-def raise_if_failed(done: Mapping[str, Any]) -> None:
+def raise_if_failed(done: ActionsResult) -> None:
     """Raise for failed tickers: BatchIncomplete when one of them may succeed later, else BatchRefused."""
-    failed = done["failed"]
-    if failed:
-        lines = "; ".join(f"{ticker}: {failure['message']}" for ticker, failure in sorted(failed.items()))
-        transient = any(failure["transient"] for failure in failed.values())
+    if done.failed:
+        transient = any(failure.transient for failure in done.failed.values())
         raise (BatchIncomplete if transient else BatchRefused)(
-            f"{len(failed)} tickers failed and the actions of the others are kept: {lines}"
+            f"{len(done.failed)} tickers failed, what came of others is kept: {'; '.join(failure_lines(done.failed))}"
         )

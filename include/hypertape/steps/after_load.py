@@ -1,4 +1,4 @@
-"""The one tail after any load: rollups refreshed and proven, gap ledger, suite, watermarks, report, mirrors.
+"""The one tail after any load: gap ledger, suite, rollups refreshed and proven, watermarks, report, mirrors.
 
 However bars came in (run, backfill, heal, reread, import, copy, migration, replay of quarantine), what follows is here
 and nowhere else: `after_load` for one market and interval of a run, `after_run` for all of them. The tasks of a DAG
@@ -7,46 +7,83 @@ call its parts one by one: `validate`, `refresh`, `publish`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hypertape.errors import HypertapeError
-from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval, Window
+import psycopg
+
+from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError, others
+from hypertape.markets import all_markets
+from hypertape.model import Window
+from hypertape.quality.results import Summary, raise_if_critical, record, results_of, summary
+from hypertape.quality.run import validate as run_suite
 from hypertape.queries import query
+from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
-from hypertape.sources import SourceConfig
+from hypertape.steps.failures import told_once
+from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.publish import publish
-from hypertape.steps.refresh import refresh
-from hypertape.steps.run_spec import OnStep, RunSpec, silent
-from hypertape.steps.validate import validate
+from hypertape.steps.refresh import Rollups, refresh
+from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
+from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
+from hypertape.warehouse.ledger import RunLoad, advance_watermarks, register_calendar, run_loads
+
+Connection = psycopg.Connection[Any]
 
 AGAIN = "run the same again; what is stored and equal is not written again"
 """What to do about failed tickers where there are no tasks to clear."""
 
+CLEAR = "clear the run's red tasks or run it again"
+"""What to do about them where there are."""
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+"""What a file name should not contain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did. `error` is what the run ends with; `tickers` have a row in `load`."""
+
+    tickers: int = 0
+    watermarks_moved: int = 0
+    gaps: GapCounts | None = None
+    mirrors: Mapping[str, Delivered] = field(default_factory=dict)
+    report: Path | None = None
+    error: HypertapeError | None = None
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {
+            "tickers": self.tickers,
+            "watermarks_moved": self.watermarks_moved,
+            "gaps": self.gaps.to_json() if self.gaps else None,
+            "mirrors": {name: done.to_json() for name, done in self.mirrors.items()},
+            "report": str(self.report) if self.report else None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class AfterLoad:
-    """What followed a load. `error` is what it ends with, after everything that could be done was done.
+    """What followed a load: what the suite says (None without one), the rollups, and what publishing did.
 
-    `quality` counts the checks (empty without them), `rollups` the buckets that were refreshed and compared, `gaps`
-    what the look at the ledger changed, `mirrors` says what became of each, `report` is the path of the run's report.
+    `error` is what the run ends with, after everything that could be done was done.
     """
 
     spec: RunSpec
-    quality: Mapping[str, Any] = field(default_factory=dict)
-    rollups: Mapping[str, Any] = field(default_factory=dict)
-    gaps: Mapping[str, Any] = field(default_factory=dict)
-    mirrors: Mapping[str, Any] = field(default_factory=dict)
-    watermarks_moved: int = 0
-    tickers: int = 0
-    report: Path | None = None
-    error: HypertapeError | None = None
+    quality: Summary | None
+    rollups: Rollups
+    published: Published
+
+    @property
+    def error(self) -> HypertapeError | None:
+        """What the run ends with; None when all is well."""
+        return self.published.error
 
 
 def after_load(
@@ -63,35 +100,37 @@ def after_load(
     """Do everything that follows a load of one market and interval, and return what came of it.
 
     The run's id names rows in `load`: their tickers and windows are looked at, within `spec.window`. A run without any
-    (everything was equal) has every series looked at, or `tickers`. `check=False` leaves the suite out, and with it the
-    watermark; rollups, gaps and mirrors are brought up to date all the same. Raises what the warehouse raises; failed
-    checks and failed tickers are in `error`, which says to do `again` what failed.
+    (everything was equal) has every series looked at; `tickers` names others. `check=False` leaves the suite and the
+    report out, and with them the watermark; rollups, gaps and mirrors are brought up to date all the same. Raises what
+    the warehouse raises; failed checks and failed tickers are in `error`, which says to do `again` what failed.
     """
-    planned = spec.to_json()
-    quality: Mapping[str, Any] = {}
+    quality, rollups = prove(
+        dsn, spec, now=now, settings=settings, check=check, on_step=on_step, tickers=tickers
+    )
+    published = publish(dsn, spec, now=now, settings=settings, again=again, tickers=tickers, check=check)
+    return AfterLoad(spec, quality, rollups, published)
+
+
+def prove(
+    dsn: str,
+    spec: RunSpec,
+    *,
+    now: datetime,
+    settings: Settings,
+    check: bool = True,
+    on_step: OnStep = silent,
+    tickers: Sequence[str] | None = None,
+) -> tuple[Summary | None, Rollups]:
+    """The first half of the tail: gap ledger and suite (with `check`), then the rollups."""
+    quality = None
     if check:
         on_step("validate", 0, 1)
-        quality = validate(dsn, planned, now=now, settings=settings)
+        quality = validate(dsn, spec, now=now, settings=settings, tickers=tickers)
         on_step("validate", 1, 1)
     on_step("refresh rollups", 0, 1)
-    rollups = refresh(dsn, planned)
+    rollups = refresh(dsn, spec)
     on_step("refresh rollups", 1, 1)
-    if not check:
-        return AfterLoad(spec, rollups=rollups, mirrors=deliver_mirrors(dsn, now=now, settings=settings))
-    try:
-        done = publish(dsn, planned, now=now, settings=settings, again=again)
-    except HypertapeError as error:
-        return AfterLoad(spec, quality, rollups, error=error)
-    return AfterLoad(
-        spec,
-        quality,
-        rollups,
-        done["gaps"],
-        done["mirrors"],
-        done["watermarks_moved"],
-        done["tickers"],
-        Path(done["report"]),
-    )
+    return quality, rollups
 
 
 def after_run(
@@ -116,13 +155,113 @@ def specs_of(dsn: str, run_id: str, *, now: datetime) -> list[RunSpec]:
     with connect(dsn) as connection, translate_errors(connection):
         rows = connection.execute(query("run_scopes"), {"run_id": run_id}).fetchall()
     return [
-        RunSpec(
-            run_id,
-            get_market(market),
-            Interval(interval),
-            SourceConfig(source),
-            Window(min(start, now), min(end, now)),
-        )
+        loaded_spec(run_id, market, interval, source, Window(min(start, now), min(end, now)))
         for market, interval, source, start, end in rows
         if market in all_markets()
     ]
+
+
+def validate(
+    dsn: str,
+    spec: RunSpec,
+    *,
+    now: datetime,
+    settings: Settings,
+    tickers: Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Summary:
+    """Bring the gap ledger up to date, run the suite over the run's window, record every result, and sum them up.
+
+    The gap ledger comes first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
+    Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
+    """
+    place = (spec.market, spec.interval, spec.window)
+    with connect(dsn) as connection:
+        _note_gaps(connection, spec, now, tickers)
+        register_calendar(connection, spec.market, spec.window, now)
+        connection.commit()
+        limit = timedelta(seconds=settings.rule_seconds)
+        results = run_suite(
+            dsn, connection, *place, run_id=spec.run_id, now=now, progress=progress, limit=limit
+        )
+        record(connection, results)
+        connection.commit()
+    return summary(results)
+
+
+def publish(
+    dsn: str,
+    spec: RunSpec,
+    *,
+    now: datetime,
+    settings: Settings,
+    again: str = CLEAR,
+    tickers: Sequence[str] | None = None,
+    check: bool = True,
+) -> Published:
+    """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
+
+    Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. `error` of the
+    result is CheckFailed, CheckBroken or CheckEnded for critical checks, else BatchRefused when tickers failed; without
+    `check` there is neither a report, nor a watermark, nor an error.
+    """
+    place = (spec.market, spec.interval, spec.run_id)
+    verdict, moved, report = None, 0, None
+    with connect(dsn) as connection:
+        if check:
+            verdict = _verdict(connection, spec)
+            moved = 0 if verdict else advance_watermarks(connection, *place)
+        loads = run_loads(connection, *place)
+        connection.commit()
+        gaps = _note_gaps(connection, spec, now, tickers)
+        if check:
+            report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
+    sweep(settings.landing, now, settings.landing_days, settings.raw_days)
+    mirrored = deliver_mirrors(dsn, now=now, settings=settings)
+    error = (verdict or _failed(loads, spec, report, again)) if check else None
+    return Published(len(loads), moved, gaps, mirrored, report, error)
+
+
+def _note_gaps(
+    connection: Connection, spec: RunSpec, now: datetime, tickers: Sequence[str] | None
+) -> GapCounts:
+    """Bring the ledger up to date: over the run's own windows, or all there is of some tickers. Commits."""
+    window = spec.window if tickers is None else None
+    counts = note_gaps(connection, spec.market, spec.interval, window, now, spec.run_id, tickers=tickers)
+    connection.commit()
+    return counts
+
+
+def write_report(settings: Settings, name: str, html: str) -> Path:
+    """Write a report into the state directory's `reports` and return its path."""
+    path = settings.state_dir.absolute() / "reports" / f"{_UNFIT.sub('-', name)}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _verdict(connection: Connection, spec: RunSpec) -> CheckFailed | CheckBroken | CheckEnded | None:
+    try:
+        raise_if_critical(results_of(connection, spec.run_id, spec.market.code, spec.interval.value))
+    except (CheckFailed, CheckBroken, CheckEnded) as error:
+        return error
+    return None
+
+
+def _failed(loads: Sequence[RunLoad], spec: RunSpec, report: Path | None, again: str) -> BatchRefused | None:
+    failed = [load for load in loads if load.status == "failed"]
+    if not failed:
+        return None
+    lines = told_once((load.ticker, load.error or "", _cause(load, spec)) for load in failed)
+    rest = others(len(loads) - len(failed), "published")
+    return BatchRefused(
+        f"{len(failed)} tickers of the run failed and {rest}: {'; '.join(lines)}",
+        market=spec.market.code,
+        interval=spec.interval.value,
+        next_step=f"Mend the cause, then {again}. Report: {report}",
+    )
+
+
+def _cause(load: RunLoad, spec: RunSpec) -> str:
+    """What a recorded error says before it says where it happened."""
+    return (load.error or "").split(f" ({spec.market.code} {load.ticker}")[0]

@@ -1,186 +1,224 @@
-"""Run a backfill: plan, then load unit by unit, then validate, refresh, and report.
+"""Run a backfill: plan, then load unit by unit, rereads, what follows any load, and the report.
 
-Each step is a plain function over JSON references, for a task of the DAG `backfill_bars` and for `hypertape backfill`.
-The ledger (`backfill`, `backfill_unit`) knows what is done, so a killed or cleared one continues where it was.
+Its tasks in the DAG `backfill_bars` and `hypertape backfill` call the same functions. The ledger (`backfill`,
+`backfill_unit`) knows what is done, so a killed or cleared one continues where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hypertape.errors import BatchRefused, HypertapeError
+from hypertape.errors import BatchRefused, HypertapeError, others
 from hypertape.reports.backfill import plan_lines
 from hypertape.reports.pages import backfill_report
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.backfill_plan import plan_backfill
-from hypertape.steps.backfill_request import Asked
-from hypertape.steps.enrich import enrich
-from hypertape.steps.extract import Failure, extract
-from hypertape.steps.load import fetch_again, raise_if_failed, store
-from hypertape.steps.plan import RunSpec
-from hypertape.steps.publish import publish, write_report
-from hypertape.steps.refresh import refresh
+from hypertape.settings import Settings
+from hypertape.steps.after_load import AfterLoad, Published, prove, publish, write_report
+from hypertape.steps.backfill_plan import BackfillPlan, plan_backfill
+from hypertape.steps.backfill_request import BackfillRequest
+from hypertape.steps.failures import Failure
 from hypertape.steps.restate import settle
-from hypertape.steps.validate import validate
+from hypertape.steps.run_batch import fetch_again, load, run_batch
+from hypertape.steps.run_spec import (
+    Batch,
+    BatchResult,
+    Counts,
+    Landed,
+    OnStep,
+    RunSpec,
+    raise_if_failed,
+    silent,
+)
 from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
 
-__all__ = ["Asked", "backfill", "finish", "load_unit", "plan_backfill", "plan_table", "rehearse"]
+__all__ = ["BackfillRequest", "backfill", "finish", "load_unit", "plan_backfill", "plan_table", "rehearse"]
 
 AGAIN = "run the same again: only what is open is asked for"
 """What to do about failed tickers where there are no tasks to clear."""
 
-OnStep = Callable[[str, int, int], None]
-"""Called with the step's name, how much of it is done, and how much there is."""
+CLEAR = "clear the run's red tasks or run the same again: only what is open is asked for"
+"""What to do about them where there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a backfill ends with: `left_open` of its `units` are not loaded, and what publishing did."""
+
+    published: Published
+    units: int
+    left_open: int
+    error: HypertapeError | None = None
+
+
+@dataclass(slots=True)
+class BackfillResult:
+    """What a backfill did. `report` is a rehearsal's too; of the failed tickers `may_pass` may succeed later."""
+
+    plan: BackfillPlan
+    total: Counts = field(default_factory=Counts)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    after: AfterLoad | None = None
+    report: Path | None = None
+    error: HypertapeError | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Bars by what became of them."""
+        return self.total.to_json()
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why, by ticker."""
+        return {ticker: failure.message for ticker, failure in self.failures.items()}
+
+    @property
+    def may_pass(self) -> set[str]:
+        """The failed tickers that may succeed when asked again."""
+        return {ticker for ticker, failure in self.failures.items() if failure.transient}
 
 
 def load_unit(
-    dsn: str, reference: Mapping[str, Any], *, plan_head: Mapping[str, Any], now: datetime, attempt: int = 1
-) -> dict[str, Any]:
-    """Load what landed of a unit, note what became of it, and return the batch's counts as `steps.load.load` does.
+    dsn: str,
+    spec: RunSpec,
+    backfill_id: int,
+    landed: Landed,
+    *,
+    settings: Settings,
+    now: datetime,
+    attempt: int = 1,
+) -> BatchResult:
+    """Load what landed of a unit, note what became of it, and return the batch's result.
 
     When tickers failed, everything else is stored and noted first; then BatchIncomplete or BatchRefused is raised.
     """
-    head, backfill_id = RunSpec.from_json(plan_head), plan_head["backfill_id"]
-    unit = reference["batch"]["index"]
+
+    def go() -> BatchResult:
+        again = fetch_again(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
+        return load(dsn, spec, again, settings=settings, now=now, attempt=attempt)
+
+    done = _work(dsn, backfill_id, landed.batch, go)
+    raise_if_failed(done.failed, spec, done.tickers)
+    return done
+
+
+def _work(dsn: str, backfill_id: int, unit: Batch, go: Callable[[], BatchResult]) -> BatchResult:
+    """Work on one unit and note in the ledger what became of it. Raises what the work raises.
+
+    The one place where units are begun and ended.
+    """
     with connect(dsn, autocommit=True) as ledger:
-        backfills.unit_started(ledger, backfill_id, unit)
+        backfills.unit_started(ledger, backfill_id, unit.index)
         try:
-            reference = fetch_again(dsn, reference, plan_head=plan_head, now=now, attempt=attempt)
-            done = store(dsn, reference, head, now=now, attempt=attempt)
+            done = go()
         except HypertapeError as error:
-            backfills.unit_failed(ledger, backfill_id, unit, str(error))
+            backfills.unit_failed(ledger, backfill_id, unit.index, str(error))
             raise
-        backfills.unit_ended(ledger, backfill_id, unit, done, done["failed"])
-    raise_if_failed(done["failed"], head)
+        failed = {ticker: failure.message for ticker, failure in done.failed.items()}
+        backfills.unit_ended(ledger, backfill_id, unit.index, done.counts.to_json(), failed)
     return done
 
 
 def finish(
     dsn: str,
-    plan_head: Mapping[str, Any],
+    spec: RunSpec,
+    backfill_id: int,
     *,
     now: datetime,
-    settings: Settings | None = None,
-    again: str = "clear the run's load tasks or run the same again: only what is open is asked for",
-) -> dict[str, Any]:
-    """Close the backfill, publish it, and return what `publish` says with the units that are left and their number.
+    settings: Settings,
+    again: str = CLEAR,
+) -> Finished:
+    """Close the backfill and publish it.
 
-    Raises what `publish` raises, and BatchRefused when units are left: a run that is started again loads these only.
+    `error` is that of `publish`, else BatchRefused when units are left: a run that is started again loads these only.
     """
     with connect(dsn) as connection:
-        left_open = backfills.end(connection, plan_head["backfill_id"], now)
-        all_units = len(backfills.units(connection, plan_head["backfill_id"]))
+        left_open = backfills.end(connection, backfill_id, now)
+        all_units = len(backfills.units(connection, backfill_id))
         connection.commit()
-    published = publish(dsn, plan_head, now=now, settings=settings, again=again)
-    if left_open:
-        raise BatchRefused(
-            f"{left_open} of {all_units} units of the backfill are not loaded, the others are published",
-            next_step=f"Mend the cause and run the same again, only these are asked for. Report: {published['report']}",
+    published = publish(dsn, spec, now=now, settings=settings, again=again)
+    error = published.error
+    if error is None and left_open:
+        rest = others(all_units - left_open, "published")
+        error = BatchRefused(
+            f"{left_open} of {all_units} units of the backfill are not loaded and {rest}",
+            next_step=f"Mend the cause and run the same again, only these are asked for. Report: {published.report}",
         )
-    return {**published, "units": all_units}
+    return Finished(published, all_units, left_open, error)
 
 
-def rehearse(plan: Mapping[str, Any], dsn: str, *, settings: Settings | None = None) -> Path:
+def rehearse(dsn: str, planned: BackfillPlan, *, settings: Settings) -> Path:
     """Write the report of a dry run, which is its plan, and return its path."""
     with connect(dsn) as connection:
-        html = backfill_report(connection, plan["run_id"])
-    return write_report(settings or load_settings(), plan["run_id"], html)
+        html = backfill_report(connection, planned.run_id)
+    return write_report(settings, planned.run_id, html)
 
 
 def backfill(
     dsn: str,
     market: str,
     interval: str,
-    asked: Asked,
+    request: BackfillRequest,
     *,
     run_id: str,
     now: datetime,
+    settings: Settings,
     dry_run: bool = True,
-    settings: Settings | None = None,
-    on_step: OnStep | None = None,
-) -> dict[str, Any]:
-    """Run every step in this process and return the plan with `counts`, `failed` (why, by ticker) and `published`.
+    on_step: OnStep = silent,
+) -> BackfillResult:
+    """Run every step in this process and return what happened; a dry run ends with its plan and its report.
 
-    A dry run returns the plan and the path of its `report`. Of the failed tickers those of `may_pass` may succeed when
-    asked again. Otherwise `error` is what the run ends with, None when all
-    went well, after everything that could be done was done. Raises what stops the run as a whole.
+    `error` is what the run ends with, None when all went well, after everything that could be done was done. Raises
+    what stops the run as a whole.
     """
-    settings, tell = settings or load_settings(), on_step or (lambda *_: None)
-    tell("plan", 0, 1)
+    on_step("plan", 0, 1)
     planned = plan_backfill(
-        dsn, market, interval, asked, run_id=run_id, now=now, dry_run=dry_run, settings=settings
+        dsn, market, interval, request, run_id=run_id, now=now, dry_run=dry_run, settings=settings
     )
-    tell("plan", 1, 1)
+    on_step("plan", 1, 1)
+    result = BackfillResult(planned)
     if dry_run:
-        return {**planned, "report": str(rehearse(planned, dsn, settings=settings))}
-    counts, failed, may_pass = _load_units(dsn, planned, now, settings, tell)
-    restated = settle(dsn, planned, now=now, settings=settings, on_step=on_step)
-    counts = {name: counts[name] + restated.get(name, 0) for name in counts}
-    _note(failed, may_pass, restated["failed"])
-    tell("validate", 0, 1)
-    quality = validate(dsn, planned, now=now, settings=settings)
-    tell("validate", 1, 1)
-    tell("refresh rollups", 0, 1)
-    rollups = refresh(dsn, planned)
-    tell("refresh rollups", 1, 1)
-    result = {**planned, "counts": counts, "failed": failed, "quality": quality, "rollups": rollups}
-    result |= {"may_pass": sorted(may_pass), "published": {}, "error": None}
-    try:
-        result["published"] = finish(dsn, planned, now=now, settings=settings, again=AGAIN)
-    except HypertapeError as error:
-        result["error"] = error
+        result.report = rehearse(dsn, planned, settings=settings)
+        return result
+    _load_units(dsn, planned, result, now, settings, on_step)
+    spec = planned.spec
+    restated = settle(dsn, spec, now=now, settings=settings, on_step=on_step)
+    result.total += restated.counts
+    result.failures |= restated.failed
+    quality, rollups = prove(dsn, spec, now=now, settings=settings, on_step=on_step)
+    finished = finish(dsn, spec, planned.backfill_id, now=now, settings=settings, again=AGAIN)
+    result.after = AfterLoad(spec, quality, rollups, finished.published)
+    result.error, result.report = finished.error, finished.published.report
     return result
 
 
 def _load_units(
-    dsn: str, planned: Mapping[str, Any], now: datetime, settings: Settings, tell: OnStep
-) -> tuple[dict[str, int], dict[str, str], set[str]]:
-    counts, failed, may_pass = dict.fromkeys(backfills.COUNTS, 0), dict[str, str](), set[str]()
-    units = planned["batches"]
+    dsn: str,
+    planned: BackfillPlan,
+    result: BackfillResult,
+    now: datetime,
+    settings: Settings,
+    on_step: OnStep,
+) -> None:
+    spec, units = planned.spec, planned.batches
     for number, unit in enumerate(units):
-        tell("load", number, len(units))
+        on_step("load", number, len(units))
         try:
-            done = _one_unit(dsn, unit, planned, now, settings)
+            go = partial(run_batch, dsn, spec, unit, settings=settings, now=now)
+            done = _work(dsn, planned.backfill_id, unit, go)
         except HypertapeError as error:
-            _note(failed, may_pass, dict.fromkeys(unit["tickers"], Failure.of(error).to_json()))
+            result.failures |= dict.fromkeys(unit.tickers, Failure.of(error))
             continue
-        counts = {name: counts[name] + done[name] for name in counts}
-        _note(failed, may_pass, done["failed"])
-    tell("load", len(units), len(units))
-    return counts, failed, may_pass
+        result.total += done.counts
+        result.failures |= done.failed
+    on_step("load", len(units), len(units))
 
 
-def _note(failed: dict[str, str], may_pass: set[str], more: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add failures by ticker, and those that may pass."""
-    failed |= {ticker: why["message"] for ticker, why in more.items()}
-    may_pass |= {ticker for ticker, why in more.items() if why["transient"]}
-
-
-def _one_unit(
-    dsn: str, unit: Mapping[str, Any], planned: Mapping[str, Any], now: datetime, settings: Settings
-) -> dict[str, Any]:
-    """Ask, compute and load one unit, and return its counts with the tickers that failed."""
-    head = RunSpec.from_json(planned)
-    with connect(dsn, autocommit=True) as ledger:
-        backfills.unit_started(ledger, planned["backfill_id"], unit["index"])
-        try:
-            landed = extract(unit, plan_head=planned, landing=settings.landing, now=now, dsn=dsn)
-            done = store(dsn, enrich(dsn, landed, plan_head=planned, now=now), head, now=now, attempt=1)
-        except HypertapeError as error:
-            backfills.unit_failed(ledger, planned["backfill_id"], unit["index"], str(error))
-            raise
-        backfills.unit_ended(ledger, planned["backfill_id"], unit["index"], done, done["failed"])
-    return done
-
-
-def plan_table(planned: Mapping[str, Any]) -> str:
+def plan_table(planned: BackfillPlan) -> str:
     """A plan as aligned text, for a task's log."""
-    lines = plan_lines(planned["plan"])
+    lines = plan_lines(planned.figures)
     width = max(len(what) for what, _ in lines)
-    return "\n".join(
-        [f"Plan of {planned['run_id']}", *(f"  {what:<{width}}  {text}" for what, text in lines)]
-    )
+    return "\n".join([f"Plan of {planned.run_id}", *(f"  {what:<{width}}  {text}" for what, text in lines)])

@@ -7,7 +7,7 @@ A unit is one window of one batch of tickers. Windows end where months do, and a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -20,10 +20,11 @@ from hypertape.frame import Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.reports.backfill import plan_figures
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.sources import calls_for
-from hypertape.steps.backfill_request import Asked, Wish, resolve
-from hypertape.steps.plan import Batch, RunSpec, stored_interval
+from hypertape.steps.backfill_request import BackfillRequest, ResolvedBackfill, resolve
+from hypertape.steps.plan import stored_interval
+from hypertape.steps.run_spec import Batch, BatchKind, Json, Plan, RunSpec
 from hypertape.warehouse import backfills
 from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
 from hypertape.warehouse.connect import connect
@@ -47,119 +48,168 @@ class Part:
     sessions: tuple[date, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BackfillPlan(Plan):
+    """A backfill's plan: its batches are the units that are open, `figures` what it found and would cost."""
+
+    backfill_id: int = 0
+    dry_run: bool = True
+    resumed: bool = False
+    figures: Json = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        more = {"backfill_id": self.backfill_id, "dry_run": self.dry_run, "resumed": self.resumed}
+        return {**Plan.to_json(self), **more, "plan": self.figures}
+
+
 def plan_backfill(
     dsn: str,
     market: str,
     interval: str,
-    asked: Asked,
+    request: BackfillRequest,
     *,
     run_id: str,
     now: datetime,
+    settings: Settings,
     dry_run: bool = True,
-    settings: Settings | None = None,
-) -> dict[str, Any]:
-    """Plan, store the plan, and return it as JSON: the head's keys, `batches` (the units that are open), `plan`.
+) -> BackfillPlan:
+    """Plan and store the plan.
 
-    A run that planned before, or the same wishes as an unfinished backfill of the last days, continue that one under
+    A run that planned before, or the same request as an unfinished backfill of the last days, continue that one under
     its run id. A dry run has no batches. Raises BadInput and what `connect` raises.
     """
-    settings = settings or load_settings()
     with connect(dsn) as connection:
-        wish = resolve(connection, get_market(market), stored_interval(interval), asked, now, settings)
-        before = None if dry_run else backfills.continued(connection, run_id, wish.fingerprint, now)
+        asked = resolve(connection, get_market(market), stored_interval(interval), request, now, settings)
+        before = None if dry_run else backfills.continued(connection, run_id, asked.fingerprint, now)
         if before is None:
-            register_calendar(connection, wish.market, wish.window, wish.window.end)
-            backfills.begin(connection, _plan(connection, wish, run_id, now, dry_run, settings))
+            register_calendar(connection, asked.market, asked.window, asked.window.end)
+            backfills.begin(connection, _plan(connection, asked, run_id, now, dry_run, settings))
         connection.commit()
         stored = before or backfills.get(connection, run_id)
         units = backfills.units(connection, stored["backfill_id"])
-    return _as_json(wish, stored, units, resumed=before is not None)
+    return _planned(asked, stored, units, resumed=before is not None)
 
 
-def _as_json(
-    wish: Wish, stored: Mapping[str, Any], units: Sequence[Mapping[str, Any]], *, resumed: bool
-) -> dict[str, Any]:
+def _planned(
+    asked: ResolvedBackfill, stored: backfills.Row, units: Sequence[backfills.Row], *, resumed: bool
+) -> BackfillPlan:
     left = [] if stored["dry_run"] else [unit for unit in units if unit["state"] != "done"]
     window = Window(stored["window_start"], stored["window_end"])
-    head = RunSpec(
+    spec = RunSpec(
         stored["run_id"],
-        wish.market,
-        wish.interval,
-        wish.source,
+        asked.market,
+        asked.interval,
+        asked.source,
         window,
         mode=stored["mode"],
         reason=stored["reason"],
     )
-    batches = [
-        Batch(unit["unit"], tuple(unit["open_tickers"]), Window(unit["window_start"], unit["window_end"]))
+    batches = tuple(
+        Batch(
+            BatchKind.PLAN,
+            unit["unit"],
+            tuple(unit["open_tickers"]),
+            Window(unit["window_start"], unit["window_end"]),
+        )
         for unit in left
-    ]
-    return {
-        **head.to_json(),
-        "backfill_id": stored["backfill_id"],
-        "dry_run": stored["dry_run"],
-        "resumed": resumed,
-        "batches": [batch.to_json() for batch in batches],
-        "expected_bars": stored["expected"],
-        "plan": plan_figures(stored, units),
-    }
+    )
+    return BackfillPlan(
+        spec,
+        batches,
+        stored["expected"],
+        stored["backfill_id"],
+        stored["dry_run"],
+        resumed,
+        plan_figures(stored, units),
+    )
 
 
 def _plan(
-    connection: Connection, wish: Wish, run_id: str, now: datetime, dry_run: bool, settings: Settings
+    connection: Connection,
+    asked: ResolvedBackfill,
+    run_id: str,
+    now: datetime,
+    dry_run: bool,
+    settings: Settings,
 ) -> Planned:
-    parts = parts_of(wish, now, settings)
+    parts = parts_of(asked, now, settings)
     judged = [(session, number) for number, part in enumerate(parts) for session in part.sessions]
-    there = backfills.present(
-        connection, wish.market, wish.interval, wish.tickers, wish.window,
+    there: Pairs = backfills.present(
+        connection, asked.market, asked.interval, asked.tickers, asked.window,
         [session for session, _ in judged], [number for _, number in judged],
     )  # fmt: skip
-    name = wish.source.name
-    measured = backfills.timing(connection, wish.market, wish.interval, name)
+    there = _with_holes(connection, asked, parts, there)
+    name = asked.source.name
+    measured = backfills.timing(connection, asked.market, asked.interval, name)
     seconds, timed = measured or (ASSUMED_SECONDS.get(name, ASSUMED_VENDOR_SECONDS), 0)
-    due = len(wish.tickers) * sum(len(part.sessions) for part in parts)
-    expected = len(wish.tickers) * sum(part.expected for part in parts)
+    due = len(asked.tickers) * sum(len(part.sessions) for part in parts)
+    expected = len(asked.tickers) * sum(part.expected for part in parts)
     present = sum(pair.bars for pair in there.values())
     explained = sum(pair.explained for pair in there.values())
     absent = due - sum(pair.sessions for pair in there.values()) - explained
-    daily = wish.interval is Interval.D1
+    daily = asked.interval is Interval.D1
     return Planned(
         run_id=run_id,
-        fingerprint=wish.fingerprint,
-        market=wish.market.code,
-        interval=wish.interval.value,
-        mode=wish.mode,
-        window=wish.window,
-        tickers=wish.tickers,
-        source=wish.source.to_json(),
-        reason=wish.reason,
+        fingerprint=asked.fingerprint,
+        market=asked.market.code,
+        interval=asked.interval.value,
+        mode=asked.mode,
+        window=asked.window,
+        tickers=asked.tickers,
+        source=asked.source.to_json(),
+        reason=asked.reason,
         dry_run=dry_run,
         sessions=sum(len(part.sessions) for part in parts),
         expected=expected,
         present=present,
-        missing=absent if daily else max(expected - present, 0),
+        missing=absent if daily else _bars_to_ask_for(asked, parts, there),
         sessions_missing=absent,
         sessions_thin=0 if daily else sum(pair.thin for pair in there.values()),
         explained=explained,
         seconds_per_call=seconds,
         timed_calls=timed,
         planned_at=now,
-        units=tuple(units_of(wish, parts, there, now, settings.batch_size)),
+        units=tuple(units_of(asked, parts, there, now, settings.batch_size)),
     )
 
 
-def parts_of(wish: Wish, now: datetime, settings: Settings) -> list[Part]:
+def _with_holes(
+    connection: Connection, asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs
+) -> Pairs:
+    """Add the holes inside sessions that the gap ledger knows of."""
+    windows = [part.window for part in parts]
+    found = backfills.holes(connection, asked.market, asked.interval, asked.tickers, windows)
+    return {
+        **there,
+        **{pair: replace(there.get(pair, Present()), holes=bars) for pair, bars in found.items()},
+    }
+
+
+def _bars_to_ask_for(asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs) -> int:
+    """Bars missing (hours, minutes) where something is asked for: what a series leaves out ordinarily is none."""
+    missing = 0
+    for number, part in enumerate(parts):
+        a_session = part.expected / max(len(part.sessions), 1)
+        for ticker in asked.tickers:
+            pair = there.get((ticker, number), Present())
+            if _misses(part, pair):
+                missing += max(round(part.expected - pair.explained * a_session) - pair.bars, 0)
+    return missing
+
+
+def parts_of(asked: ResolvedBackfill, now: datetime, settings: Settings) -> list[Part]:
     """Cut the window into parts that end with a month, each within the bars a batch of tickers may ask for.
 
     A part is never shorter than what its window has of a month.
     """
-    window = wish.window
+    window = asked.window
     final = Window(
-        window.start, max(window.start, min(window.end, provisional_from(wish.market, wish.interval, now)))
+        window.start, max(window.start, min(window.end, provisional_from(asked.market, asked.interval, now)))
     )
-    grid = expected_times(wish.market, wish.interval, final)
-    over = _sessions_over(wish.market, wish.interval, window, now)
-    most = max(1, settings.backfill_bars // min(settings.batch_size, max(1, len(wish.tickers))))
+    grid = expected_times(asked.market, asked.interval, final)
+    over = _sessions_over(asked.market, asked.interval, window, now)
+    most = max(1, settings.backfill_bars // min(settings.batch_size, max(1, len(asked.tickers))))
     parts = [
         Part(each, _count(grid, each), tuple(s for at, s in over if at in each))
         for each in _stretches(window, grid, most)
@@ -201,12 +251,14 @@ def _sessions_over(
 
 
 def units_of(
-    wish: Wish, parts: Sequence[Part], there: Pairs, now: datetime, batch_size: int
+    asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs, now: datetime, batch_size: int
 ) -> list[PlannedUnit]:
     """The units of work, oldest window first. In mode `missing` only tickers that miss bars in a window are in it."""
     units: list[PlannedUnit] = []
     for number, part in enumerate(parts):
-        wanted = [t for t in wish.tickers if wish.mode != "missing" or _misses(part, there.get((t, number)))]
+        wanted = [
+            t for t in asked.tickers if asked.mode != "missing" or _misses(part, there.get((t, number)))
+        ]
         for first in range(0, len(wanted), batch_size):
             tickers = tuple(wanted[first : first + batch_size])
             pairs = [there.get((ticker, number), Present()) for ticker in tickers]
@@ -220,7 +272,7 @@ def units_of(
                     sessions_missing=sum(_absent(part, pair) for pair in pairs),
                     sessions_thin=sum(pair.thin for pair in pairs),
                     calls=calls_for(
-                        wish.source.name, wish.interval, part.window, now, part.expected, len(tickers)
+                        asked.source.name, asked.interval, part.window, now, part.expected, len(tickers)
                     ),
                 )
             )
@@ -229,7 +281,7 @@ def units_of(
 
 def _misses(part: Part, pair: Present | None) -> bool:
     pair = pair or Present()
-    return _absent(part, pair) > 0 or pair.thin > 0
+    return _absent(part, pair) > 0 or pair.thin > 0 or pair.holes > 0
 
 
 def _absent(part: Part, pair: Present) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,18 +12,17 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window, asked_window, midnight
+from hypertape.model import MODES, Interval, Market, Window, asked_window, midnight
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
-from hypertape.steps.plan import choose_tickers, resolve_source
-from hypertape.warehouse.backfills import MODES
-from hypertape.warehouse.ledger import series_starts
+from hypertape.steps.plan import SourceWish, choose_tickers, demand_spelled, resolve_source
+from hypertape.warehouse.ledger import database_now, series_starts
 
 Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BackfillRequest:
     """What was asked for. Nothing named means all: the source's tickers, the market's history, up to now (UTC).
 
     Mode `missing` asks only for the (ticker, window) pairs that miss bars and keeps what is stored; `overwrite` reads
@@ -36,12 +35,12 @@ class Asked:
     groups: Sequence[str] | None = None
     start: datetime | None = None
     end: datetime | None = None
-    source: Mapping[str, Any] | None = None
+    source: SourceWish | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ResolvedBackfill:
     """What a backfill is asked for, resolved: every ticker by name, the window with both ends."""
 
     market: Market
@@ -58,41 +57,43 @@ def resolve(
     connection: Connection,
     market: Market,
     interval: Interval,
-    asked: Asked,
+    request: BackfillRequest,
     now: datetime,
     settings: Settings,
-) -> Wish:
+) -> ResolvedBackfill:
     """Resolve and check what was asked for. Raises BadInput for what contradicts itself."""
-    _check(market, asked)
-    config = resolve_source(market, asked.source, settings)
-    named = dict.fromkeys(asked.tickers or ())
-    named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (asked.groups or ()))
+    _check(market, request)
+    demand_spelled(connection, market, request.tickers or ())
+    config = resolve_source(market, request.source, settings)
+    named = dict.fromkeys(request.tickers or ())
+    named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (request.groups or ()))
     wanted = choose_tickers(market, interval, config, tuple(named))
-    window = asked_window(asked.start, asked.end, earliest=midnight(market.history_start[interval]), now=now)
-    if asked.mode == "restate":
+    earliest, present = midnight(market.history_start[interval]), min(now, database_now(connection))
+    window = asked_window(request.start, request.end, earliest=earliest, now=present)
+    if request.mode == "restate":
         starts = series_starts(connection, market, interval, wanted).values()
         window = Window(min([window.start, *starts]), window.end)
     # Without an end the wish is about today: tomorrow's reaches further and plans anew.
-    between = [str(asked.start), str(asked.end or now.date())]
+    between = [str(request.start), str(request.end or now.date())]
     # So is another reason: what is loaded under it must not be told of under the one before.
-    reason = asked.reason or None
-    words = [market.code, interval.value, asked.mode, sorted(named), between, config.to_json(), reason]
+    reason = request.reason or None
+    words = [market.code, interval.value, request.mode, sorted(named), between, config.to_json(), reason]
     fingerprint = hashlib.sha256(json.dumps(words).encode()).hexdigest()
-    return Wish(market, interval, asked.mode, wanted, window, config, reason, fingerprint)
+    return ResolvedBackfill(market, interval, request.mode, wanted, window, config, reason, fingerprint)
 
 
-def _check(market: Market, asked: Asked) -> None:
-    if asked.mode not in MODES:
-        raise BadInput(f"There is no mode {asked.mode!r}", next_step=f"Modes: {', '.join(MODES)}.")
-    unknown = sorted(set(asked.groups or ()) - set(market.groups))
+def _check(market: Market, request: BackfillRequest) -> None:
+    if request.mode not in MODES:
+        raise BadInput(f"There is no mode {request.mode!r}", next_step=f"Modes: {', '.join(MODES)}.")
+    unknown = sorted(set(request.groups or ()) - set(market.groups))
     if unknown:
         raise BadInput(
             f"{market.code} has no group {', '.join(unknown)}",
             next_step=f"Groups: {', '.join(market.groups)}.",
         )
-    if asked.mode == "restate" and not asked.reason:
+    if request.mode == "restate" and not request.reason:
         raise BadInput("A restatement needs a reason", next_step="Say why the whole history is read again.")
-    if asked.mode == "restate" and (asked.start or asked.end):
+    if request.mode == "restate" and (request.start or request.end):
         raise BadInput(
             "A restatement reads the whole history",
             next_step="Leave start and end empty, or use mode overwrite.",

@@ -1,27 +1,134 @@
-"""Move bars between the warehouse and a CSV tree, in parts: plan → copy → refresh."""
+"""Bars between any two stores: what is copied, the copy in one go or in parts, and what follows where it loaded some.
+
+The commands `copy`, `import` and `export` and the DAGs of the same names are these steps.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError
-from hypertape.markets import get_market
-from hypertape.model import Interval, Window, midnight, parse_instant
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
+from hypertape.model import Interval, Series, Window, parse_instant
 from hypertape.settings import Settings, load_settings
-from hypertape.sources import SourceConfig
-from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import RunSpec
-from hypertape.steps.refresh import refresh as refresh_rollups
+from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
+from hypertape.steps.run_spec import OnStep, loaded_spec, silent
 from hypertape.stores import Selection
-from hypertape.stores.addresses import Opening
-from hypertape.stores.choosing import chosen
-from hypertape.stores.copy import CopyReport
+from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
+from hypertape.stores.copy import CopyReport, OnSeries, rehearse, selected
 from hypertape.stores.copy import copy as copy_series
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 IMPORT, EXPORT = "import", "export"
+WAREHOUSE = "warehouse"
+
+_COUNTS = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refused", "duplicates", "extra")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What is copied from one store into another, by which run, as of `now` (UTC).
+
+    `noted` is what loads and quarantine call the source. `strict` demands that the target has no other bars,
+    `accept_scale` lets prices replace stored ones of a wrong unit.
+    """
+
+    run_id: str
+    now: datetime
+    source: str
+    target: str
+    selection: Selection
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    noted: str = ""
+    verify: bool = False
+    strict: bool = False
+    force: bool = False
+    accept_scale: bool = False
+
+    def openings(self, dsn: str | None, settings: Settings) -> tuple[Opening, Opening]:
+        """What opens the source and the target."""
+        source, target = (
+            Opening(
+                address,
+                settings,
+                self.now,
+                self.run_id,
+                dsn,
+                self.noted or self.source,
+                self.csv,
+                self.accept_scale,
+            )
+            for address in (self.source, self.target)
+        )
+        return source, target
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        start = self.selection.start
+        return {
+            **asdict(self),
+            "now": self.now.isoformat(),
+            "csv": {**asdict(self.csv), "format": self.csv.format.value},
+            "selection": {**asdict(self.selection), "start": start.isoformat() if start else None},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Exchange:
+        """Read what `to_json` wrote; other keys are ignored."""
+        chosen, csv = value["selection"], value["csv"]
+        names = ("run_id", "source", "target", "noted", "verify", "strict", "force", "accept_scale")
+        return cls(
+            **{name: value[name] for name in names},
+            now=datetime.fromisoformat(value["now"]),
+            csv=CsvOptions(**{**csv, "format": CsvFormat(csv["format"])}),
+            selection=Selection(
+                tuple(chosen["markets"]),
+                tuple(map(Interval, chosen["intervals"])),
+                tuple(chosen["tickers"]),
+                datetime.fromisoformat(chosen["start"]) if chosen["start"] else None,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A series that was copied into the warehouse, the source its loads name, and its span where it is known."""
+
+    series: Series
+    source: str
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy of some series did, counted, and which series it may have loaded."""
+
+    counts: Mapping[str, int]
+    loaded: tuple[Loaded, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        loaded = [
+            [each.series.market, each.series.ticker, each.series.interval.value, each.source,
+             *(moment.isoformat() if moment else None for moment in (each.first, each.last))]
+            for each in self.loaded
+        ]  # fmt: skip
+        return {**self.counts, "loaded": loaded}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Copied:
+        """Read what `to_json` wrote."""
+        loaded = tuple(
+            Loaded(
+                Series(market, ticker, Interval(interval)),
+                source,
+                *(datetime.fromisoformat(moment) if moment else None for moment in span),
+            )
+            for market, ticker, interval, source, *span in value["loaded"]
+        )
+        return cls({name: value[name] for name in _COUNTS}, loaded)
 
 
 def plan(
@@ -37,115 +144,145 @@ def plan(
     start_date: str | None = None,
     legacy_scale: bool = False,
     format: str = CsvFormat.LOSSLESS,
-    replace: bool = False,
+    anew: bool = False,
     workers: int = 1,
     verify: bool = True,
     settings: Settings | None = None,
-) -> dict[str, Any]:
-    """Return an import's or export's plan as JSON: what all parts share, and `parts` (each some of the tickers).
+) -> tuple[Exchange, list[tuple[str, ...]]]:
+    """Return an import or export of a CSV tree, and its parts (the tickers of each).
 
     Raises BadInput when the source has nothing of what is asked for, and what opening it raises.
     """
-    planned = {
-        "run_id": run_id, "now": now.isoformat(), "direction": direction, "directory": directory, "market": market,
-        "interval": Interval.parse(interval).value if interval else None, "legacy_scale": legacy_scale,
-        "start": parse_instant(start_date).isoformat() if start_date else None, "format": CsvFormat(format).value,
-        "replace": replace,
-        "verify": verify and format != CsvFormat.LEGACY,
-    }  # fmt: skip
-    source, _ = _openings(dsn, planned, settings)
-    store = source.open()
+    selection = Selection(
+        (market,) if market else (),
+        (Interval.parse(interval),) if interval else (),
+        tuple(symbols or ()),
+        parse_instant(start_date) if start_date else None,
+    )
+    tree = f"csv:{directory}"
+    source, target = (tree, WAREHOUSE) if direction == IMPORT else (WAREHOUSE, tree)
+    csv = CsvOptions(CsvFormat(format), legacy_scale, market, anew)
+    planned = Exchange(
+        run_id, now, source, target, selection, csv, verify=verify and csv.format is not CsvFormat.LEGACY, strict=anew
+    )  # fmt: skip
+    store = planned.openings(dsn, settings or load_settings())[0].open()
     try:
-        tickers = sorted({info.series.ticker for info in chosen(store, _selection(planned, symbols or ()))})
+        tickers = sorted({info.series.ticker for info in selected(store, selection)})
     finally:
         store.close()
-    parts = [tickers[first::workers] for first in range(min(workers, len(tickers)))]
-    return {**planned, "parts": [{"tickers": part} for part in parts]}
+    return planned, [tuple(tickers[first::workers]) for first in range(min(workers, len(tickers)))]
 
 
-def copy(
-    dsn: str, part: Mapping[str, Any], *, plan_head: Mapping[str, Any], settings: Settings | None = None
-) -> dict[str, Any]:
-    """Copy a part's series and return counts as JSON; what is equal is not written again.
+def exchange(
+    dsn: str | None,
+    planned: Exchange,
+    *,
+    workers: int = 1,
+    dry_run: bool = False,
+    settings: Settings | None = None,
+    on_series: OnSeries | None = None,
+) -> CopyReport:
+    """Copy what is selected (or only say what would be refused) and return what became of each series."""
+    source, target = planned.openings(dsn, settings or load_settings())
+    if dry_run:
+        return rehearse(source, target, planned.selection, now=planned.now, on_series=on_series)
+    return copy_series(
+        source, target, planned.selection, now=planned.now, workers=workers, force=planned.force,
+        verify=planned.verify, strict=planned.strict, on_series=on_series,
+    )  # fmt: skip
+
+
+def copy(dsn: str, planned: Exchange, tickers: Sequence[str], *, settings: Settings | None = None) -> Copied:
+    """Copy a part's series; what is equal is not written again.
 
     `extra` counts the bars of these series that only the target has; they stay.
 
     Raises after the work: BatchIncomplete or BatchRefused for series that failed, CheckFailed for those that differ.
     """
-    source, target = _openings(dsn, plan_head, settings)
-    report = copy_series(
-        source, target, _selection(plan_head, part["tickers"]), now=datetime.fromisoformat(plan_head["now"]),
-        verify=plan_head["verify"], strict=plan_head["replace"],
-    )  # fmt: skip
+    whole = planned.selection
+    part = Selection(whole.markets, whole.intervals, tuple(tickers), whole.start)
+    report = exchange(dsn, replace(planned, selection=part), settings=settings)
     _raise_for(report)
+    return counted(planned, report)
+
+
+def counted(planned: Exchange, report: CopyReport) -> Copied:
+    """A report's counts, and what the warehouse may have been loaded with: also what is equal, for a copy that was
+    killed may have loaded it and not come to what follows."""
     written = report.written
-    # also what was equal: an attempt that was killed may have loaded it and not come to the rollups
-    touched = {(entry.series.market, entry.series.interval.value) for entry in report.series}
-    return {
+    counts = {
         "series": len(report.series),
         "equal": sum(entry.status == "equal" for entry in report.series),
         "rows": sum(entry.source.rows for entry in report.series),
         "inserted": written.inserted,
         "updated": written.updated,
         "unchanged": written.unchanged,
-        "refused": sum(sum(entry.source.refused.values()) for entry in report.series),
+        "refused": sum(entry.source.refused_rows for entry in report.series),
+        "duplicates": sum(entry.source.duplicates for entry in report.series),
         "extra": report.extra,
-        "touched": sorted(map(list, touched)),
     }
+    loaded = tuple(
+        Loaded(entry.series, planned.noted or planned.source, entry.source.first, entry.source.last)
+        for entry in report.series
+        if planned.target == WAREHOUSE and entry.source.rows
+    )
+    return Copied(counts, loaded)
 
 
-def refresh(dsn: str, copied: Iterable[Mapping[str, Any]], *, plan_head: Mapping[str, Any]) -> dict[str, Any]:
-    """Refresh and check the rollups of what an import touched and hand it on to the mirrors.
+def finish(
+    dsn: str, planned: Exchange, copied: Iterable[Copied], *, now: datetime, settings: Settings | None = None
+) -> tuple[Mapping[str, int], list[AfterLoad]]:
+    """Do what follows the loads of an import's parts; return the sums of their counts, and what came of it.
 
-    Returns the sums of its counts as JSON, with what became of each mirror.
+    Raises what a check of the stored bars found, after all of it is done.
     """
     copied = list(copied)
-    scopes = sorted({(market, interval) for each in copied for market, interval in each["touched"]})
-    found = [refresh_rollups(dsn, _head(plan_head, market, interval)) for market, interval in scopes]
-    names = ("series", "equal", "rows", "inserted", "updated", "unchanged", "refused", "extra")
-    return {
-        **{name: sum(each[name] for each in copied) for name in names},
-        "buckets": sum(each["buckets"] for each in found),
-        "differing": sum(each["differing"] for each in found),
-        "mirrors": deliver_mirrors(dsn, now=datetime.fromisoformat(plan_head["now"])),
-    }
+    loaded = [each for part in copied for each in part.loaded]
+    done = after_loads(dsn, planned.run_id, loaded, now=now, settings=settings or load_settings())
+    for each in done:
+        if each.error is not None:
+            raise each.error
+    return {name: sum(part.counts[name] for part in copied) for name in _COUNTS}, done
 
 
-def _openings(dsn: str, planned: Mapping[str, Any], settings: Settings | None) -> tuple[Opening, Opening]:
-    tree = f"csv:{planned['directory']}"
-    csv = CsvOptions(
-        CsvFormat(planned["format"]), planned["legacy_scale"], planned["market"], planned["replace"]
-    )
-    now, settings = datetime.fromisoformat(planned["now"]), settings or load_settings()
-    addresses = (tree, "warehouse") if planned["direction"] == IMPORT else ("warehouse", tree)
-    source, target = (
-        Opening(address, settings, now, planned["run_id"], dsn, addresses[0], csv) for address in addresses
-    )
-    return source, target
-
-
-def _selection(planned: Mapping[str, Any], tickers: Sequence[str]) -> Selection:
-    return Selection(
-        (planned["market"],) if planned["market"] else (),
-        (Interval(planned["interval"]),) if planned["interval"] else (),
-        tuple(tickers),
-        datetime.fromisoformat(planned["start"]) if planned["start"] else None,
-    )
-
-
-def _head(planned: Mapping[str, Any], market: str, interval: str) -> dict[str, Any]:
-    of_market, of_interval = get_market(market), Interval(interval)
-    now = datetime.fromisoformat(planned["now"])
-    window = Window(min(midnight(of_market.history_start[of_interval]), now), now)
-    return RunSpec(planned["run_id"], of_market, of_interval, SourceConfig("csv_tree"), window).to_json()
+def after_loads(
+    dsn: str,
+    run_id: str,
+    loaded: Iterable[Loaded],
+    *,
+    now: datetime,
+    settings: Settings,
+    on_step: OnStep = silent,
+    again: str = AGAIN,
+) -> list[AfterLoad]:
+    """Do what follows a load for every market and interval that a run loaded, or found to be loaded already."""
+    specs = {(spec.market.code, spec.interval): spec for spec in specs_of(dsn, run_id, now=now)}
+    spans: dict[tuple[str, Interval], list[Loaded]] = {}
+    for each in loaded:
+        spans.setdefault((each.series.market, each.series.interval), []).append(each)
+    for key, found in spans.items():
+        moments = [
+            min(moment, now) for each in found for moment in (each.first, each.last) if moment is not None
+        ]
+        if key not in specs and moments:
+            window = Window(min(moments), min(max(moments) + timedelta(microseconds=1), now))
+            specs[key] = loaded_spec(run_id, key[0], key[1].value, found[0].source, window)
+    return [
+        after_load(
+            dsn, spec, now=now, settings=settings, on_step=on_step, again=again,
+            tickers=sorted({each.series.ticker for each in spans.get(key, ())}) or None,
+        )
+        for key, spec in sorted(specs.items())
+    ]  # fmt: skip
 
 
 def _raise_for(report: CopyReport) -> None:
     if report.failed:
         transient = any(isinstance(entry.error, TransientError) for entry in report.failed)
         lines = "; ".join(f"{entry.series}: {entry.error}" for entry in report.failed)
+        rest = others(len(report.series) - len(report.failed), "copied")
         raise (BatchIncomplete if transient else BatchRefused)(
-            f"{len(report.failed)} series failed and the others are copied: {lines}",
+            f"{len(report.failed)} series failed and {rest}: {lines}",
             next_step="Mend the cause and clear this task: what is equal is not written again.",
         )
     if report.all_refused:

@@ -1,26 +1,26 @@
 """Ask again for what is missing: plan windows from open gaps, and afterwards count the attempts.
 
-Between the two lie the steps of every run (extract, enrich, load, validate, refresh, publish), in load mode `missing`:
+Between the two lie the steps of every run (extract, gate, load, and what follows any load), in load mode `missing`:
 bars that are stored stay as they are.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
-from hypertape.calendars import expected_times
 from hypertape.markets import get_market
-from hypertape.model import Interval, Window
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.plan import Batch, RunSpec, resolve_source
-from hypertape.steps.sync import OnStep, SyncResult, carry_out
+from hypertape.model import HEAL_ATTEMPTS, HEALABLE, Interval, Window
+from hypertape.settings import Settings
+from hypertape.steps.plan import SourceWish, bars_expected, batches_of, resolve_source, span_of
+from hypertape.steps.refresh import refresh_waiting
+from hypertape.steps.run_spec import Batch, Json, OnStep, Plan, RunSpec, silent
+from hypertape.steps.sync import SyncResult, carry_out
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.gaps.healing import (
-    HEALABLE,
-    MAX_ATTEMPTS,
     HealableGap,
     count_attempts,
     count_resting,
@@ -28,12 +28,51 @@ from hypertape.warehouse.gaps.healing import (
     resting_line,
     sessions_line,
 )
-from hypertape.warehouse.gaps.ledger import note_gaps
+from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
 
 MODE, REASON = "missing", "heal gaps"
 
 _LONG_PERIOD = {Interval.D1: 12, Interval.H1: 3, Interval.M1: 1}
 """Months. Where many tickers lack the beginning of history, each up to a day of its own, few windows hold them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealPlan(Plan):
+    """A plan to ask for `gaps` gaps with `sessions` sessions; `resting` ones were asked for often enough, `found` is
+    what the look at the ledger changed."""
+
+    gaps: int = 0
+    sessions: int = 0
+    resting: int = 0
+    found: GapCounts = field(default_factory=lambda: GapCounts(0, 0, 0, {}))
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        more = {"gaps": self.gaps, "sessions": self.sessions, "resting": self.resting}
+        return {**Plan.to_json(self), **more, "found": self.found.to_json()}
+
+
+def find_gaps(
+    dsn: str,
+    market: str,
+    interval: str,
+    *,
+    now: datetime,
+    window: Window | None = None,
+    tickers: Sequence[str] | None = None,
+) -> GapCounts:
+    """Hold all series (or `tickers`) against the calendar and bring the ledger up to date; return the counts.
+
+    Without a window, each ticker since it was first asked for or began; with one, its sessions, whether anybody ever
+    asked for them or not. Rollups that wait are refreshed on the way.
+    """
+    run_id = f"gaps_find__{now:%Y%m%dT%H%M%S}"
+    with connect(dsn) as connection:
+        place = (get_market(market), Interval.parse(interval))
+        counts = note_gaps(connection, *place, window, now, run_id, tickers=tickers)
+        connection.commit()
+    refresh_waiting(dsn, run_id, market, interval, now)
+    return counts
 
 
 def plan_heal(
@@ -43,84 +82,92 @@ def plan_heal(
     *,
     run_id: str,
     now: datetime,
+    settings: Settings,
     tickers: Sequence[str] | None = None,
     reasons: Sequence[str] | None = None,
     max_attempts: int | None = None,
-    source: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
-) -> dict[str, Any]:
-    """Look for gaps, and plan a run over those worth asking for: the same JSON as `steps.plan.plan`.
+    source: SourceWish | None = None,
+) -> HealPlan:
+    """Look for gaps, and plan a run over those worth asking for.
 
-    It has `gaps` and `sessions` (how many will be asked for), `resting` (gaps that were asked for often enough) and
-    `found` (what the look changed) beside. Without gaps there are no batches. `reasons` default to what may still
+    Without gaps there are no batches, and what waits of the rollups is refreshed. `reasons` default to what may still
     arrive, `max_attempts` to 3. Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect`
     raises.
     """
-    settings = settings or load_settings()
     of_market, of_interval = get_market(market), Interval.parse(interval)
     config = resolve_source(of_market, source, settings)
     with connect(dsn) as connection:
         found = note_gaps(connection, of_market, of_interval, None, now, run_id)
-        which: dict[str, Any] = {
+        which: _Which = {
             "tickers": tickers or None,
             "reasons": reasons or HEALABLE,
-            "max_attempts": MAX_ATTEMPTS if max_attempts is None else max_attempts,
+            "max_attempts": HEAL_ATTEMPTS if max_attempts is None else max_attempts,
         }
         gaps = healable_gaps(connection, of_market, of_interval, **which)
         resting = count_resting(connection, of_market, of_interval, **which)
         connection.commit()
     batches = heal_batches(of_interval, gaps, now, settings.batch_size)
-    expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
-    return {
-        **RunSpec(run_id, of_market, of_interval, config, _span(batches, now)).to_json(),
-        "mode": MODE,
-        "reason": REASON,
-        "batches": [batch.to_json() for batch in batches],
-        "expected_bars": expected,
-        "gaps": len(gaps),
-        "sessions": sum(gap.sessions for gap in gaps),
-        "resting": resting,
-        "found": found.to_json(),
-    }
+    if not batches:
+        refresh_waiting(dsn, run_id, market, of_interval.value, now)
+    window = span_of(batches) or Window(now, now)
+    return HealPlan(
+        RunSpec(run_id, of_market, of_interval, config, window, MODE, REASON),
+        tuple(batches),
+        bars_expected(of_market, of_interval, batches),
+        gaps=len(gaps),
+        sessions=sum(gap.sessions for gap in gaps),
+        resting=resting,
+        found=found,
+    )
 
 
-def finish_heal(dsn: str, plan_head: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Count the attempts of what is still missing, judge it again with the new answers, and return counts as JSON."""
-    head = RunSpec.from_json(plan_head)
+class _Which(TypedDict):
+    tickers: Sequence[str] | None
+    reasons: Sequence[str]
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """How many of the gaps that were asked for still have no bars, and what the ledger says now."""
+
+    still_missing: int
+    gaps: GapCounts
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {"still_missing": self.still_missing, **self.gaps.to_json()}
+
+
+def finish_heal(dsn: str, spec: RunSpec, *, now: datetime) -> Healed:
+    """Count the attempts of what is still missing, and judge it again with the new answers."""
+    place = (spec.market, spec.interval, spec.window, now, spec.run_id)
     with connect(dsn) as connection:
-        note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
-        attempted = count_attempts(connection, head.market, head.interval, head.run_id, now)
-        counts = note_gaps(connection, head.market, head.interval, head.window, now, head.run_id)
+        note_gaps(connection, *place)
+        attempted = count_attempts(connection, spec.market, spec.interval, spec.run_id, now)
+        counts = note_gaps(connection, *place)
         connection.commit()
-    return {"still_missing": attempted, **counts.to_json()}
+    return Healed(attempted, counts)
 
 
 def heal(
-    dsn: str,
-    planned: dict[str, Any],
-    *,
-    now: datetime,
-    settings: Settings | None = None,
-    on_step: OnStep | None = None,
-) -> tuple[SyncResult, dict[str, Any]]:
+    dsn: str, planned: HealPlan, *, now: datetime, settings: Settings, on_step: OnStep = silent
+) -> tuple[SyncResult, Healed]:
     """Carry out a plan of `plan_heal` in this process; return what the run did and what `finish_heal` says."""
     result = carry_out(dsn, planned, now=now, settings=settings, on_step=on_step)
-    return result, finish_heal(dsn, planned, now=now)
+    return result, finish_heal(dsn, planned.spec, now=now)
 
 
-def plan_lines(planned: Mapping[str, Any]) -> list[str]:
+def plan_lines(planned: HealPlan) -> list[str]:
     """A plan in words: what was found, what will be asked for."""
-    found = sessions_line(planned["found"]["open"], planned["found"]["refused"])
+    found = sessions_line(planned.found.open, planned.found.refused)
     lines = [
         f"open sessions: {found or 'none'}",
-        f"{planned['gaps']} gaps with {planned['sessions']} sessions to ask for, in {len(planned['batches'])} batches",
+        f"{planned.gaps} gaps with {planned.sessions} sessions to ask for, in {len(planned.batches)} batches",
     ]
-    if planned["resting"]:
-        lines.append(resting_line(planned["resting"]))
-    for batch in planned["batches"]:
-        start, end = batch["window"]
-        lines.append(f"{start} – {end}: {', '.join(batch['tickers'])}")
-    return lines
+    if planned.resting:
+        lines.append(resting_line(planned.resting))
+    return lines + [f"{batch.window}: {', '.join(batch.tickers)}" for batch in planned.batches]
 
 
 def heal_batches(interval: Interval, gaps: Sequence[HealableGap], now: datetime, size: int) -> list[Batch]:
@@ -139,12 +186,7 @@ def heal_batches(interval: Interval, gaps: Sequence[HealableGap], now: datetime,
         for window in _shared(interval, _joined(interval, sorted(starts))):
             clipped = Window(max(window.start, due_from[ticker]), min(window.end, now))
             windows[clipped].append(ticker)
-    chunks = [
-        (tuple(tickers[at : at + size]), window)
-        for window, tickers in sorted(windows.items(), key=lambda item: (item[0].start, item[0].end))
-        for at in range(0, len(tickers), size)
-    ]
-    return [Batch(index, tickers, window) for index, (tickers, window) in enumerate(chunks)]
+    return batches_of(windows, size)
 
 
 def _periods(interval: Interval, window: Window) -> Iterable[datetime]:
@@ -201,9 +243,3 @@ def _next(interval: Interval, start: datetime) -> datetime:
     if interval is Interval.D1:
         return (start + timedelta(days=31)).replace(day=1)
     return start + timedelta(days=7 if interval is Interval.H1 else 1)
-
-
-def _span(batches: Sequence[Batch], now: datetime) -> Window:
-    if not batches:
-        return Window(now, now)
-    return Window(min(batch.window.start for batch in batches), max(batch.window.end for batch in batches))

@@ -1,6 +1,6 @@
 """Where bars wait between tasks: Parquet files under the landing URL, local or on any fsspec file system.
 
-Layout: `<landing>/<run>/<batch>/{answer,bars,rejects,dividends,splits,enriched,refused}`; names are quoted, so that any
+Layout: `<landing>/<run>/<batch>/{answer,bars,rejects,dividends,splits,clean,refused}`; names are quoted, so that any
 run id is a directory.
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypertape.errors import DiskFull, TransientError
+from hypertape.rows import RowCount
+from hypertape.sources import Fetched
+from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
+from hypertape.steps.run_spec import Json
 
 _COMPRESSION = "zstd"
 
@@ -54,6 +60,81 @@ class Landing:
                 return json.load(file)
         except FileNotFoundError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a batch's sources said beside the tables. It lies in the landing area as `answer.json`.
+
+    `counted` holds the bars expected and got; `asked` are the tickers of the last request and `seconds` the share that
+    each of them took. `rows` accounts for every row that came in, `answered_until` says how far an answer reaches, and
+    `newest` which bar is its last, by ticker.
+    """
+
+    at: datetime
+    failed: Failures = field(default_factory=dict)
+    fetched: Mapping[str, int] = field(default_factory=dict)
+    counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    short: tuple[str, ...] = ()
+    served_by: Mapping[str, str] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    seconds: float = 0.0
+    rows: Mapping[str, RowCount] = field(default_factory=dict)
+    answered_until: Mapping[str, datetime] = field(default_factory=dict)
+    newest: Mapping[str, datetime] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fetched: Fetched, before: Received | None, now: datetime) -> Received:
+        """Note an answer, after what an earlier try of the batch brought."""
+        rows = Counter(fetched.bars["ticker"].to_pylist() if len(fetched.bars) else ())
+        rows.update(fetched.rejects["ticker"].to_pylist())
+        known = before or cls(now)
+        return cls(
+            at=now,
+            failed={ticker: Failure.of(error) for ticker, error in sorted(fetched.failures.items())},
+            fetched={**known.fetched, **rows},
+            counted={**known.counted, **fetched.counted},
+            short=tuple(sorted({*known.short, *fetched.short})),
+            served_by={**known.served_by, **fetched.served_by},
+            rows={**known.rows, **fetched.rows},
+            answered_until={**known.answered_until, **fetched.answered_until},
+            newest={**known.newest, **fetched.newest},
+        )
+
+    @classmethod
+    def read(cls, place: Landing) -> Received | None:
+        """Read what a batch's place has, or None."""
+        value: Json | None = place.read_json("answer")
+        if value is None:
+            return None
+        return cls(
+            **{
+                **value,
+                "at": datetime.fromisoformat(value["at"]),
+                "failed": failures_from_json(value["failed"]),
+                "counted": {ticker: (pair[0], pair[1]) for ticker, pair in value["counted"].items()},
+                "short": tuple(value["short"]),
+                "asked": tuple(value["asked"]),
+                "rows": {ticker: RowCount.from_json(count) for ticker, count in value["rows"].items()},
+                "answered_until": _instants(value["answered_until"]),
+                "newest": _instants(value["newest"]),
+            }
+        )
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {
+            **asdict(self),
+            "at": self.at.isoformat(),
+            "failed": failures_to_json(self.failed),
+            "rows": {ticker: count.to_json() for ticker, count in self.rows.items()},
+            "answered_until": {ticker: at.isoformat() for ticker, at in self.answered_until.items()},
+            "newest": {ticker: at.isoformat() for ticker, at in self.newest.items()},
+        }
+
+
+def _instants(texts: Mapping[str, str]) -> dict[str, datetime]:
+    return {ticker: datetime.fromisoformat(text) for ticker, text in texts.items()}
 
 
 def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:

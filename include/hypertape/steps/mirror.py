@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime
-from typing import Any
 
-from hypertape.settings import Settings, load_settings
-from hypertape.stores.addresses import Opening
-from hypertape.stores.csv_options import CsvOptions
+from hypertape.settings import Settings
+from hypertape.stores.addresses import CsvOptions, Opening
 from hypertape.stores.delivery import Delivered, deliver
 from hypertape.stores.mirrors import Mirror, mirrors
 from hypertape.stores.parity import Parity, parity
@@ -18,17 +17,16 @@ from hypertape.warehouse.connect import connect
 _LOG = logging.getLogger(__name__)
 
 
-def deliver_mirrors(dsn: str, *, now: datetime, settings: Settings | None = None) -> dict[str, Any]:
-    """Deliver to every enabled mirror of this machine and return, per mirror, what was done as JSON.
+def deliver_mirrors(dsn: str, *, now: datetime, settings: Settings) -> dict[str, Delivered]:
+    """Deliver to every enabled mirror of this machine and return what was done, by mirror.
 
     A mirror never fails the run that feeds it: whatever goes wrong is logged, and recorded where the warehouse can be
     reached.
     """
-    settings = settings or load_settings()
     try:
         with connect(dsn) as connection:
             due = [m for m in mirrors(connection) if m.waiting and m.enabled and settings.delivers_to(m.name)]
-        return {done.mirror: summary(done) for done in deliver_to(dsn, due, now=now, settings=settings)}
+        return {done.mirror: done for done in deliver_to(dsn, due, now=now, settings=settings)}
     except Exception:
         _LOG.exception("Mirrors were not delivered to; what they miss stays noted.")
         return {}
@@ -48,20 +46,10 @@ def deliver_to(dsn: str, due: Iterable[Mirror], *, now: datetime, settings: Sett
 
 def check_parity(dsn: str, mirror: Mirror, *, now: datetime, settings: Settings) -> Parity:
     """Compare a mirror with the warehouse, series by series."""
-    with connect(dsn, autocommit=True) as connection:
-        return parity(connection, mirror, _opening(mirror, now=now, settings=settings).open)
-
-
-def summary(done: Delivered) -> dict[str, Any]:
-    """A delivery as JSON."""
-    return {
-        "series": done.series,
-        "inserted": done.written.inserted,
-        "updated": done.written.updated,
-        "unchanged": done.written.unchanged,
-        "left": done.left,
-        "error": done.complaint,
-    }
+    opening = _opening(mirror, now=now, settings=settings)
+    warehouse = Opening("warehouse", settings, now, opening.run_id, dsn).open()
+    with closing(warehouse), connect(dsn, autocommit=True) as connection:
+        return parity(connection, warehouse, mirror, opening.open, now=now)
 
 
 def _opening(mirror: Mirror, *, now: datetime, settings: Settings) -> Opening:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
+import psycopg
+
 from hypertape.calendars import expected_times, provisional_from
-from hypertape.errors import BadInput
+from hypertape.errors import BadInput, UnknownTicker
 from hypertape.frame import instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.steps.raw import Note, notes
-from hypertape.steps.run_spec import CHECKS, REREADS, Batch, RunSpec
+from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_calendar, watermarks
+from hypertape.warehouse.ledger import database_now, known_tickers, register_calendar, resume_points
 
-__all__ = ["CHECKS", "REREADS", "Batch", "RunSpec", "plan"]
+Connection = psycopg.Connection[Any]
+
+SourceWish = Mapping[str, Any]
+"""What somebody asks of the source: keys of SourceConfig, None where nothing was said."""
 
 _OVERLAP_SEARCH = timedelta(days=60)
 """Long enough to find the overlap's bars across the longest closure."""
@@ -32,24 +38,24 @@ def plan(
     interval: str,
     *,
     run_id: str,
-    data_interval: Sequence[str],
+    data_interval: Window,
     exact: bool,
-    source: Mapping[str, Any] | None = None,
+    now: datetime,
+    settings: Settings,
+    source: SourceWish | None = None,
     tickers: Sequence[str] | None = None,
-    settings: Settings | None = None,
-) -> dict[str, Any]:
-    """Return the run's plan as JSON: the head's keys, `batches` and `expected_bars`.
+) -> Plan:
+    """Plan a run of one market and interval.
 
     `exact`: the run owns its data interval, no more and no less (a backfill, an explicit window). Otherwise each
-    ticker's window starts where its watermark ends, less an overlap that detects restatements, and where there is no
-    watermark at the market's history start. The calendar sessions of the plan are registered in the warehouse.
-    A source with `replay` gives the batches and windows of the run it names.
-    Raises UnknownMarket, UnknownInterval, UnknownSource, BadInput and what `connect` raises.
+    ticker's window starts where its bars end, less an overlap that detects restatements (`resume_points`), and where it
+    was never loaded at the market's history start. No window reaches beyond `now`, nor beyond the database's. The
+    calendar sessions of the plan are registered in the warehouse. A source with `replay` gives the batches and windows
+    of the run it names.
+    Raises UnknownMarket, UnknownInterval, UnknownSource, UnknownTicker, BadInput and what `connect` raises.
     """
-    settings = settings or load_settings()
     of_market, of_interval = get_market(market), stored_interval(interval)
     config = resolve_source(of_market, source, settings)
-    owned = Window.from_json(data_interval)
     batches: list[Batch] = []
     wanted: tuple[str, ...] = ()
     if config.replay:
@@ -58,7 +64,9 @@ def plan(
     else:
         wanted = choose_tickers(of_market, of_interval, config, tickers)
     with connect(dsn) as connection:
-        known = {} if exact else watermarks(connection, of_market, of_interval)
+        demand_spelled(connection, of_market, tickers or ())
+        owned = until_now(data_interval, min(now, database_now(connection)))
+        known = {} if exact else resume_points(connection, of_market, of_interval, owned.end)
         windows = {
             ticker: owned
             if exact
@@ -66,11 +74,16 @@ def plan(
             for ticker in wanted
         }
         batches = batches or make_batches(windows, settings.batch_size)
-        span = _span(batches, owned)
+        span = span_of(batches) or owned
         register_calendar(connection, of_market, span, span.end)
-    head = RunSpec(run_id, of_market, of_interval, config, span)
-    expected = sum(len(expected_times(of_market, of_interval, b.window)) * len(b.tickers) for b in batches)
-    return {**head.to_json(), "batches": [batch.to_json() for batch in batches], "expected_bars": expected}
+    spec = RunSpec(run_id, of_market, of_interval, config, span)
+    return Plan(spec, tuple(batches), bars_expected(of_market, of_interval, batches))
+
+
+def until_now(window: Window, now: datetime) -> Window:
+    """A window cut at the present: what has not happened can be asked of nobody."""
+    end = min(window.end, now)
+    return Window(min(window.start, end), end)
 
 
 def replayed(found: Sequence[Note], tickers: Sequence[str] | None) -> list[Batch]:
@@ -79,16 +92,21 @@ def replayed(found: Sequence[Note], tickers: Sequence[str] | None) -> list[Batch
     What it fetched for comparing only is no batch of these.
     """
     batches = [
-        Batch(note.index, tuple(t for t in note.tickers if not tickers or t in tickers), note.window)
+        Batch(
+            note.kind,
+            note.index,
+            tuple(t for t in note.tickers if not tickers or t in tickers),
+            note.window,
+        )
         for note in found
-        if not CHECKS <= note.index < REREADS
+        if note.kind.is_loaded
     ]
     if not any(batch.tickers for batch in batches):
         raise BadInput("The replayed run asked for none of these tickers")
     return [batch for batch in batches if batch.tickers]
 
 
-def resolve_source(market: Market, given: Mapping[str, Any] | None, settings: Settings) -> SourceConfig:
+def resolve_source(market: Market, given: SourceWish | None, settings: Settings) -> SourceConfig:
     """The source of a run: what was asked for, else HYPERTAPE_SOURCE, else the market's sources, one after the other.
 
     A source that was named is the only one that is asked.
@@ -125,13 +143,38 @@ def choose_tickers(
     return listed
 
 
+def demand_spelled(connection: Connection, market: Market, asked: Iterable[str]) -> None:
+    """Raise UnknownTicker for a name that is a known one in other letters: `aapl` would become a second series.
+
+    Known are the market's list and what the warehouse has of it. A name that nobody knows may be a new listing: whether
+    it is one, the source says.
+    """
+    strange = [ticker for ticker in asked if ticker not in market.by_ticker]
+    if not strange:
+        return
+    known = {*market.by_ticker, *known_tickers(connection, market)}
+    by_letters = {ticker.upper(): ticker for ticker in known}
+    meant = {t: by_letters[t.upper()] for t in strange if t not in known and t.upper() in by_letters}
+    if meant:
+        raise UnknownTicker(
+            f"{', '.join(meant)} {'is no ticker' if len(meant) == 1 else 'are no tickers'} of {market.code}",
+            next_step=f"Write {', '.join(meant.values())}: upper and lower case are different tickers.",
+        )
+
+
+def nearest(market: Market, ticker: str) -> str | None:
+    """The ticker of the market's list that is spelled most like a name."""
+    found = get_close_matches(ticker.upper(), list(market.by_ticker), 1, 0.75)
+    return found[0] if found else None
+
+
 def window_for(
-    market: Market, interval: Interval, watermark: datetime | None, end: datetime, settings: Settings
+    market: Market, interval: Interval, resume: datetime | None, end: datetime, settings: Settings
 ) -> Window:
-    """The window a scheduled run owns for one ticker: `[watermark − overlap, end)`, empty when it is up to date."""
-    if watermark is None:
+    """The window a scheduled run owns for one ticker: `[resume − overlap, end)`, empty when it is up to date."""
+    if resume is None:
         return Window(min(midnight(market.history_start[interval]), end), end)
-    start = min(overlap_start(market, interval, watermark, settings.overlap_bars), end)
+    start = min(overlap_start(market, interval, resume, settings.overlap_bars), end)
     return Window(start, end)
 
 
@@ -142,18 +185,37 @@ def overlap_start(market: Market, interval: Interval, watermark: datetime, bars:
     return instant(int(expected[-min(bars, len(expected))])) if bars and len(expected) else final_until
 
 
-def make_batches(windows: Mapping[str, Window], size: int) -> list[Batch]:
+def make_batches(windows: Mapping[str, Window], size: int, kind: BatchKind = BatchKind.PLAN) -> list[Batch]:
     """Group tickers that share a window into batches of at most `size`; empty windows need no work."""
     groups: dict[Window, list[str]] = defaultdict(list)
     for ticker, window in windows.items():
         if not window.is_empty:
             groups[window].append(ticker)
+    return batches_of(groups, size, kind)
+
+
+def batches_of(
+    groups: Mapping[Window, Sequence[str]], size: int, kind: BatchKind = BatchKind.PLAN
+) -> list[Batch]:
+    """Cut the tickers of each window into batches of at most `size`, the oldest windows first."""
     chunks = [
         (tuple(tickers[first : first + size]), window)
-        for window, tickers in sorted(groups.items(), key=lambda item: item[0].start)
+        for window, tickers in sorted(groups.items(), key=lambda item: (item[0].start, item[0].end))
         for first in range(0, len(tickers), size)
     ]
-    return [Batch(index, tickers, window) for index, (tickers, window) in enumerate(chunks)]
+    return [Batch(kind, index, tickers, window) for index, (tickers, window) in enumerate(chunks)]
+
+
+def bars_expected(market: Market, interval: Interval, batches: Iterable[Batch]) -> int:
+    """How many bars the calendar expects of some batches."""
+    return sum(len(expected_times(market, interval, each.window)) * len(each.tickers) for each in batches)
+
+
+def span_of(batches: Sequence[Batch]) -> Window | None:
+    """From the first start to the last end of some batches; None without any."""
+    if not batches:
+        return None
+    return Window(min(batch.window.start for batch in batches), max(batch.window.end for batch in batches))
 
 
 def stored_interval(interval: str) -> Interval:
@@ -165,9 +227,3 @@ def stored_interval(interval: str) -> Interval:
             next_step=f"Load {parsed.base.value}, the rollup follows.",
         )
     return parsed
-
-
-def _span(batches: Sequence[Batch], owned: Window) -> Window:
-    if not batches:
-        return owned
-    return Window(min(batch.window.start for batch in batches), max(batch.window.end for batch in batches))

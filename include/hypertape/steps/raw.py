@@ -24,6 +24,7 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.sources import Reply, SourceConfig
 from hypertape.steps.landing import RAW, storage_errors
+from hypertape.steps.run_spec import BatchKind
 
 
 class RawKeeper:
@@ -77,6 +78,7 @@ class Note:
 
     market: str
     interval: str
+    kind: BatchKind
     index: int
     window: Window
     source: SourceConfig
@@ -92,6 +94,7 @@ class Note:
         return {
             "market": self.market,
             "interval": self.interval,
+            "kind": self.kind.value,
             "index": self.index,
             "window": self.window.to_json(),
             "source": self.source.to_json(),
@@ -104,6 +107,7 @@ class Note:
         return cls(
             value["market"],
             value["interval"],
+            BatchKind(value.get("kind", "plan")),
             value["index"],
             Window.from_json(value["window"]),
             SourceConfig.from_json(value["source"]),
@@ -139,7 +143,7 @@ def notes(root: str, run_id: str, market: Market, interval: Interval) -> list[No
             f"No raw answers of the run {run_id!r} are kept", market=market.code, interval=interval.value,
             next_step=f"{there} They are kept for HYPERTAPE_RAW_DAYS under the landing area.",
         )  # fmt: skip
-    return sorted(found, key=lambda note: note.index)
+    return sorted(found, key=lambda note: (note.kind is not BatchKind.PLAN, note.kind, note.index))
 
 
 def kept_runs(root: str) -> list[str]:
@@ -178,7 +182,7 @@ def _run_url(root: str, run_id: str) -> str:
 
 
 def _note_url(run_url: str, note: Note) -> str:
-    return f"{run_url}/batch-{note.market}-{note.interval}-{note.index}.json"
+    return f"{run_url}/batch-{note.market}-{note.interval}-{note.kind}-{note.index}.json"
 
 
 def _url(run_url: str, source: str, request: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,20 +13,18 @@ import pyarrow as pa
 from hypertape.calendars import provisional_from
 from hypertape.errors import BadInput, HypertapeError, UnknownTicker
 from hypertape.frame import BAR_SCHEMA
-from hypertape.model import Interval, Market, Window
+from hypertape.model import WARNING, Interval, Market, Window
 from hypertape.quality.gate import gate
 from hypertape.quality.reconciliation import PRESENCE, Comparison, Tolerance, compare
-from hypertape.quality.results import NOT_EVALUATED, WARNING, QualityResult, record, status_of
-from hypertape.settings import Settings, load_settings
+from hypertape.quality.results import NOT_EVALUATED, QualityResult, record, status_of
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.fetch import ask_sources
-from hypertape.steps.plan import Batch, RunSpec
+from hypertape.steps.run_spec import Batch, BatchKind, OnStep, RunSpec, silent
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import read_bars, stored_tickers
 
 SUITE = "reconciliation"
-
-OnStep = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
@@ -70,26 +68,24 @@ def reconcile(
     tolerance: Tolerance,
     now: datetime,
     run_id: str,
-    settings: Settings | None = None,
-    on_step: OnStep | None = None,
+    settings: Settings,
+    on_step: OnStep = silent,
 ) -> Reconciled:
     """Compare the stored final bars of a window with those of another source, and record what was found.
 
     Without `tickers` every stored one is compared. Rows of the other source that cannot be bars are left out and
-    counted (`refused`); a ticker it cannot serve is in `failed` and takes no part. Raises BadInput when nothing is
+    counted (`refused`); a ticker it cannot serve is in `failed` and takes no batch. Raises BadInput when nothing is
     stored, and UnknownTicker for one that is neither stored nor in the market's file.
     """
-    settings = settings or load_settings()
     judged = Window(window.start, max(window.start, min(window.end, provisional_from(market, interval, now))))
     with connect(dsn) as connection:
         wanted = _wanted(connection, market, interval, tickers)
         done = Reconciled(run_id, config.name, judged, len(wanted))
-        head = RunSpec(run_id, market, interval, config, judged)
+        spec = RunSpec(run_id, market, interval, config, judged)
         for index, first in enumerate(range(0, len(wanted), settings.batch_size)):
-            part = Batch(index, wanted[first : first + settings.batch_size], judged)
-            _compare(connection, dsn, done, head, part, tolerance, settings, now)
-            if on_step is not None:
-                on_step("compare", first + len(part.tickers), len(wanted))
+            batch = Batch(BatchKind.PLAN, index, wanted[first : first + settings.batch_size], judged)
+            _compare(connection, dsn, done, spec, batch, tolerance, settings, now)
+            on_step("compare", first + len(batch.tickers), len(wanted))
         record(connection, _results(done, market, interval, tolerance))
         connection.commit()
     return done
@@ -114,16 +110,16 @@ def _compare(
     connection: psycopg.Connection[tuple[object, ...]],
     dsn: str,
     done: Reconciled,
-    head: RunSpec,
-    part: Batch,
+    spec: RunSpec,
+    batch: Batch,
     tolerance: Tolerance,
     settings: Settings,
     now: datetime,
 ) -> None:
-    fetched = ask_sources(head, part, part.tickers, landing=settings.landing, now=now, dsn=dsn)
-    gated = gate(fetched.bars, head.market, head.interval, now=now)
-    served = [ticker for ticker in part.tickers if ticker not in fetched.failures]
-    stored = read_bars(connection, head.market, head.interval, served, window=part.window)
+    fetched = ask_sources(spec, batch, batch.tickers, settings=settings, now=now, dsn=dsn)
+    gated = gate(fetched.bars, spec.market, spec.interval, now=now)
+    served = [ticker for ticker in batch.tickers if ticker not in fetched.failures]
+    stored = read_bars(connection, spec.market, spec.interval, served, window=batch.window)
     connection.commit()
     done.failed |= dict(fetched.failures)
     done.refused += len(gated.rejects) + len(fetched.rejects)

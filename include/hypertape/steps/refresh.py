@@ -1,65 +1,107 @@
-"""Refresh the rollups of what changed and prove them equal to their bars."""
+"""Refresh the rollups of what changed, and of what others left waiting, and prove them equal to their bars."""
 
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from hypertape.model import format_instant
+from hypertape.markets import all_markets
+from hypertape.model import CRITICAL, Window, format_instant
 from hypertape.quality.results import QualityResult, record, status_of
-from hypertape.steps.plan import RunSpec
+from hypertape.steps.run_spec import Json, RunSpec, loaded_spec
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.rollups import Refreshed, RollupCheck, check_rollups, refresh_pending
+from hypertape.warehouse.rollups import (
+    ABANDONED,
+    Refreshed,
+    RollupCheck,
+    check_rollups,
+    refresh_pending,
+    waiting_scopes,
+)
 
 
-def refresh(dsn: str, plan_head: Mapping[str, Any]) -> dict[str, Any]:
-    """Refresh every rollup of the run's interval over the pending ranges, check them, and return counts as JSON.
+@dataclass(frozen=True, slots=True)
+class Rollups:
+    """What a refresh did: the ranges it refreshed, the buckets it compared, those that differed, its seconds."""
 
-    The check's results are kept with the run's quality results under the suite `rollups`.
+    ranges: tuple[Refreshed, ...] = ()
+    buckets: int = 0
+    differing: int = 0
+    seconds: float = 0.0
+
+    @property
+    def levels(self) -> list[str]:
+        """The rollups that were refreshed."""
+        return list(dict.fromkeys(entry.interval.value for entry in self.ranges))
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {
+            "ranges": [[entry.interval.value, *entry.window.to_json()] for entry in self.ranges],
+            "buckets": self.buckets,
+            "differing": self.differing,
+            "rollups": self.levels,
+            "seconds": self.seconds,
+        }
+
+
+def refresh(dsn: str, spec: RunSpec) -> Rollups:
+    """Refresh every rollup of the run's interval over the ranges that wait, whoever left them, and check them.
+
+    The check's results are kept with the run's quality results under the suite `rollups`. What runs that died left
+    waiting elsewhere is refreshed as well.
     """
-    head = RunSpec.from_json(plan_head)
+    done = _refresh(dsn, spec)
+    with connect(dsn, autocommit=True) as connection:
+        elsewhere = waiting_scopes(connection, ABANDONED)
+    for market, interval in elsewhere:
+        if (market, interval) != (spec.market.code, spec.interval.value) and market in all_markets():
+            _refresh(dsn, loaded_spec(spec.run_id, market, interval, spec.source.name, spec.window))
+    return done
+
+
+def refresh_waiting(dsn: str, run_id: str, market: str, interval: str, now: datetime) -> Rollups:
+    """Refresh what waits of a market and interval, for a command that loads nothing."""
+    return refresh(dsn, loaded_spec(run_id, market, interval, "refresh", Window(now, now)))
+
+
+def _refresh(dsn: str, spec: RunSpec) -> Rollups:
     started = clock.perf_counter()
-    refreshed = _refresh(dsn, head)
+    refreshed = _pending(dsn, spec)
     seconds = clock.perf_counter() - started
-    checks = _check(dsn, head, refreshed)
-    if any(check.differing for check in checks) and _refresh(dsn, head):
-        checks = _check(dsn, head, refreshed)  # a load had changed bars between the refresh and its check
+    if not refreshed:
+        return Rollups(seconds=seconds)
+    checks = _check(dsn, spec, refreshed)
+    if any(check.differing for check in checks) and _pending(dsn, spec):
+        checks = _check(dsn, spec, refreshed)  # a load had changed bars between the refresh and its check
     with connect(dsn) as connection:
-        record(connection, [_result(head, check) for check in checks])
+        record(connection, [_rollup_result(spec, check) for check in checks])
         connection.commit()
-    return {
-        "ranges": [[entry.interval.value, *entry.window.to_json()] for entry in refreshed],
-        "buckets": sum(check.buckets for check in checks),
-        "differing": sum(check.differing for check in checks),
-        "rollups": _levels(refreshed),
-        "seconds": seconds,
-    }
+    buckets, differing = sum(check.buckets for check in checks), sum(check.differing for check in checks)
+    return Rollups(tuple(refreshed), buckets, differing, seconds)
 
 
-def _refresh(dsn: str, head: RunSpec) -> list[Refreshed]:
-    return refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), head.market, head.interval)
+def _pending(dsn: str, spec: RunSpec) -> list[Refreshed]:
+    return refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), spec.market, spec.interval)
 
 
-def _check(dsn: str, head: RunSpec, refreshed: Sequence[Refreshed]) -> list[RollupCheck]:
+def _check(dsn: str, spec: RunSpec, refreshed: Sequence[Refreshed]) -> list[RollupCheck]:
     with connect(dsn) as connection:
-        return check_rollups(connection, head.market, refreshed)
+        return check_rollups(connection, spec.market, refreshed)
 
 
-def _levels(refreshed: Sequence[Refreshed]) -> list[str]:
-    return list(dict.fromkeys(entry.interval.value for entry in refreshed))
-
-
-def _result(head: RunSpec, check: RollupCheck) -> QualityResult:
+def _rollup_result(spec: RunSpec, check: RollupCheck) -> QualityResult:
     return QualityResult(
-        run_id=head.run_id,
-        market=head.market.code,
-        interval=head.interval.value,
+        run_id=spec.run_id,
+        market=spec.market.code,
+        interval=spec.interval.value,
         suite="rollups",
         expectation="rollup_equals_bars",
-        target=head.market.relation(check.interval),
-        description=f"Every {check.interval.value} bucket equals a recomputation from the {head.interval.value} bars",
-        severity="critical",
+        target=spec.market.relation(check.interval),
+        description=f"Every {check.interval.value} bucket equals a recomputation from the {spec.interval.value} bars",
+        severity=CRITICAL,
         status=status_of(check.buckets, check.differing),
         evaluated=check.buckets,
         unexpected=check.differing,

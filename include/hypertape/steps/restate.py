@@ -10,8 +10,8 @@ docs/decisions/0014-restatements.md has the reasons.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,12 +21,13 @@ from hypertape.errors import HypertapeError, NoData
 from hypertape.frame import Bars, instant, micros, split_series
 from hypertape.model import Window
 from hypertape.quality.gate import gate
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.enrich import enrich
-from hypertape.steps.extract import extract
+from hypertape.settings import Settings
+from hypertape.sources import SourceConfig
+from hypertape.steps.failures import Failure, failures_to_json
 from hypertape.steps.landing import Landing
-from hypertape.steps.load import raise_if_failed, store
-from hypertape.steps.plan import CHECKS, REREADS, Batch, RunSpec, make_batches, overlap_start
+from hypertape.steps.plan import make_batches, overlap_start
+from hypertape.steps.run_batch import extract, run_batch
+from hypertape.steps.run_spec import BatchKind, Counts, Json, OnStep, RunSpec, raise_if_failed, silent
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading.merge import differing
 from hypertape.warehouse.loading.stored import newest_given, read_neighbours, series_states
@@ -50,110 +51,99 @@ REASON, RETURN = "restatement", "the first source is back"
 
 
 @dataclass(slots=True)
+class Settled:
+    """What became of the open restatements of a run: tickers by outcome, bars that were read again, what failed."""
+
+    suspected: int = 0
+    local: int = 0
+    confirmed: int = 0
+    reread: int = 0
+    counts: Counts = field(default_factory=Counts)
+    failed: dict[str, Failure] = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        states = {name: getattr(self, name) for name in ("suspected", "local", "confirmed", "reread")}
+        return {**states, **self.counts.to_json(), "failed": failures_to_json(self.failed)}
+
+
+@dataclass(slots=True)
 class _Work:
-    """One source's open restatements in this run, and what has come of them."""
+    """One source's open restatements in this run, and what has come of them. It writes whatever differs."""
 
     dsn: str
-    head: RunSpec
-    plan_head: Mapping[str, Any]
+    spec: RunSpec
     now: datetime
     settings: Settings
-    states: Counter[str] = field(default_factory=Counter)
-    counts: Counter[str] = field(default_factory=Counter)
-    failed: dict[str, Any] = field(default_factory=dict)
+    done: Settled = field(default_factory=Settled)
 
-    @classmethod
-    def of(
-        cls, dsn: str, plan_head: Mapping[str, Any], source: Mapping[str, Any], reason: str, now: datetime,
-        settings: Settings | None,
-    ) -> _Work:  # fmt: skip
-        """The run's work with one source, which writes whatever differs."""
-        named = {**plan_head, "source": source, "mode": "overwrite", "reason": reason}
-        return cls(dsn, RunSpec.from_json(named), named, now, settings or load_settings())
+    @property
+    def failed(self) -> dict[str, Failure]:
+        """The tickers that failed."""
+        return self.done.failed
 
 
-def reread(
-    dsn: str, plan_head: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
-) -> dict[str, Any]:
+def reread(dsn: str, spec: RunSpec, *, now: datetime, settings: Settings) -> Settled:
     """What the task does: `settle`, and then raise BatchIncomplete or BatchRefused for the tickers that failed."""
-    done = settle(dsn, plan_head, now=now, settings=settings)
-    raise_if_failed(done["failed"], RunSpec.from_json(plan_head))
+    done = settle(dsn, spec, now=now, settings=settings)
+    raise_if_failed(done.failed, spec, done.reread)
     return done
 
 
 def settle(
-    dsn: str,
-    plan_head: Mapping[str, Any],
-    *,
-    now: datetime,
-    settings: Settings | None = None,
-    on_step: Callable[[str, int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Settle the open restatements of the tickers this run has loaded; return counts and failed tickers as JSON.
+    dsn: str, spec: RunSpec, *, now: datetime, settings: Settings, on_step: OnStep = silent
+) -> Settled:
+    """Settle the open restatements of the tickers this run has loaded, and return what became of them.
 
-    `local`, `confirmed` and `reread` count tickers; `inserted`, `updated` and the like the bars of what was read again.
     A ticker that failed keeps its place in the ledger for the next run. Raises only for a problem of a whole source.
     """
-    head, sources = RunSpec.from_json(plan_head), _sources(plan_head)
-    tell = on_step or (lambda *_: None)
-    total, failed = _reach_back(dsn, plan_head, sources, now, settings)
+    sources = {} if spec.source.replay else {config.name: config for config in spec.source.chain}
+    done = Settled()
+    work = _Work(dsn, spec, now, settings, done)
+    if sources:
+        _reach_back(_with(work, next(iter(sources.values())), RETURN))
     with (
         connect(dsn) as holder,
-        held(holder, head.market, head.interval, run_id=head.run_id, sources=list(sources)) as found,
+        held(holder, spec.market, spec.interval, run_id=spec.run_id, sources=list(sources)) as found,
     ):
+        done.suspected = len(found)
         for name in sorted({entry.source for entry in found}):
-            work = _Work.of(dsn, plan_head, sources[name], REASON, now, settings)
-            tell(f"restatements of {name}", 0, 1)
-            _settle_source(work, [entry for entry in found if entry.source == name])
-            tell(f"restatements of {name}", 1, 1)
-            total += work.states + work.counts
-            failed |= work.failed
-        return {"suspected": len(found), **total, "failed": failed}
+            on_step(f"restatements of {name}", 0, 1)
+            of_source = _with(work, sources[name], REASON)
+            _settle_source(of_source, [entry for entry in found if entry.source == name])
+            on_step(f"restatements of {name}", 1, 1)
+    return done
 
 
-def _reach_back(
-    dsn: str,
-    plan_head: Mapping[str, Any],
-    sources: Mapping[str, Mapping[str, Any]],
-    now: datetime,
-    settings: Settings | None,
-) -> tuple[Counter[str], dict[str, Any]]:
+def _with(work: _Work, source: SourceConfig, reason: str) -> _Work:
+    """The same work with one source; what came of it is noted together."""
+    return replace(work, spec=replace(work.spec, source=source, mode="overwrite", reason=reason))
+
+
+def _reach_back(work: _Work) -> None:
     """Where the first source serves again, read on from its own newest bars: they are compared, the others replaced."""
-    if not sources:
-        return Counter(), {}
-    work = _Work.of(dsn, plan_head, next(iter(sources.values())), RETURN, now, settings)
-    with connect(dsn) as connection:
+    with connect(work.dsn) as connection:
         windows = _absences(work, connection)
-    _load_windows(work, windows, REREADS + 50_000, {})
-    return work.counts, work.failed
+    _load_windows(work, windows, BatchKind.RETURN, {})
 
 
 def _absences(work: _Work, connection: Connection) -> dict[str, Window]:
     """Per ticker that others served for a while, the window from an overlap of its source's own bars before that on."""
-    head = work.head
-    name, end = head.source.name, head.window.end
-    found = disputes_of_run(connection, head.market, head.interval, run_id=head.run_id, source=name)
-    states = series_states(connection, head.market, head.interval, [entry.ticker for entry in found])
+    spec = work.spec
+    name, end = spec.source.name, spec.window.end
+    found = disputes_of_run(connection, spec.market, spec.interval, run_id=spec.run_id, source=name)
+    states = series_states(connection, spec.market, spec.interval, [entry.ticker for entry in found])
     current = {
         entry.ticker: micros(entry.since)
         for entry in found
         if entry.ticker in states and states[entry.ticker].last < micros(end)
     }
-    own = newest_given(connection, head.market, head.interval, name, states, current)
+    own = newest_given(connection, spec.market, spec.interval, name, states, current)
     bars = max(1, work.settings.overlap_bars)
     return {
-        ticker: Window(overlap_start(head.market, head.interval, instant(newest), bars), end)
+        ticker: Window(overlap_start(spec.market, spec.interval, instant(newest), bars), end)
         for ticker, newest in own.items()
     }
-
-
-def _sources(plan_head: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The configuration of each source of the run, on its own. A replayed run asks nobody."""
-    config = dict(plan_head["source"])
-    others = config.pop("fallbacks", ())
-    if config.get("replay"):
-        return {}
-    return {config["name"]: config, **{name: {"name": name} for name in others}}
 
 
 def _settle_source(work: _Work, found: Sequence[Restatement]) -> None:
@@ -167,18 +157,18 @@ def _settle_source(work: _Work, found: Sequence[Restatement]) -> None:
             note_errors(connection, {entry.restatement_id: str(error) for entry in found})
             raise
         failed = [entry for entry in found if entry.ticker in work.failed]
-        note_errors(connection, {e.restatement_id: work.failed[e.ticker]["message"] for e in failed})
+        note_errors(connection, {e.restatement_id: work.failed[e.ticker].message for e in failed})
 
 
 def _confirm(work: _Work, connection: Connection, suspected: Sequence[Restatement]) -> list[Restatement]:
     """Compare each suspected series with the vendor's older bars; return those where some differ."""
     older = _older(work, connection, suspected)
-    different, compared = _compare(work, {t: latest for t, (latest, _) in older.items()}, CHECKS)
+    different, compared = _compare(work, {t: latest for t, (latest, _) in older.items()}, BatchKind.LATEST)
     equal = {t: first for t, (_, first) in older.items() if not different[t] and t not in work.failed}
-    for known, counts in zip((different, compared), _compare(work, equal, CHECKS + 50_000), strict=True):
+    for known, counts in zip((different, compared), _compare(work, equal, BatchKind.FIRST), strict=True):
         known.update(counts)
     confirmed, unread = [], []
-    run_id = work.head.run_id
+    run_id = work.spec.run_id
     for entry in suspected:
         if entry.ticker in work.failed:
             continue
@@ -189,7 +179,7 @@ def _confirm(work: _Work, connection: Connection, suspected: Sequence[Restatemen
             continue
         state = "confirmed" if differ else "local" if len(latest) else "reread"
         judge(connection, entry, state, checked=checked, differing=differ, run_id=run_id, now=work.now)
-        work.states[state] += 1
+        setattr(work.done, state, getattr(work.done, state) + 1)
         if state == "confirmed":
             confirmed.append(entry)
     keep_unread(connection, unread, run_id=run_id, now=work.now)
@@ -207,7 +197,7 @@ def _older(
 ) -> dict[str, tuple[Bars, Bars]]:
     """Per ticker, the LATEST stored bars before what the load compared, and of those before them the FIRST ones."""
 
-    market, interval = work.head.market, work.head.interval
+    market, interval = work.spec.market, work.spec.interval
     states = series_states(connection, market, interval, [entry.ticker for entry in suspected])
     edges = {entry.ticker: micros(entry.compared_from) for entry in suspected if entry.ticker in states}
     spans = {ticker: (edge, states[ticker].first - 1) for ticker, edge in edges.items()}
@@ -221,7 +211,7 @@ def _older(
     return older
 
 
-def _compare(work: _Work, stored: Mapping[str, Bars], number: int) -> tuple[Counter[str], Counter[str]]:
+def _compare(work: _Work, stored: Mapping[str, Bars], kind: BatchKind) -> tuple[Counter[str], Counter[str]]:
     """Ask the vendor for these stored bars; per ticker, how many of them differ and how many came at all."""
 
     windows = {
@@ -231,17 +221,11 @@ def _compare(work: _Work, stored: Mapping[str, Bars], number: int) -> tuple[Coun
     }
     different: Counter[str] = Counter()
     compared: Counter[str] = Counter()
-    for batch in _numbered(windows, work.settings.batch_size, number):
-        landed = extract(
-            batch.to_json(),
-            plan_head=work.plan_head,
-            landing=work.settings.landing,
-            now=work.now,
-            dsn=work.dsn,
-        )
-        work.failed |= {t: failure for t, failure in landed["failed"].items() if failure["kind"] != "NoData"}
-        answer = Landing(work.settings.landing, work.head.run_id, batch.index).read("bars")
-        clean = gate(answer, work.head.market, work.head.interval, now=work.now).bars
+    for batch in make_batches(windows, work.settings.batch_size, kind):
+        landed = extract(work.spec, batch, settings=work.settings, now=work.now, dsn=work.dsn)
+        work.failed.update({t: failure for t, failure in landed.failed.items() if failure.kind != "NoData"})
+        answer = Landing(work.settings.landing, work.spec.run_id, batch.name).read("bars")
+        clean = gate(answer, work.spec.market, work.spec.interval, now=work.now).bars
         for ticker, bars in split_series(clean):
             if ticker in stored:
                 different[ticker], compared[ticker] = differing(stored[ticker], bars)
@@ -253,41 +237,28 @@ def _read_again(work: _Work, connection: Connection, confirmed: Sequence[Restate
     if not confirmed:
         return
     states = series_states(
-        connection, work.head.market, work.head.interval, [entry.ticker for entry in confirmed]
+        connection, work.spec.market, work.spec.interval, [entry.ticker for entry in confirmed]
     )
     connection.commit()
-    ends = {ticker: max(work.head.window.end, instant(state.last + 1)) for ticker, state in states.items()}
+    ends = {ticker: max(work.spec.window.end, instant(state.last + 1)) for ticker, state in states.items()}
     windows = {ticker: Window(instant(state.first), ends[ticker]) for ticker, state in states.items()}
     ids = {entry.ticker: entry.restatement_id for entry in confirmed}
-    _load_windows(work, windows, REREADS, ids)
-    silent = [ticker for ticker, failure in work.failed.items() if failure["kind"] == NoData.__name__]
+    _load_windows(work, windows, BatchKind.REREAD, ids)
+    silent = [ticker for ticker, failure in work.failed.items() if failure.kind == NoData.__name__]
     keep_unread(
         connection,
-        [Unread(ids[t], None, None, None, work.failed.pop(t)["message"]) for t in silent if t in ids],
-        run_id=work.head.run_id,
+        [Unread(ids[t], None, None, None, work.failed.pop(t).message) for t in silent if t in ids],
+        run_id=work.spec.run_id,
         now=work.now,
     )
-    work.states["reread"] += sum(state == "reread" for state in states_of(connection, list(ids.values())))
+    work.done.reread += sum(state == "reread" for state in states_of(connection, list(ids.values())))
 
 
 def _load_windows(
-    work: _Work, windows: Mapping[str, Window], number: int, rereads: Mapping[str, int]
+    work: _Work, windows: Mapping[str, Window], kind: BatchKind, rereads: Mapping[str, int]
 ) -> None:
     """Fetch and load each ticker's window; the load ends the restatements of `rereads` whose history came whole."""
-    for batch in _numbered(windows, work.settings.batch_size, number):
-        landed = extract(
-            batch.to_json(),
-            plan_head=work.plan_head,
-            landing=work.settings.landing,
-            now=work.now,
-            dsn=work.dsn,
-        )
-        sifted = enrich(work.dsn, landed, plan_head=work.plan_head, now=work.now)
-        done = store(work.dsn, sifted, work.head, now=work.now, attempt=1, rereads=rereads)
-        for name in ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged"):
-            work.counts[name] += done[name]
-        work.failed |= done["failed"]
-
-
-def _numbered(windows: Mapping[str, Window], size: int, number: int) -> list[Batch]:
-    return [Batch(number + batch.index, batch.tickers, batch.window) for batch in make_batches(windows, size)]
+    for batch in make_batches(windows, work.settings.batch_size, kind):
+        done = run_batch(work.dsn, work.spec, batch, settings=work.settings, now=work.now, rereads=rereads)
+        work.done.counts += done.counts
+        work.failed.update(done.failed)

@@ -17,8 +17,8 @@ import psycopg
 
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import get_market
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.migration.files import find_files, identity
+from hypertape.settings import Settings
+from hypertape.steps.migration.files import FileIdentity, find_files, identity
 from hypertape.steps.migration.run import migrate
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.stores import Selection, Store
@@ -45,7 +45,7 @@ def to_warehouse(
     run_id: str,
     reason: str | None = None,
     workers: int = 1,
-    settings: Settings | None = None,
+    settings: Settings,
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Migrate the SQLite store at `address` (default: the last one), verify it, and make the warehouse the truth.
@@ -53,7 +53,6 @@ def to_warehouse(
     Does nothing when the warehouse already is the truth for this store: an older file must not overwrite newer loads.
     Raises BadInput, and what `migrate` raises; then the truth stays where it was.
     """
-    settings = settings or load_settings()
     with connect(dsn, autocommit=True) as connection:
         standing = cutover.standing(connection)
         pair = _pair(address, standing)
@@ -80,7 +79,7 @@ def to_sqlite(
     now: datetime,
     run_id: str,
     reason: str | None = None,
-    settings: Settings | None = None,
+    settings: Settings,
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Write what loads changed since the cut-over into the SQLite store, verify it, and make that store the truth.
@@ -89,7 +88,6 @@ def to_sqlite(
     same transaction. Without a cut-over everything is written. Raises BadInput, or CheckFailed when the two sides
     differ: then the truth stays where it was.
     """
-    settings = settings or load_settings()
     with connect(dsn) as connection:
         standing = cutover.standing(connection)
         pair = _pair(address, standing)
@@ -138,7 +136,10 @@ def _follow_and_decide(
     for attempt in range(1, _PATIENCE + 1):
         before = _identities(place)
         done = migrate(dsn, [place], schema="dual_write", run_id=f"{run_id}__{attempt}", now=now, **others)
-        synced = {name: done[name] for name in ("inserted", "updated", "unchanged", "refused", "units")}
+        synced = {
+            name: getattr(done.reported.totals, name)
+            for name in ("inserted", "updated", "unchanged", "refused", "units")
+        }
         with held_against_writers(find_files([place])), connection.transaction():
             if _identities(place) == before:
                 cutover.hold_loads(connection)  # every later load has a higher id than the one that is noted
@@ -152,7 +153,7 @@ def _follow_and_decide(
     )
 
 
-def _identities(place: str) -> list[dict[str, Any]]:
+def _identities(place: str) -> list[FileIdentity]:
     return [identity(path) for path in find_files([place])]
 
 

@@ -19,7 +19,8 @@ from hypertape.stream.database import DatabaseSink
 from hypertape.stream.feeds import FeedConfig, now_micros, open_feed
 from hypertape.stream.outlet import Outlet
 from hypertape.stream.replay import Replayed, drain_spool, replay_letters
-from hypertape.stream.run import Stream, Summary
+from hypertape.stream.run import Stream
+from hypertape.stream.summary import Summary
 from hypertape.stream.writer import WriterOptions
 
 TARGETS = ("database", "websocket", "rabbitmq")

@@ -1,52 +1,70 @@
-"""The whole run without Airflow: plan, then extract, enrich and load per batch, then validate, refresh and publish."""
+"""The whole run without Airflow: plan, then extract, gate and load per batch, rereads, and what follows any load."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from hypertape.errors import HypertapeError
 from hypertape.model import Window, asked_window, midnight
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.after_load import after_load
-from hypertape.steps.enrich import enrich
-from hypertape.steps.extract import extract
-from hypertape.steps.load import store
-from hypertape.steps.plan import RunSpec, plan
-from hypertape.steps.restate import settle
-
-COUNTS = ("inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
-
-OnStep = Callable[[str, int, int], None]
-"""Called with the step's name, how much of it is done, and how much there is."""
+from hypertape.quality.results import Summary
+from hypertape.settings import Settings
+from hypertape.steps.after_load import AfterLoad, after_load
+from hypertape.steps.failures import Failure
+from hypertape.steps.plan import SourceWish, plan
+from hypertape.steps.refresh import Rollups
+from hypertape.steps.restate import Settled, settle
+from hypertape.steps.run_batch import run_batch
+from hypertape.steps.run_spec import Counts, OnStep, Plan, silent
 
 
 @dataclass(slots=True)
 class SyncResult:
-    """What a sync did. `error` is what the run ends with, after everything that could be done was done.
+    """What a run did, gathered as it goes. `error` is what it ends with, after all that could be done was done."""
 
-    `failed` says why, by ticker; those in `may_pass` may succeed when asked again.
-    """
-
-    run_id: str
-    plan: dict[str, Any]
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
-    failed: dict[str, str] = field(default_factory=dict)
-    may_pass: set[str] = field(default_factory=set)
+    plan: Plan
+    total: Counts = field(default_factory=Counts)
+    failures: dict[str, Failure] = field(default_factory=dict)
     short: list[str] = field(default_factory=list)
-    restated: dict[str, int] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    rollups: dict[str, Any] = field(default_factory=dict)
-    published: dict[str, Any] = field(default_factory=dict)
-    error: HypertapeError | None = None
+    restated: Settled = field(default_factory=Settled)
+    after: AfterLoad | None = None
 
-    def note_failed(self, failed: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add a step's failures (`Failure.to_json`) by ticker."""
-        self.failed |= {ticker: failure["message"] for ticker, failure in failed.items()}
-        self.may_pass |= {ticker for ticker, failure in failed.items() if failure["transient"]}
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.plan.run_id
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Bars by what became of them, those that were read again included."""
+        return (self.total + self.restated.counts).to_json()
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why, by ticker."""
+        return {ticker: failure.message for ticker, failure in self.failures.items()}
+
+    @property
+    def may_pass(self) -> set[str]:
+        """The failed tickers that may succeed when asked again."""
+        return {ticker for ticker, failure in self.failures.items() if failure.transient}
+
+    @property
+    def quality(self) -> Summary | None:
+        """What the suite says; None without one."""
+        return self.after.quality if self.after else None
+
+    @property
+    def rollups(self) -> Rollups:
+        """What was refreshed."""
+        return self.after.rollups if self.after else Rollups()
+
+    @property
+    def error(self) -> HypertapeError | None:
+        """What the run ends with."""
+        return self.after.error if self.after else None
 
 
 def sync(
@@ -55,89 +73,56 @@ def sync(
     interval: str,
     *,
     now: datetime,
+    settings: Settings,
     tickers: Sequence[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
-    source: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
+    source: SourceWish | None = None,
     run_id: str | None = None,
     check: bool = True,
-    on_step: OnStep | None = None,
+    on_step: OnStep = silent,
 ) -> SyncResult:
     """Run every step in this process and return what happened.
 
-    Without `start` each ticker continues at its watermark; with it the run owns exactly `[start, end)`. `end`
-    defaults to
-    `now` (all UTC). `check=False` leaves the quality suite out, and with it the watermark. Raises what stops the run
-    as a
-    whole; tickers that failed and failed checks are in the result.
+    Without `start` each ticker continues where its bars end; with it the run owns exactly `[start, end)`. `end`
+    defaults to `now` (all UTC) and is never after it. `check=False` leaves the quality suite out, and with it the
+    watermark. Raises what stops the run as a whole; tickers that failed and failed checks are in the result.
     """
-    settings = settings or load_settings()
     run_id = run_id or f"sync__{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
-    stop = end or now
+    stop = min(end or now, now)
     day = midnight(stop.date())
     owned = (
         asked_window(start, end, earliest=day, now=now) if start is not None else Window(min(day, stop), stop)
     )
     planned = plan(
-        dsn, market, interval, run_id=run_id, data_interval=owned.to_json(), exact=start is not None, source=source,
-        tickers=tickers, settings=settings,
+        dsn, market, interval, run_id=run_id, data_interval=owned, exact=start is not None, source=source,
+        tickers=tickers, settings=settings, now=now,
     )  # fmt: skip
     return carry_out(dsn, planned, now=now, settings=settings, check=check, on_step=on_step)
 
 
 def carry_out(
     dsn: str,
-    planned: dict[str, Any],
+    planned: Plan,
     *,
     now: datetime,
-    settings: Settings | None = None,
+    settings: Settings,
     check: bool = True,
-    on_step: OnStep | None = None,
+    on_step: OnStep = silent,
 ) -> SyncResult:
     """Run the steps of a plan in this process: what `sync` does after planning."""
-    settings = settings or load_settings()
-    tell = on_step or (lambda *_: None)
-    result = SyncResult(planned["run_id"], planned)
-    _load_batches(dsn, result, settings, now, tell)
-    _settle_restatements(dsn, result, settings, now, tell)
-    spec = RunSpec.from_json(planned)
-    tail = after_load(dsn, spec, now=now, settings=settings, check=check, on_step=tell)
-    result.quality, result.rollups, result.error = dict(tail.quality), dict(tail.rollups), tail.error
-    result.published = {"mirrors": tail.mirrors}
-    if tail.report is not None:
-        result.published |= {
-            "watermarks_moved": tail.watermarks_moved,
-            "report": str(tail.report),
-            "tickers": tail.tickers,
-            "gaps": tail.gaps,
-        }
+    result = SyncResult(planned)
+    spec = planned.spec
+    total, done = sum(len(batch.tickers) for batch in planned.batches), 0
+    on_step("load", done, total)
+    for batch in planned.batches:
+        loaded = run_batch(dsn, spec, batch, settings=settings, now=now)
+        result.total += loaded.counts
+        result.short += loaded.short
+        result.failures |= loaded.failed
+        done += len(batch.tickers)
+        on_step("load", done, total)
+    result.restated = settle(dsn, spec, now=now, settings=settings, on_step=on_step)
+    result.failures |= result.restated.failed
+    result.after = after_load(dsn, spec, now=now, settings=settings, check=check, on_step=on_step)
     return result
-
-
-def _settle_restatements(
-    dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep
-) -> None:
-    done = settle(dsn, result.plan, now=now, settings=settings, on_step=tell)
-    for name in COUNTS:
-        result.counts[name] += done.get(name, 0)
-    result.restated = {name: done.get(name, 0) for name in ("suspected", "local", "reread")}
-    result.note_failed(done["failed"])
-
-
-def _load_batches(dsn: str, result: SyncResult, settings: Settings, now: datetime, tell: OnStep) -> None:
-    head = RunSpec.from_json(result.plan)
-    batches = result.plan["batches"]
-    total = sum(len(batch["tickers"]) for batch in batches)
-    done = 0
-    tell("load", done, total)
-    for batch in batches:
-        reference = extract(batch, plan_head=result.plan, landing=settings.landing, now=now, dsn=dsn)
-        reference = enrich(dsn, reference, plan_head=result.plan, now=now)
-        summary = store(dsn, reference, head, now=now, attempt=1)
-        for name in COUNTS:
-            result.counts[name] += summary[name]
-        result.short += summary["short"]
-        result.note_failed(summary["failed"])
-        done += len(batch["tickers"])
-        tell("load", done, total)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from hypertape.digest import SeriesDigest
 from hypertape.frame import Bars, empty_rejects
 from hypertape.model import Interval, Market, Series
+from hypertape.rows import RowCount, require_all
 
 BATCH_ROWS = 100_000
 """Bars per block of a bounded read."""
@@ -30,11 +31,15 @@ class Selection:
     tickers: tuple[str, ...] = ()
     start: datetime | None = None
 
+    def covers_interval(self, interval: Interval) -> bool:
+        """True when the interval is selected."""
+        return not self.intervals or interval in self.intervals
+
     def covers(self, series: Series) -> bool:
         """True when the series is selected."""
         return (
             (not self.markets or series.market in self.markets)
-            and (not self.intervals or series.interval in self.intervals)
+            and self.covers_interval(series.interval)
             and (not self.tickers or series.ticker in self.tickers)
         )
 
@@ -53,12 +58,23 @@ class SeriesInfo:
 class Block:
     """Some bars of one series in time order (frame.BAR_SCHEMA), and the rows of that stretch that are no bars.
 
-    `duplicates` counts rows that gave way to a later row of the same key.
+    `duplicates` counts rows that gave way to a later row of the same key: every row of the store's place that was read
+    is a bar, a reject or a duplicate of one block.
     """
 
     bars: pa.Table
     rejects: pa.Table = field(default_factory=empty_rejects)
     duplicates: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows that were read for it."""
+        return len(self.bars) + len(self.rejects) + self.duplicates
+
+
+def require_all_rows(place: object, rows: int, accounted: int) -> None:
+    """Raise RowsLost unless every row that came in is a bar, a reject or a duplicate (`hypertape.rows`)."""
+    require_all({str(place): RowCount(rows, accounted)}, "store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,11 @@ class Written:
     updated: int = 0
     unchanged: int = 0
     refused: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Bars and refused rows in all."""
+        return self.inserted + self.updated + self.unchanged + self.refused
 
     def __add__(self, other: Written) -> Written:
         return Written(
@@ -117,20 +138,32 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Rows of a store that belong to no series: why, how many, and some of what is wrong with them."""
+class Unassigned:
+    """Some rows of a store that belong to no series, as rejects (frame.REJECT_SCHEMA), and where they lie.
 
-    rule: str
-    rows: int
-    sample: tuple[str, ...]
+    `place` is the table or directory; quarantine has it in the column `interval`.
+    """
+
+    market: str
+    place: str
+    rejects: pa.Table
 
 
 @runtime_checkable
-class LeavesOut(Protocol):
-    """A store whose place may hold rows that `series` does not show."""
+class HasUnassigned(Protocol):
+    """A store whose place may hold rows that `series` does not show: of a ticker that is none, for example."""
 
-    def left_out(self, selection: Selection) -> list[LeftOut]:
-        """The rows that belong to no series, as far as the selection can mean them."""
+    def unassigned(self, selection: Selection, *, places: Sequence[str] = ()) -> Iterator[Unassigned]:
+        """Yield the rows that belong to no series, as far as the selection can mean them; of some `places` only."""
+        ...
+
+
+@runtime_checkable
+class KeepsRejects(Protocol):
+    """A store that can keep rows that are no bars."""
+
+    def keep_rejects(self, found: Unassigned) -> None:
+        """Keep rows that belong to no series, each once."""
         ...
 
 
@@ -168,10 +201,19 @@ class WritesParts(Protocol):
 
 
 @runtime_checkable
+class ChecksBars(Protocol):
+    """A store that can tell of bars that it would not take them."""
+
+    def require_loadable(self, market: Market, interval: Interval, block: Block) -> None:
+        """Raise SuspectScale when a write of the block would; nothing is written."""
+        ...
+
+
+@runtime_checkable
 class ChecksPlace(Protocol):
     """A store that can tell beforehand that nothing can be written at its place."""
 
-    def demand_writable(self) -> None:
+    def require_writable(self) -> None:
         """Raise BadInput when every write would fail."""
         ...
 

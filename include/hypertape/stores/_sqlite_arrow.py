@@ -44,6 +44,18 @@ def opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
+@contextmanager
+def snapshot(connection: Any) -> Iterator[None]:
+    """Let all statements see the file as it is at the first of them."""
+    for _ in stream(connection, "begin", (), 1):
+        pass
+    try:
+        yield
+    finally:
+        for _ in stream(connection, "rollback", (), 1):
+            pass
+
+
 def stream(
     connection: Any, statement: str, parameters: tuple[object, ...], rows: int
 ) -> Iterator[pa.RecordBatch]:

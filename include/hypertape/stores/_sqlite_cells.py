@@ -5,7 +5,6 @@ SQLite keeps any value in any column, so a column's declared type promises nothi
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,16 +13,17 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from hypertape import cells
+from hypertape.cells import number
 from hypertape.frame import micros
 
-LONGEST_VALUE = 200
-"""Characters kept of a text cell in a reject."""
-
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?",
     re.ASCII,
 )
+
+
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0{1,6})?)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +34,24 @@ class Fault:
     value: str
 
 
-def number(cell: object) -> float | None:
-    """A cell as the nearest double; None when it holds none."""
-    if isinstance(cell, float):
-        return cell
-    if isinstance(cell, int):
-        return float(cell)
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        return float(cell)
-    return None
-
-
-def from_literal(literal: bytes) -> int | float | str | bytes | None:
-    """The cell behind what SQLite's quote() wrote. Text that is no UTF-8 is read with replacement characters."""
+def from_literal(literal: bytes, encoding: str) -> int | float | str | bytes | None:
+    """The cell behind what `sqlite_literal` wrote; `encoding` is the file's own."""
     if literal == b"NULL":
         return None
+    if literal.startswith(b"T"):
+        raw = bytes.fromhex(literal[1:].decode())
+        if encoding != "UTF-8":
+            return raw.decode(encoding, "replace")
+        return from_bytes(raw)
     if literal.startswith(b"X'"):
         return bytes.fromhex(literal[2:-1].decode())
-    if literal.startswith(b"'"):
-        return literal[1:-1].replace(b"''", b"'").decode("utf-8", "replace")
     digits = literal.lstrip(b"+-")
     return int(literal) if digits.isdigit() else float(literal)
+
+
+def from_bytes(raw: bytes) -> str:
+    """Text out of a file; bytes that are no UTF-8 become lone surrogates, which `shown` writes as bytes again."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def loses_precision(cell: object) -> bool:
@@ -81,27 +78,29 @@ def instant_of(cell: object) -> int | None:
         return None
 
 
+def session_of(cell: object) -> int | None:
+    """The microseconds since 1970 UTC of the bar of a day: a midnight, in whatever zone, means the date as written."""
+    if isinstance(cell, str) and (midnight := _MIDNIGHT.fullmatch(cell)):
+        return instant_of(midnight[1])
+    return instant_of(cell)
+
+
 def is_date_only(cell: object) -> bool:
     """True for a date without a time of day."""
     return isinstance(cell, str) and len(cell) == len("YYYY-MM-DD")
 
 
 def shown(cell: object) -> str:
-    """A cell for people and databases: short, and without NUL, which PostgreSQL refuses."""
-    whole = cell.hex() if isinstance(cell, bytes) else str(cell).replace("\0", "\N{SYMBOL FOR NULL}")
-    if len(whole) <= LONGEST_VALUE:
-        return whole
-    return f"{whole[:LONGEST_VALUE]}… ({len(whole)} characters)"
+    """A cell for people and databases (`cells.shown`); bytes that are no UTF-8 are written as `\\xff`, blobs in hex."""
+    if isinstance(cell, bytes):
+        return cells.shown(cell.hex())
+    if isinstance(cell, str):
+        return cells.shown(cell.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return cells.shown(cell)
 
 
 def row_text(row: Mapping[str, Any]) -> str:
     """A whole row as strict JSON whose numbers read back exactly."""
-    return json.dumps({column: _plain(cell) for column, cell in row.items()}, ensure_ascii=False)
-
-
-def _plain(cell: Any) -> Any:
-    if cell is None or isinstance(cell, int):
-        return cell
-    if isinstance(cell, float) and math.isfinite(cell):
-        return cell
-    return shown(cell)
+    return cells.row_text(
+        {column: shown(cell) if isinstance(cell, bytes | str) else cell for column, cell in row.items()}
+    )

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from hypertape.errors import BadInput, DatabaseBusy, DatabaseRefused, DiskFull, SourceFileMissing
 from hypertape.queries import query
+from hypertape.stores._sqlite_cells import from_bytes
 
 BUSY_SECONDS = 10.0
 """How long a reader or writer waits for another process."""
@@ -45,14 +46,14 @@ def read_uri(path: Path) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write. Text that is no UTF-8 is read with replacement characters.
+    """A connection that cannot write. Of text that is no UTF-8 the odd bytes are read as lone surrogates.
 
     Raises SourceFileMissing, BadInput when the file is no SQLite database, and what `translate` raises.
     """
     if not path.is_file():
         raise SourceFileMissing(f"There is no file {path}", next_step="Check the path of the SQLite file.")
     with translate(path), closing(_connect(read_uri(path))) as connection:
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        connection.text_factory = from_bytes
         connection.execute("pragma schema_version").fetchone()
         yield connection
 

@@ -4,6 +4,8 @@ ADBC reads a statement whose columns have fixed types; a cell that is no number 
 a mark are read again as they are stored and judged one by one: into a bar, where a number is merely spelled as text,
 else into a reject with the rule it breaks. Rows whose bar time another row has too: the one with the highest row id
 wins, the others become rejects.
+
+All of it is one transaction, in which the series' rows are also counted: each has to be in one of the blocks.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from psycopg import sql
 
+from hypertape.cells import number
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import Floats, Micros, bar_frame, floats_of, instant, reject_frame, times_of
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS
-from hypertape.quality.gate import is_ticker, ticker_text
 from hypertape.queries import query
-from hypertape.stores import Block
-from hypertape.stores._sqlite_arrow import opened, stream
-from hypertape.stores._sqlite_cells import Fault, from_literal, number, row_text, shown
+from hypertape.stores import Block, require_all_rows
+from hypertape.stores._sqlite_arrow import opened, snapshot, stream
+from hypertape.stores._sqlite_cells import Fault, from_literal, row_text, shown
 from hypertape.stores._sqlite_file import name, text
 
 Mask = npt.NDArray[np.bool_]
@@ -113,7 +115,8 @@ def read_blocks(series: SeriesQuery, *, start: int | None, rows: int) -> Iterato
     held = _no_rows()
     newest: int | None = None
     faults: list[tuple[Any, ...]] = []
-    with opened(series.path) as connection:
+    counted = 0
+    with opened(series.path) as connection, snapshot(connection):
         stored = partial(_stored, connection, series)
         for batch, is_last in _with_end(_batches(connection, series, max(rows - 1, 1))):
             found, refused = _convert(series, batch, stored)
@@ -121,8 +124,19 @@ def read_blocks(series: SeriesQuery, *, start: int | None, rows: int) -> Iterato
             faults += refused + refused_same
             if not is_last:
                 ready, held = ready.take(slice(0, -1)), ready.take(slice(-1, None))
+            counted += len(ready) + len(faults)
             yield from _blocks(series, ready, faults, start, rows)
             newest, faults = int(ready.time[-1]) if len(ready) else newest, []
+        require_all_rows(f"{series.path} {series.ticker}", _rows_of(connection, series), counted)
+
+
+def _rows_of(connection: Any, series: SeriesQuery) -> int:
+    """The series' rows, counted by the database."""
+    statement = text(
+        query("sqlite_rows_of_series").format(table=name(series.table), condition=series.condition)
+    )
+    (batch,) = stream(connection, statement, series.parameters, 1)
+    return int(batch.column(0)[0].as_py())
 
 
 def digest_of(ticker: str, blocks: Iterable[Block]) -> SeriesDigest:
@@ -157,12 +171,7 @@ def _convert(
     values = np.array([batch.column(2 + at).to_numpy() for at in range(len(VALUE_COLUMNS))])
     adjusted = values[-1]
     adjusted[np.isneginf(adjusted)] = np.nan
-    marked = (
-        np.full(len(ids), not is_ticker(series.ticker))
-        | ~good
-        | ~np.isfinite(values[:-1]).all(axis=0)
-        | np.isinf(adjusted)
-    )
+    marked = ~good | ~np.isfinite(values[:-1]).all(axis=0) | np.isinf(adjusted)
     if not marked.any():
         return Rows(ids, time, values), []
     mended, refused = _judge_all(series, stored(ids[marked]))
@@ -194,7 +203,9 @@ def _stored(connection: Any, series: SeriesQuery, ids: Ids) -> Iterator[tuple[in
         for b in stream(connection, text(query("sqlite_columns")), (series.table,), 999)
     ]
     columns = [column for part in names for column in part]
-    cells = sql.SQL(", ").join(sql.SQL("quote({})").format(name(column)) for column in columns)
+    (encodings,) = stream(connection, text(query("sqlite_encoding")), (), 1)
+    read = partial(from_literal, encoding=encodings.column(0)[0].as_py())
+    cells = sql.SQL(", ").join(query("sqlite_literal").format(column=name(column)) for column in columns)
     statement = text(query("sqlite_raw_rows").format(table=name(series.table), cells=cells))
     for first in range(0, len(ids), _RAW_ROWS):
         chunk = json.dumps(ids[first : first + _RAW_ROWS].tolist())
@@ -203,12 +214,10 @@ def _stored(connection: Any, series: SeriesQuery, ids: Ids) -> Iterator[tuple[in
                 column.cast(_CASTS.get(at, pa.binary())).to_pylist() for at, column in enumerate(batch)
             )
             for row_id, *literals in zip(row_ids, *quoted, strict=True):
-                yield row_id, dict(zip(columns, map(from_literal, literals), strict=True))
+                yield row_id, dict(zip(columns, map(read, literals), strict=True))
 
 
 def _judge(series: SeriesQuery, row: Mapping[str, Any]) -> tuple[int, list[float]] | Fault:
-    if not is_ticker(series.ticker):
-        return Fault("bad_ticker", ticker_text(series.ticker))
     time = series.judge_time(row[series.time_column])
     if isinstance(time, Fault):
         return time
@@ -231,7 +240,7 @@ def _value_fault(column: str, meaning: str, cell: object) -> Fault:
 def _reject(series: SeriesQuery, row: Mapping[str, Any], fault: Fault) -> tuple[Any, ...]:
     time = series.judge_time(row[series.time_column])
     moment = None if isinstance(time, Fault) else instant(time)
-    return ticker_text(series.ticker), moment, fault.rule, fault.value, row_text(row)
+    return series.ticker, moment, fault.rule, fault.value, row_text(row)
 
 
 def _settle(

@@ -50,7 +50,7 @@ class Writer:
         with translate(self._path), ExitStack() as opening:
             self._connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
             opening.callback(self._connection.close)
-            demand_no_stockula(self._connection, self._path)
+            require_no_stockula(self._connection, self._path)
             for pragma in _PRAGMAS:
                 self._connection.execute(pragma)
             self._make_table()
@@ -160,7 +160,7 @@ class Writer:
         return text(statement)
 
 
-def demand_no_stockula(connection: sqlite3.Connection, path: Path) -> None:
+def require_no_stockula(connection: sqlite3.Connection, path: Path) -> None:
     """Raise BadInput for a Stockula file: its program would not look for bars in tables that it does not know.
 
     A file that has tables of both schemas is the dual write's.

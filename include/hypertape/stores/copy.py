@@ -1,101 +1,76 @@
 """Copying bars from one store into another, and the proof that both hold the same.
 
 A series is the unit: it is read in blocks, each goes through the gate and into the target, and what was read is
-counted and digested on the way. A series of which the target already has every bar is left alone, so copying twice
-writes nothing and a copy that was killed goes on where it stopped. One series' failure is its own; the others go on.
+counted and digested on the way (`series_copy`). A series of which the target already has every bar is left alone, so
+copying twice writes nothing and a copy that was killed goes on where it stopped. One series' failure is its own; the
+others go on. Rows that belong to no series are handed to a target that keeps such (`KeepsRejects`), and counted.
 
 Short series that are new to the target are written together where the target gains by it (`WritesTogether`), and while
 it writes, a thread reads ahead: the source and the target are kept busy at the same time.
 
-A copy is proved by every bar of the source being in the target, equal (`comparing`); bars that only the target has are
+A copy is proved by every bar of the source being in the target, equal (`compare`); bars that only the target has are
 counted beside it. Two stores hold the same series when its bars agree in number, span and digest (`digest.canonical`).
 On both sides only what the gate lets through counts as a bar; what it refuses is counted and listed, never compared.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from itertools import islice, zip_longest
-from multiprocessing import resource_tracker
-from operator import add
+from functools import partial
+from itertools import zip_longest
 
-from hypertape.errors import BadInput, BatchIncomplete, SourceFileMissing
-from hypertape.model import Series
-from hypertape.stores import ChecksPlace, Selection, SeriesInfo, Store, Written
-from hypertape.stores.addresses import Opening, demand_no_reader
-from hypertape.stores.choosing import chosen, rest_of
+from hypertape.errors import BadInput, HypertapeError, SourceFileMissing
+from hypertape.model import Series, format_instant
+from hypertape.stores import (
+    ChecksPlace,
+    HasUnassigned,
+    KeepsRejects,
+    Selection,
+    SeriesInfo,
+    Store,
+    TellsRest,
+)
+from hypertape.stores.addresses import Opening, require_no_reader
+from hypertape.stores.copy_report import CopyReport, Discrepancy, SeriesCopy, UnassignedRows
+from hypertape.stores.processes import copy_by_processes
 from hypertape.stores.series_copy import (
-    Discrepancy,
     Group,
     Job,
-    Read,
-    SeriesCopy,
+    ReadAhead,
+    SeriesRead,
     Task,
+    finished,
     goes_together,
     handle,
-    read_all,
-    write_all,
+    handle_together,
 )
 
-__all__ = ["CopyReport", "Discrepancy", "SeriesCopy", "copy", "verify"]
+__all__ = [
+    "CopyReport",
+    "Discrepancy",
+    "SeriesCopy",
+    "UnassignedRows",
+    "copy",
+    "rehearse",
+    "selected",
+    "verify",
+]
 
 Place = Store | Opening
 """A store, or what opens it. Several workers need the latter: each opens its own."""
 
+_NAMED = 5
+"""Places that are named where there are many."""
+
+_SAMPLES = 3
+"""Rows of no series that are shown of each rule."""
+
 _TOGETHER = 50_000
 """Bars of short series that are written together; twice as many are no faster and take 40 MB more."""
-
-_AHEAD = 4
-"""Groups handed out per worker beyond the one it works on."""
-
-
-@dataclass(frozen=True, slots=True)
-class CopyReport:
-    """What became of every selected series, in their order; `rest` says what of the source's place is in no series."""
-
-    series: tuple[SeriesCopy, ...]
-    rest: str = ""
-
-    @property
-    def all_refused(self) -> bool:
-        """True when there were rows and not one of them is a bar of the target now."""
-        refused = sum(sum(entry.source.refused.values()) for entry in self.series) + self.written.refused
-        return refused > 0 and not self.failed and not any(map(_kept, self.series))
-
-    @property
-    def written(self) -> Written:
-        """The sum over all series."""
-        return reduce(add, (entry.written for entry in self.series), Written())
-
-    @property
-    def failed(self) -> tuple[SeriesCopy, ...]:
-        """The series that failed."""
-        return tuple(entry for entry in self.series if entry.error)
-
-    @property
-    def discrepancies(self) -> tuple[Discrepancy, ...]:
-        """What the proof found, where one was asked for."""
-        return tuple(found for entry in self.series for found in entry.discrepancies)
-
-    @property
-    def extra(self) -> int:
-        """Bars of these series that only the target has, as far as both were compared."""
-        return sum(entry.extra for entry in self.series)
-
-
-def _kept(entry: SeriesCopy) -> int:
-    """Bars of the source that the target has now, or that were only looked at."""
-    written = entry.written
-    kept = written.inserted + written.updated + written.unchanged
-    return kept if entry.status == "copied" else entry.source.rows
 
 
 OnSeries = Callable[[SeriesCopy, int, int], None]
@@ -143,16 +118,32 @@ def verify(
     return _run(source, target, selection, job, workers, on_series)
 
 
+def rehearse(
+    source: Place,
+    target: Place,
+    selection: Selection,
+    *,
+    now: datetime,
+    on_series: OnSeries | None = None,
+) -> CopyReport:
+    """Read and gate every selected series as `copy` would, and say what it would refuse; nothing is written."""
+    return _run(source, target, selection, Job(selection.start, now, write=False), 1, on_series)
+
+
 def _run(
     source: Place, target: Place, selection: Selection, job: Job, workers: int, on_series: OnSeries | None
 ) -> CopyReport:
     with _opened(source) as readable:
-        wanted = chosen(readable, selection)
+        wanted = selected(readable, selection)
         if job.write:
-            _demand_writable(target)
+            _require_writable(target)
         groups = list(_grouped(wanted, _held(target, selection, job), job))
         if workers > 1 and len(groups) > 1:
-            done = _by_processes(source, target, groups, min(workers, len(groups)))
+            if not (isinstance(source, Opening) and isinstance(target, Opening)):
+                raise BadInput(
+                    "Several workers cannot share one open store", next_step="Pass Openings, or one worker."
+                )
+            done = copy_by_processes(source, target, groups, min(workers, len(groups)))
         else:
             done = _one_by_one(readable, target, groups)
         results = {}
@@ -161,22 +152,41 @@ def _run(
                 results[entry.series] = entry
                 if on_series is not None:
                     on_series(entry, len(results), len(wanted))
-        return CopyReport(tuple(results[info.series] for info in wanted), rest_of(readable))
+        apart = _unassigned(readable, target, selection, job)
+        return CopyReport(tuple(results[info.series] for info in wanted), apart, rest_of(readable))
 
 
-def _demand_writable(target: Place) -> None:
+def _unassigned(source: Store, target: Place, selection: Selection, job: Job) -> tuple[UnassignedRows, ...]:
+    """Count the rows of the source that belong to no series, and hand them to a target that keeps such rows."""
+    if not isinstance(source, HasUnassigned):
+        return ()
+    counts: Counter[tuple[str, str]] = Counter()
+    samples: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    with _opened(target) as store:
+        for found in source.unassigned(selection):
+            if job.write and isinstance(store, KeepsRejects):
+                store.keep_rejects(found)
+            for reject in found.rejects.to_pylist():
+                key = (found.place, reject["rule"])
+                counts[key] += 1
+                if len(samples[key]) < _SAMPLES:
+                    samples[key].append(f"{reject['ticker']} {reject['value']}")
+    return tuple(UnassignedRows(*key, rows, tuple(samples[key])) for key, rows in sorted(counts.items()))
+
+
+def _require_writable(target: Place) -> None:
     """Raise BadInput before anything is read where every series would fail."""
-    demand_no_reader(target.address)
+    require_no_reader(target.address)
     with _opened(target) as store:
         if isinstance(store, ChecksPlace):
-            store.demand_writable()
+            store.require_writable()
 
 
-def _grouped(chosen: Sequence[SeriesInfo], held: set[Series], job: Job) -> Iterator[Group]:
+def _grouped(wanted: Sequence[SeriesInfo], held: set[Series], job: Job) -> Iterator[Group]:
     """Lay short new series of one market and interval together, up to _TOGETHER bars."""
     group: list[Task] = []
     filled = 0
-    for info in chosen:
+    for info in wanted:
         task = (info.series, info.series in held, job)
         if task[1] or not job.write or info.rows is None or info.rows > _TOGETHER:
             yield (task,)
@@ -197,87 +207,27 @@ def _held(target: Place, selection: Selection, job: Job) -> set[Series]:
         try:
             return {info.series for info in store.series(selection)}
         except SourceFileMissing:
-            if not job.write:
+            if job.verify and not job.write:
                 raise
             return set()
 
 
 def _one_by_one(source: Store, target: Place, groups: Sequence[Group]) -> Generator[SeriesCopy]:
-    with _opened(target) as writable, ThreadPoolExecutor(1, "reader") as reader:
-        ahead: Future[list[Read]] | None = None
+    with _opened(target) as writable, ReadAhead() as reader:
+        ahead: Future[list[SeriesRead]] | None = None
         for group, following in zip_longest(groups, groups[1:], fillvalue=()):
             if not goes_together(group, writable):
                 for task in group:
-                    yield handle(source, writable, *task)
+                    yield handle(source, writable, task, reader)
                 continue
-            reads = (ahead or reader.submit(read_all, source, group)).result()
-            ahead = None
-            if goes_together(following, writable):
-                ahead = reader.submit(read_all, source, following)
-            yield from write_all(source, writable, reads, ahead)
+            reads = (ahead or _begin(reader, source, group)).result()
+            ahead = _begin(reader, source, following) if goes_together(following, writable) else None
+            yield from handle_together(source, writable, group, reads, partial(finished, ahead))
 
 
-def _by_processes(
-    source: Place, target: Place, groups: Sequence[Group], workers: int
-) -> Generator[SeriesCopy, None, None]:
-    if not (isinstance(source, Opening) and isinstance(target, Opening)):
-        raise BadInput(
-            "Several workers cannot share one open store", next_step="Pass Openings, or one worker."
-        )
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # Arrow's threads do not survive a fork
-    with ProcessPoolExecutor(workers, context, _open_both, (source, target)) as pool:
-        try:
-            waiting = iter(groups)
-            with interrupts_held():
-                running = {pool.submit(_handle_in_worker, each) for each in islice(waiting, workers * _AHEAD)}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_handle_in_worker, each) for each in islice(waiting, len(done))}
-                for future in done:
-                    yield from future.result()
-        except BrokenProcessPool as error:
-            raise BatchIncomplete(
-                "A worker process ended before its work",
-                next_step="Run it again: what is copied stays copied.",
-            ) from error
-        except (KeyboardInterrupt, GeneratorExit):
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()  # a block is written whole or not at all
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Start processes that never see Ctrl-C: the one that started them does, once this is left, and stops them.
-
-    A worker that saw it would print a traceback, at any line.
-    """
-    resource_tracker.ensure_running()  # its start would let the signal in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_stores: tuple[Store, Store] | None = None
-"""The stores of this worker process."""
-
-
-def _open_both(source: Opening, target: Opening) -> None:
-    global _stores
-    _stores = source.open(), target.open()
-
-
-def _handle_in_worker(group: Group) -> list[SeriesCopy]:
-    assert _stores is not None
-    source, target = _stores
-    if goes_together(group, target):
-        return write_all(source, target, read_all(source, group), None)
-    return [handle(source, target, *task) for task in group]
+def _begin(reader: ReadAhead, source: Store, group: Group) -> Future[list[SeriesRead]]:
+    job = group[0][2]
+    return reader.whole(source, [series for series, *_ in group], start=job.start, now=job.now)
 
 
 @contextmanager
@@ -291,3 +241,40 @@ def _opened(place: Place) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def selected(store: Store, selection: Selection) -> list[SeriesInfo]:
+    """The selected series. Raises BadInput with what the store has when there is none."""
+    found = list(store.series(selection))
+    if not found:
+        raise BadInput(
+            f"{store.address} has no bars{_wanted(selection)}",
+            next_step=" ".join(filter(None, (_holdings(store), rest_of(store)))),
+        )
+    return found
+
+
+def rest_of(store: Store) -> str:
+    """A sentence about what lies at the store's place and is in no series; empty where there is nothing."""
+    rest = store.rest() if isinstance(store, TellsRest) else []
+    more = f" and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
+    return f"Not taken: {', '.join(rest[:_NAMED])}{more}." if rest else ""
+
+
+def _wanted(selection: Selection) -> str:
+    words = [", ".join(selection.tickers), " and ".join(selection.markets)]
+    words.append(" and ".join(interval.value for interval in selection.intervals))
+    named = " in ".join(filter(None, (words[0], " ".join(filter(None, words[1:])))))
+    since = f" from {format_instant(selection.start)} on" if selection.start else ""
+    return f"{' of ' if named else ''}{named}{since}"
+
+
+def _holdings(store: Store) -> str:
+    try:
+        counted = Counter((info.series.market, info.series.interval) for info in store.series(Selection()))
+    except HypertapeError as error:
+        return str(error)
+    if not counted:
+        return "It has no series at all."
+    parts = (f"{market} {interval.value} ({count} series)" for (market, interval), count in counted.items())
+    return f"It has {', '.join(parts)}."

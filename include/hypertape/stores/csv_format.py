@@ -38,7 +38,7 @@ from hypertape.model import (
     Interval,
 )
 from hypertape.sources._csv_file import CELLS
-from hypertape.stores.csv_options import CsvFormat
+from hypertape.stores.addresses import CsvFormat
 
 HEADER = (",".join((*CELLS, *INDICATOR_COLUMNS)) + "\n").encode()
 """The first line of every written file."""

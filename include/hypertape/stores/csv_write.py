@@ -17,10 +17,9 @@ from hypertape.errors import BadInput
 from hypertape.frame import Bars, instant, split_series
 from hypertape.model import Series
 from hypertape.stores import BATCH_ROWS, Block, History, Written
-from hypertape.stores._places import system_errors
+from hypertape.stores.addresses import CsvFormat, system_errors
 from hypertape.stores.csv_file import CsvFile
 from hypertape.stores.csv_format import HEADER, Writer
-from hypertape.stores.csv_options import CsvFormat
 from hypertape.warehouse.loading.merge import join_bars, merge
 
 

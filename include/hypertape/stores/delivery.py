@@ -25,7 +25,7 @@ from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS, VALUE_COLUMNS, Interval, Series
 from hypertape.queries import query
 from hypertape.stores import Block, Store, Written
-from hypertape.stores.mirrors import Mirror, demand_present
+from hypertape.stores.mirrors import Mirror, require_present
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.locks import try_lock_names
 from hypertape.warehouse.pg_binary import array_cursor
@@ -61,6 +61,17 @@ class Delivered:
         """The first error, if there is one."""
         return self.error or next((f"{series}: {error}" for series, error in self.failed.items()), None)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "series": self.series,
+            "inserted": self.written.inserted,
+            "updated": self.written.updated,
+            "unchanged": self.written.unchanged,
+            "left": self.left,
+            "error": self.complaint,
+        }
+
 
 def deliver(
     connection: Connection, mirror: Mirror, open_target: Callable[[], Store], *, now: datetime
@@ -75,7 +86,7 @@ def deliver(
     if not waiting:
         return done
     try:
-        demand_present(mirror)
+        require_present(mirror)
         store = open_target()
         try:
             for batch in _batches(waiting):

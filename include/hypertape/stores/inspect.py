@@ -17,9 +17,10 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from psycopg import sql
 
@@ -29,9 +30,10 @@ from hypertape.queries import query
 from hypertape.stores import Selection, Store
 from hypertape.stores._sqlite_cells import loses_precision, shown
 from hypertape.stores._sqlite_file import columns, count, name, reading, tables, text
+from hypertape.stores._sqlite_unassigned import unassigned_rows
 from hypertape.stores.sqlite import SqliteStore, table_name
 from hypertape.stores.stockula import COLUMNS, StockulaStore
-from hypertape.stores.stockula_words import TABLE, interval_of
+from hypertape.stores.stockula_tables import PRICES
 
 SAMPLES = 5
 """Examples kept of each problem."""
@@ -92,6 +94,20 @@ class FileReport:
     unknown: tuple[TableReport, ...] = ()
     problems: tuple[Problem, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {**asdict(self), "path": str(self.path)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FileReport:
+        """Read what `to_json` wrote."""
+        tables = {
+            name: tuple(TableReport(**table) for table in value[name])
+            for name in ("tables", "bookkeeping", "unknown")
+        }
+        problems = tuple(Problem(**{**each, "sample": tuple(each["sample"])}) for each in value["problems"])
+        return cls(Path(value["path"]), value["schema"], **tables, problems=problems)
+
 
 def inspect(path: Path, *, deep: bool = True) -> FileReport:
     """Look into a SQLite file; it is only read.
@@ -105,6 +121,8 @@ def inspect(path: Path, *, deep: bool = True) -> FileReport:
         roles = {table: _role(table, schema, connection) for table in found}
         report = {table: TableReport(table, count(connection, table)) for table in found}
         problems = list(_aggregated(connection, schema, roles))
+    for table in (table for table in found if roles[table] == "bars"):
+        problems += _unassigned(path, table)
     if deep and schema != UNKNOWN:
         problems += _rejected(_store(path, schema), schema)
     return FileReport(
@@ -118,7 +136,7 @@ def inspect(path: Path, *, deep: bool = True) -> FileReport:
 
 
 def _schema(connection: sqlite3.Connection, found: list[str]) -> str:
-    if {"symbol", "date", "interval", *COLUMNS.values()} <= set(columns(connection, TABLE)):
+    if {"symbol", "date", "interval", *COLUMNS.values()} <= set(columns(connection, PRICES)):
         return STOCKULA
     return DUAL_WRITE if any(_is_dual_write(connection, table) for table in found) else UNKNOWN
 
@@ -136,7 +154,7 @@ def _role(table: str, schema: str, connection: sqlite3.Connection) -> str:
     if table in BOOKKEEPING:
         return "bookkeeping"
     if schema == STOCKULA:
-        return "bars" if table == TABLE else "reference" if table in REFERENCE_TABLES else "unknown"
+        return "bars" if table == PRICES else "reference" if table in REFERENCE_TABLES else "unknown"
     return "bars" if _is_dual_write(connection, table) else "unknown"
 
 
@@ -156,14 +174,9 @@ def _aggregated(connection: sqlite3.Connection, schema: str, roles: Mapping[str,
         if role == "bars":
             known = set(columns(connection, table))
             numbers = COLUMNS.values() if schema == STOCKULA else [c for c in VALUE_COLUMNS if c in known]
-            for rule, statement in (("bad_symbol", "sqlite_not_text"), ("lower_case", "sqlite_lower_case")):
-                parts = {"table": name(table), "ticker": name(ticker)}
-                yield from _counted(connection, rule, table, query(statement).format(**parts))
+            parts = {"table": name(table), "ticker": name(ticker)}
+            yield from _counted(connection, "lower_case", table, query("sqlite_lower_case").format(**parts))
             yield from _imprecise(connection, table, ticker, numbers)
-    if schema == STOCKULA:
-        spellings = connection.execute(text(query("sqlite_unsupported"))).fetchall()
-        odd = [(spelling, rows) for spelling, rows in spellings if interval_of(spelling) is None]
-        yield from _summed("unsupported_interval", TABLE, odd)
 
 
 def _imprecise(
@@ -202,13 +215,25 @@ def _problem(rule: str, table: str, rows: int, samples: Iterable[str]) -> Proble
     return Problem(rule, table, rows, tuple(samples), _MEANINGS[rule])
 
 
+def _unassigned(path: Path, table: str) -> list[Problem]:
+    """The rows of a table of bars that belong to no series, by rule."""
+    counts: Counter[str] = Counter()
+    samples: defaultdict[str, list[str]] = defaultdict(list)
+    for rejects in unassigned_rows(path, table):
+        for reject in rejects.to_pylist():
+            counts[reject["rule"]] += 1
+            if len(samples[reject["rule"]]) < SAMPLES:
+                samples[reject["rule"]].append(f"{reject['ticker']} {reject['value']}")
+    return [_problem(rule, table, rows, samples[rule]) for rule, rows in sorted(counts.items())]
+
+
 def _rejected(store: Store, schema: str) -> list[Problem]:
     """The rows that a copy would set aside, by table and rule."""
     counts: Counter[tuple[str, str]] = Counter()
     samples: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for info in store.series(Selection()):
         series = info.series
-        table = TABLE if schema == STOCKULA else table_name(series.market, series.interval)
+        table = PRICES if schema == STOCKULA else table_name(series.market, series.interval)
         for block in store.read(series):
             for reject in block.rejects.to_pylist():
                 key = (reject["rule"], table)

@@ -142,7 +142,7 @@ def remove_mirror(connection: Connection, mirror: Mirror) -> None:
         mirror.mark.unlink()
 
 
-def demand_present(mirror: Mirror) -> None:
+def require_present(mirror: Mirror) -> None:
     """Raise StoreAway unless the mirror's directory is there and is this mirror's."""
     if not _marked(mirror):
         raise StoreAway(

@@ -1,14 +1,22 @@
-"""What one series goes through in a copy, or several short ones that are new to the target together."""
+"""Copying one series from a store into another, or several short ones that are new to the target together.
+
+Every way in copies with this: `stores.copy` between any two stores, the migration by its ledger, the way back. Blocks
+go through the gate, are counted and digested on their way, and what was written is held against what was read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, wait
-from dataclasses import dataclass, field, replace
+import time as clock
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, reduce
 from itertools import islice
 from operator import add
+
+import pyarrow as pa
 
 from hypertape.errors import (
     DatabaseRefused,
@@ -18,13 +26,24 @@ from hypertape.errors import (
     RolledBack,
     SchemaMissing,
 )
-from hypertape.frame import Bars, micros, split_series
+from hypertape.frame import Bars, instant, micros, split_series, times_of
 from hypertape.indicators import LOOKBACK
 from hypertape.markets import get_market
 from hypertape.model import Series
-from hypertape.stores import Block, KeepsAdjusted, ReadsBefore, Store, WritesParts, WritesTogether, Written
-from hypertape.stores.compare import Comparison, compare_series, same_bars
-from hypertape.stores.series_stats import NOTHING, Account, Tally, account
+from hypertape.stores import (
+    BATCH_ROWS,
+    Block,
+    ChecksBars,
+    ReadsBefore,
+    Store,
+    WritesParts,
+    WritesTogether,
+    Written,
+    require_all_rows,
+)
+from hypertape.stores.compare import compare_series, prove
+from hypertape.stores.copy_report import Discrepancy, SeriesCopy, discrepancies
+from hypertape.stores.series_stats import NOTHING, GatedSeries, SeriesStats
 from hypertape.warehouse.loading.merge import join_bars
 
 HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull, RolledBack)
@@ -32,45 +51,11 @@ HOPELESS = (DatabaseUnreachable, DatabaseRefused, SchemaMissing, DiskFull, Rolle
 
 
 @dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """One way in which a series differs.
-
-    `what` is missing, different, adjusted_close (bars of the source), extra (bars that only the target has), rows,
-    first, last, sha256, or error.
-    """
-
-    series: Series
-    what: str
-    source: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesCopy:
-    """What became of one series.
-
-    `status` is copied, equal (nothing was written), differs (verify only) or failed (`error` says why). `source` is
-    what was read; `extra` counts bars that only the target has, where both were compared.
-    """
-
-    series: Series
-    status: str
-    source: Account
-    written: Written = field(default_factory=Written)
-    discrepancies: tuple[Discrepancy, ...] = ()
-    error: HypertapeError | None = None
-    extra: int = 0
-
-    @property
-    def only_extra(self) -> bool:
-        """True when both differ only in bars that the source lacks: copying again would change nothing."""
-        lacking = {"missing", "different", "adjusted_close", "error"}
-        return self.extra > 0 and not any(found.what in lacking for found in self.discrepancies)
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
-    """What is done with each series. `strict` demands that the target has no other bars; else it may."""
+    """What is done with each series. `strict` demands that the target has no other bars; else it may.
+
+    Without `write` and `verify` it is a rehearsal: the series is read and gated, and what would be refused is counted.
+    """
 
     start: datetime | None
     now: datetime
@@ -87,50 +72,187 @@ Group = tuple[Task, ...]
 """Tasks that are done together: one, or several of short series that are new to the target."""
 
 
-def discrepancies(series: Series, found: Comparison, *, strict: bool = False) -> tuple[Discrepancy, ...]:
-    """What keeps the target from holding the source's bars; with `strict`, from holding the same bars."""
-    source, target = found.source, found.target
-    if source.rows and not target.rows:
-        return (Discrepancy(series, "missing", f"{source.rows} rows", "none"),)
-    pairs = []
-    if strict:
-        names = ("rows", "first", "last", "sha256")
-        pairs = [(name, str(getattr(source, name)), str(getattr(target, name))) for name in names]
-    others = (
-        ("missing", found.missing, "not there"),
-        ("different", found.different, "other prices or volumes"),
-        ("adjusted_close", found.adjusted, "other ones"),
-    )
-    pairs += [(what, f"{bars} bars", there) for what, bars, there in others if bars]
-    pairs += [("extra", "not there", f"{found.extra} bars")] if strict and found.extra else []
-    return tuple(Discrepancy(series, what, ours, theirs) for what, ours, theirs in pairs if ours != theirs)
+@dataclass(frozen=True, slots=True)
+class SeriesRead:
+    """A series that was read whole and gated, or the error of reading it."""
+
+    series: Series
+    stats: SeriesStats = NOTHING
+    blocks: tuple[Block, ...] = ()
+    error: HypertapeError | None = None
 
 
-def handle(source: Store, target: Store, series: Series, held: bool, job: Job) -> SeriesCopy:
-    """Copy or verify one series; its failure is in what is returned. Raises what every other series would meet too."""
+@dataclass(frozen=True, slots=True)
+class BlockCopied:
+    """What one committed block did: the opening of its last bar, the rows read for it, and the seconds of writing."""
+
+    last: datetime | None
+    rows: int
+    written: Written
+    seconds: float = 0.0
+
+
+class ReadAhead(AbstractContextManager["ReadAhead"]):
+    """One thread that reads while another one writes.
+
+    All reading of a process is this thread's, one thing after the other (`_sqlite_read` says why).
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "reader")
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def whole(
+        self,
+        source: Store,
+        wanted: Sequence[Series],
+        *,
+        start: datetime | None,
+        now: datetime,
+        rows: int = BATCH_ROWS,
+    ) -> Future[list[SeriesRead]]:
+        """Begin to read some series whole."""
+        return self._thread.submit(read_whole, source, wanted, start=start, now=now, rows=rows)
+
+    def blocks(self, found: Iterator[Block]) -> Iterator[Block]:
+        """Yield blocks; while one is worked on the next one is fetched."""
+        ahead = self._thread.submit(next, found, None)
+        while (block := ahead.result()) is not None:
+            ahead = self._thread.submit(next, found, None)
+            yield block
+
+
+def read_whole(
+    source: Store, wanted: Sequence[Series], *, start: datetime | None, now: datetime, rows: int = BATCH_ROWS
+) -> list[SeriesRead]:
+    """Read series whole and gate them; one that cannot be read carries its error."""
+    return [_read_whole(source, series, start, now, rows) for series in wanted]
+
+
+def _read_whole(
+    source: Store, series: Series, start: datetime | None, now: datetime, rows: int
+) -> SeriesRead:
+    gated = GatedSeries(series, now)
     try:
-        if not job.write:
-            return _verified(source, target, series, held, job)
-        return _copied(source, target, series, held, job)
+        blocks = tuple(gated.blocks(source.read(series, start=start, rows=rows)))
+    except HypertapeError as error:
+        return SeriesRead(series, error=error)
+    return SeriesRead(series, gated.stats(), blocks)
+
+
+def write_together(target: Store, reads: Sequence[SeriesRead]) -> dict[Series, Written]:
+    """Write series of one market and interval that were read whole in one transaction, and say what each did."""
+    assert isinstance(target, WritesTogether)
+    good = [read for read in reads if read.error is None and read.blocks]
+    if not good:
+        return {}
+    market, interval = get_market(good[0].series.market), good[0].series.interval
+    written = iter(target.write_together(market, interval, [block for read in good for block in read.blocks]))
+    done = {read.series: reduce(add, islice(written, len(read.blocks))) for read in good}
+    for read in good:
+        require_all_written(read.series, read.stats, done[read.series])
+    return done
+
+
+def copy_blocks(
+    blocks: Iterable[Block], target: Store, series: Series, *, after: datetime | None = None
+) -> Iterator[BlockCopied]:
+    """Write gated blocks of a series one by one and yield what each did once it is committed.
+
+    A copy that goes on leaves out the bars that open at or before `after`. Rows that are no bars have no sure place in
+    time, so each pass hands over all of them (quarantine keeps each once) and counts them at its end.
+    """
+    market, rejected = get_market(series.market), 0
+    for whole in blocks:
+        block, began = _after(whole, after), clock.perf_counter()
+        rejected += len(block.rejects)
+        if len(block.bars) == 0 and len(block.rejects) == 0:
+            continue
+        written = target.write(market, series.interval, [block])
+        bars = replace(written, refused=written.refused - len(block.rejects))
+        require_all_rows(series, len(block.bars), bars.rows)
+        times = times_of(block.bars)
+        last = instant(int(times[-1])) if len(times) else None
+        yield BlockCopied(last, len(block.bars), bars, clock.perf_counter() - began)
+    if rejected:
+        yield BlockCopied(None, rejected, Written(refused=rejected))
+
+
+def _after(block: Block, reached: datetime | None) -> Block:
+    if reached is None or len(block.bars) == 0:
+        return block
+    return replace(block, bars=block.bars.filter(pa.array(times_of(block.bars) > micros(reached))))
+
+
+def require_all_written(series: Series, read: SeriesStats, written: Written) -> None:
+    """Raise RowsLost unless the target says of every bar and reject what became of it."""
+    require_all_rows(series, read.rows + read.refused_rows, written.rows)
+
+
+def handle(source: Store, target: Store, task: Task, reader: ReadAhead | None = None) -> SeriesCopy:
+    """Copy, compare or rehearse one series; its failure is in what is returned.
+
+    Raises what every other series would meet too, and RowsLost.
+    """
+    series, held, job = task
+    try:
+        if job.write:
+            return _copied(source, target, series, held, job, reader)
+        return (
+            _verified(source, target, series, held, job)
+            if job.verify
+            else _rehearsed(source, target, series, job)
+        )
     except HOPELESS:
         raise
     except HypertapeError as error:
-        found = () if job.write else (Discrepancy(series, "error", str(error), ""),)
+        found = () if job.write or not job.verify else (Discrepancy(series, "error", str(error), ""),)
         return SeriesCopy(series, "failed", NOTHING, discrepancies=found, error=error)
 
 
-def _copied(source: Store, target: Store, series: Series, held: bool, job: Job) -> SeriesCopy:
+def _copied(
+    source: Store, target: Store, series: Series, held: bool, job: Job, reader: ReadAhead | None
+) -> SeriesCopy:
     if held and not job.force:
         found = _verified(source, target, series, held, job)
         if not found.discrepancies:
             return found
-    market, tally = get_market(series.market), Tally(series, job.now)
-    blocks = tally.gated(source.read(series, start=job.start))
+    market, gated = get_market(series.market), GatedSeries(series, job.now)
+    blocks = gated.blocks(source.read(series, start=job.start))
     if job.start is not None and isinstance(target, WritesParts):
         written = target.write_part(market, series.interval, blocks, partial(_before, source, job.now))
     else:
+        if reader is not None and isinstance(
+            target, WritesTogether
+        ):  # a server works meanwhile; a file does not
+            blocks = reader.blocks(blocks)
         written = target.write(market, series.interval, blocks)
-    return _proven(SeriesCopy(series, "copied", tally.account(), written), source, target, job)
+    require_all_written(series, gated.stats(), written)
+    return _proven(SeriesCopy(series, "copied", gated.stats(), written), source, target, job)
+
+
+def _rehearsed(source: Store, target: Store, series: Series, job: Job) -> SeriesCopy:
+    stats = rehearse(source, target, series, start=job.start, now=job.now)
+    return SeriesCopy(series, "read", stats)
+
+
+def rehearse(
+    source: Store,
+    target: Store,
+    series: Series,
+    *,
+    start: datetime | None,
+    now: datetime,
+    rows: int = BATCH_ROWS,
+) -> SeriesStats:
+    """Read and gate a series as a copy would. Raises what the target would refuse it with; nothing is written."""
+    gated, market = GatedSeries(series, now), get_market(series.market)
+    for block in gated.blocks(source.read(series, start=start, rows=rows)):
+        if isinstance(target, ChecksBars):
+            target.require_loadable(market, series.interval, block)
+    return gated.stats()
 
 
 def _before(source: Store, now: datetime, series: Series, moment: datetime) -> Bars:
@@ -138,7 +260,7 @@ def _before(source: Store, now: datetime, series: Series, moment: datetime) -> B
     if isinstance(source, ReadsBefore):
         return source.read_before(series, moment)
     found, end = Bars.empty(), micros(moment)
-    for block in Tally(series, now).gated(source.read(series)):
+    for block in GatedSeries(series, now).blocks(source.read(series)):
         for _, bars in split_series(block.bars):
             found = join_bars(found, bars.take(bars.time < end)).take(slice(-LOOKBACK, None))
             if bars.time[-1] >= end:
@@ -153,29 +275,13 @@ def _verified(source: Store, target: Store, series: Series, held: bool, job: Job
     return SeriesCopy(series, status, compared.source, discrepancies=found, extra=compared.extra)
 
 
-def _proven(
-    done: SeriesCopy, source: Store, target: Store, job: Job, ahead: Future[list[Read]] | None = None
-) -> SeriesCopy:
+def _proven(done: SeriesCopy, source: Store, target: Store, job: Job) -> SeriesCopy:
     """The copy with its proof, where one is asked for: by what was read, else bar by bar."""
     if not job.verify:
         return done
-    kept = account(target, done.series, start=job.start, now=job.now)
-    if same_bars(done.source, kept, keeps_adjusted=isinstance(target, KeepsAdjusted)):
-        return done
-    if ahead is not None:
-        wait([ahead])  # a source is read by one thread at a time
-    compared = _verified(source, target, done.series, True, job)
-    return replace(done, discrepancies=compared.discrepancies, extra=compared.extra)
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A series that was read whole, or the error of reading it."""
-
-    task: Task
-    tally: Tally
-    blocks: tuple[Block, ...] = ()
-    error: HypertapeError | None = None
+    found = prove(source, target, done.series, done.source, start=job.start, now=job.now)
+    lacking = discrepancies(done.series, found, strict=job.strict)
+    return replace(done, discrepancies=lacking, extra=found.extra)
 
 
 def goes_together(group: Group, target: Store) -> bool:
@@ -183,43 +289,38 @@ def goes_together(group: Group, target: Store) -> bool:
     return len(group) > 1 and isinstance(target, WritesTogether)
 
 
-def read_all(source: Store, group: Group) -> list[Read]:
-    """Read the series of a group whole; one that cannot be read carries its error."""
-    reads = []
-    for task in group:
-        series, _, job = task
-        tally = Tally(series, job.now)
-        try:
-            reads.append(Read(task, tally, tuple(tally.gated(source.read(series, start=job.start)))))
-        except HypertapeError as error:
-            reads.append(Read(task, tally, error=error))
-    return reads
-
-
-def write_all(
-    source: Store, target: Store, reads: Sequence[Read], ahead: Future[list[Read]] | None
+def handle_together(
+    source: Store,
+    target: Store,
+    group: Group,
+    reads: Sequence[SeriesRead],
+    settle: Callable[[], object] = lambda: None,
 ) -> list[SeriesCopy]:
-    """Write what was read together. When that fails each series is copied by itself: the error is of one of them."""
-    assert isinstance(target, WritesTogether)
-    good = [read for read in reads if read.error is None and read.blocks]
+    """Write what was read together. When that fails each series is copied by itself: the error is of one of them.
+
+    `settle` is called before the source is read again: it is read by one thread at a time.
+    """
+    job = group[0][2]
     try:
-        market, interval = get_market(reads[0].task[0].market), reads[0].task[0].interval
-        blocks = [block for read in good for block in read.blocks]
-        written = iter(target.write_together(market, interval, blocks) if blocks else ())
-        sums = {read.task[0]: reduce(add, islice(written, len(read.blocks))) for read in good}
-        return [_ended(source, target, read, sums.get(read.task[0], Written()), ahead) for read in reads]
+        written = write_together(target, reads)
     except HOPELESS:
         raise
     except HypertapeError:
-        if ahead is not None:
-            wait([ahead])  # a source is read by one thread at a time
-        return [handle(source, target, *read.task) for read in reads]
+        settle()
+        return [handle(source, target, task) for task in group]
+    done = []
+    for read in reads:
+        if read.error is not None:
+            done.append(SeriesCopy(read.series, "failed", NOTHING, error=read.error))
+            continue
+        if job.verify:
+            settle()
+        copied = SeriesCopy(read.series, "copied", read.stats, written.get(read.series, Written()))
+        done.append(_proven(copied, source, target, job))
+    return done
 
 
-def _ended(
-    source: Store, target: Store, read: Read, written: Written, ahead: Future[list[Read]] | None
-) -> SeriesCopy:
-    series, _, job = read.task
-    if read.error is not None:
-        return SeriesCopy(series, "failed", NOTHING, error=read.error)
-    return _proven(SeriesCopy(series, "copied", read.tally.account(), written), source, target, job, ahead)
+def finished(ahead: Future[list[SeriesRead]] | None) -> None:
+    """Wait until nothing is read ahead any more."""
+    if ahead is not None:
+        wait([ahead])

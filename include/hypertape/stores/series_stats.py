@@ -16,14 +16,14 @@ from hypertape.frame import floats_of, times_of
 from hypertape.markets import get_market
 from hypertape.model import Series
 from hypertape.quality.gate import gate
-from hypertape.stores import Block, Store
+from hypertape.stores import Block, Store, require_all_rows
 
 SAMPLES = 3
-"""Refused rows of each rule that an account shows."""
+"""Refused rows of each rule that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SeriesStats:
     """The bars of a series that pass the gate; `refused` counts the other rows by rule, `samples` shows some of them
     (frame.REJECT_SCHEMA as dicts), `duplicates` counts rows that gave way to a later row of the same key. `adjusted`
     is the digest over the adjusted closes there are."""
@@ -38,6 +38,11 @@ class Account:
     def rows(self) -> int:
         """Bars."""
         return self.digest.rows
+
+    @property
+    def refused_rows(self) -> int:
+        """Rows that are no bars."""
+        return sum(self.refused.values())
 
     @property
     def first(self) -> datetime | None:
@@ -56,14 +61,15 @@ class Account:
 
 
 _NO_BARS = RunningDigest().result("")
-NOTHING = Account(_NO_BARS, _NO_BARS)
-"""The account of a series without rows."""
+NOTHING = SeriesStats(_NO_BARS, _NO_BARS)
+"""Of a series without rows."""
 
 
-class Tally:
-    """Puts the blocks of one series through the gate on their way, and keeps account of them.
+class GatedSeries:
+    """Puts the blocks of one series through the gate on their way, and counts and digests what passes.
 
-    `now` (UTC) is what the gate takes for the present.
+    `now` (UTC) is what the gate takes for the present. Raises RowsLost when rows of a block are neither bars,
+    refused nor duplicates afterwards.
     """
 
     def __init__(self, series: Series, now: datetime) -> None:
@@ -73,19 +79,20 @@ class Tally:
         self._samples: list[Mapping[str, Any]] = []
         self._duplicates = 0
 
-    def gated(self, blocks: Iterable[Block]) -> Iterator[Block]:
+    def blocks(self, found: Iterable[Block]) -> Iterator[Block]:
         """Yield each block with its clean bars only, the rest among its rejects."""
         market = get_market(self.series.market)
-        for block in blocks:
+        for block in found:
             gated = gate(block.bars, market, self.series.interval, now=self._now)
             rejects = pa.concat_tables([block.rejects, gated.rejects])
             clean = Block(gated.bars, rejects, block.duplicates + sum(gated.duplicates.values()))
+            require_all_rows(self.series, block.rows, clean.rows)
             self._take(clean)
             yield clean
 
-    def account(self) -> Account:
+    def stats(self) -> SeriesStats:
         """What has passed so far."""
-        return Account(
+        return SeriesStats(
             self._digest.result(self.series.ticker),
             self._adjusted.result(self.series.ticker),
             dict(self._refused),
@@ -106,9 +113,9 @@ class Tally:
             self._refused[rule] += entry["counts"]
 
 
-def account(store: Store, series: Series, *, start: datetime | None, now: datetime) -> Account:
+def stats_of(store: Store, series: Series, *, start: datetime | None, now: datetime) -> SeriesStats:
     """Read a series from `start` on and say what it amounts to."""
-    tally = Tally(series, now)
-    for _ in tally.gated(store.read(series, start=start)):
+    reading = GatedSeries(series, now)
+    for _ in reading.blocks(store.read(series, start=start)):
         pass
-    return tally.account()
+    return reading.stats()

@@ -6,13 +6,14 @@ crypto volumes lose nothing. Upserts keep `id` and `created_at`. The document ha
 gets `adjusted_close` at its end with the first bar that carries one.
 
 Rows that are no bars become rejects: `bad_time`, `null_price`, `null_volume`, `text_in_number`, and `duplicate_key` for
-all but the newest of rows with one ticker and time (a table without the document's unique key).
+all but the newest of rows with one ticker and time (a table without the document's unique key). Rows whose ticker can
+be none belong to no series: `unassigned` yields them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -26,13 +27,15 @@ from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.frame import Micros, instant, micros
 from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS, VALUE_COLUMNS, Interval, Market, Series
+from hypertape.quality.gate import is_ticker
 from hypertape.queries import query
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
-from hypertape.stores._places import demand_directory
+from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
 from hypertape.stores._sqlite_cells import Fault, shown
 from hypertape.stores._sqlite_file import columns, name, reading, tables, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
-from hypertape.stores._sqlite_write import Writer, demand_no_stockula
+from hypertape.stores._sqlite_unassigned import unassigned_rows
+from hypertape.stores._sqlite_write import Writer, require_no_stockula
+from hypertape.stores.addresses import require_directory
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -117,6 +120,17 @@ class SqliteStore:
         """The digest over the bars."""
         return digest_of(series.ticker, self.read(series, start=start))
 
+    def unassigned(self, selection: Selection, *, places: Sequence[str] = ()) -> Iterator[Unassigned]:
+        """The rows whose ticker can be none."""
+        for market in all_markets():
+            for interval in sorted(STORED_INTERVALS):
+                table = table_name(market, interval)
+                if (places and table not in places) or not _covers(selection, market, interval):
+                    continue
+                if self._has(market, table):
+                    for rejects in unassigned_rows(self.path(market), table, symbols=selection.tickers):
+                        yield Unassigned(market, table, rejects)
+
     def rest(self) -> list[str]:
         """The tables of the store's files that are none of this schema."""
         own = {f"{market}_{word}" for market in all_markets() for word in WORDS.values()}
@@ -130,15 +144,22 @@ class SqliteStore:
             for table in sorted(found, key=lambda t: (t not in hints, t))
         ]
 
-    def demand_writable(self) -> None:
+    def require_writable(self) -> None:
         """Raise BadInput for a file of the Stockula schema, and where nobody can make a file."""
         for path in self._present():
             with reading(path) as connection:
-                demand_no_stockula(connection, path)
-        demand_directory(self.path(next(iter(all_markets()))).parent)
+                require_no_stockula(connection, path)
+        require_directory(self.path(next(iter(all_markets()))).parent)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _has(self, market: str, table: str) -> bool:
+        path = self.path(market)
+        if not path.is_file():
+            return False
+        with reading(path) as connection:
+            return table in tables(connection)
 
     def _present(self) -> list[Path]:
         return sorted({path for market in all_markets() if (path := self.path(market)).is_file()})
@@ -151,10 +172,14 @@ class SqliteStore:
             some = (json.dumps(selection.tickers),) if selection.tickers else ()
             statement = query("sqlite_dual_some_series" if some else "sqlite_dual_series")
             rows = connection.execute(text(statement.format(table=name(table))), some).fetchall()
-        for ticker, count, first, last in rows:
+        for ticker, _, count, first, last in rows:
             series = Series(market, ticker, interval)
-            if selection.covers(series):
+            if is_ticker(ticker) and selection.covers(series):
                 yield SeriesInfo(series, count, _moment(first), _moment(last))
+
+
+def _covers(selection: Selection, market: str, interval: Interval) -> bool:
+    return (not selection.markets or market in selection.markets) and (selection.covers_interval(interval))
 
 
 def table_name(market: str, interval: Interval) -> str:

@@ -12,8 +12,9 @@ What a row of price_history becomes:
 | a price or volume that is NULL, or text that is no number | reject `null_price`, `null_volume`, `text_in_number` |
 | a number that a double cannot hold exactly | a bar with the nearest double; `inspect` counts it as `precision_loss` |
 | a symbol that `stocks` does not have | a bar as any other; `inspect` counts it as `orphan` |
-| an interval that is not stored (`5m`, `1wk`, NULL) | not a series: `left_out` and `inspect` count it |
-| a symbol that is no text | not a series: `left_out` and `inspect` count it |
+| a midnight with a zone (`2024-01-03 00:00:00-05:00`, as pandas writes) of `1d` | the daily bar of that date |
+| an interval that is not stored (`5m`, `1wk`, NULL) | not a series: `unassigned` yields it, `inspect` counts it |
+| a symbol that can be no ticker | not a series: `unassigned` yields it, `inspect` counts it |
 
 An orphan's prices are as true as any, so they are not held back; a lost time of day cannot be had again.
 """
@@ -21,7 +22,7 @@ An orphan's prices are as true as any, so they are not held back; a lost time of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +36,15 @@ from hypertape.digest import SeriesDigest
 from hypertape.errors import BadInput
 from hypertape.frame import Micros, instant, micros
 from hypertape.model import Interval, Market, Series
+from hypertape.quality.gate import is_ticker
 from hypertape.queries import query
-from hypertape.stores import BATCH_ROWS, Block, LeftOut, Selection, SeriesInfo, Written
-from hypertape.stores._sqlite_cells import Fault, instant_of, is_date_only, shown
+from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
+from hypertape.stores._sqlite_cells import Fault, instant_of, is_date_only, session_of, shown
 from hypertape.stores._sqlite_file import columns, reading, text
 from hypertape.stores._sqlite_read import Mask, SeriesQuery, digest_of, read_blocks
-from hypertape.stores.stockula_words import MARKET, SPELLINGS, TABLE, interval_of
-from hypertape.stores.strays import left_out
+from hypertape.stores._sqlite_unassigned import unassigned_rows
+from hypertape.stores.stockula_tables import PRICES, SPELLINGS, interval_of
+from hypertape.warehouse.stockula import MARKET
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -72,12 +75,12 @@ class StockulaStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         with reading(path) as connection:
-            known = columns(connection, TABLE)
+            known = columns(connection, PRICES)
         self._sorts_as_text: dict[Series, bool] = {}
         missing = {"symbol", "date", "interval", *COLUMNS.values()} - set(known)
         if missing:
             raise BadInput(
-                f"{path} is no Stockula file: {TABLE} lacks {', '.join(sorted(missing))}",
+                f"{path} is no Stockula file: {PRICES} lacks {', '.join(sorted(missing))}",
                 next_step="For a file with tables like vn_daily use sqlite:FILE.",
             )
 
@@ -89,10 +92,12 @@ class StockulaStore:
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the series, sorted by interval and ticker; `rows` counts rows that may turn out to be no bars."""
         found: dict[Series, SeriesInfo] = {}
-        for symbol, spelling, _, count, first, last, *lengths in self._listed():
+        for symbol, _, spelling, _, count, first, last, *lengths in self._listed():
             interval = interval_of(spelling)
-            if interval is None or not selection.covers(series := Series(MARKET, symbol, interval)):
-                continue  # `left_out` counts it
+            if interval is None or not is_ticker(symbol):
+                continue  # `unassigned` has them
+            if not selection.covers(series := Series(MARKET, symbol, interval)):
+                continue
             info = SeriesInfo(series, count, _moment(first), _moment(last))
             if lengths == [_DATE_LENGTH, _DATE_LENGTH]:
                 self._sorts_as_text[series] = True  # else `_query` looks closer
@@ -122,25 +127,26 @@ class StockulaStore:
         """The digest over the bars."""
         return digest_of(series.ticker, self.read(series, start=start))
 
-    def left_out(self, selection: Selection) -> list[LeftOut]:
-        """The rows whose symbol is no text or whose interval is not stored."""
+    def unassigned(self, selection: Selection, *, places: Sequence[str] = ()) -> Iterator[Unassigned]:
+        """The rows whose symbol can be no ticker or whose interval is not stored."""
         if selection.markets and MARKET not in selection.markets:
-            return []
-        return left_out(self.path, TABLE, symbols=selection.tickers)
+            return
+        for rejects in unassigned_rows(self.path, PRICES, symbols=selection.tickers, start=selection.start):
+            yield Unassigned(MARKET, PRICES, rejects)
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def _listed(self) -> list[tuple[Any, ...]]:
-        """Symbol, spelling of the interval (twice), rows, first and last date, shortest and longest date."""
+        """Symbol (and its bytes), spelling of the interval (twice), rows, first and last date, shortest and longest."""
         with reading(self.path) as connection:
             symbols = connection.execute(text(query("sqlite_stockula_series"))).fetchall()
-            several = [row[0] for row in symbols if row[1] != row[2]]
+            several = [row[0] for row in symbols if row[2] != row[3] and is_ticker(row[0])]
             if not several:
                 return symbols
             statement = text(query("sqlite_stockula_several"))
             rest = connection.execute(statement, (json.dumps(several),)).fetchall()
-        return [row for row in symbols if row[1] == row[2]] + rest
+        return [row for row in symbols if row[2] == row[3]] + rest
 
     def _query(self, series: Series, start: datetime | None) -> SeriesQuery:
         condition: sql.Composable = query("sqlite_stockula_condition")
@@ -155,15 +161,21 @@ class StockulaStore:
         return SeriesQuery(
             path=self.path,
             ticker=series.ticker,
-            table=TABLE,
+            table=PRICES,
             time=query("sqlite_stockula_date"),
             time_column="date",
             columns=COLUMNS,
             condition=condition,
             parameters=parameters,
-            order=query("sqlite_stockula_by_text" if sortable else "sqlite_stockula_by_time"),
-            times=_intraday_times if intraday else _times,
-            judge_time=_judge_intraday if intraday else _judge_time,
+            order=query(
+                "sqlite_stockula_by_text"
+                if sortable
+                else "sqlite_stockula_by_time"
+                if intraday
+                else "sqlite_stockula_by_session"
+            ),
+            times=_intraday_times if intraday else _session_times,
+            judge_time=_judge_intraday if intraday else _judge_session,
             same_time_rule="interval_collapse",
         )
 
@@ -177,14 +189,18 @@ def _sorts_as_text(shortest: int | None, longest: int | None, separator: str, ot
     return shortest is None or (shortest == longest and separator == other and longest in _SORTED_LENGTHS)
 
 
-def _times(dates: pa.Array) -> tuple[Micros, Mask]:
+def _session_times(dates: pa.Array) -> tuple[Micros, Mask]:
+    return _times(dates, session_of)
+
+
+def _times(dates: pa.Array, read_one: Callable[[object], int | None] = instant_of) -> tuple[Micros, Mask]:
     """Dates as int64 µs and which of them are dates."""
     try:
         time = dates.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
         return time, np.ones(len(dates), np.bool_)
     except pa.ArrowInvalid:
         distinct = dates.cast(pa.binary()).dictionary_encode()
-        read = [instant_of(raw.decode("utf-8", "replace")) for raw in distinct.dictionary.to_pylist()]
+        read = [read_one(raw.decode("utf-8", "replace")) for raw in distinct.dictionary.to_pylist()]
         time = np.array([0 if at is None else at for at in read], np.int64)
         good = np.array([at is not None for at in read], np.bool_)
         index = distinct.indices.to_numpy()
@@ -197,9 +213,13 @@ def _intraday_times(dates: pa.Array) -> tuple[Micros, Mask]:
     return time, good & has_time
 
 
-def _judge_time(cell: object) -> int | Fault:
-    time = instant_of(cell)
+def _judge_time(cell: object, read_one: Callable[[object], int | None] = instant_of) -> int | Fault:
+    time = read_one(cell)
     return Fault("bad_time", f"date={shown(cell)}") if time is None else time
+
+
+def _judge_session(cell: object) -> int | Fault:
+    return _judge_time(cell, session_of)
 
 
 def _judge_intraday(cell: object) -> int | Fault:

@@ -1,4 +1,4 @@
-"""The tables of a Stockula file beside its prices, row by row: typed where they can be read, rejects where not."""
+"""The tables of a Stockula file: the words of its prices, and the others row by row, typed or rejected."""
 
 from __future__ import annotations
 
@@ -11,18 +11,34 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from hypertape.cells import number
 from hypertape.frame import instant
+from hypertape.model import Interval
+from hypertape.quality.gate_rules import TICKER_LENGTH, is_ticker
 from hypertape.queries import query
-from hypertape.stores._sqlite_cells import Fault, instant_of, number, row_text, shown
+from hypertape.stores._sqlite_cells import Fault, instant_of, row_text, shown
 from hypertape.stores._sqlite_file import columns, name, reading, text
 from hypertape.warehouse.stockula import TABLES, Table
 
+PRICES = "price_history"
+SPELLINGS = {
+    Interval.D1: ("1d", "1D", "daily"),
+    Interval.H1: ("1h", "1H", "60m"),
+    Interval.M1: ("1m", "1min", "minute"),
+}
+"""How files write the intervals that are stored; three each, as the statement takes."""
+
 Row = dict[str, Any]
-Reject = tuple[str, str, str, str]
-"""Symbol, rule, offending value, and the row as JSON."""
+Reject = tuple[str, None, str, str, str]
+"""What a row of frame.REJECT_SCHEMA holds: symbol, no time, rule, offending value, and the row as JSON."""
 
 _FLAGS = {0: False, 1: True, "0": False, "1": True, "true": True, "false": False}
 _LARGEST_COUNT = 2.0**62
+
+
+def interval_of(spelling: str) -> Interval | None:
+    """The stored interval the file means, or None."""
+    return next((interval for interval, known in SPELLINGS.items() if spelling in known), None)
 
 
 @dataclass
@@ -73,9 +89,9 @@ def symbols_of(path: Path, table: str, symbols: Collection[str]) -> set[str]:
         return {symbol for (symbol,) in connection.execute(statement, (json.dumps(sorted(symbols)),))}
 
 
-def reject(row: Mapping[str, Any], rule: str, value: str, symbol: object = None) -> Reject:
-    """A row that is set aside; its symbol is in the column of that name unless it is given."""
-    return shown(row.get("symbol", symbol)), rule, value, row_text(row)
+def reject(row: Mapping[str, Any], rule: str, value: str) -> Reject:
+    """A row that is set aside."""
+    return shown(row.get("symbol"))[: 2 * TICKER_LENGTH], None, rule, value, row_text(row)
 
 
 def _sort(table: Table, row: Row, batch: Batch, seen: set[bytes], start: datetime | None) -> None:
@@ -103,6 +119,8 @@ def _typed(table: Table, column: str, cell: Any) -> Any:
     """A cell as what its column holds, or why it is not."""
     if cell is None:
         return Fault(f"null_{column}", f"{column}=NULL") if column in table.required else None
+    if column == "symbol" and isinstance(cell, str) and cell and not is_ticker(cell):
+        return Fault("bad_ticker", f"{column}={shown(cell)}")
     value = _read(table, column, cell)
     if value is not None and column in table.positive and not (math.isfinite(value) and value > 0):
         return Fault(f"bad_{column}", f"{column}={shown(cell)}")
@@ -140,7 +158,8 @@ def _whole(cell: Any) -> int | None:
 
 def _words(cell: Any) -> str:
     """A cell as text that PostgreSQL can keep."""
-    return (cell.hex() if isinstance(cell, bytes) else str(cell)).replace("\0", "")
+    whole = cell.hex() if isinstance(cell, bytes) else str(cell)
+    return whole.replace("\0", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _date(cell: Any) -> date | None:

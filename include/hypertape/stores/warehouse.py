@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,11 +17,12 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
 from hypertape.quality.gate import gate
 from hypertape.queries import query
-from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
+from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
 from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars
+from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
+from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
 from hypertape.warehouse.schema import verify
@@ -33,10 +34,18 @@ _ALWAYS = Window(utc(1900), utc(2100))
 _WIDTH = timedelta(microseconds=1)
 
 
+def _nothing(connection: psycopg.Connection[Any]) -> None:
+    """Guard nothing."""
+
+
 def build(place: str, opening: Opening) -> WarehouseStore:
     """Open the warehouse of the opening's DSN, else of its settings. Connects when it is first used."""
     return WarehouseStore(
-        opening.dsn or resolve_dsn(opening.settings), opening.now, opening.run_id, opening.source
+        opening.dsn or resolve_dsn(opening.settings),
+        opening.now,
+        opening.run_id,
+        opening.source,
+        accept_scale=opening.accept_scale,
     )
 
 
@@ -45,7 +54,8 @@ class WarehouseStore:
     """The warehouse at a DSN, over one connection; it is for one thread.
 
     `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
-    every load. Raises what `translate_errors` raises, and SchemaMissing when the schema is not current.
+    every load; `guard` is called in the transaction of each, and what it raises stops it. Raises what
+    `translate_errors` raises, and SchemaMissing when the schema is not current.
     """
 
     keeps_adjusted: ClassVar[bool] = True
@@ -54,6 +64,8 @@ class WarehouseStore:
     now: datetime
     run_id: str
     source: str = "copy"
+    guard: Callable[[psycopg.Connection[Any]], None] = _nothing
+    accept_scale: bool = False
     address: str = field(default="warehouse", init=False)
 
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
@@ -100,7 +112,7 @@ class WarehouseStore:
         written = Written()
         for block in blocks:
             results = self._load(market, interval, block)
-            _demand_none_refused(results)
+            _require_none_refused(results)
             written += _written(results)
         return written
 
@@ -112,9 +124,21 @@ class WarehouseStore:
         )
         with self.connection.transaction():
             results = self._load(market, interval, whole)
-            _demand_none_refused(results)
+            _require_none_refused(results)
         found = {result.ticker: _written([result]) for result in results}
         return [sum((found[name] for name in _tickers(block)), start=Written()) for block in blocks]
+
+    def require_loadable(self, market: Market, interval: Interval, block: Block) -> None:
+        """Raise SuspectScale when a load of the block would: by the market's plausible prices, or by what is stored."""
+        with translate_errors(self.connection):
+            for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
+                raise refused
+
+    def keep_rejects(self, found: Unassigned) -> None:
+        """Keep rows that belong to no series in quarantine."""
+        keep_rejects(
+            self.connection, found.market, found.place, found.rejects, run_id=self.run_id, source=self.source
+        )
 
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the stored bars from `start` on."""
@@ -147,16 +171,22 @@ class WarehouseStore:
         return connection
 
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
+        bars, request = self._request(market, interval, block)
+        with translate_errors(self.connection), self.connection.transaction():
+            self.guard(self.connection)
+            results = load_bars(self.connection, bars, request)
+            register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
+        return results
+
+    def _request(self, market: Market, interval: Interval, block: Block) -> tuple[pa.Table, LoadRequest]:
         gated = gate(block.bars, market, interval, now=self.now)
         rejects = pa.concat_tables([block.rejects, gated.rejects])
         request = LoadRequest(
             market, interval, self.run_id, self.source, _span(block.bars), self.now,
             rejects=rejects, fetched=_rows_by_ticker(block), duplicates=gated.duplicates,
+            accept_scale=self.accept_scale,
         )  # fmt: skip
-        with translate_errors(self.connection), self.connection.transaction():
-            results = load_bars(self.connection, gated.bars, request)
-            register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
-        return results
+        return gated.bars, request
 
 
 def _span(bars: pa.Table) -> Window:
@@ -177,7 +207,7 @@ def _rows_by_ticker(block: Block) -> dict[str, int]:
     return counts
 
 
-def _demand_none_refused(results: Iterable[LoadResult]) -> None:
+def _require_none_refused(results: Iterable[LoadResult]) -> None:
     for result in results:
         if result.refused is not None:
             raise result.refused

@@ -28,9 +28,8 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 
 class BarTable:
-    """One connection that upserts finalised bars; a `Table` of a `BatchWriter`. A later bar of a key replaces
-    an earlier one.
-    """
+    """One connection that upserts finalised bars; a `Table` of a `BatchWriter`. A later bar of a key replaces an
+    earlier one."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = lively(dsn)

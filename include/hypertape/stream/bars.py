@@ -1,9 +1,8 @@
 """Minutes finalised from stored ticks, in event time, and proven equal to the candles of the same ticks.
 
-When a minute is final is decided here, by the ticks' own time: once a tick lies later than its end by the
-allowed lateness. What is in it is read from the stored ticks, so that a restart, several streams at once, a
-tick sent twice or ticks out of order change nothing. A tick that comes after that corrects the bar:
-`corrected_at` and the log say so.
+When a minute is final is decided here, by the ticks' own time: once a tick lies later than its end by the allowed
+lateness. What is in it is read from the stored ticks, so that a restart, several streams at once, a tick sent twice
+or ticks out of order change nothing. A tick that comes after that corrects the bar: `corrected_at` and the log say so.
 """
 
 from __future__ import annotations
@@ -57,8 +56,7 @@ class MinuteClock:
 
     def take(self, *, idle: bool = False) -> set[Minute]:
         """The minutes that are final and not built since; when nothing comes any more (`idle`), all that were
-        touched.
-        """
+        touched."""
         final = {minute for minute in self._open if idle or self._is_final(minute)}
         self._open -= final
         due, self._due = self._due | final, set()
@@ -121,9 +119,7 @@ class BarStream:
 
 @dataclass(frozen=True, slots=True)
 class BarCheck:
-    """`bars_1m` compared with the one-minute candles of a window; `differing` are the minutes that are not the
-    same.
-    """
+    """`bars_1m` compared with the one-minute candles of a window; `differing` are the minutes that are not the same."""
 
     compared: int
     differing: tuple[Minute, ...]
@@ -152,9 +148,8 @@ def build_bars(connection: Connection, minutes: Iterable[Minute]) -> list[BuiltB
 
 
 def check_bars(connection: Connection, window: Window) -> BarCheck:
-    """Compare the bars that open in a window with `ohlc_1m`, as far as raw ticks are kept. Candles must be
-    refreshed before.
-    """
+    """Compare the bars that open in a window with `ohlc_1m`, as far as raw ticks are kept. Candles must be refreshed
+    before."""
     parameters = {"market": MARKET, "start": window.start, "end": window.end}
     with translate_errors(connection):
         rows = connection.execute(query("stream_check_bars"), parameters).fetchall()

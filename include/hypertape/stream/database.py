@@ -21,8 +21,8 @@ _NOTICE_SHARE = 16
 class DatabaseSink:
     """Stores ticks and notices. Use it as an async context manager, or `start` and `close`.
 
-    `now` is the clock in µs since 1970. `on_stored` is called with ticks that the database has committed, in
-    the event loop.
+    `now` is the clock in µs since 1970. `on_stored` is called with ticks that the database has committed, in the
+    event loop.
     """
 
     name = "database"

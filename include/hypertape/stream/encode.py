@@ -1,8 +1,8 @@
 """Ticks as columns, and as rows of a binary COPY, without a Python object per value.
 
-A numeric(20, 8) of up to twelve digits before the point has at most five base-10 000 digits, three before the
-point and two behind it. PostgreSQL strips leading zeros itself, so each value can take the same 18 bytes and
-whole batches are built by numpy: with rows of one width, one array is the COPY.
+A numeric(20, 8) of up to twelve digits before the point has at most five base-10 000 digits, three before the point
+and two behind it. PostgreSQL strips leading zeros itself, so each value can take the same 18 bytes and whole batches
+are built by numpy: with rows of one width, one array is the COPY.
 """
 
 from __future__ import annotations
@@ -59,14 +59,12 @@ class TickColumns:
             self.times[chosen],
             self.sequences[chosen],
             values,
-            sources,  # type: ignore[arg-type]
+            sources,
         )
 
 
 def tick_columns(ticks: Sequence[Tick], symbol_ids: dict[str, int]) -> TickColumns:
-    """Columns of some ticks. Raises OverflowError, TypeError or ValueError where a value is no 64-bit whole
-    number.
-    """
+    """Columns of some ticks. Raises OverflowError, TypeError or ValueError where a value is no 64-bit whole number."""
     symbols, times, sequences, bids, asks, bid_volumes, ask_volumes, sources = zip(*ticks, strict=True)
     return TickColumns(
         np.fromiter(map(symbol_ids.__getitem__, symbols), np.int64, len(ticks)),

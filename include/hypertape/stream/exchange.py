@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPConnectionError, AuthenticationError, ProbableAuthenticationError
+from aio_pika.exceptions import AMQPConnectionError, AuthenticationError, ProbableAuthenticationError
 
 from hypertape.errors import BadSetting, FeedRefused, SourceUnavailable
 

@@ -1,7 +1,7 @@
 """Dead letters: what nobody could store, kept whole with its reason, and replayed after the mend.
 
-A letter is one record: a tick (as a line of the `jsonl:` feed), a bar (a line too), or the bytes a feed could
-not read. The same record is kept once, with how often and when it came and the latest reason.
+A letter is one record: a tick (as a line of the `jsonl:` feed), a bar (a line too), or the bytes a feed could not
+read. The same record is kept once, with how often and when it came and the latest reason.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 import psycopg
 
-from hypertape.frame import instant
 from hypertape.queries import query
 from hypertape.stream.model import SCALE, Bar1m, Rejected, Tick
 from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 Kind = Literal["tick", "bar", "record"]
 
 
@@ -84,8 +85,7 @@ def rejected_letter(rejected: Rejected) -> Letter:
 
 def add_letters(connection: Connection, letters: Iterable[Letter]) -> None:
     """Keep letters; one that is there already counts once more and is no longer replayed. In the caller's
-    transaction.
-    """
+    transaction."""
     kept = list({letter.digest: letter for letter in letters}.items())
     if not kept:
         return
@@ -109,8 +109,7 @@ def dead_letters(
     limit: int = 1000,
 ) -> list[DeadLetter]:
     """Stored letters in the order they came, `limit` of those with a greater id than `after`; open ones unless
-    `replayed`.
-    """
+    `replayed`."""
     parameters = {"source": source, "replayed": replayed, "after": after, "limit": limit}
     with translate_errors(connection):
         rows = connection.execute(query("stream_letters"), parameters).fetchall()
@@ -131,8 +130,9 @@ def decimal(value: Any) -> Any:
 
 
 def _time(micros: Any) -> Any:
+    """An instant as `jsonl:` writes it; what is none stays as it is."""
     try:
-        return instant(micros).isoformat().replace("+00:00", "Z")
+        return f"{_EPOCH + timedelta(microseconds=micros):%Y-%m-%dT%H:%M:%S.%fZ}"
     except (TypeError, ValueError, OverflowError):
         return micros
 

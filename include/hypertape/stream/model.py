@@ -1,7 +1,7 @@
 """The words of a feed: ticks, gaps, symbols, finalised bars, and what a feed and a sink are.
 
-Prices and volumes are whole numbers of 1e-8: exact to the eighth decimal, cheap to build, compare and encode.
-Instants are whole microseconds since 1970 UTC.
+Prices and volumes are whole numbers of 1e-8: exact to the eighth decimal, cheap to build, compare and encode. Instants
+are whole microseconds since 1970 UTC.
 """
 
 from __future__ import annotations

@@ -26,8 +26,7 @@ def configure_ticks(connection: Connection, *, chunk_hours: int, compress_days: 
 
 
 def drop_old_ticks(connection: Connection, *, keep_days: int, now: datetime, holder: str) -> datetime | None:
-    """Refresh the candles of what is about to go, then drop the ticks older than `keep_days`; return the
-    border (UTC).
+    """Refresh the candles of what is about to go, then drop the ticks older than `keep_days`; return the border (UTC).
 
     None: no tick was ever dropped. Days whose candles still wait for a refresh (a level failed, somebody else is
     refreshing) stay. Raises what `translate_errors` raises.

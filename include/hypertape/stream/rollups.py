@@ -1,10 +1,10 @@
 """Refreshing the candles exactly where ticks came, and proving them equal to their ticks.
 
-A batch of ticks notes where it lies in `tick_pending`, in its own transaction. A refresh takes the notes that
-are there, brings every level from the finest to the widest up to date over their buckets, and only then
-removes them: a level that fails stops the levels above it, and the next refresh finds the notes again. Nothing
-before `tick_state.dropped_before` is touched (`hypertape.refresh_tick_rollup`). One refresher works at a time,
-by a lease that ends by itself.
+A batch of ticks notes where it lies in `tick_pending`, in its own transaction. A refresh takes the notes that are
+there, brings every level from the finest to the widest up to date over their buckets, and only then removes them: a
+level that fails stops the levels above it, and the next refresh finds the notes again. Nothing before
+`tick_state.dropped_before` is touched (`hypertape.refresh_tick_rollup`). One refresher works at a time, by a lease
+that ends by itself.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ class RefreshedCandles:
 
 @dataclass(frozen=True, slots=True)
 class CandleCheck:
-    """One level compared with a recomputation from its ticks. `sample` holds (symbol_id, open_time) of
-    differing buckets.
-    """
+    """One level compared with a recomputation from its ticks. `sample` holds (symbol_id, open_time) of differing
+    buckets."""
 
     timeframe: str
     buckets: int
@@ -67,8 +66,8 @@ class CandleCheck:
 def refresh_candles(connection: Connection, holder: str) -> list[RefreshedCandles] | None:
     """Refresh every level over the noted ranges; return what was refreshed, None while somebody else is at it.
 
-    `connection` is in autocommit mode: a refresh cannot run inside a transaction. `holder` names the caller.
-    Raises what `translate_errors` raises; the notes stay then.
+    `connection` is in autocommit mode: a refresh cannot run inside a transaction. `holder` names the caller. Raises
+    what `translate_errors` raises; the notes stay then.
     """
     done: list[RefreshedCandles] = []
     with translate_errors(connection), _lease(connection, holder) as held:

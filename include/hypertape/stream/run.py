@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from hypertape.stream.model import Event, Feed, FeedGap, GapFilled, Rejected, Ti
 from hypertape.stream.outlet import Outlet
 from hypertape.stream.rollups import refresh_candles
 from hypertape.stream.sinks.websocket import WebSocketSink
+from hypertape.stream.summary import FeedFigures, Summary, gap_line
 from hypertape.stream.workers import beat, remove_worker, stream_workers
 from hypertape.warehouse.connect import connect
 
@@ -40,47 +41,6 @@ _FULL_SECONDS = 1.0
 _FORGET_AFTER = timedelta(days=1)
 
 log = logging.getLogger("hypertape.stream")
-
-
-@dataclass
-class FeedFigures:
-    """What a feed brought. `last_tick` is the newest tick's time in microseconds."""
-
-    ticks: int = 0
-    rejected: int = 0
-    gaps: int = 0
-    filled: int = 0
-    last_tick: int | None = None
-    state: str = "running"
-    error: str | None = None
-
-
-@dataclass
-class Summary:
-    """What a stream did, and the error it ends with if a feed failed."""
-
-    feeds: dict[str, FeedFigures]
-    buried: int = 0
-    letters: int = 0
-    bars: int = 0
-    corrected: int = 0
-    sinks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    error: HypertapeError | None = None
-
-    @property
-    def dead_letters(self) -> int:
-        """Records and ticks that went to `dead_letter`."""
-        return max(self.letters, self.buried + sum(figures.rejected for figures in self.feeds.values()))
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json` and `stream_worker`."""
-        return {
-            "feeds": {name: asdict(figures) for name, figures in self.feeds.items()},
-            "dead_letters": self.dead_letters,
-            "bars": self.bars,
-            "corrected_bars": self.corrected,
-            "sinks": self.sinks,
-        }
 
 
 class Stream:
@@ -200,7 +160,7 @@ class Stream:
                 log.warning("%s: not a tick: %s", notice.source, notice.error)
             elif isinstance(notice, FeedGap):
                 figures.gaps += 1
-                log.warning("%s", _gap_line(notice))
+                log.warning("%s", gap_line(notice))
             elif isinstance(notice, GapFilled):
                 figures.filled += 1
         if ticks:
@@ -326,9 +286,3 @@ class Stream:
             sinks=sinks,
             error=self._errors[0] if self._errors else None,
         )
-
-
-def _gap_line(gap: FeedGap) -> str:
-    numbers = f", after {gap.last_sequence}" if gap.last_sequence is not None else ""
-    numbers += f" before {gap.first_sequence}" if gap.first_sequence is not None else ""
-    return f"{gap.source}: a gap ({gap.reason}) of {gap.symbol or 'the whole feed'}{numbers}"

@@ -1,10 +1,9 @@
 """The disk spool: what was accepted while the database could not take it.
 
-A record is `length, CRC-32, payload` in a segment file; it is on the disk (fdatasync) before `append` returns.
-Records are read in the order they were appended and removed, segment by segment, after the reader says that
-they are stored. A reader killed in between reads some again, so storing must bear that. A record that a crash
-cut short was never acknowledged and is dropped; one damaged in any other way stops nobody: its segment is set
-aside under `.damaged`.
+A record is `length, CRC-32, payload` in a segment file; it is on the disk (fdatasync) before `append` returns. Records
+are read in the order they were appended and removed, segment by segment, after the reader says that they are stored.
+A reader killed in between reads some again, so storing must bear that. A record that a crash cut short was never
+acknowledged and is dropped; one damaged in any other way stops nobody: its segment is set aside under `.damaged`.
 """
 
 from __future__ import annotations
@@ -66,9 +65,8 @@ class Spool:
         return sum(segment.records for segment in tuple(self._segments))
 
     def append(self, payload: bytes) -> None:
-        """Put one record on the disk. Raises SpoolFull where the bound or the disk leaves no room; nothing is
-        kept then.
-        """
+        """Put one record on the disk. Raises SpoolFull where the bound or the disk leaves no room; nothing is kept
+        then."""
         record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         with self._guard:
             if self.size + len(record) > self._most_bytes:

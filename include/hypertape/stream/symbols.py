@@ -53,9 +53,8 @@ class SymbolIds:
 
 
 def sync_symbols(connection: Connection, listed: Sequence[SymbolInfo], now: datetime) -> int:
-    """Follow a feed's listing: add what is new, take over name, digits, tick and contract size; return how
-    many were listed.
-    """
+    """Follow a feed's listing: add what is new, take over name, digits, tick and contract size; return how many were
+    listed."""
     newest = {info.symbol: info for info in listed}
     for name in newest:
         _check(name)

@@ -1,8 +1,8 @@
 """The table of ticks as a writer's batches meet it.
 
-A batch is one transaction: the ticks, the note of where they came, and the letters of those that cannot be
-stored. Ticks that are all new go in by COPY. Where the key of one is taken, the batch goes in by INSERT … ON
-CONFLICT DO NOTHING: the same tick twice is one tick, and another tick with the key of a stored one becomes a letter.
+A batch is one transaction: the ticks, the note of where they came, and the letters of those that cannot be stored.
+Ticks that are all new go in by COPY. Where the key of one is taken, the batch goes in by INSERT … ON CONFLICT DO
+NOTHING: the same tick twice is one tick, and another tick with the key of a stored one becomes a letter.
 """
 
 from __future__ import annotations
@@ -144,7 +144,10 @@ class TickTable:
         if reasons:
             good = np.ones(len(columns), bool)
             good[list(reasons)] = False
-            columns, rows = columns.take(good), [rows[place] for place in np.flatnonzero(good)]
+            columns, rows = (
+                columns.take(good),
+                [row for row, wanted in zip(rows, good, strict=True) if wanted],
+            )
         try:
             with _transaction(connection):
                 if len(columns):

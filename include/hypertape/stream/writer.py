@@ -1,13 +1,13 @@
-"""One writer for ticks and bars: a bounded queue, batches by size or age, retries, and a spool for when the
-database is away.
+"""One writer for ticks and bars: a bounded queue, batches by size or age, retries, and a spool for when the database
+is away.
 
-A row is **accepted** when it is durable: committed in the database, or on the disk in the spool. Only then
-does the future that `submit` returned resolve (`write` waits for it). What was accepted survives the death of
-this process, of the server, or of both; what was not is the caller's to send again, and sending twice stores once.
+A row is **accepted** when it is durable: committed in the database, or on the disk in the spool. Only then does the
+future that `submit` returned resolve (`write` waits for it). What was accepted survives the death of this process,
+of the server, or of both; what was not is the caller's to send again, and sending twice stores once.
 
 Batches go straight to the database as long as it takes them. One that fails three times, or takes too long, goes to
-the spool, and from then on all go there, so that their order holds, until the spool has been stored and is
-empty. Nothing is dropped: a full queue makes `submit` wait, a full spool makes it fail with SpoolFull.
+the spool, and from then on all go there, so that their order holds, until the spool has been stored and is empty.
+Nothing is dropped: a full queue makes `submit` wait, a full spool makes it fail with SpoolFull.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
+
+import psycopg
 
 from hypertape.errors import BadInput, DatabaseUnreachable, HypertapeError, TransientError
 from hypertape.stream.metrics import WriterMetrics, metrics_of
@@ -115,8 +117,8 @@ _Part = tuple[list[Any], _Ticket]
 
 
 class BatchWriter(Generic[T]):
-    """Writes rows to tables made by `open_table` (one per lane). Use it as an async context manager, or
-    `start` and `close`.
+    """Writes rows to tables made by `open_table` (one per lane). Use it as an async context manager, or `start` and
+    `close`.
 
     `on_stored` is called in the event loop with the rows of each batch that the database has committed.
     """
@@ -188,8 +190,8 @@ class BatchWriter(Generic[T]):
     async def submit(self, rows: Sequence[T]) -> asyncio.Future[None]:
         """Queue rows, waiting for room; return the future that resolves when all of them are accepted.
 
-        It fails with SpoolFull (or, without a spool and closed, with what keeps the database away); some of
-        the rows may be stored then, and all may be sent again.
+        It fails with SpoolFull (or, without a spool and closed, with what keeps the database away); some of the rows
+        may be stored then, and all may be sent again.
         """
         ticket = _Ticket(len(rows))
         if not rows:
@@ -220,9 +222,8 @@ class BatchWriter(Generic[T]):
             await asyncio.sleep(0.01)
 
     async def close(self, drain_seconds: float = 5.0) -> None:
-        """Accept what is queued, give the spool some time to empty, and let go of everything. What stays is
-        stored next time.
-        """
+        """Accept what is queued, give the spool some time to empty, and let go of everything. What stays is stored
+        next time."""
         self._closing = True
         self._changed.set()
         if self._runner is not None:
@@ -432,12 +433,17 @@ class BatchWriter(Generic[T]):
 
 
 def _store_or_bury(table: Table[T], rows: Sequence[T]) -> int:
-    """Store rows; return how many were buried. Halves until a poisoned row stands alone."""
+    """Store rows; return how many were buried. Halves until a poisoned row stands alone.
+
+    What is no failure of the database lies with a row: trying it again for ever would hold up all others.
+    """
     try:
         table.store(rows)
-    except PoisonedRow as poison:
+    except (HypertapeError, psycopg.Error, OSError):
+        raise
+    except Exception as poison:
         if len(rows) == 1:
-            table.bury(rows[0], str(poison))
+            table.bury(rows[0], str(poison) or type(poison).__name__)
             return 1
         middle = len(rows) // 2
         return _store_or_bury(table, rows[:middle]) + _store_or_bury(table, rows[middle:])

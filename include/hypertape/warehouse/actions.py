@@ -42,8 +42,12 @@ SPLIT_ADJUSTED = {"yahoo": True, "sample": False}
 
 Another source's closes are looked at, split by split."""
 
-VALUES = {"dividends": "amount", "splits": "ratio"}
-KINDS = {"dividends": "dividend", "splits": "split"}
+VALUES = {"dividends": "amount", "capital_gains": "amount", "splits": "ratio"}
+KINDS = {"dividends": "dividend", "capital_gains": "capital_gain", "splits": "split"}
+"""The tables of actions: the column of their value, and what one of them is called."""
+
+Key = tuple[str, datetime]
+"""Ticker and time of an action."""
 
 Span = tuple[datetime, datetime]
 
@@ -90,10 +94,17 @@ class Adjusted:
 
 
 def keep_actions(
-    connection: Connection, market: Market, table: str, actions: pa.Table, answer: Answer | None = None
+    connection: Connection,
+    market: Market,
+    table: str,
+    actions: pa.Table,
+    answer: Answer | None = None,
+    refused: pa.Table | None = None,
 ) -> Kept:
-    """Upsert the `dividends` or `splits` of an answer (DIVIDEND_SCHEMA, SPLIT_SCHEMA), and withdraw what it lacks.
+    """Upsert the `dividends`, `capital_gains` or `splits` of an answer (`sources` has their schemas), and withdraw what
+    it lacks.
 
+    `refused` (sources.REFUSED_ACTION_SCHEMA) are actions that it has and that were not kept: they are not withdrawn.
     Without `answer` nobody's word is known: nothing is withdrawn or restored. Raises what `translate_errors` raises.
     """
     columns = actions.to_pydict()
@@ -103,10 +114,32 @@ def keep_actions(
             rows = [at for at, ticker in enumerate(columns["ticker"]) if _source(answer, ticker) == source]
             part = {name: [cells[at] for at in rows] for name, cells in columns.items()}
             changes += _upsert(connection, market, table, part, source, answer)
-        withdrawn = _withdraw(connection, market, table, columns, answer) if answer else 0
-    keys = len(set(zip(columns["ticker"], columns["time"], strict=True)))
+        given = _keys(columns) + (_keys(refused.to_pydict()) if refused is not None else [])
+        withdrawn = _withdraw(connection, market, table, given, answer) if answer else 0
+    keys = len(set(_keys(columns)))
     counts = {name: changes.count(name) for name in ("new", "changed", "restored")}
     return Kept(**counts, unchanged=keys - len(changes), withdrawn=withdrawn)
+
+
+def note_refused(
+    connection: Connection, market: Market, refused: pa.Table, answer: Answer
+) -> list[dict[str, Any]]:
+    """Note the actions that were not kept (sources.REFUSED_ACTION_SCHEMA) and return them as dicts.
+
+    Raises what `translate_errors` raises.
+    """
+    rows: list[dict[str, Any]] = refused.to_pylist()
+    with translate_errors(connection):
+        for source in dict.fromkeys(answer.sources.get(row["ticker"]) for row in rows):
+            part = [row for row in rows if answer.sources.get(row["ticker"]) == source]
+            arrays = {f"{name}s": [row[name] for row in part] for name in refused.column_names}
+            names = {"market": market.code, "run_id": answer.run_id, "now": answer.now, "source": source}
+            connection.execute(query("note_refused_actions"), {**arrays, **names})
+    return rows
+
+
+def _keys(columns: Mapping[str, list[Any]]) -> list[Key]:
+    return list(zip(columns["ticker"], columns["time"], strict=True))
 
 
 def _source(answer: Answer | None, ticker: str) -> str | None:
@@ -136,9 +169,7 @@ def _upsert(
     return [row[0] for row in connection.execute(*_statement("store_actions", market, table, given))]
 
 
-def _withdraw(
-    connection: Connection, market: Market, table: str, columns: Mapping[str, list[Any]], answer: Answer
-) -> int:
+def _withdraw(connection: Connection, market: Market, table: str, had: Sequence[Key], answer: Answer) -> int:
     """Mark what the answer should have and has not, and return how many."""
     whole = [] if answer.replayed else [ticker for ticker in answer.complete if ticker in answer.sources]
     if not whole:
@@ -152,8 +183,8 @@ def _withdraw(
         "sources": [answer.sources[ticker] for ticker in whole],
         "firsts": [answer.complete[ticker][0] for ticker in whole],
         "lasts": [answer.complete[ticker][1] for ticker in whole],
-        "given_tickers": columns["ticker"],
-        "given_times": columns["time"],
+        "given_tickers": [ticker for ticker, _ in had],
+        "given_times": [time for _, time in had],
     }
     return len(connection.execute(*_statement("withdraw_actions", market, table, given)).fetchall())
 
@@ -173,8 +204,9 @@ def list_actions(
     window: Window | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The actions of a market, newest first: dicts of ticker, time (UTC), kind (dividend, split), value and source, and
-    since when and by which run it is withdrawn (both None: it stands)."""
+    """The actions of a market, newest first: dicts of ticker, time (UTC), kind (dividend, capital_gain, split), value,
+    source, since when and by which run it is withdrawn (both None: it stands), and `refused_because`, which says of an
+    action that was not kept why."""
     start, end = (window.start, window.end) if window else ("-infinity", "infinity")
     named = list(tickers) if tickers else None
     parameters = {"market": market.code, "tickers": named, "start": start, "end": end, "limit": limit}

@@ -18,15 +18,12 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.model import EXPLAINED, Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gaps.rules import EXPLAINED
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
-
-MODES = ("missing", "overwrite", "restate")
 
 COUNTS = ("inserted", "updated", "unchanged", "quarantined")
 
@@ -38,12 +35,14 @@ _TIMED_CALLS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What one ticker has in one part of a window, in sessions that are over (see `backfill_sessions.sql`)."""
+    """What one ticker has in one part of a window, in sessions that are over (see `backfill_sessions.sql`); `holes` are
+    the bars missing inside them that nothing explains."""
 
     bars: int = 0
     sessions: int = 0
     thin: int = 0
     explained: int = 0
+    holes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +139,27 @@ def present(
     return found
 
 
+def holes(
+    connection: Connection,
+    market: Market,
+    interval: Interval,
+    tickers: Sequence[str],
+    windows: Sequence[Window],
+) -> dict[tuple[str, int], int]:
+    """Bars missing inside sessions that nothing explains, as the gap ledger has them, by (ticker, part of the plan)."""
+    parameters = {
+        "market": market.code,
+        "interval": interval.value,
+        "tickers": list(tickers),
+        "explained": list(EXPLAINED),
+        "starts": [window.start for window in windows],
+        "ends": [window.end for window in windows],
+    }
+    with translate_errors(connection):
+        rows = connection.execute(query("backfill_holes"), parameters).fetchall()
+    return {(ticker, part): bars for ticker, part, bars in rows}
+
+
 def timing(
     connection: Connection, market: Market, interval: Interval, source: str
 ) -> tuple[float, int] | None:
@@ -205,11 +225,11 @@ def unit_ended(
     backfill_id: int,
     unit: int,
     counts: Mapping[str, int],
-    failed: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
 ) -> None:
     """Note what a unit's load did: done, or failed with the tickers that stay open and why."""
     values: dict[str, Any] = {name: counts[name] for name in COUNTS}
-    error = "; ".join(f"{ticker}: {why['message']}" for ticker, why in sorted(failed.items())) or None
+    error = "; ".join(f"{ticker}: {why}" for ticker, why in sorted(failed.items())) or None
     state = "failed" if failed else "done"
     values |= {"backfill_id": backfill_id, "unit": unit, "state": state, "open_tickers": sorted(failed)}
     with translate_errors(connection):

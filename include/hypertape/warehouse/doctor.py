@@ -19,6 +19,7 @@ from hypertape.warehouse import schema
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.loading.stored import relation
+from hypertape.warehouse.rollups import ABANDONED
 from hypertape.warehouse.source_state import source_states
 
 Connection = psycopg.Connection[Any]
@@ -28,7 +29,6 @@ _CLOCK_TOLERANCE = timedelta(seconds=5)
 _LEAST_FREE = 0.10
 _FULL_BYTES, _FULL_PART = 256_000_000, 0.05
 """Less free room (on a small disk: less than this part of it) is a full disk: a few segments of the log take it."""
-_OLD_PENDING = timedelta(hours=1)
 _LACKING = {
     "plain": "chunks, compression and background policies; rollups are tables that the pipeline refreshes",
     "timescaledb": "nothing",
@@ -57,7 +57,7 @@ def examine(
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: iter([_tier(connection), _permissions(connection)]),
         lambda: _relations(connection, markets),
-        lambda: iter([_policies(connection, markets), _pending(connection, now)]),
+        lambda: iter([_policies(connection, markets), _pending(connection), _watermarks(connection)]),
         lambda: _spans(connection, markets),
         lambda: iter([_quarantine(connection), _failures(connection, now), _sources(connection, settings)]),
     )
@@ -194,10 +194,10 @@ def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
     return Finding("ok", "policies", f"{found} compression and refresh jobs scheduled")
 
 
-def _pending(connection: Connection, now: datetime) -> Finding:
-    count, oldest = _one(connection, "doctor_pending")
-    if count and oldest is not None and now - oldest > _OLD_PENDING:
-        mend = "Run the DAG's refresh_rollups task or `hypertape sync` for the relation."
+def _pending(connection: Connection) -> Finding:
+    count, oldest, age = _one(connection, "doctor_pending")
+    if count and age is not None and age > ABANDONED:
+        mend = "Any command that loads or looks for gaps refreshes them: `hypertape gaps find`."
         return Finding(
             "bad",
             "rollups",
@@ -205,6 +205,18 @@ def _pending(connection: Connection, now: datetime) -> Finding:
             mend,
         )
     return Finding("ok", "rollups", f"{count} changed ranges wait for their refresh")
+
+
+def _watermarks(connection: Connection) -> Finding:
+    count, sample, latest = _one(connection, "doctor_watermarks")
+    if count:
+        return Finding(
+            "bad",
+            "watermarks",
+            f"{count} series ({sample}) are marked as loaded up to {latest:%Y-%m-%d %H:%M}, which is in the future",
+            "Synchronise the clocks; the next `hypertape sync` of them moves the mark back.",
+        )
+    return Finding("ok", "watermarks", "no series is marked as loaded beyond the present")
 
 
 def _spans(connection: Connection, markets: Sequence[Market]) -> Iterator[Finding]:

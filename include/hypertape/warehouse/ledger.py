@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import psycopg
 
-from hypertape.calendars import Session, sessions
-from hypertape.model import Interval, Market, Window, midnight
+from hypertape.calendars import Session, expected_times, provisional_from, sessions
+from hypertape.frame import Micros, instant, micros
+from hypertape.model import EXPLAINED, Interval, Market, Window, midnight
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
 
@@ -70,11 +72,75 @@ def register_symbols(connection: Connection, market: Market, tickers: Iterable[s
         )
 
 
-def watermarks(connection: Connection, market: Market, interval: Interval) -> dict[str, datetime]:
-    """Per ticker, the end of the last window that was loaded and validated, or known to be empty for good (UTC)."""
+def database_now(connection: Connection) -> datetime:
+    """The present by the database's clock (UTC): the one clock that all hosts share."""
     with translate_errors(connection):
-        rows = connection.execute(query("watermarks"), (market.code, interval.value)).fetchall()
-    return dict(rows)
+        row = connection.execute(query("database_now")).fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now.astimezone(UTC)
+
+
+def known_tickers(connection: Connection, market: Market) -> set[str]:
+    """The tickers of a market that have bars of any interval, or are in `symbols`."""
+    with translate_errors(connection):
+        return {ticker for (ticker,) in connection.execute(query("known_tickers"), {"market": market.code})}
+
+
+def resume_points(
+    connection: Connection, market: Market, interval: Interval, end: datetime
+) -> dict[str, datetime]:
+    """Where a run up to `end` continues, per ticker that has a watermark (UTC): at its watermark, but never after the
+    first bar it lacks behind its last one, unless the gap ledger excuses it (delisted, halted, not listed).
+
+    So what a source delivers weeks late is asked for by the next ordinary run. Of hours and minutes it is the full hour
+    before that bar, after a day the day: tickers that lag a little share their requests.
+    """
+    parameters = {"market": market.code, "interval": interval.value, "explained": list(EXPLAINED)}
+    with translate_errors(connection):
+        rows = connection.execute(query("resume_points"), parameters).fetchall()
+    if not rows:
+        return {}
+    grid = expected_times(market, interval, Window(min(min(row[2] for row in rows), end), end))
+    return {
+        ticker: _resume(market, interval, grid, watermark, last, starts, ends)
+        for ticker, watermark, last, starts, ends in rows
+    }
+
+
+def _resume(
+    market: Market,
+    interval: Interval,
+    grid: Micros,
+    watermark: datetime,
+    last: datetime,
+    starts: Sequence[datetime],
+    ends: Sequence[datetime],
+) -> datetime:
+    """Where one ticker continues. `starts` and `ends` are the stretches after its last bar that are excused."""
+    lacking = grid[np.searchsorted(grid, micros(last), "right") :]
+    for start, end in zip(starts, ends, strict=True):
+        lacking = lacking[(lacking < micros(start)) | (lacking >= micros(end))]
+    reached = max([watermark, *(end for end in ends if not len(lacking) or micros(end) <= lacking[0])])
+    if not len(lacking):
+        return reached
+    first = instant(int(lacking[0]))
+    width = interval.delta
+    assert width is not None
+    if first + width > watermark or not is_over(market, interval, first, watermark):
+        return reached
+    return first if interval is Interval.D1 else _shared(first, watermark)
+
+
+def is_over(market: Market, interval: Interval, opening: datetime, at: datetime) -> bool:
+    """True when the bar that opened then was final at an instant."""
+    return opening < provisional_from(market, interval, at)
+
+
+def _shared(first: datetime, watermark: datetime) -> datetime:
+    """The hour of an instant, or of one long ago the day."""
+    hour = first.replace(minute=0, second=0, microsecond=0)
+    return hour if watermark - first < timedelta(days=1) else hour.replace(hour=0)
 
 
 def series_starts(
@@ -91,7 +157,8 @@ def series_starts(
 def advance_watermarks(connection: Connection, market: Market, interval: Interval, run_id: str) -> int:
     """Move the watermark of every ticker the run loaded to the end of its window; return how many moved.
 
-    A watermark never moves back and never jumps over a hole: a window that starts after it leaves it where it is.
+    A watermark never jumps over a hole: a window that starts after it leaves it where it is. It is at most the present
+    by the database's clock and moves back to it where it lies in the future; nothing else moves it back.
     """
     parameters = {
         "run_id": run_id,

@@ -7,9 +7,9 @@ ledger that knows at most too little: what it does not know is copied again, and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -22,6 +22,48 @@ from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked of a migration; empty means all. `start` (UTC) is the first opening instant."""
+
+    tables: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    start: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "tables": list(self.tables),
+            "symbols": list(self.symbols),
+            "start_date": self.start.isoformat() if self.start else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Options:
+        """Read what `to_json` wrote."""
+        start = value["start_date"]
+        return cls(
+            tuple(value["tables"]),
+            tuple(value["symbols"]),
+            datetime.fromisoformat(start) if start else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration as its ledger knows it (instants in UTC)."""
+
+    migration_id: int
+    run_id: str
+    options: Options
+    dry_run: bool
+    state: str
+    started_at: datetime
+    verified_at: datetime | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +74,7 @@ class PlannedUnit:
     part: int
     file: str
     address: str
-    table_name: str | None
+    table_name: str
     market: str | None
     interval: str | None
     ticker: str | None
@@ -45,23 +87,32 @@ class PlannedUnit:
             return None
         return Series(self.market, self.ticker, Interval(self.interval))
 
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> PlannedUnit:
-        """Read a row of `migration_unit`."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+@dataclass(frozen=True, slots=True)
+class Unit(PlannedUnit):
+    """A unit and how far it is: the opening of its last stored bar, and what its copy read, where that is known."""
+
+    state: str
+    attempts: int
+    reached: datetime | None
+    error: str | None
+    source_rows: int | None
+    source_digest: str | None
+    adjusted_rows: int | None
+    adjusted_digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What one committed block did. `reached` is the opening of its last bar."""
 
-    reached: datetime | None
-    rows_read: int
-    inserted: int
-    updated: int
-    unchanged: int
-    refused: int
-    seconds: float
+    reached: datetime | None = None
+    rows_read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    seconds: float = 0.0
 
     def __add__(self, later: Progress) -> Progress:
         ours, theirs = astuple(self), astuple(later)
@@ -71,7 +122,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class UnitRead:
+    """What a copy has read of a unit: its bars that pass the gate and its adjusted closes, counted and digested, and
+    the other rows by rule."""
+
+    source_rows: int | None = None
+    source_digest: str | None = None
+    adjusted_rows: int | None = None
+    adjusted_digest: str | None = None
+    refused_rules: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitProof:
     """A unit's two sides. Digests are over the source's bars that pass the gate, and the warehouse's of those times."""
 
     source_rows: int
@@ -84,19 +147,49 @@ class Comparison:
     sample: tuple[Mapping[str, Any], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the units of a migration did, summed up."""
+
+    units: int
+    done: int
+    failed: int
+    untouched: int
+    rows_read: int
+    inserted: int
+    updated: int
+    unchanged: int
+    refused: int
+    planned: int
+    equal: int
+    different: int
+    rows_missing: int
+    rows_different: int
+    rows_extra: int
+    seconds: float
+
+
 def begin(
     connection: Connection,
     *,
     run_id: str,
     fingerprint: str,
     files: Sequence[Mapping[str, Any]],
-    options: Mapping[str, Any],
+    options: Options,
     dry_run: bool,
     inspected: Sequence[Mapping[str, Any]],
     started_at: datetime,
 ) -> int:
     """Open a migration and return its id."""
-    values = (run_id, fingerprint, Jsonb(files), Jsonb(options), dry_run, Jsonb(inspected), started_at)
+    values = (
+        run_id,
+        fingerprint,
+        Jsonb(files),
+        Jsonb(options.to_json()),
+        dry_run,
+        Jsonb(inspected),
+        started_at,
+    )
     with translate_errors(connection):
         (found,) = connection.execute(query("migration_begin"), values).fetchone() or (0,)
     return int(found)
@@ -108,15 +201,15 @@ def find(connection: Connection, fingerprint: str) -> tuple[int, str] | None:
         return connection.execute(query("migration_find"), (fingerprint,)).fetchone()
 
 
-def get(connection: Connection, migration_id: int | None = None) -> Row:
-    """One migration (the newest without an id) as a dict. Raises BadInput when there is none."""
+def get(connection: Connection, migration_id: int | None = None) -> Migration:
+    """One migration, the newest without an id. Raises BadInput when there is none."""
     found = rows(connection, "migration_get", migration_id=migration_id)
     if not found:
         raise BadInput(
             f"There is no migration {migration_id}" if migration_id else "Nothing has been migrated",
-            next_step="See `select migration_id, run_id, state from migration`.",
+            next_step="See `hypertape migrate list`.",
         )
-    return found[0]
+    return _made(Migration, {**found[0], "options": Options.from_json(found[0]["options"])})
 
 
 def note(
@@ -149,34 +242,18 @@ def add_units(connection: Connection, migration_id: int, planned: Sequence[Plann
 
 def units(
     connection: Connection, migration_id: int, *, part: int | None = None, states: Sequence[str] | None = None
-) -> list[Row]:
-    """The units of a migration as dicts, the longest first."""
+) -> list[Unit]:
+    """The units of a migration, the longest first."""
     wanted = list(states) if states is not None else None
-    return rows(connection, "migration_units", migration_id=migration_id, part=part, states=wanted)
+    found = rows(connection, "migration_units", migration_id=migration_id, part=part, states=wanted)
+    return [_made(Unit, row) for row in found]
 
 
-def claim(holder: Connection, migration_id: int, names: Sequence[str]) -> set[str]:
-    """Hold what no other worker holds of these units until `release`, and return it; never waits.
-
-    The hold is advisory locks of a transaction of `holder`, so it ends with the worker, however that ends.
-    """
-    locks = [f"migration/{migration_id}/{unit}" for unit in names]
-    with translate_errors(holder):
-        found = holder.execute(query("migration_unit_claim"), (list(names), locks)).fetchall()
-    return {unit for unit, mine in found if mine}
-
-
-def release(holder: Connection) -> None:
-    """Let go of what `claim` held."""
-    with translate_errors(holder):
-        holder.rollback()
-
-
-def start(connection: Connection, migration_id: int, attempts: Mapping[str, int]) -> list[Row]:
+def start(connection: Connection, migration_id: int, attempts: Mapping[str, int]) -> list[Unit]:
     """Mark units as running and return them, but those somebody else attempted since their `attempts` were read."""
     values = (list(attempts), list(attempts.values()), migration_id)
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("migration_unit_start"), values).fetchall()
+        return [_made(Unit, row) for row in cursor.execute(query("migration_unit_start"), values).fetchall()]
 
 
 def advance(
@@ -190,6 +267,15 @@ def advance(
         )
 
 
+def note_read(connection: Connection, migration_id: int, read: Mapping[str, UnitRead]) -> None:
+    """Note what a copy has read of its units."""
+    plain = ("source_rows", "source_digest", "adjusted_rows", "adjusted_digest")
+    columns: list[list[Any]] = [[getattr(each, name) for each in read.values()] for name in plain]
+    columns.append([Jsonb(dict(each.refused_rules)) for each in read.values()])
+    with translate_errors(connection):
+        connection.execute(query("migration_unit_read"), (list(read), *columns, migration_id))
+
+
 def end(connection: Connection, migration_id: int, unit: str, state: str, error: str | None = None) -> None:
     """End a unit as `done` or `failed`."""
     values = {"migration_id": migration_id, "unit": unit, "state": state, "error": error}
@@ -197,7 +283,7 @@ def end(connection: Connection, migration_id: int, unit: str, state: str, error:
         connection.execute(query("migration_unit_end"), values)
 
 
-def keep_comparison(connection: Connection, migration_id: int, unit: str, found: Comparison) -> None:
+def keep_proof(connection: Connection, migration_id: int, unit: str, found: UnitProof) -> None:
     """Keep what the verification of a unit found."""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     values |= {"sample": Jsonb(list(found.sample)), "migration_id": migration_id, "unit": unit}
@@ -205,20 +291,24 @@ def keep_comparison(connection: Connection, migration_id: int, unit: str, found:
         connection.execute(query("migration_unit_verified"), values)
 
 
-def totals(connection: Connection, migration_id: int) -> Row:
+def totals(connection: Connection, migration_id: int) -> Totals:
     """What the units did, summed up."""
     (found,) = rows(connection, "migration_totals", migration_id=migration_id)
-    return found
+    return _made(Totals, found)
 
 
-def scopes(connection: Connection, migration_id: int) -> list[tuple[str, Interval]]:
-    """The markets and intervals whose bars a migration copies."""
-    with translate_errors(connection):
-        found = connection.execute(query("migration_scopes"), (migration_id,)).fetchall()
-    return [(market, Interval(interval)) for market, interval in found]
+def refused_rules(connection: Connection, migration_id: int) -> dict[str, int]:
+    """How many rows of a migration were refused (or would be, in a rehearsal), by rule."""
+    found = rows(connection, "migration_refused", migration_id=migration_id)
+    return {row["rule"]: row["rows"] for row in found}
 
 
 def rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:
     """The rows of a query as dicts."""
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query(name), parameters).fetchall()
+
+
+def _made(kind: type[Made], row: Row) -> Made:
+    """A dataclass out of the columns of a row that it has."""
+    return kind(**{field.name: row[field.name] for field in fields(kind)})  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -55,6 +56,23 @@ def find(
     return _rows(
         connection, "quarantine_find", **asdict(which), quarantine_id=quarantine_id, open_only=open_only, most=most
     )  # fmt: skip
+
+
+def keep_rejects(
+    connection: Connection, market: str, place: str, rejects: pa.Table, *, run_id: str, source: str
+) -> int:
+    """Keep rows of no load, each once, and return how many were not there yet; the caller commits.
+
+    `rejects` has frame.REJECT_SCHEMA. `place` is the table or directory they lie in: the column `interval` has it.
+    """
+    columns = rejects.to_pydict()
+    parameters = {
+        "load_ids": [0] * len(rejects), "run_id": run_id, "market": market, "interval": place,
+        "sources": [source] * len(rejects), "tickers": columns["ticker"], "times": columns["time"],
+        "rules": columns["rule"], "values": columns["value"], "rows": columns["row"],
+    }  # fmt: skip
+    with translate_errors(connection):
+        return connection.execute(query("quarantine_rows"), parameters).rowcount
 
 
 def stored_keys(

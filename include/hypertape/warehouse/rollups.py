@@ -27,6 +27,9 @@ Connection = psycopg.Connection[Any]
 _STANDS_ON = {Interval.M15: Interval.M5, Interval.M30: Interval.M15, Interval.W2: Interval.W1}
 """The rollups that are built from a finer rollup (migration 0004); the others are built from bars."""
 
+ABANDONED = timedelta(minutes=10)
+"""What waits for its refresh for so long was left by a run that died: whoever comes next refreshes it."""
+
 _MOST_RANGES = 64
 """More separate ranges than this are joined over their smallest gaps: each refresh has a fixed cost."""
 
@@ -75,6 +78,12 @@ def refresh_pending(
                         done.append(Refreshed(level, window))
             holder.execute(query("forget_pending"), ([load_id for load_id, _, _ in notes],))
     return done
+
+
+def waiting_scopes(connection: Connection, age: timedelta) -> list[tuple[str, str]]:
+    """The markets and intervals of which ranges wait for their refresh for longer than `age` (the database's clock)."""
+    with translate_errors(connection):
+        return [(row[0], row[1]) for row in connection.execute(query("waiting_scopes"), {"age": age})]
 
 
 def check_rollups(

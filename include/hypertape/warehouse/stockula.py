@@ -83,32 +83,32 @@ MARKET = "us"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RowCounts:
     """What keeping some rows did."""
 
     inserted: int
     updated: int
     unchanged: int
 
-    def __add__(self, other: Kept) -> Kept:
-        return Kept(
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(
             self.inserted + other.inserted, self.updated + other.updated, self.unchanged + other.unchanged
         )
 
 
-def keep_rows(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> Kept:
+def keep_rows(connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> RowCounts:
     """Upsert rows (by column, typed: dates, datetimes, floats, parsed JSON) in the caller's transaction.
 
     No two rows may have one key. Raises what `translate_errors` raises.
     """
     table = TABLES[name]
     if not rows:
-        return Kept(0, 0, 0)
+        return RowCounts(0, 0, 0)
     arrays = [_array(table, column, rows) for column in table.columns]
     with translate_errors(connection):
         written = connection.execute(_statement(name, table), [*_market(table), *arrays]).fetchall()
     inserted = sum(1 for (new,) in written if new)
-    return Kept(inserted, len(written) - inserted, len(rows) - len(written))
+    return RowCounts(inserted, len(written) - inserted, len(rows) - len(written))
 
 
 def _statement(name: str, table: Table) -> sql.Composed:

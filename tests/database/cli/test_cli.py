@@ -14,9 +14,9 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.schema import tier
 
 BARS = """ticker,time,open,high,low,close,volume
-AAA,2025-01-02,10,11,9,10.5,1000
-AAA,2025-01-03,10.5,12,10,11.5,1500
-AAA,2025-01-06,11.5,12,8,9,-5
+AAA,2025-01-02,1000,1100,900,1050,1000
+AAA,2025-01-03,1050,1200,1000,1150,1500
+AAA,2025-01-06,1150,1200,800,900,-5
 """
 
 Run = Callable[..., tuple[int, str, str]]

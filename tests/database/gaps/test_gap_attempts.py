@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from gap_lab import Tape
 
+from hypertape.model import EXPLAINED
 from hypertape.warehouse.gaps.healing import (
     GapFilter,
     count_attempts,
@@ -13,7 +14,6 @@ from hypertape.warehouse.gaps.healing import (
     list_gaps,
     reopen_gaps,
 )
-from hypertape.warehouse.gaps.rules import EXPLAINED
 
 SIBLINGS = {"S1": range(99), "S2": range(99), "S3": range(99)}
 

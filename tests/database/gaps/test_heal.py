@@ -17,8 +17,7 @@ from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import utc
 from hypertape.settings import Settings
-from hypertape.steps.gaps import find_gaps
-from hypertape.steps.heal import finish_heal, heal, plan_heal, plan_lines
+from hypertape.steps.heal import find_gaps, finish_heal, heal, plan_heal, plan_lines
 from hypertape.steps.sync import sync
 from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
 
@@ -26,7 +25,7 @@ VN = get_market("vn")
 FIRST, AFTER = utc(2024, 3, 4), utc(2024, 4, 6)
 DAYS = [session.date for session in sessions(VN, FIRST.date(), AFTER.date())]
 TICKERS = ("AAA", "BBB", "CCC", "DDD")
-PRICES = (10.0, 10.1, 10.2)
+PRICES = (10_000, 10_100, 10_200)
 HEADER = "ticker,time,open,high,low,close,volume"
 
 
@@ -41,7 +40,7 @@ class Vendor:
 
     def deliver(self, ticker, without=(), bad=()):
         rows = [
-            f"{ticker},{day},10,11,9,{20 if k in bad else PRICES[k % 3]},100"
+            f"{ticker},{day},10000,{8000 if k in bad else 11000},9000,{PRICES[k % 3]},100"
             for k, day in enumerate(DAYS)
             if k not in without
         ]
@@ -78,7 +77,6 @@ def healed(warehouse, vendor, settings):
         planned = plan_heal(
             warehouse, "vn", "1d", run_id=run_id, now=now, source=vendor.source, settings=settings, **others
         )
-        planned = json.loads(json.dumps(planned))
         return planned, *heal(warehouse, planned, now=now, settings=settings)
 
     return run
@@ -103,13 +101,13 @@ def test_what_the_source_delivers_late_is_healed_and_closed(load, healed, vendor
     vendor.deliver("AAA", without=(12,))
     vendor.deliver("BBB")
     planned, result, finished = healed(AFTER, "heal1")
-    assert (planned["gaps"], planned["sessions"], planned["mode"]) == (3, 3 + len(DAYS), "missing")
-    assert [(batch["tickers"], batch["window"][0][:10]) for batch in planned["batches"]] == [
+    assert (planned.gaps, planned.sessions, planned.spec.mode) == (3, 3 + len(DAYS), "missing")
+    assert [(list(batch.tickers), f"{batch.window.start:%Y-%m-%d}") for batch in planned.batches] == [
         (["AAA"], "2024-03-04"),
         (["BBB"], "2024-03-04"),
     ]
     assert (result.counts["inserted"], result.counts["updated"], result.error) == (2 + len(DAYS), 0, None)
-    assert finished["still_missing"] == 1
+    assert finished.still_missing == 1
     assert gaps(connection) == [("AAA", 1, "provider empty", 1)]
     closed = query(
         connection, "select ticker, sessions, closed_run from gap where closed_at is not null order by 1"
@@ -118,19 +116,30 @@ def test_what_the_source_delivers_late_is_healed_and_closed(load, healed, vendor
 
 
 def test_a_gap_that_stays_empty_rests_after_the_limit_until_it_is_reopened(
-    load, healed, vendor, connection, warehouse
+    load, healed, vendor, connection, warehouse, settings
 ):
     vendor.deliver("AAA", without=(12,))
     load()
     for day in range(3):
         planned, _, finished = healed(AFTER + timedelta(days=day), f"heal{day}")
-        assert (planned["gaps"], finished["still_missing"]) == (1, 1)
-        assert finish_heal(warehouse, planned, now=AFTER)["still_missing"] == 0, "no attempt counts twice"
-    planned = plan_heal(warehouse, "vn", "1d", run_id="rest", now=AFTER, source=vendor.source)
-    assert (planned["gaps"], planned["batches"], planned["expected_bars"]) == (0, [], 0)
+        assert (planned.gaps, finished.still_missing) == (1, 1)
+        assert finish_heal(warehouse, planned.spec, now=AFTER).still_missing == 0, "no attempt counts twice"
+    planned = plan_heal(
+        warehouse, "vn", "1d", run_id="rest", now=AFTER, source=vendor.source, settings=settings
+    )
+    assert (planned.gaps, planned.batches, planned.expected_bars) == (0, (), 0)
     assert gaps(connection) == [("AAA", 1, "provider empty", 3)]
-    more = plan_heal(warehouse, "vn", "1d", run_id="more", now=AFTER, source=vendor.source, max_attempts=4)
-    assert more["gaps"] == 1
+    more = plan_heal(
+        warehouse,
+        "vn",
+        "1d",
+        run_id="more",
+        now=AFTER,
+        source=vendor.source,
+        settings=settings,
+        max_attempts=4,
+    )
+    assert more.gaps == 1
 
 
 def test_a_week_without_deals_becomes_a_halt_when_healing_confirms_it(load, healed, vendor, connection):
@@ -140,7 +149,7 @@ def test_a_week_without_deals_becomes_a_halt_when_healing_confirms_it(load, heal
     healed(AFTER, "heal1")
     assert gaps(connection) == [("AAA", 6, "halted", 1)]
     planned, *_ = healed(AFTER, "heal2")
-    assert planned["gaps"] == 0, "confirmed: not asked for again"
+    assert planned.gaps == 0, "confirmed: not asked for again"
 
 
 def test_a_refused_row_rests_after_one_equal_answer_and_is_healed_when_it_is_reopened(
@@ -153,7 +162,7 @@ def test_a_refused_row_rests_after_one_equal_answer_and_is_healed_when_it_is_reo
     assert gaps(connection) == [("AAA", 1, "fetch failed", 1)], "still refused"
     vendor.deliver("AAA")
     planned, *_ = healed(AFTER, "heal2")
-    assert (planned["gaps"], planned["resting"]) == (0, 1), "the vendor stands by it"
+    assert (planned.gaps, planned.resting) == (0, 1), "the vendor stands by it"
     assert plan_lines(planned)[2] == (
         "1 gap rests: asked for often enough, and not again until `hypertape gaps reopen`."
     )
@@ -169,10 +178,10 @@ def test_three_outages_do_not_end_healing(load, healed, vendor, connection):
     vendor.fail("AAA")
     for attempt in range(3):
         planned, result, finished = healed(AFTER, f"heal{attempt}")
-        assert (planned["gaps"], result.failed.keys(), finished["still_missing"]) == (1, {"AAA"}, 1)
+        assert (planned.gaps, result.failed.keys(), finished.still_missing) == (1, {"AAA"}, 1)
     assert gaps(connection) == [("AAA", 1, "fetch failed", 0)]
     vendor.deliver("AAA")
-    assert healed(AFTER, "heal3")[2]["still_missing"] == 0
+    assert healed(AFTER, "heal3")[2].still_missing == 0
     assert gaps(connection) == []
 
 
@@ -184,22 +193,22 @@ def test_a_cut_first_answer_is_healed_and_a_late_listing_is_believed_then(load, 
     assert gaps(connection) == [("AAA", 14, "provider empty", 0), ("BBB", 14, "provider empty", 0)]
     vendor.deliver("AAA")
     planned, result, _ = healed(AFTER, "heal1")
-    assert [(batch["tickers"], batch["window"][0][:10]) for batch in planned["batches"]] == [
+    assert [(list(batch.tickers), f"{batch.window.start:%Y-%m-%d}") for batch in planned.batches] == [
         (["AAA", "BBB"], "2024-03-04")
     ], "one request each, over the whole stretch"
     assert (result.counts["inserted"], result.failed) == (14, {})
     assert gaps(connection) == [("BBB", 14, "not listed", 0)]
-    assert healed(AFTER, "heal2")[0]["gaps"] == 0
+    assert healed(AFTER, "heal2")[0].gaps == 0
 
 
 def test_stored_bars_stay_as_they_are(load, healed, vendor, connection):
     vendor.deliver("AAA", without=(12,))
     load()
-    stored = "select count(*) from bars.market_data_1d where ticker = 'AAA' and high = 11"
+    stored = "select count(*) from bars.market_data_1d where ticker = 'AAA' and high = 11000"
     before = value(connection, stored)
     path = vendor.root / "AAA" / "1D.csv"
     vendor.deliver("AAA")
-    path.write_text(path.read_text().replace(",11,9,", ",12,8,"))
+    path.write_text(path.read_text().replace(",11000,9000,", ",12000,8000,"))
     _, result, _ = healed(AFTER, "heal1")
     assert (result.counts["inserted"], result.counts["updated"]) == (1, 0)
     assert value(connection, stored) == before == len(DAYS) - 1
@@ -209,24 +218,24 @@ def test_an_excused_gap_fails_no_check_and_the_report_says_why_another_one_does(
     for ticker in TICKERS:
         vendor.deliver(ticker, without=(8, 14) if ticker == "BBB" else (8,))
     found = load()
-    assert found.quality["warnings"] == [f"sessions_complete (1, first BBB {DAYS[14]})"]
+    assert found.quality.warnings == [f"sessions_complete (1, first BBB {DAYS[14]})"]
     assert {(ticker, reason) for ticker, _, reason, _ in gaps(connection)} == {
         *((ticker, "holiday") for ticker in TICKERS),
         ("BBB", "provider empty"),
     }
-    assert "<td>provider empty</td>" in Path(found.published["report"]).read_text()
+    assert "<td>provider empty</td>" in Path(found.after.published.report).read_text()
 
 
 def test_the_report_says_where_the_ledger_counts_more_than_the_check(load, healed, vendor, connection):
     """The check looks between first and last bar; rows that were refused before the first are missing, too."""
     vendor.deliver("AAA", without=(12,), bad=(0, 1, 7))
     found = load()
-    assert found.quality["warnings"] == [f"sessions_complete (2, first AAA {DAYS[7]})"]
+    assert found.quality.warnings == [f"sessions_complete (2, first AAA {DAYS[7]})"]
     assert value(connection, "select sum(sessions) from gap where closed_at is null") == 4
-    page = " ".join(Path(found.published["report"]).read_text().split())
+    page = " ".join(Path(found.after.published.report).read_text().split())
     assert "The gap ledger has 2 sessions more before their ticker" in page
-    assert found.published["gaps"]["open"] == {"provider empty": 1, "fetch failed": 3}
-    assert found.published["gaps"]["refused"] == 3
+    assert found.after.published.gaps.open == {"provider empty": 1, "fetch failed": 3}
+    assert found.after.published.gaps.refused == 3
     planned, *_ = healed(AFTER, "heal1")
     assert plan_lines(planned)[0] == "open sessions: 1 provider empty, 3 fetch failed (3 refused)"
     row = re.search(r"<td>fetch failed</td>(.*?)<td class=\"t\">", page)

@@ -22,8 +22,8 @@ from lab import (
 from hypertape.model import utc
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading import compressed
-from hypertape.warehouse.loading.compressed import chunks_in_the_way, opened
 from hypertape.warehouse.loading.load import load_bars
+from hypertape.warehouse.loading.write import chunks_in_the_way, opened
 from hypertape.warehouse.schema import tier
 
 RELATION = "bars.crypto_data_1d"

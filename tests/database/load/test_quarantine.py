@@ -43,7 +43,11 @@ def again(dsn, settings, ticker, *, now=LATER, run_id="replayed", **others):
 
 
 def outcomes(done):
-    return {name: done[name] for name in ("loaded", "superseded", "refused", "unreadable") if done[name]}
+    return {
+        name: done.counts[name]
+        for name in ("loaded", "superseded", "refused", "unreadable")
+        if done.counts[name]
+    }
 
 
 def test_rows_that_were_ahead_of_their_time_are_loaded_once(warehouse, settings):
@@ -68,7 +72,7 @@ def test_rows_that_were_ahead_of_their_time_are_loaded_once(warehouse, settings)
         ]
         assert value(connection, "select count(*) from rollup_pending") == 0, "refreshed by the replay"
         assert value(connection, "select count(*) from bars.crypto_data_1w") == 2
-    assert again(warehouse, settings, ticker)["rows"] == 0, "idempotent"
+    assert again(warehouse, settings, ticker).rows == 0, "idempotent"
 
 
 def open_gaps(connection):
@@ -152,7 +156,7 @@ def test_rows_of_another_scale_stay(warehouse, settings):
     scale = {name: (lambda v: v * 1000.0) for name in ("open", "high", "low", "close")}
     ticker = refuse(warehouse, changed(bars, slice(5, None), **scale))
     done = again(warehouse, settings, ticker)
-    assert (done["suspect scale"], done["loaded"]) == (5, 0)
+    assert (done.counts["suspect scale"], done.counts["loaded"]) == (5, 0)
     with connect(warehouse) as connection:
         assert len(find(connection, Refused(tickers=[ticker]))) == 5
         assert value(connection, "select count(*) from bars.crypto_data_1d") == 5
@@ -212,4 +216,4 @@ def test_cells_are_read_as_they_were_written(cells, column, expected):
 
 def test_nothing_to_replay_is_no_error(warehouse, settings):
     assert refuse(warehouse, walk(3), rejects=lambda _: empty_rejects())
-    assert again(warehouse, settings, "NOBODY")["rows"] == 0
+    assert again(warehouse, settings, "NOBODY").rows == 0

@@ -175,13 +175,13 @@ def test_the_same_files_again_change_nothing(connection, loaded, market, interva
     again = load(dsn, market, interval)
     assert again.counts["unchanged"] == sum(found.rows for found in before)
     assert [again.counts[name] for name in ("inserted", "updated", "recomputed")] == [0, 0, 0]
-    assert again.rollups["ranges"] == []
+    assert again.rollups.ranges == ()
     assert list(digests(connection, market, interval, indicators=True)) == before
 
 
 @every_relation
 def test_every_bucket_of_the_rollups_was_checked_and_equal(loaded, market, interval):
     rollups = loaded[1][market.code, interval].rollups
-    assert rollups["rollups"] == [level.value for level in derived(interval)]
-    assert rollups["differing"] == 0
-    assert (rollups["buckets"] > 1_000) == bool(derived(interval))
+    assert rollups.levels == [level.value for level in derived(interval)]
+    assert rollups.differing == 0
+    assert (rollups.buckets > 1_000) == bool(derived(interval))

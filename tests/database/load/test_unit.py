@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 
 import pytest
+from hypertape.stores.csv_options import CsvOptions
 from lab import CRYPTO, D1, US, VN, put, query, scaled, to_frame, value, walk
 
 from hypertape.errors import SuspectScale
 from hypertape.model import utc
 from hypertape.settings import Settings
-from hypertape.steps.backfill import Asked, backfill
+from hypertape.steps.backfill import backfill
+from hypertape.steps.backfill_request import BackfillRequest
 from hypertape.steps.sync import sync
 from hypertape.stores import Block, Selection
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse.connect import connect
 
@@ -93,9 +94,9 @@ def test_what_was_stored_in_a_wrong_unit_is_replaced_by_the_command_that_the_ref
         assert "hypertape backfill vn 1d --tickers VIC --mode restate --no-dry-run" in said, said
     assert "The stored bars are in another unit" in mended
     source = {"name": "csv_tree", "directory": str(tree), "legacy_scale": True}
-    asked = Asked(mode="restate", tickers=["VIC", "VCB"], source=source, reason="wrong unit")
-    done = backfill(warehouse, "vn", "1d", asked, now=NOW, dry_run=False, settings=settings)
-    assert done["failed"] == {}
+    asked = BackfillRequest(mode="restate", tickers=["VIC", "VCB"], source=source, reason="wrong unit")
+    done = backfill(warehouse, "vn", "1d", asked, run_id="restate", now=NOW, dry_run=False, settings=settings)
+    assert done.failed == {}
     assert closes(warehouse) == {"VNINDEX": 1131.0, "VIC": 43850.0, "VCB": 88000.0}
     with connect(warehouse, autocommit=True) as connection:
         assert value(connection, "select count(*) from bar_revision where ticker = 'VIC'") == len(DAYS)
@@ -104,9 +105,9 @@ def test_what_was_stored_in_a_wrong_unit_is_replaced_by_the_command_that_the_ref
 def test_a_restatement_in_the_wrong_unit_is_refused(warehouse, tree, settings):
     load(warehouse, tree, settings, legacy_scale=True)
     source = {"name": "csv_tree", "directory": str(tree), "legacy_scale": False}
-    asked = Asked(mode="restate", tickers=["VIC"], source=source, reason="a slip")
-    done = backfill(warehouse, "vn", "1d", asked, now=NOW, dry_run=False, settings=settings)
-    assert set(done["failed"]) == {"VIC"}
+    asked = BackfillRequest(mode="restate", tickers=["VIC"], source=source, reason="a slip")
+    done = backfill(warehouse, "vn", "1d", asked, run_id="restate", now=NOW, dry_run=False, settings=settings)
+    assert set(done.failed) == {"VIC"}
     assert closes(warehouse)["VIC"] == 43850.0
 
 
@@ -115,7 +116,7 @@ def test_a_restatement_in_the_wrong_unit_is_refused(warehouse, tree, settings):
     [
         (VN, "VIC", 300.0),  # a penny share of UPCOM
         (VN, "VIC", 1_500_000.0),  # the dearest
-        (VN, "UPCOMINDEX", 60.0),
+        (VN, "HNXINDEX", 60.0),
         (CRYPTO, "PEPE", 4e-7),
         (CRYPTO, "BTC", 126_000.0),
         (US, "^IRX", 0.0415),

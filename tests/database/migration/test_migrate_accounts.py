@@ -15,8 +15,8 @@ from migration_lab import NOW, ask, dual_write_file, in_file, in_warehouse, pric
 
 from hypertape.errors import BadInput
 from hypertape.settings import Settings
-from hypertape.steps.migration import workers
-from hypertape.steps.migration.run import copy, inspect, plan, verify
+from hypertape.steps.migration import copy as copying
+from hypertape.steps.migration.run import Part, copy, inspect, plan, verify
 from hypertape.stores.mirrors import add_mirror
 from hypertape.warehouse.connect import connect
 
@@ -127,10 +127,10 @@ def test_a_refused_row_that_is_not_in_quarantine_is_a_difference(
 ) -> None:
     file, settings = changed_file(tmp_path / "f.db"), Settings(state_dir=tmp_path, database_url=warehouse)
     planned = plan(warehouse, inspect([str(file)]), run_id="first", now=NOW, settings=settings)
-    copy(warehouse, {"migration_id": planned["migration_id"]}, settings=settings)
+    copy(warehouse, Part(planned.migration_id), settings=settings)
     connection.execute("delete from quarantine where rule = 'bad_time'")
     found = verify(warehouse, planned, now=NOW, settings=settings)
-    assert (found["different"], found["rows_missing"]) == (1, 1)
+    assert (found.different, found.rows_missing) == (1, 1)
 
 
 def test_symbols_no_table_has_are_named_and_alone_they_are_refused(warehouse: str, tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ def test_tickers_in_small_letters_are_noted(warehouse: str, tmp_path: Path) -> N
 def test_each_step_tells_how_far_it_is_and_when_it_ended(warehouse: str, tmp_path: Path) -> None:
     file, told = dual_write_file(tmp_path, tickers=2, bars=5), dict[str, list[tuple[int, int]]]()
     run(warehouse, tmp_path, file, on_step=lambda *step: told.setdefault(step[0], []).append(step[1:]))
-    assert set(told) == {"inspect", "copy", "verify", "refresh rollups"}
+    assert set(told) == {"inspect", "copy", "verify", "validate", "refresh rollups"}
     assert told["verify"] == [(done, 4) for done in range(5)]
-    assert [told[step][-1] for step in ("inspect", "copy", "refresh rollups")] == [(1, 1), (4, 4), (2, 2)]
+    assert [told[step][-1] for step in ("inspect", "copy", "refresh rollups")] == [(1, 1), (4, 4), (1, 1)]
     ((started, verified, finished),) = ask(
         warehouse, "select started_at, verified_at, finished_at from migration"
     )
@@ -198,7 +198,7 @@ def test_each_step_tells_how_far_it_is_and_when_it_ended(warehouse: str, tmp_pat
 def test_no_more_helpers_than_units(warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = dual_write_file(tmp_path, tickers=1, bars=5)
     begun: list[object] = []
-    spawn = workers.multiprocessing.get_context("spawn")
+    spawn = copying.multiprocessing.get_context("spawn")
     real = spawn.Process
     monkeypatch.setattr(
         type(spawn), "Process", lambda *_, **given: begun.append(given) or real(**given), raising=False

@@ -61,10 +61,10 @@ def test_a_rehearsal_tells_on_the_terminal_what_will_not_arrive(
     for rule, rows, example in (
         ("orphan", 2, "GHOST (2 rows)"),
         ("interval_collapse", 2, "AAPL 1h date=2024-01-02"),
-        ("unsupported_interval", 1, "5m (1 rows)"),
+        ("unsupported_interval", 1, "AAPL interval=5m"),
         ("null_price", 1, "AAPL 1d close_price=NULL"),
     ):
-        (line,) = [line for line in told.splitlines() if f" {rule} " in line]
+        (line,) = [line for line in told.splitlines() if f"│ {rule} " in line]
         assert f" {rows} " in line
         assert example in line
     assert "tables not migrated: watchlists (1 rows)" in told

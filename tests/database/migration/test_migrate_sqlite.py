@@ -90,7 +90,7 @@ def test_an_older_file_with_orphans_and_lost_times_is_told_and_nothing_is_lost(
     ]
     file = stockula_file(tmp_path / "old.db", rows, older=True)
     done = run(warehouse, tmp_path, file)
-    found = {problem["name"]: problem["rows"] for problem in inspect([str(file)])["inspected"][0]["problems"]}
+    found = {problem.name: problem.rows for problem in inspect([str(file)]).reports[0].problems}
     assert found["orphan"] == 3
     assert found["interval_collapse"] == 3
     assert found["null_price"] == found["bad_time"] == found["precision_loss"] == 1
@@ -168,7 +168,6 @@ def test_a_changed_file_is_another_migration_and_only_the_difference_is_written(
 def test_a_rehearsal_writes_no_bar_and_says_what_it_would_copy(warehouse: str, tmp_path: Path) -> None:
     file = stockula_file(tmp_path / "whole.db", prices("AAA", 6))
     done = run(warehouse, tmp_path, file, dry_run=True)
-    assert done["parts"] == []
     assert done["planned"] == 6 + 2 + 2 + 1 + 2 + 1 + 1
     for table in (
         "bars.us_data_1d",
@@ -209,15 +208,15 @@ def test_a_row_that_goes_wrong_on_the_way_is_found_and_mended_by_the_next_run(
         Settings(state_dir=tmp_path, database_url=warehouse),
     )
     planned = plan(warehouse, inspect([str(file)]), run_id="first", now=NOW, settings=settings)
-    for part in planned["parts"]:
+    for part in planned.parts:
         copy(warehouse, part, settings=settings)
     connection.execute("update bars.market_data_1d set close = low where ticker = 'D01' and volume > 0")
     connection.execute("delete from bars.market_data_1h where ticker = 'H00' and time < '2020-01-01 03:00'")
     found = verify(warehouse, planned, now=NOW, settings=settings)
-    assert (found["equal"], found["different"], found["rows_missing"]) == (2, 2, 3)
+    assert (found.equal, found.different, found.rows_missing) == (2, 2, 3)
     with pytest.raises(CheckFailed, match="2 units differ: 3 rows missing"):
         report(warehouse, planned, now=NOW, settings=settings)
-    assert "Not equal: 2 units of 4 differ" in (tmp_path / "reports" / "first.html").read_text()
+    assert "Not equal: 2 units of 4 differ" in (tmp_path / "reports" / "first.migration.html").read_text()
     done = run(warehouse, tmp_path, file, run_id="second")
     assert done["resumed"]
     assert done["equal"] == done["units"] == 4

@@ -37,7 +37,7 @@ def loaded(warehouse: str, tmp_path: Path) -> str:
             settings=settings,
         )
         assert result.error is None
-        assert Path(result.published["report"]).is_file()
+        assert result.after.published.report.is_file()
     return warehouse
 
 

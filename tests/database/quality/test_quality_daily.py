@@ -143,9 +143,56 @@ def withdrawn(table: str) -> Plant:
 AT = "ticker = 'AAA' and time = '2024-01-15 00:00:00+00'"
 
 
-def action(table: str, column: str, time: str) -> Plant:
+def action(table: str, column: str, time: str, value: float = 2.0) -> Plant:
     return update(
-        f"insert into {table} (market, ticker, time, {column}) values ('vn', 'AAA', '{time} 00:00:00+00', 2)"
+        f"insert into {table} (market, ticker, time, {column}) values ('vn', 'AAA', '{time} 00:00:00+00', {value!r})"
+    )
+
+
+EX = "2024-01-25"
+"""The day of the actions: the tenth bar from the end."""
+
+RAW = PRICES[:4]
+
+
+def several(*alterations: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def alter(columns: dict[str, Any]) -> None:
+        for each in alterations:
+            each(columns)
+
+    return alter
+
+
+def adjusted_before(factor: float) -> Callable[[dict[str, Any]], None]:
+    """Adjusted closes that fall short of the closes by this factor before the day of the action."""
+
+    def alter(columns: dict[str, Any]) -> None:
+        columns["adjusted_close"][:-10] *= factor
+
+    return alter
+
+
+def split_by(ratio: float, *, step: float) -> Plant:
+    """Closes as traded, with the step, and adjusted closes without it."""
+    return change("AAA", several(scaled(step, -10, *RAW), scaled(1 / ratio, 0, "adjusted_close")))
+
+
+def dividend(share: float) -> Plant:
+    """A dividend of that share of the close before."""
+
+    def plant(connection: Connection, series: Series) -> None:
+        amount = share * float(series["AAA"].close[-11])
+        action("dividends", "amount", EX, amount)(connection, series)
+
+    return plant
+
+
+def loaded_from(source: str) -> Plant:
+    """The bars of AAA come from that source."""
+    return update(
+        "with new as (insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, "
+        f"code_version) values ('test', 'vn', '1d', 'AAA', '{source}', '2020-01-01', '2024-02-01', 'loaded', '0') "
+        "returning load_id) update bars.market_data_1d set load_id = new.load_id from new where ticker = 'AAA'"
     )
 
 
@@ -218,6 +265,36 @@ DEFECTS = {
         ),
         {"adjustment_steps": [("AAA", "2024-01-25")]},
     ),
+    "a split with the price going up by it": (
+        both(change("AAA", scaled(4.0, -10, *PRICES)), action("splits", "ratio", EX, 4.0)),
+        {"close_jump": [("AAA", EX)], "actions_applied": [("AAA", EX)]},
+    ),
+    "a split that was not applied": (action("splits", "ratio", EX, 4.0), {"actions_applied": [("AAA", EX)]}),
+    "a split before which the source forgot to adjust": (
+        both(split_by(4.0, step=0.25), action("splits", "ratio", EX, 4.0), loaded_from("yahoo")),
+        {"actions_applied": [("AAA", EX)]},
+    ),
+    "adjusted closes that ignore a split": (
+        both(change("AAA", scaled(0.25, -10, *PRICES)), action("splits", "ratio", EX, 4.0)),
+        {"adjustment_steps": [("AAA", EX)]},
+    ),
+    "a slip of the unit on the day of a dividend": (
+        both(
+            change("AAA", several(scaled(0.01, -10, *PRICES), adjusted_before(0.98))), dividend(0.02)
+        ),
+        {"close_jump": [("AAA", EX)]},
+    ),
+    "adjusted closes that ignore a dividend": (dividend(0.02), {"adjustment_steps": [("AAA", EX)]}),
+    "adjusted closes that count a dividend twice": (
+        both(change("AAA", adjusted_before(0.98**2)), dividend(0.02)), {"adjustment_steps": [("AAA", EX)]},
+    ),
+    "a dividend in a larger currency": (
+        both(change("AAA", adjusted_before(0.98)), dividend(0.02 / 25)), {"adjustment_steps": [("AAA", EX)]},
+    ),
+    "a dividend in a smaller currency": (
+        both(change("AAA", adjusted_before(0.98)), dividend(0.02 * 1350)),
+        {"adjustment_steps": [("AAA", EX)], "actions_applied": [("AAA", EX)]},
+    ),
     "a fall of 30 % right at the window's start": (
         change("AAA", scaled(0.7, 184, *PRICES)), {"close_jump": [("AAA", "2023-10-02")]},
     ),
@@ -250,15 +327,20 @@ def test_the_places_the_defects_name_are_the_ones_they_touch() -> None:
 
 
 EXPLAINED = {
-    "a jump with a split": both(
-        change("AAA", scaled(1.3, -10, *PRICES)), action("splits", "ratio", "2024-01-25")
+    "a split with its step": both(split_by(4.0, step=0.25), action("splits", "ratio", EX, 4.0)),
+    "a consolidation with its step": both(split_by(0.1, step=10.0), action("splits", "ratio", EX, 0.1)),
+    "a split that the source has adjusted the history for": both(
+        action("splits", "ratio", EX, 4.0), loaded_from("yahoo")
     ),
-    "a jump with a dividend": both(
-        change("AAA", scaled(0.7, -10, *PRICES)), action("dividends", "amount", "2024-01-25")
+    "a stock dividend too small to be told from a day's move": action("splits", "ratio", EX, 1.1),
+    "a dividend of 30 % with its step": both(
+        change("AAA", several(scaled(0.7, -10, *RAW), scaled(0.7, 0, "adjusted_close"))), dividend(0.30)
     ),
-    "an adjustment with a dividend": both(
-        change("AAA", scaled(1.05, -10, "adjusted_close")), action("dividends", "amount", "2024-01-25")
+    "an adjustment with its dividend": both(change("AAA", adjusted_before(0.98)), dividend(0.02)),
+    "an adjustment that took another day's close": both(
+        change("AAA", adjusted_before(0.9765)), dividend(0.02)
     ),
+    "a dividend that is lost in rounding": dividend(0.001),
     "four equal closes": change("AAA", flat(-10, -6)),
     "the closure of the new year up to now": change("AAA", without()),
     "a gap that the ledger explains": both(

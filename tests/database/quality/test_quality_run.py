@@ -7,6 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 import quality_lab as lab
+from psycopg import sql
 from quality_lab import (
     D1,
     KEY,
@@ -23,6 +24,7 @@ from hypertape.model import Interval, Window, utc
 from hypertape.quality import scope
 from hypertape.quality.results import BROKEN, raise_if_critical
 from hypertape.quality.run import validate
+from hypertape.queries import query
 
 Plant = Callable[[Connection, Series], None]
 
@@ -156,7 +158,7 @@ def test_a_warning_rule_that_does_not_run_is_broken_and_nothing_more(warehouse: 
         results = lab.check(warehouse, connection, VN, D1)
 
     broken = {name: result for name, result in results.items() if result.status == BROKEN}
-    assert set(failed(results)) == set(broken) == {"adjustment_steps"} | {"close_jump"}
+    assert set(failed(results)) == set(broken) == {"adjustment_steps", "close_jump", "actions_applied"}
     assert all('relation "public.splits" does not exist' in str(result.error) for result in broken.values())
     assert {(result.evaluated, result.unexpected, result.sample) for result in broken.values()} == {
         (None, None, ())
@@ -188,3 +190,24 @@ def test_a_critical_finding_stops_the_watermark(quality_warehouse: str, shared: 
         CheckFailed, match=r"1 critical checks failed: prices_positive \(1, first BAD 2024-01-15\).*vn 1d"
     ):
         raise_if_critical(list(results.values()))
+
+
+def test_a_suite_relies_on_nothing_that_a_role_or_a_session_may_have_set(quality_warehouse: str) -> None:
+    """And a rule ends in time, or with the client that asked for it."""
+    with psycopg.connect(quality_warehouse, autocommit=True) as connection:
+        connection.execute(
+            "set datestyle = 'SQL, DMY'; set extra_float_digits = 0; set search_path = pg_catalog"
+        )
+        connection.execute(
+            "set default_transaction_isolation = 'repeatable read'; set statement_timeout = '1h'"
+        )
+        with connection.transaction():
+            connection.execute(query("quality_transaction").format(milliseconds=sql.Literal(2500)))
+            names = (
+                "transaction_isolation", "transaction_read_only", "datestyle", "extra_float_digits",
+                "statement_timeout", "client_connection_check_interval", "timezone",
+            )  # fmt: skip
+            found = [connection.execute(f"show {name}").fetchone() for name in names]
+    assert [row[0] for row in found if row] == [
+        "read committed", "on", "ISO, MDY", "1", "2500ms", "10s", "UTC",
+    ]  # fmt: skip

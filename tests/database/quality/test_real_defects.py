@@ -137,7 +137,7 @@ def test_every_session_without_a_trade_is_counted(connection, chain):
 def test_nothing_that_is_stored_contradicts_itself(chain, interval):
     """What is left is warnings: the impossible rows are not among the bars."""
     quality = chain.runs[interval].quality
-    assert quality["critical"] == quality["broken"] == []
+    assert quality.critical == quality.broken == []
     assert chain.runs[interval].error is None
 
 

@@ -408,6 +408,7 @@ def hostile(connection: Connection, dsn: str) -> Sequence[str]:
     """Both reports over a warehouse whose every text tries to be markup."""
     lab.store(connection, VN, D1, lab.clean(VN, D1, ("AAA", EVIL)))
     lab.add(connection, VN, D1, [lone(MONDAY, ticker=f"{EVIL}2", close=12.0)])
+    load(connection, f"{EVIL}2", source="sample")
     load_id = load(connection, EVIL, quarantined=1, source="sample", status="failed", error=EVIL)
     refuse(connection, load_id, EVIL, MONDAY, rule=EVIL, value=EVIL, row_text=EVIL, source=EVIL)
     checked(connection, dsn)
@@ -459,3 +460,13 @@ def test_synthetic_data_is_labelled_wherever_it_shows(quality_warehouse: str, le
     for html in hostile(ledger, quality_warehouse):
         assert Page(html).text.startswith(("✕", "?", "!", "✓"))
         assert "SYNTHETIC SAMPLE DATA" in Page(html).text
+
+
+def test_one_series_of_the_sample_leaves_its_neighbours_real(ledger: Connection) -> None:
+    lab.store(ledger, VN, D1, lab.clean(VN, D1, ("AAA", "BBB", "CCC")))
+    for ticker, source in (("AAA", "sample"), ("BBB", "csv_tree")):
+        load(ledger, ticker, source=source)
+    run = Page(run_report(ledger, RUN)).text
+    whole = Page(cumulative_report(ledger, now=newest(ledger))).text
+    assert "SYNTHETIC SAMPLE DATA in 1 of 2 loads (AAA): made by" in run
+    assert "SYNTHETIC SAMPLE DATA in vn 1d: 1 of 3 tickers (AAA): made by" in whole

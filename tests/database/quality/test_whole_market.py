@@ -53,13 +53,13 @@ def first(new_warehouse, tmp_path_factory):
 
 def test_a_whole_market_is_loaded_checked_rolled_up_and_published(first):
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rules = first.result.quality["seconds"]
+    rules = first.result.quality.seconds
     print(f"{first.rows} bars: {first.seconds:.1f} s, rules {rules:.1f} s, {megabytes:.0f} MB")
     assert first.result.error is None
     assert first.result.counts["inserted"] == first.rows
-    assert first.result.quality["broken"] == first.result.quality["critical"] == []
-    assert first.result.rollups["differing"] == 0
-    assert first.result.published["watermarks_moved"] == TICKERS
+    assert first.result.quality.broken == first.result.quality.critical == []
+    assert first.result.rollups.differing == 0
+    assert first.result.after.published.watermarks_moved == TICKERS
     assert first.seconds < SYNC_SECONDS
     assert rules < RULES_SECONDS
 

@@ -157,14 +157,18 @@ def test_the_vendor_s_adjusted_closes_are_reproduced(chain):
         connection.execute("delete from splits")
         connection.execute("delete from dividends")
         done = run("first")
-        assert (done["splits_new"], done["dividends_new"], done["failed"]) == (1, 1, {})
-        assert done["checks"]["us"]["evaluated"] > 200
-        assert done["checks"]["us"]["differing"] == 0
+        assert (done.counts["splits_new"], done.counts["dividends_new"], done.failed) == (1, 1, {})
+        assert done.checks["us"].evaluated > 200
+        assert done.checks["us"].unexpected == 0
         again = run("second")
-        assert (again["splits_new"], again["splits_changed"], again["splits_unchanged"]) == (0, 0, 1)
+        assert (
+            again.counts["splits_new"],
+            again.counts["splits_changed"],
+            again.counts["splits_unchanged"],
+        ) == (0, 0, 1)
         connection.execute("update splits set ratio = 3")
         wrong = run("third", tickers=["SYNOIL"])
-        assert wrong["checks"]["us"]["differing"] == 0
+        assert wrong.checks["us"].unexpected == 0
         assert value(connection, "select count(*) from quality_result where suite = 'corporate_actions'") == 3
 
 
@@ -182,14 +186,14 @@ def test_a_missing_action_shows(chain):
         assert result.status == "failed"
         assert result.unexpected > 100
         assert {"ticker": "SYNCORP"}.items() <= dict(result.sample[0]).items()
-    assert run("mended")["splits_changed"] == 1
+    assert run("mended").counts["splits_changed"] == 1
 
 
 def test_an_unknown_ticker_fails_alone(chain):
     _, run = chain
     done = run("odd", tickers=["SYNOIL", "NOSUCH"])
-    assert list(done["failed"]) == ["NOSUCH"]
-    assert done["dividends_unchanged"] + done["dividends_new"] == 1
+    assert list(done.failed) == ["NOSUCH"]
+    assert done.counts["dividends_unchanged"] + done.counts["dividends_new"] == 1
     with pytest.raises(BatchRefused, match="NOSUCH"):
         raise_if_failed(done)
 
@@ -205,10 +209,10 @@ def test_the_verbs(chain, monkeypatch, tmp_path):
     assert done.exit_code == 0, done.output
     assert "splits" in done.output
     listed = run(app, ["actions", "list", "-m", "us", "--ticker", "SYNCORP", "--json"]).output
-    assert json.loads(listed) == {
+    assert json.loads(listed) == [{
         "ticker": "SYNCORP", "time": "2025-06-09", "kind": "split", "value": 2.0, "source": "sample",
-        "withdrawn_at": None, "withdrawn_run": None,
-    }  # fmt: skip
+        "withdrawn_at": None, "withdrawn_run": None, "refused_because": None,
+    }]  # fmt: skip
     assert "SYNOIL" in run(app, ["actions", "list", "-m", "us", "--since", "2025-01-01"]).output
 
 

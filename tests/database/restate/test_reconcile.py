@@ -12,7 +12,7 @@ from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.model import Window, utc
 from hypertape.quality.reconciliation import PRESENCE, Tolerance
-from hypertape.settings import Settings
+from hypertape.settings import Settings, load_settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.reconcile import reconcile
 from hypertape.steps.sync import sync
@@ -47,7 +47,7 @@ def loaded(warehouse, tmp_path, monkeypatch):
         for tree in ("mine", "theirs"):
             write(tmp_path / tree, ticker, seed=seed)
     sync(
-        warehouse, "crypto", "1d", now=NOW, start=START, end=NOW, check=False,
+        warehouse, "crypto", "1d", now=NOW, start=START, end=NOW, check=False, settings=load_settings(),
         source={"name": "csv_tree", "directory": str(tmp_path / "mine")},
     )  # fmt: skip
     return warehouse, tmp_path / "theirs"
@@ -139,6 +139,7 @@ def test_a_warehouse_without_bars_has_nothing_to_compare(loaded):
             tickers=None,
             tolerance=Tolerance(),
             now=NOW,
+            settings=load_settings(),
             run_id="x",
         )
 

@@ -19,10 +19,10 @@ from lab import (
     to_frame,
     value,
 )
-from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, rereads, start
+from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 
 from hypertape.errors import BatchRefused, SuspectScale
-from hypertape.steps.restate import reread, settle
+from hypertape.steps.restate import Settled, reread, settle
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading.load import load_bars
@@ -46,7 +46,7 @@ def test_a_restated_history_is_read_again_once(vendor, common, ticker, factor, d
     restated = scaled(bars, factor)
     vendor.says(ticker, first_days(restated, 251))
     done = vendor.sync(251, [ticker])
-    assert done.restated == {"suspected": 1, "local": 0, "reread": 1}
+    assert outcome(done) == {"suspected": 1, "local": 0, "reread": 1}
     assert done.failed == {}
     assert (done.counts["inserted"], done.counts["updated"]) == (1, 250)
     assert ledger(
@@ -60,7 +60,7 @@ def test_a_restated_history_is_read_again_once(vendor, common, ticker, factor, d
     assert_true(vendor, common, ticker, first_days(restated, 251))
     vendor.says(ticker, first_days(restated, 252))
     again = vendor.sync(252, [ticker])
-    assert again.restated == {"suspected": 0, "local": 0, "reread": 0}
+    assert outcome(again) == {"suspected": 0, "local": 0, "reread": 0}
     assert (rereads(common, ticker), len(ledger(common, ticker))) == (1, 1)
 
 
@@ -70,7 +70,7 @@ def test_a_corrected_bar_is_local(vendor, common, ticker):
     corrected = changed(bars, 248, close=lambda close: close * 1.001)
     vendor.says(ticker, first_days(corrected, 251))
     done = vendor.sync(251, [ticker])
-    assert done.restated == {"suspected": 1, "local": 1, "reread": 0}
+    assert outcome(done) == {"suspected": 1, "local": 1, "reread": 0}
     assert ledger(common, ticker, "state, checked, differing") == [("local", 80, 0)]
     assert rereads(common, ticker) == 0
     assert_true(vendor, common, ticker, first_days(corrected, 251))
@@ -81,7 +81,7 @@ def test_a_history_restated_from_its_start_only_is_found_there(vendor, common, t
     start(vendor, ticker, bars)
     restated = changed(bars, [3, 248], volume=lambda volume: volume * 2)
     vendor.says(ticker, first_days(restated, 251))
-    assert vendor.sync(251, [ticker]).restated["reread"] == 1
+    assert vendor.sync(251, [ticker]).restated.reread == 1
     assert ledger(common, ticker, "state, direction, ratio, checked, differing") == [
         ("reread", "mixed", None, 80, 1)
     ]
@@ -108,7 +108,7 @@ def test_a_young_series_was_in_the_answer_whole(vendor, common, ticker):
     vendor.sync(4, [ticker], start=BEGIN)
     vendor.says(ticker, scaled(bars, 0.5).take(slice(0, 5)))
     done = vendor.sync(5, [ticker], start=BEGIN)
-    assert done.restated == {"suspected": 1, "local": 0, "reread": 1}
+    assert outcome(done) == {"suspected": 1, "local": 0, "reread": 1}
     assert rereads(common, ticker) == 0
     assert_true(vendor, common, ticker, scaled(bars, 0.5).take(slice(0, 5)))
 
@@ -118,12 +118,12 @@ def test_a_run_that_died_after_its_load_leaves_the_work_to_the_next(vendor, comm
     start(vendor, ticker, bars)
     restated = scaled(bars, 0.5)
     vendor.says(ticker, first_days(restated, 251))
-    planned, now = vendor.load_only(251, [ticker], "dead " + ticker)
+    spec, now = vendor.load_only(251, [ticker], "dead " + ticker)
     assert ledger(common, ticker) == [("suspected", "down")]
     vendor.says(ticker, first_days(restated, 252))
     done = vendor.sync(252, [ticker])
-    assert done.restated["reread"] == 1
-    assert reread(vendor.dsn, planned, now=now, settings=vendor.settings) == {"suspected": 0, "failed": {}}
+    assert done.restated.reread == 1
+    assert reread(vendor.dsn, spec, now=now, settings=vendor.settings) == Settled()
     assert rereads(common, ticker) == 1
     assert_true(vendor, common, ticker, first_days(restated, 252))
 
@@ -133,11 +133,11 @@ def test_a_run_that_died_before_reading_again_is_taken_up_without_asking_twice(v
     start(vendor, ticker, bars)
     restated = scaled(bars, 0.5)
     vendor.says(ticker, first_days(restated, 251))
-    planned, now = vendor.load_only(251, [ticker], "dead " + ticker)
+    spec, now = vendor.load_only(251, [ticker], "dead " + ticker)
     common.execute("update restatement set state = 'confirmed' where ticker = %s", (ticker,))
-    done = reread(vendor.dsn, planned, now=now, settings=vendor.settings)
-    assert (done["reread"], done["updated"], done.get("confirmed", 0)) == (1, 247, 0)
-    assert reread(vendor.dsn, planned, now=now, settings=vendor.settings)["suspected"] == 0
+    done = reread(vendor.dsn, spec, now=now, settings=vendor.settings)
+    assert (done.reread, done.counts.updated, done.confirmed) == (1, 247, 0)
+    assert reread(vendor.dsn, spec, now=now, settings=vendor.settings).suspected == 0
     assert rereads(common, ticker) == 1
     assert_true(vendor, common, ticker, first_days(restated, 251))
 
@@ -146,26 +146,26 @@ def test_two_workers_do_not_work_on_one_restatement(vendor, common, ticker):
     bars = history()
     start(vendor, ticker, bars)
     vendor.says(ticker, first_days(scaled(bars, 0.5), 251))
-    planned, now = vendor.load_only(251, [ticker], "two " + ticker)
+    spec, now = vendor.load_only(251, [ticker], "two " + ticker)
     with connect(vendor.dsn) as other:
-        asked = {"run_id": planned["run_id"], "sources": ["csv_tree"]}
+        asked = {"run_id": spec.run_id, "sources": ["csv_tree"]}
         with held(other, CRYPTO, D1, **asked) as found:
             assert [entry.ticker for entry in found] == [ticker]
-            idle = reread(vendor.dsn, planned, now=now, settings=vendor.settings)
-            assert idle == {"suspected": 0, "failed": {}}
-    assert reread(vendor.dsn, planned, now=now, settings=vendor.settings)["reread"] == 1
+            idle = reread(vendor.dsn, spec, now=now, settings=vendor.settings)
+            assert idle == Settled()
+    assert reread(vendor.dsn, spec, now=now, settings=vendor.settings).reread == 1
 
 
 def test_a_vendor_that_fails_meanwhile_leaves_the_suspicion_open(vendor, common, ticker):
     bars = history()
     start(vendor, ticker, bars)
     vendor.says(ticker, first_days(scaled(bars, 0.5), 251))
-    planned, now = vendor.load_only(251, [ticker], "fails " + ticker)
+    spec, now = vendor.load_only(251, [ticker], "fails " + ticker)
     (vendor.root / "tree" / ticker / "1D.csv").unlink()
-    done = settle(vendor.dsn, planned, now=now, settings=vendor.settings)
-    assert list(done["failed"]) == [ticker]
+    done = settle(vendor.dsn, spec, now=now, settings=vendor.settings)
+    assert list(done.failed) == [ticker]
     with pytest.raises(BatchRefused, match=ticker):
-        reread(vendor.dsn, planned, now=now, settings=vendor.settings)
+        reread(vendor.dsn, spec, now=now, settings=vendor.settings)
     ((state, error),) = ledger(common, ticker, "state, error")
     assert state == "suspected"
     assert ticker in error
@@ -179,7 +179,7 @@ def test_several_series_are_settled_together(vendor, common):
     for at, (ticker, bars) in enumerate(series.items()):
         series[ticker] = scaled(bars, 0.5) if at % 2 else changed(bars, 247, volume=lambda volume: volume * 2)
         vendor.says(ticker, first_days(series[ticker], 251))
-    assert vendor.sync(251, tickers).restated == {"suspected": 7, "local": 4, "reread": 3}
+    assert outcome(vendor.sync(251, tickers)) == {"suspected": 7, "local": 4, "reread": 3}
     for ticker, bars in series.items():
         assert fingerprint(common, ticker) == fresh_fingerprint(common, first_days(bars, 251))
 

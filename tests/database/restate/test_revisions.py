@@ -84,7 +84,7 @@ def test_the_verb_tells_people_scripts_and_spreadsheets(changes, run):
     people = run("revisions", *series)
     assert people.exit_code == 0
     assert "asked for" in people.output
-    lines = [json.loads(line) for line in run("revisions", *series, "--json").output.splitlines()]
+    lines = json.loads(run("revisions", *series, "--json").output)
     assert lines[0]["new_close"] == second.close[5]
     rows = list(csv.DictReader(io.StringIO(run("revisions", *series, "--csv", "--run", "second").output)))
     assert [(row["run_id"], float(row["former_close"])) for row in rows] == [("second", bars.close[5])]
@@ -93,10 +93,8 @@ def test_the_verb_tells_people_scripts_and_spreadsheets(changes, run):
 def test_the_verb_for_restatements(changes, run):
     two = changes[3]
     assert two in run("restatements").output
-    (line,) = run("restatements", "--ticker", two, "--json").output.splitlines()
-    assert {"state": "suspected", "direction": "down", "ratio": 0.5, "bars": 20}.items() <= json.loads(
-        line
-    ).items()
+    (row,) = json.loads(run("restatements", "--ticker", two, "--json").output)
+    assert {"state": "suspected", "direction": "down", "ratio": 0.5, "bars": 20}.items() <= row.items()
     assert run("restatements", "--state", "local", "--csv").stdout == ""
 
 

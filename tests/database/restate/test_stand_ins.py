@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -20,10 +21,10 @@ from lab import (
     scaled,
     value,
 )
-from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, rereads, start
+from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 
 from hypertape.frame import Bars, instant
-from hypertape.steps.restate import settle
+from hypertape.steps.restate import Settled, settle
 from hypertape.warehouse.restatements import TRIES
 
 OVERLAP = 5
@@ -96,7 +97,7 @@ def test_a_split_first_seen_by_the_stand_in_is_found_when_the_first_source_is_ba
     start(vendor, ticker, bars)
     stood_in(common, ticker, dollars(restated), 251)
     vendor.says(ticker, first_days(restated, 252))
-    assert vendor.sync(252, [ticker]).restated["reread"] == 1
+    assert vendor.sync(252, [ticker]).restated.reread == 1
     assert ledger(common, ticker, "state, stand_in, differing > 0") == [
         ("answered", "yahoo", True),
         ("reread", None, True),
@@ -105,7 +106,7 @@ def test_a_split_first_seen_by_the_stand_in_is_found_when_the_first_source_is_ba
     assert_true(vendor, common, ticker, first_days(restated, 252))
     for day in (253, 254):
         vendor.says(ticker, first_days(restated, day))
-        assert vendor.sync(day, [ticker]).restated["suspected"] == 0
+        assert vendor.sync(day, [ticker]).restated.suspected == 0
     assert rereads(common, ticker) == 1
 
 
@@ -126,7 +127,7 @@ def test_an_absence_hides_no_restatement(vendor, common, ticker, away, seen):
                      BEGIN + timedelta(days=250)) == 0  # fmt: skip
     day = 251 + away
     vendor.says(ticker, first_days(restated, day))
-    assert vendor.sync(day, [ticker]).restated["reread"] == 1
+    assert vendor.sync(day, [ticker]).restated.reread == 1
     assert_true(vendor, common, ticker, first_days(restated, day))
 
 
@@ -140,7 +141,7 @@ def test_the_first_source_s_answer_replaces_the_stand_in_s_bars(vendor, common, 
     day = 251 + away
     vendor.says(ticker, first_days(bars, day))
     done = vendor.sync(day, [ticker])
-    assert done.restated == {"suspected": 0, "local": 0, "reread": 0}
+    assert outcome(done) == {"suspected": 0, "local": 0, "reread": 0}
     assert ledger(common, ticker, "state, differing, checked") == [
         ("answered", 0, OVERLAP - 1 if away == 1 else OVERLAP + 1)
     ]
@@ -154,12 +155,12 @@ def test_nobody_asks_a_source_that_is_away(vendor, common, ticker):
     bars = history()
     start(vendor, ticker, bars)
     vendor.says(ticker, first_days(scaled(bars, 0.5), 251))
-    planned, now = vendor.load_only(251, [ticker], "suspects " + ticker)
+    spec, now = vendor.load_only(251, [ticker], "suspects " + ticker)
     stood_in(common, ticker, scaled(bars, 0.5), 252, run_id="away " + ticker)
     (vendor.root / "tree" / ticker / "1D.csv").unlink()
-    away = {**planned, "run_id": "away " + ticker}
+    away = replace(spec, run_id="away " + ticker)
     done = settle(vendor.dsn, away, now=now + timedelta(days=1), settings=vendor.settings)
-    assert done == {"suspected": 0, "failed": {}}
+    assert done == Settled()
     assert ledger(common, ticker, "state") == [("disputed",), ("suspected",)]
 
 

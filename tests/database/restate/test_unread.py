@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from lab import changed, fingerprint, fresh_fingerprint, new_ticker, query, row_versions, scaled
-from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, rereads, start
+from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 from typer.testing import CliRunner
 
 from hypertape.cli import app
@@ -37,12 +37,12 @@ def test_a_history_that_came_cut_is_asked_for_again(vendor, common, ticker):
     bars, restated = history(), scaled(history(), 0.5)
     start(vendor, ticker, bars)
     vendor.says(ticker, last_of(restated, 251, 12))
-    assert vendor.sync(251, [ticker]).restated == {"suspected": 1, "local": 0, "reread": 0}
+    assert outcome(vendor.sync(251, [ticker])) == {"suspected": 1, "local": 0, "reread": 0}
     ((state, unread, tries, begin, error),) = ledger(common, ticker, f"{COLUMNS}, error")
     assert (state, unread, tries, begin) == ("confirmed", 239, 1, BEGIN + timedelta(days=239))
     assert "the answer begins at 2024-04-09" in error
     vendor.says(ticker, first_days(restated, 252))
-    assert vendor.sync(252, [ticker]).restated["reread"] == 1
+    assert vendor.sync(252, [ticker]).restated.reread == 1
     assert ledger(common, ticker, f"{COLUMNS}, error") == [("reread", 0, 1, BEGIN, None)]
     assert_true(vendor, common, ticker, first_days(restated, 252))
 
@@ -52,10 +52,10 @@ def test_a_history_that_came_without_its_middle_is_not_read_whole(vendor, common
     start(vendor, ticker, bars)
     holed = restated.take(np.r_[0:100, 150:251])
     vendor.says(ticker, holed)
-    assert vendor.sync(251, [ticker]).restated["reread"] == 0
+    assert vendor.sync(251, [ticker]).restated.reread == 0
     assert ledger(common, ticker, "state, unread") == [("confirmed", 50)]
     vendor.says(ticker, first_days(restated, 252))
-    assert vendor.sync(252, [ticker]).restated["reread"] == 1
+    assert vendor.sync(252, [ticker]).restated.reread == 1
     assert_true(vendor, common, ticker, first_days(restated, 252))
 
 
@@ -95,9 +95,9 @@ def test_a_vendor_s_bad_hour_is_one_try(vendor, common, ticker):
     bars, restated = history(), scaled(history(), 0.5)
     start(vendor, ticker, bars)
     vendor.says(ticker, last_of(restated, 251, 12))
-    planned, now = vendor.load_only(251, [ticker], "hourly " + ticker)
+    spec, now = vendor.load_only(251, [ticker], "hourly " + ticker)
     for hour in range(TRIES + 1):
-        settle(vendor.dsn, planned, now=now + timedelta(hours=hour), settings=vendor.settings)
+        settle(vendor.dsn, spec, now=now + timedelta(hours=hour), settings=vendor.settings)
     assert ledger(common, ticker, "state, tries") == [("confirmed", 1)]
     assert rereads(common, ticker) == TRIES + 1
 
@@ -110,7 +110,7 @@ def test_a_run_over_old_days_reads_all_of_the_history_again(vendor, common, tick
     vendor.sync(251, [ticker])
     vendor.says(ticker, first_days(restated, 251))
     done = vendor.sync(251, [ticker], start=BEGIN, end=BEGIN + timedelta(days=20))
-    assert done.restated["reread"] == 1
+    assert done.restated.reread == 1
     assert ledger(common, ticker, "state, unread") == [("reread", 0)]
     assert_true(vendor, common, ticker, first_days(restated, 251))
 
@@ -120,12 +120,12 @@ def test_an_answer_that_cannot_be_compared_clears_nothing(vendor, common, ticker
     bars, restated = history(), scaled(history(), 0.5)
     start(vendor, ticker, bars)
     vendor.says(ticker, restated.take(slice(245, 251)))
-    assert vendor.sync(251, [ticker]).restated == {"suspected": 1, "local": 0, "reread": 0}
+    assert outcome(vendor.sync(251, [ticker])) == {"suspected": 1, "local": 0, "reread": 0}
     ((state, checked, error),) = ledger(common, ticker, "state, checked, error")
     assert (state, checked) == ("suspected", None)
     assert "nothing could be compared" in error
     vendor.says(ticker, first_days(restated, 252))
-    assert vendor.sync(252, [ticker]).restated["reread"] == 1
+    assert vendor.sync(252, [ticker]).restated.reread == 1
     assert_true(vendor, common, ticker, first_days(restated, 252))
 
 
@@ -147,10 +147,10 @@ def test_an_answer_shorter_than_its_window_is_compared_with_what_is_older(vendor
     vendor.says(ticker, first_days(bars, 250))
     vendor.sync(250, [ticker], start=BEGIN)
     vendor.says(ticker, last_of(restated, 251, 12))
-    assert vendor.sync(251, [ticker]).restated["reread"] == 0
+    assert vendor.sync(251, [ticker]).restated.reread == 0
     assert ledger(common, ticker, "state, compared_from") == [("suspected", BEGIN + timedelta(days=239))]
     vendor.says(ticker, first_days(restated, 252))
-    assert vendor.sync(252, [ticker], start=BEGIN).restated["reread"] == 1
+    assert vendor.sync(252, [ticker], start=BEGIN).restated.reread == 1
     assert_true(vendor, common, ticker, first_days(restated, 252))
 
 
@@ -161,12 +161,12 @@ def test_a_history_of_which_nothing_comes_is_given_up_too(vendor, common, ticker
     states = []
     for day in range(251, 251 + TRIES):
         vendor.says(ticker, first_days(restated, day))
-        planned, now = vendor.load_only(day, [ticker], f"gone {day} {ticker}")
+        spec, now = vendor.load_only(day, [ticker], f"gone {day} {ticker}")
         common.execute("update restatement set state = 'confirmed' where ticker = %s", (ticker,))
         vendor.says(ticker, changed(first_days(restated, day), slice(None), low=-1.0))
-        done = settle(vendor.dsn, planned, now=now, settings=vendor.settings)
+        done = settle(vendor.dsn, spec, now=now, settings=vendor.settings)
         states += ledger(common, ticker, "state, unread is not null")
-        assert done["failed"] == {}
+        assert done.failed == {}
     assert states == [("confirmed", True)] * (TRIES - 1) + [("partial", True)]
 
 

@@ -52,7 +52,7 @@ def vendor(new_warehouse, tmp_path, monkeypatch):
             wished = {"tickers": ["AAPL"], "source": source, "start": midnight(DAYS[0]), **others}
             batches = plan_actions(dsn, "us", run_id=run_id, now=NOW, settings=settings, **wished)
             synced = [sync_actions(dsn, batch, now=NOW, settings=settings) for batch in batches]
-            return finish(dsn, synced, run_id=run_id, now=NOW)
+            return finish(dsn, synced, run_id=run_id, now=NOW).counts
 
         def load(day=DAYS[-1]):
             now = midnight(day) + timedelta(hours=23)
@@ -126,10 +126,10 @@ def unknown(_query):
     ],
 )
 def test_an_answer_that_is_not_whole_withdraws_nothing(vendor, monkeypatch, spoil, reason):
-    from hypertape.sources import _line
+    from hypertape.sources import _http
 
     connection, replay, run, load = vendor
-    monkeypatch.setattr(_line.Line, "persist", lambda self, call: call())  # waiting is another test's
+    monkeypatch.setattr(_http.VendorClient, "persist", lambda self, call: call())  # waiting is another test's
     replay.stocks["AAPL"] = stock([(EX, 5.0)])
     load()
     spoil(replay)
@@ -175,3 +175,58 @@ def test_the_verb_shows_it_and_the_checks_pass_over_it(vendor, monkeypatch):
     assert "by gone" in listed
     as_json = CliRunner().invoke(app, ["actions", "list", "-m", "us", "--json"]).output
     assert json.loads(as_json)["withdrawn_run"] == "gone"
+
+
+def events_of(replay, **events):
+    """Let AAPL answer with its bars and these events, as Yahoo words them."""
+    from yahoo_replay import _chart_of
+
+    def answer(query):
+        chart = _chart_of("AAPL", stock(), query)
+        chart["chart"]["result"][0]["events"] = {
+            name: {str(n): event for n, event in enumerate(found)} for name, found in events.items()
+        }
+        return 200, json.dumps(chart)
+
+    replay.faults["AAPL"] = answer
+
+
+def at_opening(day):
+    return int(opening(day).timestamp())
+
+
+def test_capital_gains_are_kept_adjust_and_are_listed(vendor):
+    connection, replay, run, load = vendor
+    gain = {"amount": 4.625, "date": at_opening(EX), "currency": "USD"}
+    events_of(replay, capitalGains=[gain], dividends=[{"amount": 0.0001, "date": at_opening(MOVED)}])
+    load()
+
+    result = run("again")
+
+    assert (result["capital_gains_new"], result["capital_gains_unchanged"]) == (0, 1)
+    kinds = {row["kind"]: row["value"] for row in list_actions(connection, US)}
+    assert kinds == {"capital_gain": 4.625, "dividend": 0.0001}
+    assert first_factor(connection) == pytest.approx(0.9, rel=1e-4)
+
+    events_of(replay)
+    assert run("gone")["capital_gains_withdrawn"] == 1
+    assert first_factor(connection) == 1.0
+
+
+def test_a_dividend_in_another_currency_is_refused_told_and_noted_once(vendor, caplog):
+    connection, replay, run, load = vendor
+    replay.stocks["AAPL"] = stock([(EX, 5.0)])
+    load()
+    events_of(replay, dividends=[{"amount": 5000.0, "date": at_opening(EX), "currency": "KRW"}])
+
+    first, second = run("once"), run("twice")
+
+    assert (first["actions_refused"], second["actions_refused"]) == (1, 1)
+    assert "5000 KRW where prices are in USD" in caplog.text
+    assert value(connection, "select count(*) from action_change where change = 'refused'") == 1
+    assert state(connection) == {EX: None}, "what the vendor still reports is not withdrawn"
+    (refused,) = [row for row in list_actions(connection, US) if row["refused_because"]]
+    assert (refused["kind"], refused["value"], refused["source"]) == ("dividend", 5000.0, "yahoo")
+    listed = CliRunner().invoke(app, ["actions", "list", "--market", "us"])
+    assert listed.exit_code == 0
+    assert "not kept" in listed.output

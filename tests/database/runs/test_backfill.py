@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.model import Interval, Window, utc
 from hypertape.settings import Settings
-from hypertape.steps.backfill import Asked, backfill, plan_table
+from hypertape.steps.backfill import BackfillRequest, backfill, plan_table
 from hypertape.steps.backfill_plan import plan_backfill
 from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
@@ -62,15 +61,14 @@ class Place:
 
     def asked(self, **wishes):
         window = {} if wishes.get("mode") == "restate" else {"start": START, "end": END}
-        return Asked(**{
+        return BackfillRequest(**{
             "tickers": list(TICKERS), **window, "source": {"name": "csv_tree", "directory": str(self.tree)}, **wishes
         })  # fmt: skip
 
     def plan(self, dsn, run_id="run", now=NOW, dry_run=True, **wishes):
-        planned = plan_backfill(
+        return plan_backfill(
             dsn, "crypto", "1d", self.asked(**wishes), run_id=run_id, now=now, dry_run=dry_run, settings=self.settings
         )  # fmt: skip
-        return json.loads(json.dumps(planned))
 
     def run(self, dsn, run_id="run", now=NOW, **wishes):
         return backfill(
@@ -85,8 +83,8 @@ def stored(dsn):
 
 def test_a_rehearsal_stores_its_plan_and_touches_nothing_else(warehouse, place):
     planned = place.plan(warehouse)
-    assert planned["batches"] == []
-    figures = planned["plan"]
+    assert planned.batches == ()
+    figures = planned.figures
     assert (figures["sessions"], figures["expected"], figures["present"], figures["missing"]) == (
         DAYS, 3 * DAYS, 0, 3 * DAYS,
     )  # fmt: skip
@@ -98,7 +96,7 @@ def test_a_rehearsal_stores_its_plan_and_touches_nothing_else(warehouse, place):
         assert value(connection, "select count(*) from backfill_unit where state = 'pending'") == 12
         assert value(connection, "select count(*) from load") == 0
     assert "bars missing" in plan_table(planned)
-    assert place.plan(warehouse)["backfill_id"] > planned["backfill_id"], "planned anew, not twice"
+    assert place.plan(warehouse).backfill_id > planned.backfill_id, "planned anew, not twice"
     with connect(warehouse) as connection:
         assert value(connection, "select count(*) from backfill") == 1
 
@@ -111,14 +109,14 @@ def test_calls_are_those_the_source_makes_for_a_group(
     warehouse, tmp_path, monkeypatch, tickers, symbols, calls, reason
 ):
     monkeypatch.setenv("HYPERTAPE_SYMBOLS_PER_REQUEST", str(symbols))
-    asked = Asked(
+    asked = BackfillRequest(
         tickers=[f"B{at:02}" for at in range(tickers)], source={"name": "vci"}, start=utc(2024, 6, 3),
         end=utc(2024, 6, 29),
     )  # fmt: skip
     settings = Settings(state_dir=tmp_path, batch_size=50)
     planned = plan_backfill(warehouse, "vn", "1d", asked, run_id="run", now=NOW, settings=settings)
-    assert planned["plan"]["calls"] == calls, reason
-    assert planned["plan"]["seconds"] == calls * planned["plan"]["seconds_per_call"]
+    assert planned.figures["calls"] == calls, reason
+    assert planned.figures["seconds"] == calls * planned.figures["seconds_per_call"]
 
 
 def test_time_per_call_is_measured_over_the_calls_that_were_made(warehouse, place, monkeypatch):
@@ -127,7 +125,7 @@ def test_time_per_call_is_measured_over_the_calls_that_were_made(warehouse, plac
     with connect(warehouse) as connection:
         asked = query(connection, "select count(*), sum(calls), min(calls), max(calls) from load")
     assert asked == [(18, 12, 0, 1)], "two tickers share a call, the third has one of its own, six times"
-    assert place.run(warehouse, run_id="again", mode="overwrite")["plan"]["timed_calls"] == 12
+    assert place.run(warehouse, run_id="again", mode="overwrite").plan.figures["timed_calls"] == 12
 
 
 def test_windows_end_with_months_and_cover_everything_once(warehouse, place):
@@ -150,19 +148,19 @@ def test_windows_end_with_months_and_cover_everything_once(warehouse, place):
 
 def test_a_first_backfill_loads_everything_and_the_next_asks_nobody(warehouse, place):
     first = place.run(warehouse, reason="history")
-    assert first["error"] is None
-    assert first["counts"]["inserted"] == 3 * DAYS
+    assert first.error is None
+    assert first.counts["inserted"] == 3 * DAYS
     assert {rows for rows, _ in stored(warehouse).values()} == {DAYS}
     with connect(warehouse) as connection:
         assert query(connection, "select distinct reason, run_id from load") == [("history", "run")]
         assert query(connection, "select state from backfill") == [("done",)]
         assert value(connection, "select count(*) from load where asked_seconds > 0 and calls = 1") == 18
     again = place.run(warehouse, run_id="again")
-    assert again["plan"]["missing"] == again["plan"]["units"] == 0
-    assert again["plan"]["timed_calls"] == 18, "measured by the first one"
-    assert not again["resumed"]
-    assert again["counts"]["inserted"] == again["counts"]["unchanged"] == 0
-    report = Path(first["published"]["report"]).read_text()
+    assert again.plan.figures["missing"] == again.plan.figures["units"] == 0
+    assert again.plan.figures["timed_calls"] == 18, "measured by the first one"
+    assert not again.plan.resumed
+    assert again.counts["inserted"] == again.counts["unchanged"] == 0
+    report = Path(first.report).read_text()
     assert "Plan of the backfill" in report
     assert "bars expected" in report
 
@@ -174,11 +172,13 @@ def test_missing_asks_only_where_bars_are_missing_and_keeps_what_is_stored(wareh
     place.write("AAA", 7)  # the source tells another story now
     place.write("BBB", 1)
     done = place.run(warehouse, run_id="again")
-    assert [(unit["tickers"], unit["window"][0][:10]) for unit in done["batches"]] == [
+    assert [(list(unit.tickers), f"{unit.window.start:%Y-%m-%d}") for unit in done.plan.batches] == [
         (["BBB"], "2024-02-01")
     ]
-    assert done["plan"]["missing"] == 5
-    assert done["counts"] == {"inserted": 5, "updated": 0, "unchanged": 24, "quarantined": 0}
+    assert done.plan.figures["missing"] == 5
+    assert {name: done.counts[name] for name in ("inserted", "updated", "unchanged")} == {
+        "inserted": 5, "updated": 0, "unchanged": 24,
+    }  # fmt: skip
     after = stored(warehouse)
     assert after["BBB"][0] == DAYS
     assert {ticker: after[ticker] for ticker in ("AAA", "CCC")} == {t: before[t] for t in ("AAA", "CCC")}
@@ -188,9 +188,9 @@ def test_overwrite_reads_all_again_and_keeps_former_values(warehouse, place):
     place.run(warehouse)
     place.write("AAA", 7)
     done = place.run(warehouse, run_id="again", mode="overwrite")
-    assert len(done["batches"]) == 12
-    assert done["counts"]["updated"] == DAYS
-    assert done["counts"]["unchanged"] == 2 * DAYS
+    assert len(done.plan.batches) == 12
+    assert done.counts["updated"] == DAYS
+    assert done.counts["unchanged"] == 2 * DAYS
     with connect(warehouse) as connection:
         assert query(connection, "select distinct ticker, count(*) from bar_revision group by ticker") == [
             ("AAA", DAYS)
@@ -202,15 +202,15 @@ def test_another_scale_is_refused_but_for_a_restatement_with_a_reason(warehouse,
     before = stored(warehouse)
     place.write("AAA", 0, scale=1000.0)
     refused = place.run(warehouse, run_id="again", mode="overwrite")
-    assert set(refused["failed"]) == {"AAA"}
-    assert "scale" in refused["failed"]["AAA"]
+    assert set(refused.failed) == {"AAA"}
+    assert "scale" in refused.failed["AAA"]
     assert stored(warehouse) == before
     with pytest.raises(BadInput, match="reason"):
         place.run(warehouse, run_id="restated", mode="restate", tickers=["AAA"])
     done = place.run(warehouse, run_id="restated", mode="restate", tickers=["AAA"], reason="quoted in units")
-    assert done["failed"] == {}
-    assert done["plan"]["window"][0] == "2010-07-17T00:00:00+00:00"
-    assert done["counts"]["updated"] == DAYS
+    assert done.failed == {}
+    assert done.plan.figures["window"][0] == "2010-07-17T00:00:00+00:00"
+    assert done.counts["updated"] == DAYS
     with connect(warehouse) as connection:
         assert query(connection, "select distinct reason from load where run_id = 'restated'") == [
             ("quoted in units",)
@@ -220,8 +220,8 @@ def test_another_scale_is_refused_but_for_a_restatement_with_a_reason(warehouse,
 def test_one_bad_ticker_costs_one_ticker_until_it_is_mended(warehouse, place):
     (place.tree / "BBB" / "1D.csv").rename(place.tree / "away")
     done = place.run(warehouse)
-    assert set(done["failed"]) == {"BBB"}
-    assert done["error"] is not None
+    assert set(done.failed) == {"BBB"}
+    assert done.error is not None
     assert {ticker: rows for ticker, (rows, _) in stored(warehouse).items()} == {"AAA": DAYS, "CCC": DAYS}
     with connect(warehouse) as connection:
         assert query(
@@ -229,10 +229,10 @@ def test_one_bad_ticker_costs_one_ticker_until_it_is_mended(warehouse, place):
         ) == [(["BBB"],)]
     (place.tree / "away").rename(place.tree / "BBB" / "1D.csv")
     mended = place.run(warehouse, run_id="another", now=NOW + timedelta(hours=1))
-    assert mended["resumed"]
-    assert mended["run_id"] == "run", "it is the same backfill"
-    assert {tuple(unit["tickers"]) for unit in mended["batches"]} == {("BBB",)}
-    assert mended["error"] is None
+    assert mended.plan.resumed
+    assert mended.plan.run_id == "run", "it is the same backfill"
+    assert {unit.tickers for unit in mended.plan.batches} == {("BBB",)}
+    assert mended.error is None
     assert {rows for rows, _ in stored(warehouse).values()} == {DAYS}
     with connect(warehouse) as connection:
         assert query(connection, "select state, count(*) from backfill_unit group by state") == [("done", 12)]
@@ -241,12 +241,12 @@ def test_one_bad_ticker_costs_one_ticker_until_it_is_mended(warehouse, place):
 def test_the_same_run_again_skips_what_is_done_and_others_plan_anew(warehouse, place):
     place.run(warehouse, mode="overwrite")
     cleared = place.plan(warehouse, mode="overwrite", dry_run=False)
-    assert (cleared["resumed"], cleared["batches"]) == (True, [])
+    assert (cleared.resumed, cleared.batches) == (True, ())
     other = place.plan(warehouse, run_id="another", mode="overwrite", dry_run=False)
-    assert (other["resumed"], len(other["batches"])) == (False, 12)
+    assert (other.resumed, len(other.batches)) == (False, 12)
     later = NOW + backfills.CONTINUED_FOR + timedelta(hours=1)
     late = place.plan(warehouse, run_id="late", now=later, mode="overwrite", dry_run=False)
-    assert not late["resumed"], "what was left open so long ago is planned anew"
+    assert not late.resumed, "what was left open so long ago is planned anew"
 
 
 _KILLED = """
@@ -262,8 +262,8 @@ def end(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)  # its bars are committed, and nobody was told
     ended(*arguments)
 steps.backfills.unit_ended = end
-asked = steps.Asked(mode="overwrite", tickers=["AAA", "BBB", "CCC"], start=utc(2024, 1, 1), end=utc(2024, 7, 1),
-    source={"name": "csv_tree", "directory": tree})
+asked = steps.BackfillRequest(mode="overwrite", tickers=["AAA", "BBB", "CCC"], start=utc(2024, 1, 1),
+    end=utc(2024, 7, 1), source={"name": "csv_tree", "directory": tree})
 steps.backfill(dsn, "crypto", "1d", asked, run_id="killed", now=utc(2024, 7, 1, 1), dry_run=False,
     settings=Settings(state_dir=state, batch_size=2, backfill_bars=62))
 """
@@ -280,9 +280,9 @@ def test_a_killed_backfill_goes_on_where_it_was(warehouse, place, units):
     with connect(warehouse) as connection:
         assert value(connection, "select count(*) from backfill_unit where state = 'done'") == units
     resumed = place.run(warehouse, run_id="again", mode="overwrite")
-    assert resumed["resumed"]
-    assert len(resumed["batches"]) == 12 - units
-    assert resumed["error"] is None
+    assert resumed.plan.resumed
+    assert len(resumed.plan.batches) == 12 - units
+    assert resumed.error is None
     assert {rows for rows, _ in stored(warehouse).values()} == {DAYS}
     with connect(warehouse) as connection:
         assert value(connection, "select count(*) from bar_revision") == 0
@@ -314,7 +314,7 @@ def test_a_group_is_its_tickers_beside_those_that_are_named(warehouse, place):
         tickers = value(connection, "select tickers from backfill")
     members = [entry.ticker for entry in CRYPTO.tickers if entry.group == "CRYPTO_TOP_100"]
     assert tickers == ["AAA", *members]
-    assert planned["plan"]["tickers"] == len(tickers) > 1
+    assert planned.figures["tickers"] == len(tickers) > 1
 
 
 def test_sessions_the_ledger_explains_are_not_missing(warehouse, place):
@@ -328,7 +328,7 @@ def test_sessions_the_ledger_explains_are_not_missing(warehouse, place):
         )
         connection.commit()
     planned = place.plan(warehouse, run_id="again")
-    assert (planned["plan"]["explained"], planned["plan"]["missing"]) == (30, 1), (
+    assert (planned.figures["explained"], planned.figures["missing"]) == (30, 1), (
         "the 31st has no explanation"
     )
 
@@ -353,13 +353,15 @@ def test_hours_are_judged_by_session_and_by_the_tickers_own_density(warehouse, t
             connection, to_frame(series), LoadRequest(VN, H1, "run", "csv_tree", window, utc(2024, 3, 9))
         )
         connection.commit()
-    asked = Asked(tickers=list(hours), start=window.start, end=window.end, source={"name": "sample"})
+    asked = BackfillRequest(
+        tickers=list(hours), start=window.start, end=window.end, source={"name": "sample"}
+    )
     planned = plan_backfill(
         warehouse, "vn", "1h", asked, run_id="hours", now=utc(2024, 3, 9), dry_run=False,
         settings=Settings(state_dir=tmp_path),
     )  # fmt: skip
-    assert planned["batches"][0]["tickers"] == ["DEAD"]
-    assert (planned["plan"]["sessions_missing"], planned["plan"]["sessions_thin"]) == (1, 1)
-    assert planned["plan"]["present"] == 10 + 25 + 17
+    assert planned.batches[0].tickers == ("DEAD",)
+    assert (planned.figures["sessions_missing"], planned.figures["sessions_thin"]) == (1, 1)
+    assert planned.figures["present"] == 10 + 25 + 17
     with connect(warehouse) as connection:
         assert Interval(value(connection, "select interval from backfill")) is H1

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lab import CRYPTO, D1, NOW, VN, new_ticker, query, request, to_frame, tuples_written, walk
+from lab import CRYPTO, D1, NOW, VN, new_ticker, query, request, to_frame, tuples_written, walk, watermarks
 
 from hypertape.calendars import sessions
 from hypertape.errors import NoData
@@ -18,7 +18,6 @@ from hypertape.warehouse.ledger import (
     register_sessions,
     register_symbols,
     run_loads,
-    watermarks,
 )
 from hypertape.warehouse.loading.batch import LoadRequest
 from hypertape.warehouse.loading.load import load_bars, record_failures

@@ -15,7 +15,7 @@ from lab import new_ticker, query, value
 
 from hypertape.errors import CircuitOpen
 from hypertape.sources import Reply, rate_of
-from hypertape.sources._line import Line
+from hypertape.sources._http import VendorClient
 from hypertape.warehouse.source_state import DatabaseThrottle, reset_sources, source_states
 
 STEP = 0.05
@@ -349,7 +349,7 @@ def test_a_request_tells_when_it_began(throttle, common, name):
         fail(throttle, name, 3)
         return Reply(200, b"")
 
-    Line(name, throttle=throttle).ask("GET /", send)
+    VendorClient(name, throttle=throttle).ask("GET /", send)
     assert state_of(common, name).state == "open"
 
 

@@ -18,10 +18,9 @@ from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
 from hypertape.stores import Block, Selection
-from hypertape.stores.addresses import Opening
+from hypertape.stores.addresses import CsvOptions, Opening
 from hypertape.stores.copy import copy
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.stores.stockula import StockulaStore
 from hypertape.stores.warehouse import WarehouseStore
@@ -216,7 +215,7 @@ def stored(connection):
 
 def counted(said: str) -> dict[str, int]:
     """The table of counts a verb printed."""
-    return {name.strip(): int(count) for name, count in re.findall(r"│ ([a-z ]+?) +│ (\d+) +│", said)}
+    return {name.strip(): int(count) for name, count in re.findall(r"(?m)^([a-z ]+?) {2,}(\d+) *$", said)}
 
 
 def test_copy_shows_its_counts_and_refreshes_the_rollups(hypertape, connection, tmp_path):

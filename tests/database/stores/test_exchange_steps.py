@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +13,29 @@ from migration_lab import NOW, ask, in_warehouse
 
 from hypertape.errors import BadInput, BatchRefused
 from hypertape.settings import Settings
-from hypertape.steps.exchange import copy, plan, refresh
+from hypertape.steps.exchange import Copied, Exchange, copy, finish, plan
 from hypertape.stores import Block
+from hypertape.stores.addresses import CsvOptions
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvOptions
 from hypertape.stores.mirrors import add_mirror
 
 
 def move(dsn: str, direction: str, directory: Path, **wishes: Any) -> list[dict[str, Any]]:
-    settings = Settings(database_url=dsn)
-    planned = plan(
-        dsn,
-        direction,
-        run_id=f"{direction}_run",
-        now=NOW,
-        directory=str(directory),
-        settings=settings,
-        **wishes,
+    settings = Settings(database_url=dsn, state_dir=directory.parent / "state")
+    run_id = f"{direction}_{uuid.uuid4().hex[:8]}"
+    planned, parts = plan(
+        dsn, direction, run_id=run_id, now=NOW, directory=str(directory), settings=settings, **wishes
     )
-    parts = planned.pop("parts")
-    done = [copy(dsn, part, plan_head=planned, settings=settings) for part in parts]
-    return [*done, refresh(dsn, done, plan_head=planned)] if direction == "import" else done
+    planned = Exchange.from_json(json.loads(json.dumps(planned.to_json())))
+    done = [copy(dsn, planned, part, settings=settings) for part in parts]
+    told = [dict(part.counts) for part in done]
+    if direction == "export":
+        return told
+    counts, after = finish(
+        dsn, planned, [Copied.from_json(part.to_json()) for part in done], now=NOW, settings=settings
+    )
+    sums = {name: sum(getattr(each.rollups, name) for each in after) for name in ("buckets", "differing")}
+    return [*told, {**counts, **sums, "mirrors": after[0].published.mirrors}]
 
 
 def test_out_and_in_again_is_the_same_and_writes_nothing(
@@ -71,7 +75,7 @@ def test_an_export_keeps_what_only_the_tree_has_unless_it_replaces(
     CsvStore(tmp_path, CsvOptions(market="vn")).write(VN, D1, [Block(to_frame({"AAA": bars}))])
     put(connection, {"AAA": bars.take(slice(20))}, VN, D1)
     (laid,) = move(warehouse, "export", tmp_path, market="vn")
-    (anew,) = move(warehouse, "export", tmp_path, market="vn", replace=True)
+    (anew,) = move(warehouse, "export", tmp_path, market="vn", anew=True)
     assert (laid["extra"], anew["extra"], anew["inserted"]) == (10, 0, 20)
     assert (tmp_path / "AAA" / "1D.csv").read_text().count("AAA") == 20
 
@@ -94,7 +98,7 @@ def test_an_import_is_handed_on_to_the_mirrors(warehouse: str, connection: Any, 
     CsvStore(tmp_path / "AAA-tree").write(VN, D1, [Block(to_frame({"AAA": walk(30, seed=1)}))])
     add_mirror(connection, "files", f"csv:{tmp_path}/mirror", markets=["vn"])
     (*_, done) = move(warehouse, "import", tmp_path / "AAA-tree", workers=1)
-    assert (done["mirrors"]["files"]["inserted"], done["mirrors"]["files"]["left"]) == (30, 0)
+    assert (done["mirrors"]["files"].written.inserted, done["mirrors"]["files"].left) == (30, 0)
     assert ask(warehouse, "select count(*) from mirror_outbox") == [(0,)]
 
 

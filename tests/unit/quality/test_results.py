@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hypertape.errors import CheckBroken, CheckFailed
+from hypertape.errors import CheckBroken, CheckEnded, CheckFailed
 from hypertape.model import Window, utc
 from hypertape.quality.results import QualityResult, raise_if_critical, summary
 
@@ -71,6 +71,16 @@ def test_bad_data_comes_before_a_broken_rule_and_both_are_named() -> None:
 
     with pytest.raises(CheckFailed, match=r"ohlc_order \(1\); rules that did not run: averages"):
         raise_if_critical(results)
+
+
+def test_a_critical_rule_that_was_ended_proves_nothing_and_is_no_defect_of_the_rule() -> None:
+    ended = result("averages", status="not_evaluated", error="canceling statement due to statement timeout")
+    with pytest.raises(CheckEnded, match=r"averages; the first says: canceling .*HYPERTAPE_RULE_SECONDS"):
+        raise_if_critical([ended])
+    raise_if_critical([result("fresh", "warning", "not_evaluated", error="canceling statement")])
+    raise_if_critical(
+        [result("averages", status="not_evaluated")]
+    )  # it ran, and there was nothing to look at
 
 
 def test_a_broken_critical_rule_says_why() -> None:

@@ -66,9 +66,12 @@ def test_daily_and_intraday_suites_differ_where_completeness_does() -> None:
     names = {interval: {rule.name for rule in rules_for(VN, interval)} for interval in STORED_INTERVALS}
 
     assert names[Interval.D1] - names[Interval.M1] == {
-        "sessions_complete", "date_is_session", "volume_not_zero", "adjustment_steps", "day_holds_1h",
+        "sessions_complete", "date_is_session", "volume_not_zero", "adjustment_steps", "actions_applied",
+        "day_holds_1h",
     }  # fmt: skip
-    assert names[Interval.M1] - names[Interval.D1] == {"sessions_covered", "time_in_session"}
+    assert names[Interval.M1] - names[Interval.D1] == {
+        "sessions_covered", "sessions_whole", "time_in_session",
+    }  # fmt: skip
     assert {"day_holds_1h"} <= names[Interval.H1]
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypertape.cells import LONGEST_VALUE
 from hypertape.errors import BadInput, SourceFileEmpty, SourceSchemaChanged
 from hypertape.frame import BAR_SCHEMA
 from hypertape.model import INDICATOR_COLUMNS, utc
-from hypertape.sources._csv_file import CELLS, LONGEST_VALUE, parse
+from hypertape.sources._csv_file import CELLS, parse
 
 HEADER = ",".join(CELLS)
 FULL_HEADER = ",".join((*CELLS, *INDICATOR_COLUMNS))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import os
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -13,7 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hypertape.errors import BadInput, SourceFileEmpty, SourceFileMissing, SourceSchemaChanged, UnknownTicker
+from hypertape.errors import (
+    BadInput,
+    RowsLost,
+    SourceFileEmpty,
+    SourceFileMissing,
+    SourceSchemaChanged,
+    UnknownTicker,
+)
 from hypertape.markets import get_market
 from hypertape.model import (
     PRICE_COLUMNS,
@@ -25,6 +34,7 @@ from hypertape.model import (
     parse_instant,
     utc,
 )
+from hypertape.rows import RowCount
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources._csv_file import CELLS
 from hypertape.sources.csv_tree import CsvTree, exact_product, listed
@@ -231,3 +241,127 @@ def _exact_rows(directory: Path, market: Market, ticker: str, interval: Interval
             )
             for row in csv.DictReader(lines)
         ]
+
+
+# what lies in a tree and is no file of it
+
+
+def odd(root: Path, ticker: str, kind: str) -> None:
+    directory = root / ticker
+    directory.mkdir()
+    path = directory / "1D.csv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "out":
+        (root.parent / "secret").write_text("root:x:0:0\n")
+        path.symlink_to(root.parent / "secret")
+    elif kind == "dangling":
+        path.symlink_to(root / "nowhere")
+    elif kind == "huge":
+        path.write_bytes(b"x" * 3000)
+    else:
+        (directory / kind).write_bytes(gzip.compress(b"bars"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "says"),
+    [
+        ("pipe", BadInput, "is a named pipe"),
+        ("device", BadInput, "leads out of its directory"),
+        ("out", BadInput, "leads out of its directory"),
+        ("dangling", BadInput, "the link leads nowhere"),
+        ("huge", BadInput, "HYPERTAPE_FILE_BYTES"),
+        ("1D.csv.gz", SourceFileMissing, "but 1D.csv.gz, which is not read"),
+        ("1D.CSV", SourceFileMissing, "but 1D.CSV, which is not read"),
+    ],
+)
+def test_what_is_no_bar_file_is_named_and_costs_nobody_else(
+    tmp_path: Path, vn: Market, kind: str, error: type[Exception], says: str
+) -> None:
+    root = tmp_path / "tree"
+    write(root, "VIC", "1D.csv", ROW)
+    odd(root, "ODD", kind)
+    tree = CsvTree(root, file_bytes=2000)
+
+    assert tree.tickers(vn, Interval.D1) == ("ODD", "VIC"), "it is asked for, and not passed over"
+    fetched = tree.fetch(vn, ["ODD", "VIC"], Interval.D1, ALWAYS, now=NOW)
+
+    assert type(fetched.failures["ODD"]) is error
+    assert says in str(fetched.failures["ODD"])
+    assert "root:x" not in str(fetched.failures["ODD"])
+    assert fetched.bars["ticker"].to_pylist() == ["VIC"]
+
+
+@pytest.mark.parametrize("to", ["/etc", "nowhere", "ODD"], ids=["out of the tree", "nowhere", "itself"])
+def test_a_tickers_directory_that_leads_elsewhere_is_named(tmp_path: Path, vn: Market, to: str) -> None:
+    write(tmp_path, "VIC", "1D.csv", ROW)
+    (tmp_path / "ODD").symlink_to(to)
+    tree = CsvTree(tmp_path)
+
+    assert tree.tickers(vn, Interval.D1) == ("ODD", "VIC")
+    fetched = tree.fetch(vn, ["ODD", "VIC"], Interval.D1, ALWAYS, now=NOW)
+
+    assert type(fetched.failures["ODD"]) is BadInput
+    assert len(fetched.bars) == 1
+
+
+def test_a_file_beside_the_one_that_is_read_is_named(
+    tmp_path: Path, vn: Market, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "VIC", "1D.csv", ROW)
+    (tmp_path / "VIC" / "1D.CSV").touch()
+
+    assert len(CsvTree(tmp_path).fetch(vn, ["VIC"], Interval.D1, ALWAYS, now=NOW).bars) == 1
+    assert "1D.CSV beside it is not" in caplog.text
+
+
+def test_a_name_that_is_no_text_is_told_and_passed_over(
+    tmp_path: Path, vn: Market, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "VIC", "1D.csv", ROW)
+    os.mkdir(os.fsencode(tmp_path) + b"/B\xff")
+
+    assert CsvTree(tmp_path).tickers(vn, Interval.D1) == ("VIC",)
+    assert r"B\udcff" in caplog.text
+
+
+def test_a_directory_that_delivers_late_says_how_far_it_has_come(tmp_path: Path, vn: Market) -> None:
+    rows = [f"2025-06-{day:02},10,12,9,11,100" for day in (2, 3)]
+    write(tmp_path, "VIC", "1D.csv", *rows)
+    write(tmp_path, "NEW", "1D.csv", "2025-08-01,10,12,9,11,100")
+    window = Window(utc(2025, 6, 9), utc(2025, 6, 20))
+
+    fetched = CsvTree(tmp_path).fetch(vn, ["VIC", "NEW"], Interval.D1, window, now=NOW)
+
+    assert not fetched.failures
+    assert fetched.newest == {"VIC": utc(2025, 6, 3), "NEW": utc(2025, 8, 1)}
+    assert fetched.answered_until == {"VIC": utc(2025, 6, 9), "NEW": utc(2025, 6, 9)}
+    assert fetched.rows["VIC"] == RowCount(2, 0, 0, {}, 2)
+
+
+CELL = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=6)
+LINE = st.one_of(
+    st.just(f"VIC,{ROW}"),
+    st.lists(CELL | st.sampled_from(["VIC", "2024-01-02", "1", "1_0", "١", "inf", '"']), max_size=9).map(
+        ",".join
+    ),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(LINE, max_size=6), st.binary(max_size=8))
+def test_every_line_is_a_bar_or_refused(tmp_path: Path, vn: Market, lines: list[str], end: bytes) -> None:
+    path = tmp_path / "VIC" / "1D.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes("\n".join((",".join(CELLS), *lines, "")).encode() + end)
+
+    fetched = CsvTree(tmp_path).fetch(vn, ["VIC"], Interval.D1, ALWAYS, now=NOW)
+
+    if "VIC" in fetched.failures:
+        assert not isinstance(fetched.failures["VIC"], RowsLost)
+    else:
+        count = fetched.rows["VIC"]
+        assert count.lost == 0
+        assert len(fetched.bars) == count.bars

@@ -13,10 +13,6 @@ from hypertape.model import Interval, Window, midnight, utc
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.plan import (
-    CHECKS,
-    REREADS,
-    Batch,
-    RunSpec,
     choose_tickers,
     make_batches,
     overlap_start,
@@ -25,8 +21,10 @@ from hypertape.steps.plan import (
     window_for,
 )
 from hypertape.steps.raw import Note
+from hypertape.steps.run_spec import Batch, BatchKind, RunSpec
 
 VN, CRYPTO, US = (get_market(code) for code in ("vn", "crypto", "us"))
+PLAN = BatchKind.PLAN
 D1, H1, M1 = Interval.D1, Interval.H1, Interval.M1
 
 
@@ -79,9 +77,9 @@ def test_tickers_of_one_window_share_batches():
     empty = Window(utc(2024), utc(2024))
     windows = {"A": late, "B": early, "C": late, "D": late, "E": empty, "F": late}
     assert make_batches(windows, 3) == [
-        Batch(0, ("B",), early),
-        Batch(1, ("A", "C", "D"), late),
-        Batch(2, ("F",), late),
+        Batch(PLAN, 0, ("B",), early),
+        Batch(PLAN, 1, ("A", "C", "D"), late),
+        Batch(PLAN, 2, ("F",), late),
     ]
     assert make_batches({}, 3) == []
 
@@ -90,7 +88,7 @@ def test_a_plan_travels_as_json():
     window = Window(utc(2020), utc(2024))
     head = RunSpec("run", VN, D1, SourceConfig("csv_tree", "/data", legacy_scale=True), window)
     assert RunSpec.from_json(json.loads(json.dumps(head.to_json()))) == head
-    batch = Batch(4, ("A", "B"), window)
+    batch = Batch(BatchKind.REREAD, 4, ("A", "B"), window)
     assert Batch.from_json(json.loads(json.dumps(batch.to_json()))) == batch
 
 
@@ -155,10 +153,10 @@ def test_a_replay_repeats_what_was_loaded_and_not_what_was_only_compared():
     asks = ((utc(2025, 6, 20), ("AAA", "BBB")),)
     window = Window(utc(2025, 6, 2), utc(2025, 6, 7))
     found = [
-        Note("vn", "1d", index, window, SourceConfig("vci"), asks)
-        for index in (0, CHECKS, CHECKS + 1, REREADS)
+        Note("vn", "1d", kind, 0, window, SourceConfig("vci"), asks)
+        for kind in (PLAN, BatchKind.LATEST, BatchKind.FIRST, BatchKind.CONTROL, BatchKind.REREAD)
     ]
-    assert [batch.index for batch in replayed(found, None)] == [0, REREADS]
+    assert [batch.kind for batch in replayed(found, None)] == [PLAN, BatchKind.REREAD]
     assert [batch.tickers for batch in replayed(found, ["BBB"])] == [("BBB",)] * 2
     with pytest.raises(BadInput, match="asked for none of these tickers"):
         replayed(found, ["CCC"])

@@ -32,7 +32,7 @@ def frame(
 ) -> pa.Table:
     """A random walk whose doubles have no short decimal form, with fractions, zeros and huge numbers as volumes."""
     random = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.02, bars)))
+    close = 3_000.0 * np.exp(np.cumsum(random.normal(0.0, 0.02, bars)))
     opened = close * random.uniform(0.99, 1.01, bars)
     values = {
         "open": opened,

@@ -8,9 +8,8 @@ from store_lab import CRYPTO, D1, NOW, VN, blocks, frame
 from hypertape.errors import BadInput
 from hypertape.settings import Settings
 from hypertape.stores import Selection
-from hypertape.stores.addresses import FORMS, Opening, open_store, parse_address
+from hypertape.stores.addresses import FORMS, CsvFormat, CsvOptions, Opening, open_store, parse_address
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 from hypertape.stores.warehouse import WarehouseStore
 
 

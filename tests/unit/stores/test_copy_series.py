@@ -18,10 +18,9 @@ from hypertape.frame import bar_frame
 from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.stores import Selection
-from hypertape.stores.addresses import Opening
+from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
 from hypertape.stores.copy import copy, verify
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 ALL = Selection()
 

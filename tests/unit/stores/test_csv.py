@@ -30,8 +30,8 @@ from hypertape.frame import reject_frame
 from hypertape.model import utc
 from hypertape.stores import Block, Selection
 from hypertape.stores import csv_file as csv_file_module
+from hypertape.stores.addresses import CsvFormat, CsvOptions
 from hypertape.stores.csv import CsvStore
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 HEADER = "ticker,time,open,high,low,close,volume\n"
 

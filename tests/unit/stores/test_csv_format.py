@@ -9,9 +9,9 @@ from store_lab import CRYPTO, D1, H1, M1, VN, blocks, frame, tree
 from hypertape.frame import Bars, floats_of, micros
 from hypertape.model import INDICATOR_COLUMNS, PRICE_COLUMNS, Interval, Series, utc
 from hypertape.sources.csv_tree import exact_product
+from hypertape.stores.addresses import CsvFormat, CsvOptions
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_format import HEADER, Writer, quotient
-from hypertape.stores.csv_options import CsvFormat, CsvOptions
 
 LEGACY = CsvOptions(CsvFormat.LEGACY, market="vn")
 

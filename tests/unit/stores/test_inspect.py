@@ -41,7 +41,7 @@ def test_everything_that_is_wrong_is_counted(tmp_path: Path) -> None:
     samples = {problem.name: problem.sample for problem in report.problems}
     assert samples["orphan"] == ("GHOST (2 rows)",)
     assert samples["precision_loss"] == ("AAPL volume=9007199254740993",)
-    assert samples["unsupported_interval"] == ("5m (1 rows)",)
+    assert samples["unsupported_interval"] == ("AAPL interval=5m",)
     assert samples["null_price"] == ("AAPL 1d close_price=NULL",)
     assert [(table.name, table.rows) for table in report.unknown] == [("watchlists", 1)]
     assert [table.name for table in report.bookkeeping] == ["alembic_version"]

@@ -246,12 +246,33 @@ export async function filling(id, work) {
   }
 }
 
-export const synthetic = () =>
-  make(
+/** Which series are made up: `places` are `{ place, tickers, synthetic_tickers, synthetic_named }`. Null when none is. */
+export function synthetic(places) {
+  const some = places.filter((each) => each.synthetic_tickers);
+  if (!some.length) return null;
+  const which = some.map(({ place, tickers, synthetic_tickers: made, synthetic_named: names }) =>
+    made === tickers
+      ? `${place}: ${tickers === 1 ? names[0] : `all ${plural(tickers, "ticker")}`}`
+      : `${place}: ${count(made)} of ${plural(tickers, "ticker")} (${names.join(", ")}${made > names.length ? ", …" : ""})`,
+  );
+  const others = places.some((each) => each.tickers > (each.synthetic_tickers ?? 0));
+  return make(
     "div",
     { class: "banner", role: "note" },
     "SYNTHETIC SAMPLE DATA",
-    make("span", {}, " · made by a seeded generator with planted defects; no real instrument, no real price."),
+    make(
+      "span",
+      {},
+      ` · ${which.join("; ")} · made by a seeded generator with planted defects; no real instrument, no real price.`,
+      others ? " Every other series here has the bars of its source." : null,
+    ),
+  );
+}
+
+/** The places of an answer of /overview as `synthetic` takes them. */
+export const placesOf = (markets) =>
+  markets.flatMap(({ market, intervals }) =>
+    intervals.map((entry) => ({ ...entry, place: `${market} ${spelled(entry.interval)}` })),
   );
 
 /** A `select` with its label. Options are `[value, text]`. */

@@ -16,6 +16,7 @@ import {
   pageLink,
   parameters,
   pill,
+  placesOf,
   plural,
   show,
   spelled,
@@ -35,7 +36,7 @@ async function load() {
   state = await ask("overview");
   asOf(state.now);
   const places = state.markets.flatMap((market) => market.intervals.map((entry) => ({ ...entry, of: market })));
-  show("banner", places.some((entry) => entry.synthetic) && synthetic());
+  show("banner", synthetic(placesOf(state.markets)));
   show("verdict", summary(places));
   if (!places.length) {
     show(

@@ -81,6 +81,7 @@ const LOOKS = {
   },
   split: { kind: "split", sign: "S", shape: "arrowUp", side: "belowBar", tone: "accent", text: "split" },
   dividend: { kind: "dividend", sign: "D", shape: "arrowUp", side: "belowBar", tone: "good", text: "dividend" },
+  capital_gain: { kind: "dividend", sign: "G", shape: "arrowUp", side: "belowBar", tone: "good", text: "capital gain" },
 };
 
 function restated(revisions, loads) {

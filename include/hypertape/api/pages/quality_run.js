@@ -45,7 +45,7 @@ export async function oneRun(asked) {
     show("body", unknownRun(name));
     return;
   }
-  show("banner", last.some((row) => row.source === "sample") && synthetic());
+  show("banner", synthetic(placesOfLoads(last)));
   show("verdict", ofRunVerdict(results, last));
   show(
     "body",
@@ -54,6 +54,21 @@ export async function oneRun(asked) {
     refusedRows(refused.quarantine, last),
     loadRows(last),
   );
+}
+
+/** The loads of a run, by place, as `synthetic` takes them. */
+function placesOfLoads(loads) {
+  const places = new Map();
+  for (const { market, interval, ticker, source } of loads) {
+    const place = `${market} ${spelled(interval)}`;
+    const found = places.get(place) ?? { place, tickers: 0, synthetic_tickers: 0, synthetic_named: [] };
+    places.set(place, found);
+    found.tickers += 1;
+    if (source !== "sample") continue;
+    found.synthetic_tickers += 1;
+    if (found.synthetic_named.length < 5) found.synthetic_named.push(ticker);
+  }
+  return [...places.values()];
 }
 
 function heading(name, runs, asked) {
@@ -188,45 +203,40 @@ function sections(results) {
   ].flat();
 }
 
-const idleTable = (rows) =>
+/** A table of checks; `more` are columns behind the common ones, each with the cell it makes of a row. */
+const checksTable = (title, rows, more) =>
   table(
-    "Checks that were not evaluated",
+    title,
     [
       { label: "Check", kind: "h" },
       { label: "Series" },
       { label: "Suite" },
       { label: "What it says", kind: "w" },
-      { label: "Why it was not evaluated", kind: "w" },
+      ...more,
     ],
     rows.map((row) => [
       row.expectation,
       `${row.market} ${spelled(row.interval)}`,
       row.suite,
       row.description,
-      row.why ?? "there was nothing to look at",
+      ...more.map(({ cell }) => cell(row)),
     ]),
   );
 
+const idleTable = (rows) =>
+  checksTable("Checks that were not evaluated", rows, [
+    {
+      label: "Why it was not evaluated",
+      kind: "w",
+      cell: ({ why }) => why ?? "there was nothing to look at",
+    },
+  ]);
+
 const passedTable = (rows) =>
-  table(
-    "Passed checks",
-    [
-      { label: "Check", kind: "h" },
-      { label: "Series" },
-      { label: "Suite" },
-      { label: "What it says", kind: "w" },
-      { label: "Looked at", kind: "n" },
-      { label: "Seconds", kind: "n" },
-    ],
-    rows.map((row) => [
-      row.expectation,
-      `${row.market} ${spelled(row.interval)}`,
-      row.suite,
-      row.description,
-      count(row.evaluated),
-      row.seconds.toFixed(2),
-    ]),
-  );
+  checksTable("Passed checks", rows, [
+    { label: "Looked at", kind: "n", cell: ({ evaluated }) => count(evaluated) },
+    { label: "Seconds", kind: "n", cell: ({ seconds: took }) => took.toFixed(2) },
+  ]);
 
 function refusedRows(rows, loads) {
   const total = loads.reduce((sum, load) => sum + load.quarantined, 0);

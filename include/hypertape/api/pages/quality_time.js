@@ -12,6 +12,7 @@ import {
   ofChecks,
   pageLink,
   pill,
+  placesOf,
   plural,
   remember,
   show,
@@ -32,7 +33,7 @@ export async function overTime(asked) {
   const [found, state] = await Promise.all([ask("quality/trend", { mode, days }), ask("overview")]);
   asOf(found.now);
   const held = state.markets.filter((market) => market.intervals.length);
-  show("banner", held.some((market) => market.intervals.some((entry) => entry.synthetic)) && synthetic());
+  show("banner", synthetic(placesOf(held.filter((market) => mode === "all" || market.market === mode))));
   if (!found.latest.length && !found.trend.length) {
     show("verdict");
     show(

@@ -235,11 +235,15 @@ async function load() {
     view(false, empty("Which ticker?", "Choose one from the list of the field Ticker."));
     return;
   }
-  const answer = await ask("tickers", { symbol, interval, limit, mode: market, end_date: end });
+  const [answer, { series: known }] = await Promise.all([
+    ask("tickers", { symbol, interval, limit, mode: market, end_date: end }),
+    ask("series", { mode: market, symbol, interval: BASE[interval] }),
+  ]);
   if (mine !== turn) return;
   Object.assign(shown, { chosen, of, bars: answer[symbol] ?? [] });
   const base = of.intervals.find((each) => each.interval === RELATION[BASE[interval]]);
-  show("banner", base?.synthetic && synthetic());
+  const made = { synthetic_tickers: Number(known[0]?.synthetic ?? false), synthetic_named: [symbol] };
+  show("banner", synthetic([{ place: `${market} ${BASE[interval]}`, tickers: 1, ...made }]));
   if (!shown.bars.length) {
     view(false, nothing(of, base));
     return;

@@ -23,6 +23,7 @@ from hypertape.api.bar_query import (
 from hypertape.api.respond import json_response, listed
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
+from hypertape.model import SEVERITIES
 from hypertape.quality import results
 from hypertape.warehouse.gaps import rules
 
@@ -37,7 +38,6 @@ Run = Annotated[str | None, Query(description="Only of this run.")]
 
 REASONS = rules.REASONS[1:]
 STATUSES = ("loaded", "failed", "skipped")
-SEVERITIES = ("critical", "warning")
 
 
 @read_router.get("/gaps", summary="Missing bars and why", response_class=Response)

@@ -13,7 +13,7 @@ from hypertape.api.meter import escaped
 from hypertape.api.respond import rows_of
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State
-from hypertape.warehouse.gaps.rules import EXPLAINED
+from hypertape.model import EXPLAINED
 
 read_router = APIRouter(tags=["health"])
 

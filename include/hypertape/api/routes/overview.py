@@ -152,6 +152,8 @@ def _interval(market: Market, row: Row, run: Row | None, entries: Row | None, no
         "oldest_last",
         "watermark",
         "synthetic",
+        "synthetic_tickers",
+        "synthetic_named",
     )
     return {
         **{name: row[name] for name in names},

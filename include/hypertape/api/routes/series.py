@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hypertape.api.bar_query import ALL, read_mode
+from hypertape.api.bar_query import ALL, read_mode, read_symbols
 from hypertape.api.respond import json_response, listed, searched
-from hypertape.api.routes.ledgers import After, Interval, Limit, Mode, read_stored
+from hypertape.api.routes.ledgers import After, Interval, Limit, Mode, Symbol, read_stored
 from hypertape.api.state import OfApp
 
 read_router = APIRouter(tags=["lists"])
@@ -20,15 +20,20 @@ def series(
     state: OfApp,
     mode: Mode = None,
     interval: Interval = None,
+    symbol: Symbol = None,
     contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
     limit: Limit = None,
     after: After = None,
 ) -> Response:
-    """Answer `{"series": [series, …], "next": cursor or null}`, ordered by market, interval and ticker."""
+    """Answer `{"series": [series, …], "next": cursor or null}`, ordered by market, interval and ticker.
+
+    `synthetic` is true for a series that holds bars of the sample source: made up, of no real instrument.
+    """
     stored = read_stored(interval)
     filters = {
         "markets": [market.code for market in read_mode(mode, ALL)],
         "interval": stored.value if stored else None,
+        "tickers": read_symbols(symbol),
         "part": searched(contains),
     }
     key = ("market", "interval", "ticker")

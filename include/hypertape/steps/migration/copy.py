@@ -1,28 +1,37 @@
-"""Copy the units of a migration: short series together, long ones block by block, each resumable where it stopped.
+"""Copy the units of a migration with the stores' engine, in one process or several, each resumable where it stopped.
 
-While a group is written the next one is read. What a unit did is recorded strictly after its bars are committed.
+Short series are written together, long ones block by block, and while a group is written the next one is read. What a
+unit did is recorded strictly after its bars are committed. A rehearsal reads and gates in the same way, counts what
+would be refused, and writes nothing but that.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from contextlib import suppress
+from dataclasses import replace
+from functools import reduce
+from itertools import count
+from operator import add
 
 import psycopg
-import pyarrow as pa
 
-from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError, TransientError
-from hypertape.frame import instant, micros, times_of
-from hypertape.markets import get_market
-from hypertape.model import Series
+from hypertape.errors import BatchIncomplete, BatchRefused, ClaimLost, HypertapeError, TransientError
 from hypertape.settings import Settings
+from hypertape.steps.migration.files import Counted, silent
+from hypertape.steps.migration.plan import Part
 from hypertape.steps.migration.tables import copy_table
-from hypertape.steps.migration.worker import Held, Read, Worker, grouped, hold_next, let_go, open_worker
-from hypertape.stores import BATCH_ROWS, Block, WritesTogether, Written
+from hypertape.steps.migration.worker import Taken, Worker, grouped, open_worker, take_next
+from hypertape.stores import BATCH_ROWS, Written
+from hypertape.stores.processes import interrupts_held
+from hypertape.stores.series_copy import BlockCopied, copy_blocks, rehearse, write_together
+from hypertape.stores.series_stats import GatedSeries, SeriesStats
 from hypertape.warehouse import migrations
-from hypertape.warehouse.migrations import PlannedUnit, Progress
+from hypertape.warehouse.migrations import Progress, Unit, UnitRead
 
 OnUnit = Callable[[str], None]
 """Called with the name of each unit that this worker has ended."""
@@ -30,146 +39,209 @@ OnUnit = Callable[[str], None]
 Ended = tuple[str, Progress | Exception]
 """A unit, and what copying it did or why it failed."""
 
-_COUNTS = ("rows_read", "inserted", "updated", "unchanged", "refused")
 _OPEN = ("pending", "running", "failed")
-_NOTHING = Progress(None, 0, 0, 0, 0, 0, 0.0)
 
 
 def copy(
     dsn: str,
-    reference: Mapping[str, Any],
+    part: Part,
     *,
     settings: Settings | None = None,
     rows: int = BATCH_ROWS,
     on_unit: OnUnit | None = None,
-) -> dict[str, Any]:
-    """Copy what is open of one part of a migration (of all of it without `part`) and return counts as JSON.
+) -> Progress:
+    """Copy (or rehearse) what is open of a migration or of one part of it, and return what was done in all.
 
     Series of up to `rows` / 2 bars are written together, longer ones in blocks of `rows`. Units another worker holds at
     this moment are left to it. A unit that fails is recorded and the others are copied; then BatchIncomplete (a retry
     may help) or BatchRefused is raised with the list.
     """
-    total, units = _NOTHING, 0
+    total = Progress()
     failed: dict[str, Exception] = {}
-    with open_worker(dsn, reference["migration_id"], settings, rows) as worker:
-        for unit, ended in _copied(worker, reference.get("part")):
+    with open_worker(dsn, part.migration_id, settings, rows) as worker:
+        for unit, ended in _copied(worker, part.part):
+            if isinstance(ended, ClaimLost):
+                continue  # it is another worker's now
             if isinstance(ended, Exception):
                 migrations.end(worker.ledger, worker.id, unit, "failed", str(ended))
                 failed[unit] = ended
             else:
-                total, units = total + ended, units + 1
+                total += ended
             if on_unit is not None:
                 on_unit(unit)
     _raise_for(failed)
-    return {name: getattr(total, name) for name in _COUNTS} | {"units": units}
+    return total
+
+
+def copy_together(
+    dsn: str,
+    part: Part,
+    *,
+    units: int,
+    workers: int,
+    settings: Settings,
+    rows: int = BATCH_ROWS,
+    on_unit: Counted = silent,
+) -> None:
+    """Copy everything that is open of a migration, with this process and up to `workers - 1` more.
+
+    No more than there are open `units`. When this process is killed or interrupted the others end too; what they had
+    committed stays and is not copied again. Units that fail are in the ledger, and nothing is raised for them.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (dsn, part, settings, rows)
+    helpers = [spawn.Process(target=_help, args=arguments) for _ in range(1, min(workers, units))]
+    with interrupts_held():
+        for helper in helpers:
+            helper.start()
+    on_unit(0, units)
+    done = count(1)
+    try:
+        with suppress(BatchRefused, BatchIncomplete):
+            copy(dsn, part, settings=settings, rows=rows, on_unit=lambda _: on_unit(next(done), units))
+    except KeyboardInterrupt:
+        for helper in helpers:
+            helper.terminate()
+        raise
+    finally:
+        for helper in helpers:
+            helper.join()
+    on_unit(units, units)
+
+
+def _help(dsn: str, part: Part, settings: Settings, rows: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(HypertapeError):
+        copy(dsn, part, settings=settings, rows=rows)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _copied(worker: Worker, part: int | None) -> Iterator[Ended]:
     """Copy group after group. Each unit's end is recorded before it is yielded, but for a failure."""
     open_units = migrations.units(worker.ledger, worker.id, part=part, states=_OPEN)
     groups = grouped(open_units, worker.rows // 2)
-    held = hold_next(worker, groups)
-    while held is not None:
-        ahead = hold_next(worker, groups) if held.reads is not None else None
-        yield from _copy_together(worker, held) if held.reads is not None else _copy_alone(worker, held.rows)
-        let_go(worker, held.holder)
-        held = ahead or hold_next(worker, groups)
+    taken = take_next(worker, groups)
+    while taken is not None:
+        ahead = take_next(worker, groups) if taken.reads is not None else None
+        done = list(_ended(worker, taken))
+        yield from done
+        worker.let_go(taken.units, {unit: end for unit, end in done if isinstance(end, Exception)})
+        taken = ahead or take_next(worker, groups)
 
 
-def _copy_together(worker: Worker, held: Held) -> list[Ended]:
+def _ended(worker: Worker, taken: Taken) -> Iterator[Ended]:
+    if worker.migration.dry_run:
+        return _alone(worker, taken.units, _rehearse)
+    return _together(worker, taken) if taken.reads is not None else _alone(worker, taken.units, _copy_unit)
+
+
+def _together(worker: Worker, taken: Taken) -> Iterator[Ended]:
     """Write a group in one transaction. When that fails each unit is copied by itself: the error is of one of them."""
-    assert held.reads is not None
-    reads, began = held.reads.result(), clock.perf_counter()
-    full = [read for read in reads if read.block is not None]
+    assert taken.reads is not None
+    reads, began = taken.reads.result(), clock.perf_counter()
     try:
-        written = _write_together(worker, full)
+        written = write_together(worker.target(taken.units[0]), reads)
+        share = (clock.perf_counter() - began) / max(len(written), 1)
+        done: dict[str, Progress] = {}
+        for unit, read in zip(taken.units, reads, strict=True):
+            if read.error is None:
+                did = written.get(read.series, Written())
+                bars = BlockCopied(read.stats.last, read.stats.rows + read.stats.refused_rows, did, share)
+                done[unit.unit] = _progress(bars)
+        found = {unit.unit: read for unit, read in zip(taken.units, reads, strict=True)}
+        _note_read(worker, {unit: found[unit].stats for unit in done})
+        worker.advance(done, done=True)
     except (HypertapeError, psycopg.Error):
-        return list(_copy_alone(worker, held.rows))
-    done = {read.unit.unit: _NOTHING for read in reads if read.error is None}
-    share = (clock.perf_counter() - began) / max(len(full), 1)
-    for read, each in zip(full, written, strict=True):
-        assert read.block is not None
-        done[read.unit.unit] = _progress(read.block, each, share)
-    migrations.advance(worker.ledger, worker.id, done, done=True)
-    failed = [(read.unit.unit, read.error) for read in reads if read.error is not None]
-    return [*done.items(), *failed]
+        yield from _alone(worker, taken.units, _copy_unit)
+        return
+    yield from done.items()
+    yield from ((unit, read.error) for unit, read in found.items() if read.error is not None)
 
 
-def _write_together(worker: Worker, reads: Sequence[Read]) -> list[Written]:
-    if not reads:
-        return []
-    target, series = worker.target(reads[0].unit), reads[0].unit.series
-    assert isinstance(target, WritesTogether)
-    assert series is not None
-    blocks = [read.block for read in reads if read.block is not None]
-    return target.write_together(get_market(series.market), series.interval, blocks)
-
-
-def _progress(block: Block, written: Written, seconds: float) -> Progress:
-    read = len(block.bars) + len(block.rejects)
-    return Progress(
-        _last(block), read, written.inserted, written.updated, written.unchanged, written.refused, seconds
-    )
-
-
-def _copy_alone(worker: Worker, rows: Sequence[migrations.Row]) -> Iterator[Ended]:
-    for row in rows:
-        unit = PlannedUnit.of(row)
+def _alone(
+    worker: Worker, units: Sequence[Unit], work: Callable[[Worker, Unit], Progress]
+) -> Iterator[Ended]:
+    for unit in units:
         try:
-            yield unit.unit, _copy_unit(worker, unit, row["reached"])
+            yield unit.unit, work(worker, unit)
         except (HypertapeError, psycopg.Error) as error:  # one unit must not stop the others
             yield unit.unit, error
 
 
-def _copy_unit(worker: Worker, unit: PlannedUnit, reached: datetime | None) -> Progress:
-    done = _NOTHING
-    series = unit.series
-    for each in _copy_other(worker, unit) if series is None else _copy_series(worker, unit, series, reached):
-        migrations.advance(worker.ledger, worker.id, {unit.unit: each})
-        done += each
-    migrations.advance(worker.ledger, worker.id, {unit.unit: _NOTHING}, done=True)
-    return done
+def _copy_unit(worker: Worker, unit: Unit) -> Progress:
+    if unit.series is None:
+        return _copy_other(worker, unit)
+    gated, series = GatedSeries(unit.series, worker.now), unit.series
+    blocks = worker.reader.blocks(
+        gated.blocks(worker.source(unit).read(series, start=worker.start, rows=worker.rows))
+    )
+    done = []
+    for copied in copy_blocks(blocks, worker.target(unit), series, after=unit.reached):
+        done.append(_progress(copied))
+        worker.advance({unit.unit: done[-1]})
+    _note_read(worker, {unit.unit: gated.stats()})
+    worker.advance({unit.unit: Progress()}, done=True)
+    return reduce(add, done, Progress())
 
 
-def _copy_series(
-    worker: Worker, unit: PlannedUnit, series: Series, reached: datetime | None
-) -> Iterator[Progress]:
-    """Copy what opens after `reached` and yield what each block did once it is committed.
-
-    Rows that are no bars have no sure place in time, so each pass hands over all of them (quarantine keeps each once)
-    and counts them at its end.
-    """
-    market, target, rejected = get_market(series.market), worker.target(unit), 0
-    for whole in worker.blocks(unit):
-        block, began = _after(whole, reached), clock.perf_counter()
-        rejected += len(block.rejects)
-        if len(block.bars) == 0 and len(block.rejects) == 0:
-            continue
-        written = target.write(market, series.interval, [block])
-        yield Progress(
-            _last(block), len(block.bars), written.inserted, written.updated, written.unchanged,
-            written.refused - len(block.rejects), clock.perf_counter() - began,
-        )  # fmt: skip
-    if rejected:
-        yield Progress(None, rejected, 0, 0, 0, rejected, 0.0)
-
-
-def _after(block: Block, reached: datetime | None) -> Block:
-    if reached is None or len(block.bars) == 0:
-        return block
-    return Block(block.bars.filter(pa.array(times_of(block.bars) > micros(reached))), block.rejects)
-
-
-def _copy_other(worker: Worker, unit: PlannedUnit) -> Iterator[Progress]:
+def _copy_other(worker: Worker, unit: Unit) -> Progress:
+    """Copy a table that is no series."""
     began = clock.perf_counter()
-    read, kept, refused = copy_table(worker.ledger, worker.migration, unit)
-    seconds = clock.perf_counter() - began
-    yield Progress(None, read, kept.inserted, kept.updated, kept.unchanged, refused, seconds)
+    done = copy_table(worker, unit)
+    progress = replace(done.progress, seconds=clock.perf_counter() - began)
+    migrations.note_read(worker.ledger, worker.id, {unit.unit: UnitRead(refused_rules=done.rules)})
+    if not worker.migration.dry_run:
+        worker.advance({unit.unit: progress}, done=True)
+    return progress
 
 
-def _last(block: Block) -> datetime | None:
-    times = times_of(block.bars)
-    return instant(int(times[-1])) if len(times) else None
+def _rehearse(worker: Worker, unit: Unit) -> Progress:
+    """Read and gate a unit, and note what of it would be refused."""
+    if unit.series is None:
+        found = _copy_other(worker, unit)
+        progress = Progress(rows_read=found.rows_read, refused=found.refused)
+    else:
+        stats = rehearse(
+            worker.source(unit), worker.target(unit), unit.series, start=worker.start, now=worker.now,
+            rows=worker.rows,
+        )  # fmt: skip
+        _note_read(worker, {unit.unit: stats})
+        progress = Progress(rows_read=stats.rows + stats.refused_rows, refused=stats.refused_rows)
+    worker.advance({unit.unit: progress}, done=True)
+    return progress
+
+
+def _note_read(worker: Worker, read: Mapping[str, SeriesStats]) -> None:
+    """Note what was read of units, whole: also a copy that goes on reads a series from its start."""
+    migrations.note_read(
+        worker.ledger,
+        worker.id,
+        {
+            unit: UnitRead(
+                stats.rows, stats.sha256, stats.adjusted.rows, stats.adjusted.sha256, dict(stats.refused)
+            )
+            for unit, stats in read.items()
+        },
+    )
+
+
+def _progress(done: BlockCopied) -> Progress:
+    written = done.written
+    return Progress(
+        done.last,
+        done.rows,
+        written.inserted,
+        written.updated,
+        written.unchanged,
+        written.refused,
+        done.seconds,
+    )
 
 
 def _raise_for(failed: Mapping[str, Exception]) -> None:

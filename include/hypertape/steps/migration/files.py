@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hypertape.errors import BadInput, SourceFileMissing
-from hypertape.steps.migration.schemas import DUAL_WRITE, SCHEMAS, STOCKULA
+from hypertape.steps.migration import DUAL_WRITE, SCHEMAS, STOCKULA
 from hypertape.stores.inspect import UNKNOWN, FileReport
 from hypertape.stores.inspect import inspect as look
+from hypertape.warehouse.migrations import Options
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _HEADER_BYTES = 100
@@ -27,16 +28,62 @@ def silent(done: int, total: int) -> None:
     """Tell nobody of a step's progress."""
 
 
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What changes when a SQLite file is written: size and time (ns) of it and of its write-ahead log, its header."""
+
+    path: str
+    size: int
+    modified: int
+    header: str
+    log: tuple[int, int] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {**asdict(self), "log": None if self.log is None else list(self.log)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FileIdentity:
+        """Read what `to_json` wrote."""
+        return cls(**{**value, "log": None if value["log"] is None else tuple(value["log"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What is in the files: `files` are those that can be migrated, `reports` tells of every one that was looked at."""
+
+    files: tuple[FileIdentity, ...]
+    reports: tuple[FileReport, ...]
+
+    @property
+    def taken(self) -> list[FileReport]:
+        """The reports of the files that can be migrated."""
+        return [report for report in self.reports if report.schema in _ADDRESS]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "files": [file.to_json() for file in self.files],
+            "inspected": [report.to_json() for report in self.reports],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Inspected:
+        """Read what `to_json` wrote."""
+        return cls(
+            tuple(map(FileIdentity.from_json, value["files"])),
+            tuple(map(FileReport.from_json, value["inspected"])),
+        )
+
+
 def inspect(
     files: Sequence[str], *, schema: str = "auto", deep: bool = True, on_file: Counted = silent
-) -> dict[str, Any]:
-    """Look into SQLite files (a directory means those in it) and return what is there, as JSON.
+) -> Inspected:
+    """Look into SQLite files (a directory means those in it) and say what is there. Nothing is written.
 
-    `files` holds path, size, modified (ns) and a digest of the header of each; `inspected` its schema, tables, unknown
-    tables and problems with counts and samples. A file of a directory that nobody knows is in `inspected` only, with
-    the schema `unknown`. Nothing is written. `deep` reads every bar to count what is none; a copy counts that on its
-    way. Raises BadInput for a file that is missing, is no SQLite file, or has another schema than `schema` says, and
-    when no file is left.
+    A file of a directory that nobody knows is in `reports` only, with the schema `unknown`. `deep` reads every bar to
+    count what is none; a copy and a rehearsal count that on their way. Raises BadInput for a file that is missing, is
+    no SQLite file, or has another schema than `schema` says, and when no file is left.
     """
     if schema not in SCHEMAS:
         raise BadInput(f"There is no schema {schema!r}", next_step=f"Schemas: {', '.join(SCHEMAS)}.")
@@ -44,29 +91,23 @@ def inspect(
     for done, (path, named) in enumerate(paths.items()):
         on_file(done, len(paths))
         report = _look(path, named, deep)
-        if named or report["schema"] in _ADDRESS:
-            _demand_schema(report, schema)
+        if named or report.schema in _ADDRESS:
+            _require_schema(report, schema)
         reports.append(report)
     on_file(len(paths), len(paths))
-    found = {"files": [], "inspected": reports}
-    if not taken(found):
-        _demand_schema(reports[0], schema)
-    return {**found, "files": [identity(Path(report["path"])) for report in taken(found)]}
+    found = Inspected((), tuple(reports))
+    if not found.taken:
+        _require_schema(reports[0], schema)
+    return Inspected(tuple(identity(report.path) for report in found.taken), found.reports)
 
 
-def taken(inspected: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The reports of the files that can be migrated."""
-    return [report for report in inspected["inspected"] if report["schema"] in _ADDRESS]
-
-
-def _look(path: Path, named: bool, deep: bool) -> dict[str, Any]:
+def _look(path: Path, named: bool, deep: bool) -> FileReport:
     try:
-        found = look(path, deep=deep)
+        return look(path, deep=deep)
     except BadInput:
         if named:
             raise
-        found = FileReport(path, UNKNOWN)
-    return dict(_json({**dataclasses.asdict(found), "path": str(path)}))
+        return FileReport(path, UNKNOWN)
 
 
 def find_files(files: Sequence[str]) -> dict[Path, bool]:
@@ -91,46 +132,39 @@ def find_files(files: Sequence[str]) -> dict[Path, bool]:
     return found
 
 
-def identity(path: Path) -> dict[str, Any]:
-    """What changes when a SQLite file is written: size and time of it and of its write-ahead log, and its header."""
+def identity(path: Path) -> FileIdentity:
+    """What tells that a file is the same again."""
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     log = path.with_name(f"{path.name}-wal")
     waiting = log.stat() if log.exists() and log.stat().st_size else None
-    return {
-        "path": str(path),
-        "size": path.stat().st_size,
-        "modified": path.stat().st_mtime_ns,
-        "header": hashlib.sha256(header).hexdigest(),
-        "log": [waiting.st_size, waiting.st_mtime_ns] if waiting else None,
-    }
+    return FileIdentity(
+        str(path),
+        path.stat().st_size,
+        path.stat().st_mtime_ns,
+        hashlib.sha256(header).hexdigest(),
+        (waiting.st_size, waiting.st_mtime_ns) if waiting else None,
+    )
 
 
-def fingerprint(files: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> str:
+def fingerprint(files: Sequence[FileIdentity], options: Options) -> str:
     """One value for files and wishes: the same again is the same migration."""
-    text = json.dumps([list(files), dict(options)], sort_keys=True)
+    text = json.dumps([[file.to_json() for file in files], options.to_json()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def address_of(report: Mapping[str, Any]) -> str:
+def address_of(report: FileReport) -> str:
     """The store address of an inspected file."""
-    return f"{_ADDRESS[report['schema']]}:{report['path']}"
+    return f"{_ADDRESS[report.schema]}:{report.path}"
 
 
-def _demand_schema(report: Mapping[str, Any], schema: str) -> None:
-    found = report["schema"]
+def _require_schema(report: FileReport, schema: str) -> None:
+    found = report.schema
     if found not in _ADDRESS:
-        tables = ", ".join(table["name"] for table in report["unknown"]) or "none"
+        tables = ", ".join(table.name for table in report.unknown) or "none"
         raise BadInput(
-            f"{report['path']} has neither the dual-write nor the Stockula schema; its tables: {tables}",
+            f"{report.path} has neither the dual-write nor the Stockula schema; its tables: {tables}",
             next_step="Name another file.",
         )
     if schema not in ("auto", found):
-        raise BadInput(
-            f"{report['path']} has the schema {found}, not {schema}", next_step="Use --schema auto."
-        )
-
-
-def _json(value: Any) -> Any:
-    """The value with everything JSON does not know (dates, paths) as text."""
-    return json.loads(json.dumps(value, default=str))
+        raise BadInput(f"{report.path} has the schema {found}, not {schema}", next_step="Use --schema auto.")

@@ -1,102 +1,205 @@
-"""Migrate SQLite files into the warehouse: inspect → plan → copy → verify → refresh → report.
+"""Migrate SQLite files into the warehouse: inspect → plan → copy → verify → after_load → report.
 
-Each step is a plain function over JSON references, for a task of the DAG `migrate_sqlite` and for `hypertape migrate
-sqlite`. The ledger (`migration`, `migration_unit`) knows what is done, so a killed migration continues where it was.
+Each step is a plain function, for a task of the DAG `migrate_sqlite` and for `hypertape migrate sqlite`. The ledger
+(`migration`, `migration_unit`) knows what is done, so a killed migration continues where it was.
 """
 
 from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from hypertape.errors import CheckFailed
-from hypertape.markets import get_market
-from hypertape.model import Interval, Window, midnight
-from hypertape.queries import query
-from hypertape.reports.migration import refused_rules
+from hypertape.digest import SeriesDigest
+from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, HypertapeError, others
+from hypertape.model import Series
 from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings, load_settings
-from hypertape.sources import SourceConfig
-from hypertape.steps.migration.copy import copy
-from hypertape.steps.migration.files import Counted, inspect, silent
-from hypertape.steps.migration.plan import plan
-from hypertape.steps.migration.verify import verify
-from hypertape.steps.migration.workers import copy_together, demand_all_copied
+from hypertape.steps.after_load import AfterLoad, write_report
+from hypertape.steps.exchange import Loaded, after_loads
+from hypertape.steps.migration.copy import copy, copy_together
+from hypertape.steps.migration.files import Counted, Inspected, inspect, silent
+from hypertape.steps.migration.plan import Part, Planned, plan
+from hypertape.steps.migration.tables import compare_table
+from hypertape.steps.migration.worker import Worker, open_worker, source_of
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.plan import RunSpec
-from hypertape.steps.publish import write_report
-from hypertape.steps.refresh import refresh as refresh_rollups
+from hypertape.steps.run_spec import OnStep
+from hypertape.steps.run_spec import silent as silent_steps
+from hypertape.stores import BATCH_ROWS
+from hypertape.stores.compare import SeriesComparison, prove
+from hypertape.stores.series_stats import SeriesStats
 from hypertape.warehouse import migrations
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.migrations import Totals, Unit, UnitProof
 
-__all__ = ["copy", "inspect", "migrate", "plan", "refresh", "report", "verify"]
+__all__ = [
+    "Inspected", "Migrated", "Part", "Planned", "Reported", "after_load", "copy", "inspect", "migrate", "plan",
+    "report", "verify",
+]  # fmt: skip
 
-OnStep = Callable[[str, int, int], None]
-"""Called with the step's name, how much of it is done, and how much there is."""
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """How a migration ended: the sums of its units, its refused rows by rule, and the path of its report."""
+
+    totals: Totals
+    refused_rules: Mapping[str, int]
+    report: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            **asdict(self.totals),
+            "refused_rules": dict(self.refused_rules),
+            "report": str(self.report),
+        }
 
 
-def refresh(dsn: str, reference: Mapping[str, Any], *, on_scope: Counted = silent) -> dict[str, Any]:
-    """Refresh and check the rollups of every market and interval the migration copied; return counts as JSON."""
-    if reference["dry_run"]:
-        return {"buckets": 0, "differing": 0, "rollups": []}
-    migration_id = reference["migration_id"]
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """A whole migration: what was planned, what followed the loads, how it ended, and the seconds of each phase."""
+
+    planned: Planned
+    after: tuple[AfterLoad, ...]
+    reported: Reported
+    seconds: Mapping[str, float]
+
+    @property
+    def error(self) -> HypertapeError | None:
+        """What a check of the bars that are stored now found."""
+        return next((each.error for each in self.after if each.error is not None), None)
+
+    @property
+    def buckets(self) -> int:
+        """Buckets of rollups that were refreshed and compared."""
+        return sum(each.rollups.buckets for each in self.after)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            **self.planned.to_json(),
+            **self.reported.to_json(),
+            "buckets": self.buckets,
+            "differing": sum(each.rollups.differing for each in self.after),
+            "rollups": [
+                f"{each.spec.market.code} {level}" for each in self.after for level in each.rollups.levels
+            ],
+            "seconds": dict(self.seconds),
+        }
+
+
+def verify(
+    dsn: str,
+    planned: Planned,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    rows: int = BATCH_ROWS,
+    on_unit: Counted = silent,
+) -> Totals:
+    """Compare both sides of every unit that is copied, keep what was found, and return the totals.
+
+    A bar must be in the warehouse with the same bits, its adjusted close included, unless the gate refuses it: then it
+    is in quarantine. What the copy has read of a unit is compared by its digests; where these differ the file is read
+    again, bar by bar. A unit that differs becomes open again, so that the next run copies it anew. Nothing is raised
+    for differences; the report does. A migration that ended well is not compared again: what later loads restated since
+    is no fault of it.
+    """
+    with open_worker(dsn, planned.migration_id, settings, rows) as worker:
+        proven = worker.migration.state == "done" and worker.migration.verified_at is not None
+        if not (proven or worker.migration.dry_run):
+            began, copied = clock.perf_counter(), migrations.units(worker.ledger, worker.id, states=("done",))
+            for done, unit in enumerate(copied):
+                on_unit(done, len(copied))
+                migrations.keep_proof(worker.ledger, worker.id, unit.unit, _compared(worker, unit))
+            on_unit(len(copied), len(copied))
+            ended = now + timedelta(seconds=clock.perf_counter() - began)
+            migrations.note(worker.ledger, worker.id, verified_at=ended)
+        return migrations.totals(worker.ledger, worker.id)
+
+
+def _compared(worker: Worker, unit: Unit) -> UnitProof:
+    if unit.series is None:
+        return compare_table(worker, unit)
+    found = prove(
+        worker.source(unit), worker.target(unit), unit.series, _read(unit, unit.series), start=worker.start,
+        now=worker.now, within=True,
+    )  # fmt: skip
+    return _proof(found)
+
+
+def _read(unit: Unit, series: Series) -> SeriesStats | None:
+    """What the copy has read of a unit, None where that is not known."""
+    if unit.source_digest is None or unit.adjusted_digest is None:
+        return None
+    return SeriesStats(
+        SeriesDigest(series.ticker, unit.source_rows or 0, None, None, unit.source_digest),
+        SeriesDigest(series.ticker, unit.adjusted_rows or 0, None, None, unit.adjusted_digest),
+    )
+
+
+def _proof(found: SeriesComparison) -> UnitProof:
+    return UnitProof(
+        found.source.rows, found.matched.rows, found.source.sha256, found.matched.sha256, found.missing,
+        found.different + found.adjusted, found.extra, found.samples,
+    )  # fmt: skip
+
+
+def after_load(
+    dsn: str,
+    planned: Planned,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    on_step: OnStep = silent_steps,
+) -> list[AfterLoad]:
+    """Do what follows a load for every market and interval the migration copied; none in a rehearsal."""
+    if planned.dry_run:
+        return []
     with connect(dsn, autocommit=True) as connection:
-        migration = migrations.get(connection, migration_id)
-        scopes = migrations.scopes(connection, migration_id)
-    found = []
-    for done, (market, interval) in enumerate(scopes):
-        on_scope(done, len(scopes))
-        found.append(refresh_rollups(dsn, _head(migration, market, interval)))
-    on_scope(len(scopes), len(scopes))
+        found = migrations.units(connection, planned.migration_id)
+        migration = migrations.get(connection, planned.migration_id)
+    loaded = [
+        Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
+    ]
+    done = after_loads(
+        dsn, migration.run_id, loaded, now=now, settings=settings or load_settings(), on_step=on_step
+    )
     summary = {
-        "buckets": sum(each["buckets"] for each in found),
-        "differing": sum(each["differing"] for each in found),
-        "rollups": [
-            f"{market} {level}"
-            for (market, _), each in zip(scopes, found, strict=True)
-            for level in each["rollups"]
-        ],
+        "buckets": sum(each.rollups.buckets for each in done),
+        "differing": sum(each.rollups.differing for each in done),
     }
     with connect(dsn, autocommit=True) as connection:
-        migrations.note(connection, migration_id, refreshed=summary)
-        for market, interval in scopes:
-            connection.execute(query("seen_symbols"), (market, interval.value))
-    return summary
+        migrations.note(connection, planned.migration_id, refreshed=summary)
+    return done
 
 
-def report(
-    dsn: str, reference: Mapping[str, Any], *, now: datetime, settings: Settings | None = None
-) -> dict[str, Any]:
+def report(dsn: str, planned: Planned, *, now: datetime, settings: Settings | None = None) -> Reported:
     """Deliver to the mirrors, close the migration and write its report into the state directory.
-
-    Returns the totals, the rows in quarantine by rule, and the report's path.
 
     Raises at the very end: BatchRefused or BatchIncomplete for units that are not copied, CheckFailed when the two
     sides differ.
     """
     settings = settings or load_settings()
-    migration_id = reference["migration_id"]
-    if not reference["dry_run"]:
+    migration_id = planned.migration_id
+    if not planned.dry_run:
         deliver_mirrors(dsn, now=now, settings=settings)
     with connect(dsn, autocommit=True) as connection:
         totals = migrations.totals(connection, migration_id)
-        good = reference["dry_run"] or (totals["done"] == totals["units"] and not totals["different"])
+        good = totals.done == totals.units and not totals.different
         before = migrations.get(connection, migration_id)
-        if not good or before["state"] != "done" or before["finished_at"] is None:
+        if not good or before.state != "done" or before.finished_at is None:
             migrations.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
         html = migration_report(connection, migration_id)
-        rules = refused_rules(connection, migration_id)
-    path = write_report(settings, reference["run_id"], html)
+        rules = migrations.refused_rules(connection, migration_id)
+    path = write_report(settings, f"{planned.run_id}.migration", html)
     if not good:
         _raise_for(dsn, migration_id, totals, path)
-    return {**totals, "refused_rules": rules, "report": str(path)}
+    return Reported(totals, rules, path)
 
 
 def migrate(
@@ -110,29 +213,36 @@ def migrate(
     check: bool = True,
     workers: int = 1,
     on_step: OnStep | None = None,
-    on_inspected: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None,
+    on_inspected: Callable[[Inspected], None] = lambda _: None,
     **wishes: Any,
-) -> dict[str, Any]:
-    """Run every step in this process (`workers` processes copy) and return what `plan` and `report` say, together.
+) -> Migrated:
+    """Run every step in this process (`workers` processes copy).
 
     `wishes` are those of `plan`. `check=False` leaves the verification out. `on_inspected` gets what `inspect` says of
-    the files before anything is copied. `seconds` holds how long each phase took. Raises what the steps raise, after
-    all that could be done is done and the report is written.
+    the files before anything is copied. Raises what the steps raise, after all that could be done is done and the
+    report is written.
     """
-    run = _Run(dsn, settings or load_settings(), now, on_step or (lambda *_: None))
+    run = _Run(dsn, settings or load_settings(), now, on_step or silent_steps)
     # a rehearsal reads every bar to say what is none; a migration meets these rows on its way
     deep = bool(wishes.get("dry_run"))
-    inspected = run.timed(inspect, files, schema=schema, deep=deep, on_file=run.telling("inspect"))
-    on_inspected(inspected["inspected"])
+    inspected = run.timed("inspect", inspect, files, schema=schema, deep=deep, on_file=run.telling("inspect"))
+    on_inspected(inspected)
     planned = run.timed(
-        plan, dsn, inspected, run_id=run_id, now=now, workers=workers, settings=run.settings, **wishes
+        "plan", plan, dsn, inspected, run_id=run_id, now=now, workers=workers, settings=run.settings, **wishes
     )
-    if planned["parts"]:
-        tell = run.telling("copy")
-        run.timed(copy_together, dsn, planned, workers=workers, settings=run.settings, on_unit=tell)
-    refreshed = run.proven(planned, check)
+    if planned.parts:
+        run.timed(
+            "copy", copy_together, dsn, Part(planned.migration_id), units=planned.open_units, workers=workers,
+            settings=run.settings, on_unit=run.telling("copy"),
+        )  # fmt: skip
+    if check and not planned.dry_run:
+        tell = run.telling("verify")
+        run.timed("verify", verify, dsn, planned, now=run.now(), settings=run.settings, on_unit=tell)
+    after = run.timed(
+        "after load", after_load, dsn, planned, now=run.now(), settings=run.settings, on_step=run.tell
+    )
     reported = report(dsn, planned, now=run.now(), settings=run.settings)
-    return {**planned, **refreshed, **reported, "seconds": run.seconds}
+    return Migrated(planned, tuple(after), reported, run.seconds)
 
 
 @dataclass
@@ -154,48 +264,29 @@ class _Run:
         """What tells of a step's progress."""
         return partial(self.tell, step)
 
-    def timed(self, step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def timed(self, name: str, step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Run a step and note its seconds under its name."""
         began = clock.perf_counter()
         try:
             return step(*arguments, **named)
         finally:
-            self.seconds[_NAMES.get(step.__name__, step.__name__)] = clock.perf_counter() - began
-
-    def proven(self, planned: Mapping[str, Any], check: bool) -> dict[str, Any]:
-        """Refresh the rollups and verify meanwhile: the one is the server's work, the other mostly ours."""
-        found: Future[dict[str, Any]] = Future()
-        work = partial(self.timed, refresh, self.dsn, planned, on_scope=self.telling("refresh rollups"))
-        # a daemon: an interrupted run does not wait for the server
-        Thread(target=_fulfil, args=(found, work), name="refresh", daemon=True).start()
-        if check and not planned["dry_run"]:
-            tell = self.telling("verify")
-            self.timed(verify, self.dsn, planned, now=self.now(), settings=self.settings, on_unit=tell)
-        return found.result()
+            self.seconds[name] = clock.perf_counter() - began
 
 
-_NAMES = {"copy_together": "copy"}
-
-
-def _fulfil(found: Future[Any], work: Callable[[], Any]) -> None:
-    try:
-        found.set_result(work())
-    except BaseException as error:  # the waiting thread raises it
-        found.set_exception(error)
-
-
-def _head(migration: Mapping[str, Any], market: str, interval: Interval) -> dict[str, Any]:
-    of_market = get_market(market)
-    begun = migration["started_at"]
-    window = Window(min(midnight(of_market.history_start[interval]), begun), begun)
-    return RunSpec(migration["run_id"], of_market, interval, SourceConfig("sqlite"), window).to_json()
-
-
-def _raise_for(dsn: str, migration_id: int, totals: Mapping[str, Any], path: Path) -> None:
-    if totals["different"]:
+def _raise_for(dsn: str, migration_id: int, totals: Totals, path: Path) -> None:
+    if totals.different:
         raise CheckFailed(
-            f"{totals['different']} units differ: {totals['rows_missing']} rows missing, "
-            f"{totals['rows_different']} different",
+            f"{totals.different} units differ: {totals.rows_missing} rows missing, "
+            f"{totals.rows_different} different",
             next_step=f"Read {path}, then start the same migration again: only these are copied anew.",
         )
-    demand_all_copied(dsn, migration_id, path)
+    with connect(dsn, autocommit=True) as connection:
+        left = migrations.units(connection, migration_id, states=("pending", "running", "failed"))
+    failed = [unit for unit in left if unit.state == "failed"]
+    again = f"Mend the cause and start the same migration again: only what is open is copied. Report: {path}"
+    if failed:
+        lines = "; ".join(f"{unit.unit}: {unit.error}" for unit in failed)
+        rest = others(totals.units - len(failed), "copied")
+        raise BatchRefused(f"{len(failed)} units failed and {rest}: {lines}", next_step=again)
+    if left:
+        raise BatchIncomplete(f"{len(left)} units were not copied", next_step=again)

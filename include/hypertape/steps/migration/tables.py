@@ -7,102 +7,107 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg
+import pyarrow as pa
 
-from hypertape.queries import query
-from hypertape.steps.migration.plan import selection_of
+from hypertape.frame import reject_frame
+from hypertape.steps.migration.worker import Worker, source_of
+from hypertape.stores import HasUnassigned
 from hypertape.stores.stockula_tables import Batch, Reject, Row, read_table, reject
-from hypertape.stores.strays import stray_rows
-from hypertape.warehouse.migrations import Comparison, Connection, PlannedUnit
-from hypertape.warehouse.stockula import MARKET, TABLES, Kept, keep_rows
+from hypertape.warehouse.migrations import Connection, Progress, Unit, UnitProof
+from hypertape.warehouse.quarantine import keep_rejects
+from hypertape.warehouse.stockula import MARKET, TABLES, RowCounts, keep_rows
 
 
-def copy_table(
-    connection: Connection, migration: Mapping[str, Any], unit: PlannedUnit
-) -> tuple[int, Kept, int]:
-    """Copy one table in one transaction; return rows read, what keeping them did, and how many were refused."""
-    read = refused = 0
-    kept = Kept(0, 0, 0)
-    with connection.transaction():
-        for batch in _batches(migration, unit):
-            did, rejects = _keep(connection, _table(unit), batch.rows, batch.stored)
-            rejects += batch.rejects
-            _quarantine(connection, migration, unit, rejects)
-            kept, read, refused = kept + did, read + len(batch), refused + len(rejects)
-    return read, kept, refused
+@dataclass(frozen=True, slots=True)
+class TableCopied:
+    """What copying a table did, and how many of its rows were refused, by rule."""
+
+    progress: Progress
+    rules: Mapping[str, int] = field(default_factory=dict)
 
 
-def compare_table(connection: Connection, migration: Mapping[str, Any], unit: PlannedUnit) -> Comparison:
+def copy_table(worker: Worker, unit: Unit) -> TableCopied:
+    """Copy one table in one transaction, which a rehearsal rolls back."""
+    kept, rules, read = RowCounts(0, 0, 0), Counter[str](), 0
+    with worker.ledger.transaction(force_rollback=worker.migration.dry_run):
+        for batch in _batches(worker, unit):
+            did, rejects = _keep(worker.ledger, unit.table_name, batch.rows, batch.stored)
+            _quarantine(worker, unit, [*rejects, *batch.rejects])
+            kept, read = kept + did, read + len(batch)
+            rules.update(rule for _, _, rule, _, _ in (*rejects, *batch.rejects))
+    progress = Progress(None, read, kept.inserted, kept.updated, kept.unchanged, rules.total())
+    return TableCopied(progress, rules)
+
+
+def compare_table(worker: Worker, unit: Unit) -> UnitProof:
     """Prove a table copied: copying it once more, in a transaction that is rolled back, would write nothing.
 
     Neither into the table nor into quarantine.
     """
-    source, rows, absent, kept = hashlib.sha256(), 0, 0, Kept(0, 0, 0)
-    with connection.transaction():
-        for batch in _batches(migration, unit):
-            did, rejects = _keep(connection, _table(unit), batch.rows, batch.stored)
+    source, rows, absent, kept = hashlib.sha256(), 0, 0, RowCounts(0, 0, 0)
+    with worker.ledger.transaction():
+        for batch in _batches(worker, unit):
+            did, rejects = _keep(worker.ledger, unit.table_name, batch.rows, batch.stored)
             kept += did
-            absent += _quarantine(connection, migration, unit, [*batch.rejects, *rejects])
+            absent += _quarantine(worker, unit, [*batch.rejects, *rejects])
             source.update(json.dumps(batch.rows, default=str, sort_keys=True).encode())
             rows += len(batch.rows) - len(rejects)
         raise psycopg.Rollback
     digest = source.hexdigest()
     missing = kept.inserted + absent
     equal = not (missing or kept.updated)
-    return Comparison(
+    return UnitProof(
         rows, rows - kept.inserted, digest, digest if equal else "different", missing, kept.updated
     )
 
 
 def _keep(
     connection: Connection, table: str, rows: Sequence[Row], stored: Sequence[Row]
-) -> tuple[Kept, list[Reject]]:
+) -> tuple[RowCounts, list[Reject]]:
     """Keep rows; those the database refuses come back as rejects, found by halving: they must not cost the others."""
     if not rows:
-        return Kept(0, 0, 0), []
+        return RowCounts(0, 0, 0), []
     try:
         with connection.transaction():
             return keep_rows(connection, table, rows), []
     except (psycopg.IntegrityError, psycopg.DataError) as error:
         if len(rows) == 1:
             reason = error.diag.message_primary or type(error).__name__
-            return Kept(0, 0, 0), [reject(stored[0], "refused_by_database", reason)]
+            return RowCounts(0, 0, 0), [reject(stored[0], "refused_by_database", reason)]
     half = len(rows) // 2
     first, refused = _keep(connection, table, rows[:half], stored[:half])
     rest, more = _keep(connection, table, rows[half:], stored[half:])
     return first + rest, refused + more
 
 
-def _batches(migration: Mapping[str, Any], unit: PlannedUnit) -> Iterator[Batch]:
-    chosen, path = selection_of(migration["options"]), Path(unit.file)
-    if _table(unit) in TABLES:
-        yield from read_table(path, _table(unit), symbols=chosen.tickers, start=chosen.start)
+def _batches(worker: Worker, unit: Unit) -> Iterator[Batch]:
+    chosen = worker.selection
+    if unit.table_name in TABLES:
+        yield from read_table(Path(unit.file), unit.table_name, symbols=chosen.tickers, start=chosen.start)
         return
-    for strays in stray_rows(path, _table(unit), symbols=chosen.tickers, start=chosen.start):
-        yield Batch(rejects=strays)
+    source = worker.source(unit)
+    assert isinstance(source, HasUnassigned)
+    for found in source.unassigned(chosen, places=(unit.table_name,)):
+        yield Batch(rejects=_rows(found.rejects))
 
 
-def _table(unit: PlannedUnit) -> str:
-    assert unit.table_name is not None
-    return unit.table_name
+def _rows(rejects: pa.Table) -> list[Reject]:
+    columns = rejects.to_pydict()
+    return list(zip(*(columns[name] for name in rejects.column_names), strict=True))
 
 
-def _quarantine(
-    connection: Connection, migration: Mapping[str, Any], unit: PlannedUnit, rejects: Sequence[Reject]
-) -> int:
+def _quarantine(worker: Worker, unit: Unit, rejects: Sequence[Reject]) -> int:
     """Keep the refused rows whole and return how many were not there; their `interval` is the name of their table."""
     if not rejects:
         return 0
-    tickers, rules, values, rows = (list(column) for column in zip(*rejects, strict=True))
-    kind, table = unit.address.partition(":")[0], _table(unit)
-    market = MARKET if kind == "stockula" else table.partition("_")[0]
-    parameters = {
-        "load_ids": [0] * len(rows), "run_id": migration["run_id"], "market": market, "interval": table,
-        "sources": [f"{kind}:{Path(unit.file).name}"] * len(rows), "tickers": tickers, "times": [None] * len(rows),
-        "rules": rules, "values": values, "rows": rows,
-    }  # fmt: skip
-    return connection.execute(query("quarantine_rows"), parameters).rowcount
+    market = MARKET if unit.address.startswith("stockula:") else unit.table_name.partition("_")[0]
+    return keep_rejects(
+        worker.ledger, market, unit.table_name, reject_frame(rejects), run_id=worker.migration.run_id,
+        source=source_of(unit),
+    )  # fmt: skip

@@ -1,84 +1,117 @@
-"""One worker of a migration: its connections and stores, and the units it holds."""
+"""One worker of a migration: its connection and stores, and the units it has claimed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-from hypertape.errors import HypertapeError
 from hypertape.settings import Settings, load_settings
 from hypertape.steps.migration.plan import selection_of
-from hypertape.stores import BATCH_ROWS, Block, Store
+from hypertape.stores import BATCH_ROWS, Selection, Store
 from hypertape.stores.addresses import open_store
-from hypertape.warehouse import migrations
+from hypertape.stores.series_copy import ReadAhead, SeriesRead
+from hypertape.stores.warehouse import WarehouseStore
+from hypertape.warehouse import claims, migrations
+from hypertape.warehouse.claims import Claim
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrations import PlannedUnit
+from hypertape.warehouse.migrations import Migration, Progress, Unit
 
 MOST_UNITS = 200
-"""Units in one group: each costs two locks of the server's table."""
+"""Units in one group."""
+
+KIND = "migration"
+"""Of the claims."""
 
 
 @dataclass
 class Worker:
-    """One worker: its connections, the thread that reads for it, and the stores it has open (each once)."""
+    """One worker: its connection to the ledger, the thread that reads for it, and its open stores (each once)."""
 
     dsn: str
-    migration: Mapping[str, Any]
+    migration: Migration
     settings: Settings
     ledger: migrations.Connection
-    holders: list[migrations.Connection]
-    """One for the group that is being written, one for the group that is being read; the idle ones are here."""
-    reader: ThreadPoolExecutor
+    claimant: claims.Worker
+    reader: ReadAhead
     rows: int = BATCH_ROWS
+    held: dict[str, Claim] = field(default_factory=dict)
     stores: dict[tuple[str, str], Store] = field(default_factory=dict)
 
     @property
     def id(self) -> int:
         """The migration's id."""
-        return int(self.migration["migration_id"])
+        return self.migration.migration_id
+
+    @property
+    def selection(self) -> Selection:
+        """What was asked for of each file."""
+        return selection_of(self.migration.options)
 
     @property
     def start(self) -> datetime | None:
         """First opening instant that was asked for."""
-        return selection_of(self.migration["options"]).start
+        return self.migration.options.start
 
-    def source(self, unit: PlannedUnit) -> Store:
+    @property
+    def now(self) -> datetime:
+        """What the gate takes for the present, the same for all workers and tries."""
+        return self.migration.started_at
+
+    def source(self, unit: Unit) -> Store:
         """The store a unit is read from."""
         return self._store(unit.address, unit)
 
-    def target(self, unit: PlannedUnit) -> Store:
-        """The warehouse; its loads name the unit's file as their source."""
-        return self._store("warehouse", unit)
+    def target(self, unit: Unit) -> WarehouseStore:
+        """The warehouse; its loads name the unit's file as their source, and need the worker's claims."""
+        store = self._store("warehouse", unit)
+        assert isinstance(store, WarehouseStore)
+        store.guard = self._require
+        return store
 
-    def blocks(self, unit: PlannedUnit) -> Iterator[Block]:
-        """The unit's blocks; while one is worked on the reader fetches the next.
+    def advance(self, progress: Mapping[str, Progress], *, done: bool = False) -> None:
+        """Note what committed blocks did to their units, while these are this worker's. Raises ClaimLost."""
+        with self.ledger.transaction():
+            self._require(self.ledger, list(progress))
+            migrations.advance(self.ledger, self.id, progress, done=done)
 
-        All reading of a process is one thread's, after what it was asked before (`_sqlite_read` says why).
-        """
-        series = unit.series
-        assert series is not None
-        waiting = self.source(unit).read(series, start=self.start, rows=self.rows)
-        ahead = self.reader.submit(next, waiting, None)
-        while (block := ahead.result()) is not None:
-            ahead = self.reader.submit(next, waiting, None)
-            yield block
+    def take(self, units: Sequence[Unit]) -> list[Unit]:
+        """Claim what nobody else works on, mark it as running, and return it as the ledger has it now."""
+        names = [f"{self.id}/{unit.unit}" for unit in units]
+        mine = {claim.unit: claim for claim in self.claimant.take(self.ledger, KIND, names)}
+        listed = {unit.unit: unit.attempts for unit, name in zip(units, names, strict=True) if name in mine}
+        begun = migrations.start(self.ledger, self.id, listed)
+        self.held |= {unit.unit: mine.pop(f"{self.id}/{unit.unit}") for unit in begun}
+        self.claimant.release(self.ledger, list(mine.values()))
+        return begun
 
-    def _store(self, address: str, unit: PlannedUnit) -> Store:
+    def let_go(self, units: Sequence[Unit], errors: Mapping[str, Exception]) -> None:
+        """End the claims of some units."""
+        ended = [self.held.pop(unit.unit) for unit in units if unit.unit in self.held]
+        told = {f"{self.id}/{unit}": str(error) for unit, error in errors.items()}
+        self.claimant.end(self.ledger, ended, told)
+
+    def _require(self, connection: migrations.Connection, units: Sequence[str] | None = None) -> None:
+        self.claimant.require(
+            connection, [claim for unit, claim in self.held.items() if units is None or unit in units]
+        )
+
+    def _store(self, address: str, unit: Unit) -> Store:
         key = (address, unit.file)
         if key not in self.stores:
-            kind = unit.address.partition(":")[0]
             self.stores[key] = open_store(
-                address, settings=self.settings, dsn=self.dsn, now=self.migration["started_at"],
-                run_id=self.migration["run_id"], source=f"{kind}:{Path(unit.file).name}",
+                address, settings=self.settings, dsn=self.dsn, now=self.now, run_id=self.migration.run_id,
+                source=source_of(unit),
             )  # fmt: skip
         return self.stores[key]
+
+
+def source_of(unit: Unit) -> str:
+    """What loads and quarantine call a unit's file: `stockula:market.db`."""
+    return f"{unit.address.partition(':')[0]}:{Path(unit.file).name}"
 
 
 @contextmanager
@@ -86,12 +119,13 @@ def open_worker(
     dsn: str, migration_id: int, settings: Settings | None = None, rows: int = BATCH_ROWS
 ) -> Iterator[Worker]:
     """A worker of a migration; its stores and connections are closed at the end."""
-    with ExitStack() as stack:
-        ledger = stack.enter_context(connect(dsn, autocommit=True))
-        holders = [stack.enter_context(connect(dsn)) for _ in range(2)]
+    with (
+        connect(dsn, autocommit=True) as ledger,
+        claims.working(dsn, KIND) as claimant,
+        ReadAhead() as reader,
+    ):
         migration = migrations.get(ledger, migration_id)
-        reader = stack.enter_context(ThreadPoolExecutor(1, "reader"))
-        worker = Worker(dsn, migration, settings or load_settings(), ledger, holders, reader, rows)
+        worker = Worker(dsn, migration, settings or load_settings(), ledger, claimant, reader, rows)
         try:
             yield worker
         finally:
@@ -100,96 +134,61 @@ def open_worker(
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A unit that was read whole, as one block, or the error of reading it."""
-
-    unit: PlannedUnit
-    block: Block | None = None
-    error: HypertapeError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
     """Units that are copied together, as the ledger has them; `short` ones are read whole, ahead of their turn."""
 
-    rows: Sequence[migrations.Row]
+    units: Sequence[Unit]
     short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Units a worker holds, and what is being read of them if they are short."""
+class Taken:
+    """Units a worker has claimed, and what is being read of them if they are short."""
 
-    rows: Sequence[migrations.Row]
-    holder: migrations.Connection
-    reads: Future[list[Read]] | None
+    units: Sequence[Unit]
+    reads: Future[list[SeriesRead]] | None
 
 
-def grouped(rows: Sequence[migrations.Row], most: int) -> Iterator[Group]:
+def grouped(units: Sequence[Unit], most: int) -> Iterator[Group]:
     """Lay short fresh series of one file, market and interval together, up to `most` bars; the others stay alone.
 
     Long series come first, so that workers end at about the same time, and tables that are no bars last.
     """
-    short = [row for row in rows if row["ticker"] and row["attempts"] == 0 and (row["planned"] or 0) <= most]
-    chosen = {row["unit"] for row in short}
-    alone = [row for row in rows if row["unit"] not in chosen]
-    yield from (Group([row]) for row in alone if row["ticker"])
-    group: list[migrations.Row] = []
+    short = [unit for unit in units if unit.series and unit.attempts == 0 and (unit.planned or 0) <= most]
+    chosen = {unit.unit for unit in short}
+    alone = [unit for unit in units if unit.unit not in chosen]
+    yield from (Group([unit]) for unit in alone if unit.series)
+    group: list[Unit] = []
     filled = 0
-    for row in sorted(short, key=_kind):
-        full = filled + (row["planned"] or 0) > most or len(group) == MOST_UNITS
-        if group and (full or _kind(row) != _kind(group[0])):
+    for unit in sorted(short, key=_kind):
+        full = filled + (unit.planned or 0) > most or len(group) == MOST_UNITS
+        if group and (full or _kind(unit) != _kind(group[0])):
             yield Group(group, short=True)
             group, filled = [], 0
-        group.append(row)
-        filled += row["planned"] or 0
+        group.append(unit)
+        filled += unit.planned or 0
     if group:
         yield Group(group, short=True)
-    yield from (Group([row]) for row in alone if not row["ticker"])
+    yield from (Group([unit]) for unit in alone if not unit.series)
 
 
-def hold_next(worker: Worker, groups: Iterator[Group]) -> Held | None:
-    """Hold what can be had of the next group, mark it as running and begin to read it; None when there is none left.
+def take_next(worker: Worker, groups: Iterator[Group]) -> Taken | None:
+    """Claim what can be had of the next group and begin to read it; None when there is none left.
 
     What another worker has, or had since it was listed, is left to it.
     """
     for group in groups:
-        holder = worker.holders.pop()
-        mine = migrations.claim(holder, worker.id, [row["unit"] for row in group.rows])
-        listed = {row["unit"]: row["attempts"] for row in group.rows if row["unit"] in mine}
-        if rows := migrations.start(worker.ledger, worker.id, listed):
-            return Held(rows, holder, worker.reader.submit(_read_all, worker, rows) if group.short else None)
-        let_go(worker, holder)
+        if units := worker.take(group.units):
+            together = group.short and not worker.migration.dry_run
+            return Taken(units, _read_ahead(worker, units) if together else None)
     return None
 
 
-def let_go(worker: Worker, holder: migrations.Connection) -> None:
-    """Give up what a holder holds."""
-    migrations.release(holder)
-    worker.holders.append(holder)
+def _read_ahead(worker: Worker, units: Sequence[Unit]) -> Future[list[SeriesRead]]:
+    wanted = [unit.series for unit in units if unit.series is not None]
+    source = worker.source(units[0])
+    return worker.reader.whole(source, wanted, start=worker.start, now=worker.now, rows=worker.rows)
 
 
-def _kind(row: migrations.Row) -> tuple[str, str, str]:
-    return row["file"], row["market"], row["interval"]
-
-
-def _read_all(worker: Worker, rows: Sequence[migrations.Row]) -> list[Read]:
-    return [_read(worker, PlannedUnit.of(row)) for row in rows]
-
-
-def _read(worker: Worker, unit: PlannedUnit) -> Read:
-    assert unit.series is not None
-    try:
-        blocks = list(worker.source(unit).read(unit.series, start=worker.start, rows=worker.rows))
-    except HypertapeError as error:
-        return Read(unit, error=error)
-    return Read(unit, _joined(blocks) if blocks else None)
-
-
-def _joined(blocks: Sequence[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    return Block(
-        pa.concat_tables([block.bars for block in blocks]),
-        pa.concat_tables([block.rejects for block in blocks]),
-    )
+def _kind(unit: Unit) -> tuple[str, str | None, str | None]:
+    return unit.file, unit.market, unit.interval

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
 from hypertape.errors import BadInput, FeedRefused, SourceUnavailable
 from hypertape.stream import exchange
@@ -69,7 +69,7 @@ class AmqpFeed:
                 async with connection, aclosing(self._consume(connection)) as consumed:
                     async for events in consumed:
                         yield events
-            except (ChannelAccessRefused, ChannelPreconditionFailed) as error:
+            except ChannelPreconditionFailed as error:
                 raise FeedRefused(
                     f"{self.name}: {error}", next_step="Check the queue's name and rights."
                 ) from error

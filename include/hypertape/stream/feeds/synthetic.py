@@ -3,8 +3,8 @@ is `synthetic`, their symbols begin with `SYN`.
 
 The same seed and `start` make the same quotes. Planted are: a `gap` (numbers left out), a `duplicate` (a tick twice),
 a `poisoned` record (a price that is none) and a `late` tick (it comes when its minute was final long ago). `planted`
-names them, `found` says for each whether the warehouse shows it. `ticks` says how many there are, `pause` how many seconds
-pass before the late tick, so that its minute's bar was written before it.
+names them, `found` says for each whether the warehouse shows it. `ticks` says how many there are, `pause` how many
+seconds pass before the late tick, so that its minute's bar was written before it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ OPTIONS = ("ticks", "pause", "start")
 EXAMPLE = "synthetic:1?ticks=2000"
 NAME = "synthetic"
 
+_FOUND = {
+    "gap": "stream_found_gap",
+    "duplicate": "stream_found_duplicate",
+    "poisoned": "stream_found_poisoned",
+    "late": "stream_found_late",
+}
 _BATCH = 100
 _SYMBOLS = ("SYNEUR", "SYNGOLD")
 
@@ -96,7 +102,7 @@ def found(connection: Any, planted: list[Planted]) -> dict[str, bool]:
     shown = {}
     for spot in planted:
         parameters = {"symbol": spot.symbol, "time": spot.time, "sequence": spot.sequence, "source": NAME}
-        row = connection.execute(query(f"stream_found_{spot.what}"), parameters).fetchone()
+        row = connection.execute(query(_FOUND[spot.what]), parameters).fetchone()
         shown[spot.what] = bool(row and row[0])
     return shown
 

@@ -12,7 +12,7 @@ import logging
 from typing import Any
 
 import aio_pika
-from aiormq.exceptions import AMQPError, DeliveryError
+from aio_pika.exceptions import AMQPError, DeliveryError
 
 from hypertape.errors import SourceUnavailable
 from hypertape.stream import exchange

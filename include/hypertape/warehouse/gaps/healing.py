@@ -11,22 +11,16 @@ import psycopg
 from psycopg.rows import dict_row
 
 from hypertape.errors import BadInput
-from hypertape.model import Interval, Market, Window
+from hypertape.model import EXPLAINED, HEAL_ATTEMPTS, HEALABLE, Interval, Market, Window
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.gaps.rules import EXPLAINED, REASONS
+from hypertape.warehouse.gaps.rules import REASONS
 
 Connection = psycopg.Connection[Any]
-
-HEALABLE = ("unknown", "fetch failed", "provider empty", "holiday", "halted")
-"""What healing asks for when nobody says otherwise. What may be a listing is `provider empty` until a second answer."""
 
 CONFIRMED_ONCE = ("holiday", "halted")
 """Conclusions from what others had: one more answer confirms them, then they rest. So does a refused row: one equal
 answer shows that the vendor stands by it."""
-
-MAX_ATTEMPTS = 3
-"""After so many answers without the bars a gap rests until somebody reopens it; failed requests do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +71,7 @@ def list_gaps(
 
     `rests` tells those that healing asks for no more.
     """
-    limits = {"once": list(CONFIRMED_ONCE), "attempts_limit": MAX_ATTEMPTS}
+    limits = {"once": list(CONFIRMED_ONCE), "attempts_limit": HEAL_ATTEMPTS}
     parameters = {**wanted.parameters(), **limits, "closed": closed, "most": most}
     with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("gap_list"), parameters).fetchall()
@@ -90,7 +84,7 @@ def healable_gaps(
     *,
     tickers: Sequence[str] | None = None,
     reasons: Sequence[str] = HEALABLE,
-    max_attempts: int = MAX_ATTEMPTS,
+    max_attempts: int = HEAL_ATTEMPTS,
 ) -> list[HealableGap]:
     """Open gaps with one of the reasons that were not asked for too often, by ticker and time."""
     parameters = _healing(market, interval, tickers, reasons, max_attempts)
@@ -106,7 +100,7 @@ def count_resting(
     *,
     tickers: Sequence[str] | None = None,
     reasons: Sequence[str] = HEALABLE,
-    max_attempts: int = MAX_ATTEMPTS,
+    max_attempts: int = HEAL_ATTEMPTS,
 ) -> int:
     """How many open gaps that nothing explains are not among the healable ones: they were answered often enough."""
     parameters = _healing(market, interval, tickers, reasons, max_attempts) | {"explained": list(EXPLAINED)}

@@ -6,8 +6,8 @@ calendar; so it does not matter how often or in which order it is called. What i
 (`gap_judged`), and the next call closes the hole up to there, so that a ledger kept up run by run is the one that a
 look at everything would write.
 
-A daily bar is due for every session. Of hours and minutes one bar is due per session: in a minute without a deal there
-is no bar, so how many there should be nobody knows (`calendars.coverage` gives the ratio).
+A daily bar is due for every session. Of hours and minutes one bar is due per session, and inside it those that the
+series ordinarily has: not everything trades in every minute, and what is left out is learned (`holes`, `inside`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.gaps.difference import Difference, Entry, difference
 from hypertape.warehouse.gaps.evidence import Notes, gather, look_elsewhere
 from hypertape.warehouse.gaps.grid import Grid, Series, Span, entry_span, read_present, read_series
+from hypertape.warehouse.gaps.inside import HoleLedger
 from hypertape.warehouse.gaps.rules import (
     DELISTED,
     EMPTY,
@@ -99,8 +100,14 @@ def note_gaps(
         spans = spans_to_judge(connection, market, interval, series, window, now, run_id, tickers)
         ledger = _Ledger(connection, market, interval, series, spans, now)
         found = ledger.difference(run_id)
+        holes = None
+        if interval is not Interval.D1:
+            holes = HoleLedger(connection, ledger.grid, series, ledger.spans, ledger.hulls)
+            holes.close(run_id, now)
         ledger.write(found)
-    return ledger.counts(found)
+        if holes:
+            holes.write(run_id, now)
+    return ledger.counts(found, holes)
 
 
 class _Ledger:
@@ -227,15 +234,16 @@ class _Ledger:
             row.changed_at, row.last_checked_at, row.healed_run, row.closed_at, row.closed_run, row.closed_reason,
         )  # fmt: skip
 
-    def counts(self, found: Difference) -> GapCounts:
-        """Say what was found."""
-        sessions = Counter(self.codes[self.codes > 0].tolist())
+    def counts(self, found: Difference, holes: HoleLedger | None) -> GapCounts:
+        """Say what was found, holes inside sessions included."""
+        sessions = Counter({REASONS[c]: n for c, n in Counter(self.codes[self.codes > 0].tolist()).items()})
+        sessions += holes.open_sessions if holes else Counter()
         changed = [row for row in found.rows if row.closed_at is None and row.changed_at == self.now]
         return GapCounts(
-            len(found.opened),
-            len(found.closed),
-            len(changed),
-            {REASONS[code]: sessions[code] for code in sorted(sessions)},
+            len(found.opened) + sum(row.gap_id is None for row in (holes.rows if holes else ())),
+            len(found.closed) + len(holes.gone if holes else ()),
+            len(changed) + sum(row.gap_id is not None for row in (holes.rows if holes else ())),
+            {reason: sessions[reason] for reason in REASONS if sessions[reason]},
             int((self.refused & (self.codes == FAILED)).sum()),
         )
 

@@ -60,9 +60,6 @@ REASONS = (
 
 HOLIDAY, NOT_LISTED, DELISTED, HALTED, EMPTY, FAILED, UNKNOWN = range(1, 8)
 
-EXPLAINED = ("holiday", "not listed", "delisted", "halted")
-"""Reasons for which a missing bar is no defect: no check fails for it and it does not count against completeness."""
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, midnight
+from hypertape.queries import query
 from hypertape.warehouse.gaps.grid import Series, Span, read_asked
 
 Connection = psycopg.Connection[Any]
@@ -28,11 +29,11 @@ def spans_to_judge(
     """Per ticker to look at, from where to where its bars are read; see `gaps.note_gaps`."""
     end = micros(now) if window is None else min(micros(window.end), micros(now))
     of_run = {} if tickers is not None else read_asked(connection, market, interval, run_id, None)
-    strange = [ticker for ticker in of_run if ticker not in series or series[ticker].judged is None]
-    asked = read_asked(connection, market, interval, None, strange if of_run else tickers)
-    known = tickers if tickers is not None else asked.keys() | series.keys()
+    new = [ticker for ticker in of_run if ticker not in series or series[ticker].judged is None]
+    asked = read_asked(connection, market, interval, None, new if of_run else tickers)
+    wanted = set(of_run or (tickers if tickers is not None else asked.keys() | series.keys()))
     spans = {}
-    for ticker in sorted(of_run or known):
+    for ticker in sorted(wanted - strangers(connection, market, wanted - series.keys())):
         one = series.get(ticker, Series(None, None, None, None))
         begin = _due_from(market, interval, asked.get(ticker) or of_run.get(ticker), one)
         if window is not None and not of_run:
@@ -41,6 +42,15 @@ def spans_to_judge(
             upto = min(end, of_run[ticker][1]) if of_run else end
             spans[ticker] = _joined((begin, max(begin, upto)), one)
     return spans
+
+
+def strangers(connection: Connection, market: Market, tickers: Iterable[str]) -> set[str]:
+    """Those of some tickers that nobody knows: not the market's list, no source, no table. A typo has no gaps."""
+    odd = [ticker for ticker in tickers if ticker not in market.by_ticker]
+    if not odd:
+        return set()
+    rows = connection.execute(query("gap_strangers"), {"market": market.code, "tickers": odd})
+    return {ticker for (ticker,) in rows}
 
 
 def _due_from(market: Market, interval: Interval, asked: Span | None, one: Series) -> int | None:

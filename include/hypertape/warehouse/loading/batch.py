@@ -26,7 +26,8 @@ class LoadRequest:
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
     (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
-    `load` too. `served_by` names the source of the tickers that another one than `source` served.
+    `load` too. `answered_until` says how far a ticker's answer reaches, where that is not the whole window. `served_by`
+    names the source of the tickers that another one than `source` served.
 
     `keep_stored`: a bar that is stored and final stays as it is; incoming ones of its time count as unchanged.
     `keep_others`: so do the final bars of others where `served_by` names a source that only stands in for `source`.
@@ -45,6 +46,7 @@ class LoadRequest:
     fetched: Mapping[str, int] = field(default_factory=dict)
     duplicates: Mapping[str, int] = field(default_factory=dict)
     expected: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bars expected, missing
+    answered_until: Mapping[str, datetime] = field(default_factory=dict)
     attempt: int = 1
     tickers: Sequence[str] = ()
     served_by: Mapping[str, str] = field(default_factory=dict)

@@ -31,6 +31,7 @@ def load_row(request: LoadRequest, entry: SeriesLoad, status: str) -> tuple[obje
         request.duplicates.get(entry.ticker, 0), expected, missing,
         None if open_bar is None else instant(open_bar), __version__, request.reason,
         None if entry.finalised is None else instant(entry.finalised),
+        request.answered_until.get(entry.ticker),
     )  # fmt: skip
 
 

@@ -16,13 +16,12 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from hypertape.errors import HypertapeError
+from hypertape.errors import HypertapeError, SuspectScale
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.sources import calls_for
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
-from hypertape.warehouse.loading.compressed import ChunksInTheWay, can_open, chunks_in_the_way, opened
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
     keep_flags,
@@ -43,10 +42,16 @@ from hypertape.warehouse.loading.stored import (
     read_spans,
     series_states,
 )
-from hypertape.warehouse.loading.write import write_rows
+from hypertape.warehouse.loading.write import (
+    ChunksInTheWay,
+    can_open,
+    chunks_in_the_way,
+    opened,
+    write_rows,
+)
 from hypertape.warehouse.locks import lock_series
 
-__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures"]
+__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures", "refused_scales"]
 
 Connection = psycopg.Connection[Any]
 
@@ -101,6 +106,16 @@ def _load(
         results = [_result(entry, *(count.get(entry.ticker, 0) for count in counts)) for entry in batch]
         close_loads(connection, results, clock.perf_counter() - started)
     return results
+
+
+def refused_scales(connection: Connection, bars: pa.Table, request: LoadRequest) -> dict[str, SuspectScale]:
+    """Say of which tickers of a normalised, gated frame a load would refuse the prices; nothing is written."""
+    with translate_errors(connection), connection.transaction(force_rollback=True):
+        batch = _open(bars, request)
+        tickers = [entry.ticker for entry in batch]
+        states = series_states(connection, request.market, request.interval, tickers)
+        _compare(connection, request, batch, states)
+        return {entry.ticker: entry.refused for entry in batch if entry.refused is not None}
 
 
 def record_failures(

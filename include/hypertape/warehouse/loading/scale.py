@@ -101,9 +101,8 @@ def _replace(request: LoadRequest, ticker: str) -> str:
     """The command that replaces stored bars of a wrong unit."""
     series = f"{request.market.code} {request.interval.value} --tickers {ticker}"
     return (
-        f"Replace what is stored: `hypertape backfill {series} --mode restate --no-dry-run --reason "
-        "'wrong unit'`, with "
-        "the options of the source (--source-dir, --legacy-scale)."
+        f"Replace what is stored: `hypertape backfill {series} --mode restate --no-dry-run --reason 'wrong unit'`, "
+        "with the options of the source (--source-dir, --legacy-scale); or import or copy again with --accept-scale."
     )
 
 

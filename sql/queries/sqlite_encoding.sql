@@ -1,0 +1,3 @@
+-- purpose: how a SQLite file writes text
+-- parameters: none
+pragma encoding

@@ -6,15 +6,15 @@ import asyncio
 import json
 import logging.config
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
+from hypertape.cli.stream_output import plain, show_status, show_summary, shown_instant
 from hypertape.errors import BadInput, BatchRefused, CheckFailed, DatabaseUnreachable
-from hypertape.model import format_instant
+from hypertape.model import formatshown_instant
 from hypertape.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Ticks: run feeds, see how they do, replay what was not stored.")
@@ -78,7 +78,7 @@ def run(
     if as_json:
         typer.echo(json.dumps(summary.to_json(), default=str))
     else:
-        _show_summary(summary)
+        show_summary(summary)
     if summary.error is not None:
         raise summary.error
     if summary.dead_letters and not stopped:
@@ -100,9 +100,9 @@ def status(
         found = stream_status(connection, now())
     found["spool_bytes_here"] = spooled_bytes(load_settings().spool)
     if as_json:
-        typer.echo(json.dumps(found, default=_plain))
+        typer.echo(json.dumps(found, default=plain))
     else:
-        _show_status(found)
+        show_status(found)
     if strict and not any(stream["alive"] for stream in found["streams"]):
         raise CheckFailed("No stream is alive", next_step="Start one: `hypertape stream run FEED…`.")
 
@@ -167,11 +167,11 @@ def gaps(
             connection.commit()
         rows = feed_gaps(connection, source=source, closed=closed, limit=most)
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], default=_plain))
+        typer.echo(json.dumps([asdict(row) for row in rows], default=plain))
     elif rows:
         columns = ("id", "feed", "symbol", "reason", "from", "to", "after", "before", "closed")
         lines = [
-            (r.gap_id, r.source, r.symbol or "all", r.reason, _instant(r.start_time), _instant(r.end_time),
+            (r.gap_id, r.source, r.symbol or "all", r.reason, shown_instant(r.start_time), shown_instant(r.end_time),
              r.last_sequence, r.first_sequence, r.closed_by)
             for r in rows
         ]  # fmt: skip
@@ -212,11 +212,11 @@ def dead_letters(
         output.write_bytes(b"".join(row.record + b"\n" for row in rows))
         typer.echo(f"{len(rows)} records are in {output}.", err=True)
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], default=_plain))
+        typer.echo(json.dumps([asdict(row) for row in rows], default=plain))
     elif rows:
         columns = ("id", "feed", "kind", "times", "last", "error", "record")
         lines = [
-            (r.letter_id, r.source, r.kind, r.times, _instant(r.last_at), r.error,
+            (r.letter_id, r.source, r.kind, r.times, shown_instant(r.last_at), r.error,
              r.record[:200].decode("utf-8", "backslashreplace"))
             for r in rows
         ]  # fmt: skip
@@ -273,44 +273,3 @@ def _ids(text: str) -> list[int]:
     if not parts or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         raise BadInput(f"{text!r} are no ids", next_step="Write them as 3,4,5; the lists show them.")
     return [int(part) for part in parts]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _instant(value: datetime | None) -> str | None:
-    return None if value is None else format_instant(value)
-
-
-def _show_summary(summary: Any) -> None:
-    lines = [
-        (name, of.ticks, of.rejected, of.gaps, of.filled, of.error or of.state)
-        for name, of in summary.feeds.items()
-    ]
-    console().print(table("feeds", ("feed", "ticks", "no ticks", "gaps", "filled", "state"), lines))
-    for name, figures in summary.sinks.items():
-        console().print(
-            f"{name}: {', '.join(f'{key} {value}' for key, value in figures.items())}", highlight=False
-        )
-
-
-def _show_status(found: dict[str, Any]) -> None:
-    lines = []
-    for stream in found["streams"]:
-        figures = stream["figures"]
-        writer = figures.get("writer") or {}
-        lines.append(
-            (stream["name"], "alive" if stream["alive"] else "gone", ", ".join(figures.get("feeds", {})),
-             figures.get("rate"), figures.get("lag_seconds"), writer.get("queued"), writer.get("spool_bytes"))
-        )  # fmt: skip
-    columns = ("stream", "state", "feeds", "ticks/s", "lag s", "queued", "spooled bytes")
-    console().print(table("streams", columns, lines))
-    console().print(
-        f"newest tick {_instant(found['newest_tick']) or 'none'} · open gaps {found['open_gaps']} · dead letters "
-        f"{found['dead_letters']} · ranges that wait for their candles {found['pending_ranges']} · bytes spooled on "
-        f"this machine {found['spool_bytes_here']}",
-        highlight=False,
-    )

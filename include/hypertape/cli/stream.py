@@ -14,7 +14,6 @@ import typer
 from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
 from hypertape.cli.stream_output import plain, show_status, show_summary, shown_instant
 from hypertape.errors import BadInput, BatchRefused, CheckFailed, DatabaseUnreachable
-from hypertape.model import formatshown_instant
 from hypertape.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Ticks: run feeds, see how they do, replay what was not stored.")

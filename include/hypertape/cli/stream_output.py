@@ -18,7 +18,7 @@ def plain(value: Any) -> str:
 
 def shown_instant(value: datetime | None) -> str | None:
     """An instant for people."""
-    return None if value is None else formatshown_instant(value)
+    return None if value is None else format_instant(value)
 
 
 def show_summary(summary: Any) -> None:

@@ -62,7 +62,7 @@ class GapFilled(NamedTuple):
 
     gap: FeedGap
     by: str
-    """Who says so: `resend`, `replay` or `unbroken` (the sequence went on where it had stopped)."""
+    """Who says so: `resend`, `late` (out of order) or `unbroken` (the count went on where it had stopped)."""
 
 
 class Rejected(NamedTuple):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -88,6 +89,7 @@ def tick_of(
     )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def symbol_of(text: str) -> str:
     """Return a symbol that can be one. Raises BadRecord."""
     if not 0 < len(text) <= 50 or not text.isprintable() or " " in text:
@@ -104,14 +106,19 @@ def micros_of(text: str) -> int:
     fraction = (fraction or "").rstrip("0")
     if len(fraction) > 6:
         raise BadRecord(f"time {_shown(text)} is finer than a microsecond")
+    return _second(seconds, zone) + int(fraction.ljust(6, "0"))
+
+
+@lru_cache(maxsize=4096)  # many ticks share a second
+def _second(seconds: str, zone: str) -> int:
     try:
         instant = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone))
         in_range = _EARLIEST <= instant < _LATEST
     except (ValueError, OverflowError) as error:
-        raise BadRecord(f"time {_shown(text)} does not exist: {error}") from error
+        raise BadRecord(f"time {_shown(seconds + zone)} does not exist: {error}") from error
     if not in_range:
-        raise BadRecord(f"time {_shown(text)} is not between 1970 and 2199")
-    return (instant - _EPOCH) // _MICROSECOND + int(fraction.ljust(6, "0"))
+        raise BadRecord(f"time {_shown(seconds + zone)} is not between 1970 and 2199")
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def price_of(name: str, text: bytes | None) -> int | None:
@@ -124,8 +131,11 @@ def price_of(name: str, text: bytes | None) -> int | None:
 
 def units_of(name: str, text: bytes | None) -> int | None:
     """Return a number in units of 1e-8, None for None. Raises BadRecord for what is no exact one."""
-    if text is None:
-        return None
+    return None if text is None else _units(name, text)
+
+
+@lru_cache(maxsize=16_384)  # prices and volumes come again and again
+def _units(name: str, text: bytes) -> int:
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise BadRecord(f"{name} {_shown(text)} is no plain decimal number from 0 upward")
@@ -146,7 +156,13 @@ def decimal_text(units: int) -> str:
 
 def instant_text(micros: int) -> str:
     """Write microseconds since 1970 as `2026-01-05T00:00:00.123456Z`."""
-    return (_EPOCH + micros * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, rest = divmod(micros, 1_000_000)
+    return f"{_second_text(second)}.{rest:06}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second_text(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def tick_fields(tick: Tick) -> dict[str, object]:

@@ -124,14 +124,17 @@ class Stream:
     async def _take(self, events: list[Event], figures: FeedFigures) -> None:
         """Accept a batch: notices and ticks are durable before anybody hears of them."""
         ticks = [event for event in events if isinstance(event, Tick)]
-        notices: list[Notice] = [event for event in events if not isinstance(event, Tick)]
+        notices: list[Notice] = [event for event in events if not isinstance(event, Tick | GapFilled)]
+        filled: list[Notice] = [event for event in events if isinstance(event, GapFilled)]
         if self._database is not None:
             database = self._database
             if notices:
                 await self._insist(lambda: database.record(notices))
             if ticks:
                 await self._insist(lambda: database.publish(ticks))
-        self._count(figures, ticks, notices)
+            if filled:  # after what fills it: a kill between the two leaves a gap open, never closed wrongly
+                await self._insist(lambda: database.record(filled))
+        self._count(figures, ticks, [*notices, *filled])
         if ticks:
             if self._websocket is not None:
                 await self._websocket.publish(ticks)
@@ -182,8 +185,10 @@ class Stream:
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do it, and again so many seconds later; a warehouse that is away is tried again the next time."""
         while True:
-            with suppress(TransientError):
+            try:
                 await work()
+            except HypertapeError as error:
+                log.warning("tried again in %g s: %s", seconds, error)
             await asyncio.sleep(seconds)
 
     async def _start(self) -> None:

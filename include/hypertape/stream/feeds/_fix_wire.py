@@ -82,51 +82,55 @@ class Framer:
     """
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer, self._at = b"", 0
 
     def feed(self, data: bytes) -> Iterator[Message | Garbled]:
         """Take what arrived and yield what it completes; a message in the making waits for the rest."""
-        self._buffer += data
-        while self._buffer:
-            if not self._buffer.startswith(BEGIN):
-                if BEGIN.startswith(self._buffer):
-                    return
-                lost = self._skip(0, "no message begins here")
-                if lost is None:
-                    return
-                yield lost
-                continue
-            end = self._end()
-            if end is None:
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+        while self._at < len(self._buffer):
+            part = self._next()
+            if part is None:
                 return
-            found = _message(self._buffer[:end]) if end > 0 else Garbled(b"", "its length is no number")
-            if isinstance(found, Message):
-                self._buffer = self._buffer[end:]
-                yield found
-            else:
-                lost = self._skip(1, found.why)
-                if lost is None:
-                    return
-                yield lost
+            yield part
+
+    def _next(self) -> Message | Garbled | None:
+        """What lies at our place; None while too little is there to tell."""
+        if not self._buffer.startswith(BEGIN, self._at):
+            if len(self._buffer) - self._at < len(BEGIN) and BEGIN.startswith(self._buffer[self._at :]):
+                return None
+            return self._skip(0, "no message begins here")
+        end = self._end()
+        if end is None:
+            return None
+        if end < 0:
+            return self._skip(1, "its length is no number")
+        found = _message(self._buffer[self._at : end])
+        if isinstance(found, Garbled):
+            return self._skip(1, found.why)
+        self._at = end
+        return found
 
     def _end(self) -> int | None:
-        """Where the first message ends; None while that is not known or not there, -1 when its length is none."""
-        bar = self._buffer.find(b"\x01", len(BEGIN), len(BEGIN) + 9)
+        """Where the message at our place ends; None while that is not there, -1 when its length is none."""
+        digits = self._at + len(BEGIN)
+        bar = self._buffer.find(b"\x01", digits, digits + 9)
         if bar < 0:
-            return None if len(self._buffer) < len(BEGIN) + 9 else -1
-        length = _whole(self._buffer[len(BEGIN) : bar])
+            return None if len(self._buffer) < digits + 9 else -1
+        length = _whole(self._buffer[digits:bar])
         if length is None or length > LONGEST:
             return -1
         end = bar + 1 + length + _TRAILER
         return end if len(self._buffer) >= end else None
 
     def _skip(self, start: int, why: str) -> Garbled | None:
-        """Drop what lies before the next beginning of a message; None while too little is there to tell."""
-        place = self._buffer.find(BEGIN, start)
-        if place < 0 and len(self._buffer) < _KEPT and start == 0:
+        """Leave out what lies before the next beginning of a message; None while too little is there to tell."""
+        place = self._buffer.find(BEGIN, self._at + start)
+        left = len(self._buffer) - self._at
+        if place < 0 and left < _KEPT and start == 0:
             return None
-        cut = place if place >= 0 else max(len(self._buffer) - len(BEGIN), 1)
-        lost, self._buffer = self._buffer[:cut], self._buffer[cut:]
+        cut = place if place >= 0 else self._at + max(left - len(BEGIN), 1)
+        lost, self._at = self._buffer[self._at : cut], cut
         return Garbled(lost, why)
 
 

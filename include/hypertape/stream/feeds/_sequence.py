@@ -68,7 +68,8 @@ class Sequences:
     def _forward(self, key: str | None, count: _Numbering, tick: Tick) -> list[Event]:
         found: list[Event] = []
         if tick.sequence > count.highest + 1:
-            gap = FeedGap(self._source, key, "sequence", count.time, tick.time, count.highest, tick.sequence)
+            start, end = sorted((count.time, tick.time))  # numbers need not follow the times
+            gap = FeedGap(self._source, key, "sequence", start, end, count.highest, tick.sequence)
             count.open.append((gap, Missing(count.highest + 1, tick.sequence - 1)))
             del count.open[:-MOST_GAPS]
             found.append(gap)
@@ -82,5 +83,5 @@ def _fill(count: _Numbering, number: int) -> list[Event]:
             if missing:
                 return []
             del count.open[place]
-            return [GapFilled(gap, "replay")]
+            return [GapFilled(gap, "late")]
     return []

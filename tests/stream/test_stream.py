@@ -208,6 +208,9 @@ def test_a_running_stream_serves_listeners_and_a_signal_flushes_it(lab):
         process.stdin.write(json_of(tick(2)).decode() + "\nhalf a line")
         process.stdin.flush()
         until(lambda: lab.sequences() == [1, 2])
+        missed = lab.file("missed.jsonl", [json_of(tick(3))])
+        lab.run("replay", missed, "--source", "jsonl:-", "--json")  # beside the running stream
+        assert lab.sequences() == [1, 2, 3]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, said
         assert process.stdout is not None

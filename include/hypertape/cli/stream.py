@@ -54,39 +54,7 @@ def run(
     4 where records are no ticks or could not be stored (see `stream dead-letters`), or with the code of the
     feed's error.
     """
-    from hypertape.steps.stream import read_targets, run_stream
-
-    targets = read_targets(to)
-    needed = "database" in targets or "websocket" in targets or port is not None  # listeners' keys are there
-    if needed:
-        _checked_schema()
-    _log_to_stderr()
-
-    def listening(bound: int) -> None:
-        typer.echo(f"listening on {host}:{bound}", err=True)
-
-    running = run_stream(
-        load_settings(),
-        warehouse_dsn() if needed else "",
-        feeds,
-        targets,
-        clock=now,
-        host=host,
-        port=port,
-        on_listening=listening,
-    )
-    summary, stopped = asyncio.run(running)
-    if as_json:
-        typer.echo(json.dumps(summary.to_json(), default=str))
-    else:
-        show_summary(summary)
-    if summary.error is not None:
-        raise summary.error
-    if summary.dead_letters and not stopped:
-        raise BatchRefused(
-            f"{summary.dead_letters} records are no ticks or could not be stored; all else is",
-            next_step="See `hypertape stream dead-letters`.",
-        )
+    _run(feeds, to, host, port, as_json)
 
 
 @app.command(epilog="Example: hypertape stream status --json")
@@ -140,7 +108,7 @@ def replay(
     if file is not None:
         from hypertape.steps.stream import feed_address
 
-        run([feed_address(file, source)], as_json=as_json)
+        _run([feed_address(file, source)], "database", "", None, as_json, replay=True)
     elif dead_letter:
         _replay_letters(source, as_json)
     else:
@@ -224,6 +192,46 @@ def dead_letters(
         console().print(table("dead letters", columns, lines), markup=False)
     else:
         typer.echo("There is no dead letter.", err=True)
+
+
+def _run(
+    feeds: list[str], to: str, host: str, port: int | None, as_json: bool, *, replay: bool = False
+) -> None:
+    """Run a stream to its end, show what it did, and end with what went wrong."""
+    from hypertape.steps.stream import read_targets, run_stream
+
+    targets = read_targets(to)
+    needed = "database" in targets or "websocket" in targets or port is not None  # listeners' keys are there
+    if needed:
+        _checked_schema()
+    _log_to_stderr()
+
+    def listening(bound: int) -> None:
+        typer.echo(f"listening on {host}:{bound}", err=True)
+
+    running = run_stream(
+        load_settings(),
+        warehouse_dsn() if needed else "",
+        feeds,
+        targets,
+        clock=now,
+        host=host,
+        port=port,
+        on_listening=listening,
+        replay=replay,
+    )
+    summary, stopped = asyncio.run(running)
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), default=str))
+    else:
+        show_summary(summary)
+    if summary.error is not None:
+        raise summary.error
+    if summary.dead_letters and not stopped:
+        raise BatchRefused(
+            f"{summary.dead_letters} records are no ticks or could not be stored; all else is",
+            next_step="See `hypertape stream dead-letters`.",
+        )
 
 
 def _replay_letters(source: str | None, as_json: bool) -> None:

@@ -23,6 +23,9 @@ from hypertape.stream.run import Stream
 from hypertape.stream.summary import Summary
 from hypertape.stream.writer import WriterOptions
 
+REPLAY = "replay"
+"""The part of the spool's directory that replays use."""
+
 TARGETS = ("database", "websocket", "rabbitmq")
 """Where ticks can go."""
 
@@ -51,17 +54,18 @@ async def run_stream(
     host: str = "127.0.0.1",
     port: int | None = None,
     on_listening: Callable[[int], None] | None = None,
+    replay: bool = False,
 ) -> tuple[Summary, bool]:
     """Run feeds into targets until they end or a signal (SIGTERM, Ctrl-C) says so; return the summary and
     whether it did.
 
-    With a port `/metrics` and `/status` are served there too. Raises BadInput for what cannot be run.
+    `replay`: a stream may be running on this machine, so its spool is left alone. With a port `/metrics` and `/status` are served there too. Raises BadInput for what cannot be run.
     """
     config = FeedConfig(rabbitmq_url=settings.rabbitmq_url, fix_password=settings.fix_password)
     feeds = [open_feed(address, config) for address in addresses]
     stores = "database" in targets
     bars = BarStream(dsn, lateness=settings.bar_lateness_seconds) if stores else None
-    database = database_sink(settings, dsn, bars) if stores else None
+    database = database_sink(settings, dsn, bars, replay=replay) if stores else None
     outlets = [Outlet(_rabbit(settings))] if "rabbitmq" in targets else []
     stream: Stream | None = None
     websocket: Any = None
@@ -82,8 +86,10 @@ async def run_stream(
     return summary, stopped()
 
 
-def database_sink(settings: Settings, dsn: str, bars: BarStream | None = None) -> DatabaseSink:
-    """The sink that stores, as the settings want it."""
+def database_sink(
+    settings: Settings, dsn: str, bars: BarStream | None = None, *, replay: bool = False
+) -> DatabaseSink:
+    """The sink that stores, as the settings want it; one process has a spool, so a replay has one of its own."""
     options = WriterOptions(
         batch_size=settings.tick_batch_size,
         interval=settings.tick_flush_interval_ms / 1000,
@@ -94,7 +100,7 @@ def database_sink(settings: Settings, dsn: str, bars: BarStream | None = None) -
     )
     return DatabaseSink(
         dsn,
-        settings.spool,
+        settings.spool / REPLAY if replay else settings.spool,
         options,
         spool_bytes=settings.spool_megabytes << 20,
         keep_days=settings.tick_keep_days,
@@ -104,14 +110,21 @@ def database_sink(settings: Settings, dsn: str, bars: BarStream | None = None) -
 
 async def replay_dead_letters(settings: Settings, dsn: str, source: str | None) -> Replayed:
     """Store the dead letters that are ticks by now."""
-    async with database_sink(settings, dsn) as database:
+    async with database_sink(settings, dsn, replay=True) as database:
         return await replay_letters(dsn, database, source=source)
 
 
 async def replay_spool(settings: Settings, dsn: str) -> tuple[int, int]:
-    """Store what a stream that is gone left in this machine's spool; return records of ticks and of notices."""
-    async with database_sink(settings, dsn) as database:
-        return await drain_spool(database)
+    """Store what a stream or replay that is gone left in this machine's spools; return records of ticks and notices.
+
+    Raises BadInput while a stream runs on this machine: it empties its spool itself.
+    """
+    ticks = notices = 0
+    for replay in (False, True):
+        async with database_sink(settings, dsn, replay=replay) as database:
+            found = await drain_spool(database)
+        ticks, notices = ticks + found[0], notices + found[1]
+    return ticks, notices
 
 
 def feed_address(text: str, source: str | None) -> str:

@@ -59,7 +59,8 @@ async def run_stream(
     """Run feeds into targets until they end or a signal (SIGTERM, Ctrl-C) says so; return the summary and
     whether it did.
 
-    `replay`: a stream may be running on this machine, so its spool is left alone. With a port `/metrics` and `/status` are served there too. Raises BadInput for what cannot be run.
+    `replay`: a stream may be running on this machine, so its spool is left alone. With a port `/metrics` and `/status`
+    are served there too. Raises BadInput for what cannot be run.
     """
     config = FeedConfig(rabbitmq_url=settings.rabbitmq_url, fix_password=settings.fix_password)
     feeds = [open_feed(address, config) for address in addresses]

@@ -110,6 +110,26 @@ def test_a_refused_logon_ends_it_without_the_password():
     assert "secret-1" not in str(told.value)
 
 
+def test_a_later_logon_that_is_refused_is_tried_again():
+    async def scene(other: Acceptor, events: list[Event]) -> None:
+        other.send(other.snapshot("1.00001", "2", 1))
+        await until(lambda: len(of(Tick, events)) == 1)
+        other.refuse = "closed for the night"
+        other.cut()
+        await until(lambda: other.logons >= 3)
+        other.refuse = None
+        logons = other.logons
+        await until(lambda: other.logons > logons)
+        other.subscribed.clear()
+        await other.subscribed.wait()
+        other.send(other.snapshot("1.00002", "2", 2))
+        await until(lambda: len(of(Tick, events)) == 2)
+
+    events = played(scene)
+    assert [gap.reason for gap in of(FeedGap, events)] == ["reconnect", "reconnect"]
+    assert of(GapFilled, events) == [], "the numbers began anew, so nobody knows"
+
+
 def test_increments_change_the_book_and_deletes_empty_it():
     async def scene(other: Acceptor, events: list[Event]) -> None:
         stamp = ((272, "20260105"), (273, "00:00:01"))

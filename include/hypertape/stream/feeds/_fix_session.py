@@ -76,6 +76,8 @@ class Session:
         self.expected, self._next = 1, 1
         self.send: Callable[[bytes], None] = lambda data: None
         self.logged_on = False
+        self.resets = 0
+        """How often a side began to count anew: what was missing then is never sent again."""
         self._held: dict[int, Message] = {}
         self._span: tuple[int, int] | None = None
         self._lost = 0
@@ -91,7 +93,7 @@ class Session:
         self._heard = self._monotonic()
         self._span, self._lost = None, 0  # what was asked for on the last connection is asked for again
         if reset:
-            self.expected, self._next = 1, 1
+            self.expected, self._next, self.resets = 1, 1, self.resets + 1
             self._forget()
         fields: list[tuple[int, Value]] = [(Tag.ENCRYPT, 0), (Tag.HEARTBEAT, self.identity.heartbeat)]
         if reset:
@@ -162,7 +164,7 @@ class Session:
 
     def _logged_on(self, message: Message) -> None:
         if message.values.get(Tag.RESET) == b"Y":
-            self.expected = message.sequence
+            self.expected, self.resets = message.sequence, self.resets + 1
             self._forget()
         self.logged_on = True
 

@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from hypertape.errors import BadInput
+from hypertape.errors import BadInput, FeedRefused
 from hypertape.stream.feeds import Address, FeedConfig
 from hypertape.stream.feeds._fix_book import Books
 from hypertape.stream.feeds._fix_session import ADMINISTRATIVE, Broken, Identity, Progress, Session
@@ -75,7 +75,8 @@ class FixFeed:
         self._gaps: dict[int, FeedGap] = {}
         self._last: Tick | None = None
         self._apart: FeedGap | None = None
-        self._lossless = True
+        self._lossless, self._resets = True, 0
+        self._was_on = False
 
     def _begin(self) -> None:
         self._subscribed: set[str] = set()
@@ -84,7 +85,10 @@ class FixFeed:
         self._books.clear()
 
     async def run(self) -> AsyncGenerator[list[Event]]:
-        """Yield what the acceptor sends, until the feed is closed. Raises FeedRefused when the logon is refused."""
+        """Yield what the acceptor sends, until the feed is closed. Raises FeedRefused when the first logon is refused.
+
+        A later one that is refused is tried again: acceptors close for the night, and forget their numbers.
+        """
         pause, reset = self._config.first_pause, True
         while not self._stop.is_set():
             silent = False
@@ -96,13 +100,18 @@ class FixFeed:
             except Broken as error:
                 silent = error.silent
                 log.warning("%s: %s", self.name, error)
+            except FeedRefused as error:
+                if not self._was_on:
+                    raise
+                log.warning("%s: %s", self.name, error)
             except (OSError, ssl.SSLError) as error:
                 log.warning("%s: %s", self.name, error)
             if self._stop.is_set():
                 return
             reset = not (self._resume and self._session.logged_on)
+            self._was_on = self._was_on or self._session.logged_on
             if self._session.logged_on and self._apart is None:
-                yield [self._parted("silent" if silent else "reconnect", reset)]
+                yield [self._parted("silent" if silent else "reconnect")]
             self._session.logged_on = False
             await self._rest(pause)
             pause = min(2 * pause, self._config.longest_pause)
@@ -117,9 +126,9 @@ class FixFeed:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds * random.uniform(0.5, 1.0))
 
-    def _parted(self, reason: str, reset: bool) -> FeedGap:
+    def _parted(self, reason: str) -> FeedGap:
         at = self._last.time if self._last else self._config.clock()
-        self._lossless = not reset
+        self._lossless, self._resets = True, self._session.resets
         self._apart = FeedGap(self.name, None, reason, at, None, self._session.expected - 1, None)
         return self._apart
 
@@ -229,7 +238,8 @@ class FixFeed:
             if self._apart is not None:
                 end = max(self._apart.start, self._last.time)
                 gap = self._apart._replace(end=end, first_sequence=message.sequence)
-                events[:0] = [gap, GapFilled(gap, "resend")] if self._lossless else [gap]
+                whole = self._lossless and self._session.resets == self._resets
+                events[:0] = [gap, GapFilled(gap, "resend")] if whole else [gap]
                 self._apart = None
         return events
 

@@ -53,10 +53,10 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_TICK_CHUNK_HOURS | width of the chunks of ticks (TimescaleDB) |
 | HYPERTAPE_TICK_COMPRESS_DAYS | days after which chunks of ticks are compressed (TimescaleDB) |
 | HYPERTAPE_TICK_KEEP_DAYS | days ticks are kept; those that come later than a day before that are refused |
+| HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
 | HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
 | HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
 | HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
-| HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
 """
 
 from __future__ import annotations

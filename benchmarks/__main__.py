@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads, restate
+from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads, restate, ticks
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -20,6 +20,7 @@ ON_A_SERVER = {
     "api": api.run,
     "plan": plan.run,
     "restate": restate.run,
+    "ticks": ticks.run,
 }
 
 

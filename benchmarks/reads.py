@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.data import walks
 from benchmarks.result import Result
 
-from hypertape.api import statements
+from hypertape.api import bar_statements as statements
 from hypertape.api.bar_query import BarQuery, read_query
 from hypertape.api.bar_reader import BarReader
 from hypertape.api.pool import Warehouse

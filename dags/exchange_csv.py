@@ -17,6 +17,7 @@ from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
 from hypertape.orchestration.xcom import Json, head, require_all_copied, share_parts
+from hypertape.settings import load_settings
 
 LATE_AFTER = timedelta(hours=6)
 
@@ -27,7 +28,9 @@ def plan(direction: str) -> list[Json]:
     from hypertape.steps.exchange import plan
 
     wishes = exchange_wishes(get_current_context())
-    planned, parts = plan(warehouse_dsn(), direction, now=datetime.now(UTC), **wishes)
+    planned, parts = plan(
+        warehouse_dsn(), direction, now=datetime.now(UTC), settings=load_settings(), **wishes
+    )
     return share_parts({**planned.to_json(), "parts": [{"tickers": list(part)} for part in parts]})
 
 
@@ -36,7 +39,9 @@ def copy(part: Json) -> Json:
     """Copy the series of a part that are not equal on both sides, and compare them."""
     from hypertape.steps.exchange import Exchange, copy
 
-    return copy(warehouse_dsn(), Exchange.from_json(head()), part["tickers"]).to_json()
+    return copy(
+        warehouse_dsn(), Exchange.from_json(head()), part["tickers"], settings=load_settings()
+    ).to_json()
 
 
 documented_copy = copy.override(doc_md=copy.function.__doc__)
@@ -49,7 +54,9 @@ def after_load(copied: list[Json]) -> Json:
     from hypertape.steps.exchange import Copied, Exchange, finish
 
     parts = [Copied.from_json(each) for each in copied if each]
-    counts, done = finish(warehouse_dsn(), Exchange.from_json(head()), parts, now=datetime.now(UTC))
+    counts, done = finish(
+        warehouse_dsn(), Exchange.from_json(head()), parts, now=datetime.now(UTC), settings=load_settings()
+    )
     told = {f"{each.spec.market.code} {each.spec.interval}": each.rollups.to_json() for each in done}
     return {**counts, "after_load": told, "parts": require_all_copied(len(parts))}
 

@@ -17,6 +17,7 @@ from hypertape.orchestration.labels import PART_LABEL
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
 from hypertape.orchestration.xcom import Json, head, share_parts
+from hypertape.settings import load_settings
 
 LATE_AFTER = timedelta(hours=12)
 
@@ -36,7 +37,13 @@ def plan(inspected: Json) -> list[Json]:
     from hypertape.steps.migration.run import Inspected, plan
 
     wishes = migration_wishes(get_current_context())
-    planned = plan(warehouse_dsn(), Inspected.from_json(inspected), now=datetime.now(UTC), **wishes)
+    planned = plan(
+        warehouse_dsn(),
+        Inspected.from_json(inspected),
+        now=datetime.now(UTC),
+        settings=load_settings(),
+        **wishes,
+    )
     return share_parts(planned.to_json())
 
 
@@ -47,7 +54,7 @@ def copy(part: Json) -> Json:
 
     from hypertape.steps.migration.run import Part, copy
 
-    return {**asdict(copy(warehouse_dsn(), Part.from_json(part))), "reached": None}
+    return {**asdict(copy(warehouse_dsn(), Part.from_json(part), settings=load_settings())), "reached": None}
 
 
 @task(execution_timeout=timedelta(hours=6), trigger_rule=EVEN_IF_LOADS_FAILED)
@@ -59,7 +66,9 @@ def verify() -> Json:
 
     if not get_current_context()["params"]["verify"]:
         return {}
-    return asdict(verify(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC)))
+    return asdict(
+        verify(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC), settings=load_settings())
+    )
 
 
 @task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
@@ -67,7 +76,9 @@ def after_load() -> Json:
     """Do what follows every load: rollups, gap ledger, checks, watermarks; turn the run red if a check failed."""
     from hypertape.steps.migration.run import Planned, after_load
 
-    done = after_load(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC))
+    done = after_load(
+        warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC), settings=load_settings()
+    )
     failed = next((each.error for each in done if each.error is not None), None)
     if failed is not None:
         raise failed
@@ -79,7 +90,9 @@ def report() -> Json:
     """Write the report; turn the run red if anything is missing or differs."""
     from hypertape.steps.migration.run import Planned, report
 
-    return report(warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC)).to_json()
+    return report(
+        warehouse_dsn(), Planned.from_json(head()), now=datetime.now(UTC), settings=load_settings()
+    ).to_json()
 
 
 @dag(

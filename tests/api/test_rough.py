@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from datetime import timedelta
 
 import httpx
@@ -38,6 +40,51 @@ def test_a_misspelt_question_is_not_another_one(client: TestClient, question, st
     response = client.get(question)
     assert response.status_code == status, response.text
     assert told in (response.text if status == 200 else response.json()["error"])
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        (b"symbol=VCB&limit=1&legacy=\xff", {}, 400),
+        (b"symbol=\xff\xfe&limit=1", {}, 200),
+        (b"symbol=%ff%fe&limit=1", {}, 200),
+        (b"symbol=VCB&limit=1", {"Host": "["}, 200),
+        (b"symbol=VCB&limit=1", {"Host": b"\xff"}, 200),
+        (b"symbol=VCB&limit=" + b"9" * 5000, {}, 400),
+        (b"&".join([b"symbol=VCB"] * 5000) + b"&limit=1", {}, 200),
+    ],
+)
+def test_odd_bytes_are_answered(client: TestClient, query: bytes, headers: dict, status: int) -> None:
+    """Bytes that are no UTF-8 reach a server as they are; a client would have encoded them."""
+    scope = {
+        "type": "http", "method": "GET", "path": "/tickers", "raw_path": b"/tickers", "query_string": query,
+        "headers": [(n.lower().encode(), v if isinstance(v, bytes) else v.encode()) for n, v in headers.items()],
+        "http_version": "1.1", "scheme": "http", "root_path": "", "client": ("192.0.2.1", 1), "server": ("a", 80),
+        "state": {},
+    }  # fmt: skip
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    asyncio.run(client.app(scope, receive, send))
+    assert sent[0]["status"] == status, sent[1]
+
+
+def test_a_cursor_nested_without_end_is_no_cursor(client: TestClient) -> None:
+    after = base64.urlsafe_b64encode(b"[" * 20_000).decode()
+    answer = client.get(f"/gaps?after={after}")
+    assert (answer.status_code, "is no cursor" in answer.json()["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("part", ["bytes=9-1", "bytes=0-0,2-2", "bytes=99999999999-", "lines=1-2", "bytes=x"])
+def test_a_file_is_answered_whole(client: TestClient, part: str) -> None:
+    answer = client.get("/pages/files/common.js", headers={"Range": part})
+    assert answer.status_code == 200
+    assert answer.text.startswith("// What every page needs")
 
 
 def test_an_empty_field_is_not_a_flag(client: TestClient) -> None:

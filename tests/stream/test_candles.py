@@ -149,10 +149,17 @@ def test_history_outlives_its_ticks(connection, warehouse, three_days):
     border = drop_old_ticks(connection, keep_days=30, now=instant(NOW + 29 * DAY), holder="lab")
     assert border == utc(2026, 1, 7) == dropped_before(connection)
     assert value(connection, "select min(tick_time) from ticks") >= border
+    assert all(len(candles) > 0 for candles in before.values())
     assert {name: stored_candles(connection, name) for name in LEVELS} == before
     # a late tick of a dropped day, asked for by hand too
     store(warehouse, [tick("S0", NOON)], keep_days=30)
     assert value(connection, "select error from dead_letter") == "older than what is kept"
+    # and one that somebody stored past the writer, which brings its chunk back
+    symbol = value(connection, "select symbol_id from symbols where ticker = 'S0'")
+    connection.execute(
+        "insert into bars.ticks (symbol_id, tick_time, sequence, bid_price, source) values (%s, %s, 1, 7, 'sql')",
+        (symbol, instant(NOON)),
+    )
     note_window(connection, ALL)
     refresh(connection)
     for name in LEVELS:

@@ -1,6 +1,6 @@
 """kill -9 of the writer, of the server, and of both, under load: what was accepted is there once, and nothing else is.
 
-Sixty rounds with HYPERTAPE_THOROUGH=1, six without.
+Sixty rounds, and two minutes without a database, with HYPERTAPE_THOROUGH=1; six and a moment without.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 
 pytestmark = pytest.mark.database
 
-ROUNDS = 60 if os.environ.get("HYPERTAPE_THOROUGH") else 6
+THOROUGH = bool(os.environ.get("HYPERTAPE_THOROUGH"))
+ROUNDS = 60 if THOROUGH else 6
+AWAY_PARTS, AWAY_SECONDS = (2_000, 120.0) if THOROUGH else (40, 0.0)
+"""What is sent while the database is away, and how long it is."""
+
 VICTIMS = ("writer", "server", "both")
 PARTS = 4_000
 """More than a child sends before it is killed."""
@@ -120,13 +124,15 @@ def test_the_database_goes_away_and_comes_back(own_server, tmp_path):
             await sink.publish(sent(0))
             if away:
                 await asyncio.to_thread(own_server.down)
-            for number in range(1, 40):
+            for number in range(1, AWAY_PARTS):
                 await asyncio.wait_for(sink.publish(sent(number)), 30)
+                if away:
+                    await asyncio.sleep(AWAY_SECONDS / AWAY_PARTS)
             spooled = sink.status.spool_records
             if away:
                 assert "Start it" in (sink.status.away or "")
                 await asyncio.to_thread(own_server.up)
-            await asyncio.wait_for(sink.ticks.drained(), 60)
+            await asyncio.wait_for(sink.ticks.drained(), 300)
             assert sink.status.spool_records == 0
         with connect(dsn, autocommit=True) as connection:
             digest = tick_digest(connection)
@@ -138,7 +144,7 @@ def test_the_database_goes_away_and_comes_back(own_server, tmp_path):
     assert undisturbed[0] == 0
     assert spooled > 0
     assert digest == undisturbed[1]
-    assert digest[0] == 40 * 200
+    assert digest[0] == AWAY_PARTS * 200
 
 
 def test_a_stream_starts_while_the_database_is_away(own_server, tmp_path):

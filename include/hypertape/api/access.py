@@ -39,7 +39,7 @@ def same_origin(others: Collection[str] = ()) -> Callable[[Request], None]:
         if site is not None and site not in SAFE_SITES:
             raise _foreign()
         if origin is not None:
-            if _host(origin) != request.url.netloc:
+            if _host(origin) != request.headers.get("host"):
                 raise _foreign()
         elif site is None and not any(name in request.headers for name in CREDENTIAL_HEADERS):
             raise HTTPException(

@@ -31,7 +31,7 @@ def _ours(request: Request, error: Exception) -> Response:
     """What the caller did wrong is told whole; what is wrong with us is told in the log, where addresses may stand."""
     if isinstance(error, BadInput):
         return failure(400, str(error))
-    log.warning("%s %s: %s", request.method, request.url.path, error)
+    log.warning("%s %s: %s", request.method, request.scope["path"], error)
     if isinstance(error, TransientError):
         headers = {"Retry-After": str(RETRY_SECONDS)}
         return failure(503, "The warehouse cannot answer now. Try again in a moment.", headers)
@@ -44,7 +44,7 @@ def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     text = str(error.detail)
     if text == HTTPStatus(error.status_code).phrase:  # the framework's own words
-        text = f"{text}: {request.method} {request.url.path}. The routes are listed in /docs."
+        text = f"{text}: {request.method} {request.scope['path']}. The routes are listed in /docs."
     return failure(error.status_code, text, error.headers)
 
 

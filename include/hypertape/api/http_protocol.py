@@ -1,7 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with limits on what a caller may send, take its time for, and hold open.
 
 uvicorn parses with httptools and lets a server bring its own protocol class. Of itself it limits the time of idle
-connections, and nothing else that happens before a request is whole (docs/decisions/0031-limits-before-the-login.md).
+connections, and nothing else that happens before a request is whole (docs/decisions/0028-limits-before-the-login.md).
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def read_cursor(text: str | None, columns: Sequence[str]) -> list[Any] | None:
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         key = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=list)
-    except (ValueError, binascii.Error, UnicodeError) as error:
+    except (ValueError, binascii.Error, UnicodeError, RecursionError) as error:
         raise _no_cursor(text) from error
     if not isinstance(key, list) or len(key) != len(columns):
         raise _no_cursor(text)

@@ -115,6 +115,7 @@ def _named(line: SeriesDigest) -> dict[str, Any]:
 def show_run(result: SyncResult) -> None:
     """Print what a run did: counts, failed checks, what came short, tickers that failed."""
     from hypertape.steps.failures import failure_lines
+    from hypertape.steps.plan import suggestions
 
     rows: list[tuple[str, object]] = list(result.counts.items())
     rows += [("tickers failed", len(result.failed)), ("rollup buckets refreshed", result.rollups.buckets)]
@@ -134,6 +135,8 @@ def show_run(result: SyncResult) -> None:
     if result.short:
         said.append(f"fewer bars than the calendar expects: {', '.join(result.short)}")
     said += [f"failed: {line}" for line in failure_lines(result.failures)]
+    asked = {ticker for batch in result.plan.batches for ticker in batch.tickers}
+    said += suggestions(result.plan.spec.market, result.failures, asked - result.failures.keys())
     if result.after is not None:
         said += [f"mirror {name}: {_delivery(done)}" for name, done in result.after.published.mirrors.items()]
         if result.after.published.report is not None:

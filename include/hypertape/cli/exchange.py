@@ -191,12 +191,13 @@ def _planned(src: str, dst: str, selection: Selection, csv: CsvOptions, **wishes
 
 
 def _transfer(planned: Exchange, *, workers: int, dry_run: bool = False) -> None:
-    from hypertape.steps.exchange import WAREHOUSE, after_loads, counted, exchange
+    from hypertape.steps.after_copy import after_loads
+    from hypertape.steps.exchange import WAREHOUSE, counted, exchange
 
     after: list[AfterLoad] = []
     with progress() as on_step:
         report = exchange(
-            None, planned, workers=workers, dry_run=dry_run,
+            None, planned, workers=workers, dry_run=dry_run, settings=load_settings(),
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
         if planned.target == WAREHOUSE and not dry_run:

@@ -22,6 +22,7 @@ from hypertape.cli.common import (
 from hypertape.cli.copy_output import NO_TICKER, SEE_THEM, show_after_load
 from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput, BatchRefused
+from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
     from hypertape.steps.migration.run import Inspected, Migrated
@@ -59,7 +60,7 @@ def sqlite(
     at = now()
     with progress() as on_step:
         done = migrate(
-            warehouse_dsn(), [str(file) for file in files], now=at,
+            warehouse_dsn(), [str(file) for file in files], now=at, settings=load_settings(),
             run_id=f"migrate__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}",
             schema=schema, check=verify, workers=workers, on_step=on_step, on_inspected=_show_files,
             tables=split(tables), symbols=split(symbols), start_date=start_date, dry_run=dry_run, force=force,

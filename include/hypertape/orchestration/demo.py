@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,63 +19,29 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hypertape.errors import AirflowFailed, BadInput, HypertapeError, SourceFileMissing
-from hypertape.frame import instant, times_of
+from hypertape.errors import AirflowFailed, HypertapeError
 from hypertape.markets import all_markets, get_market
-from hypertape.model import Interval, Window, format_instant, midnight, utc
+from hypertape.model import Interval, format_instant, midnight
+from hypertape.orchestration.demo_jobs import SAMPLE_PAIRS, Job, csv_jobs, sample_jobs
 from hypertape.orchestration.demo_summary import Summary, summarise
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
 from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
-from hypertape.sources import SourceConfig, open_source
-from hypertape.sources.sample import CORRECTED_AT, SPANS
+from hypertape.sources.sample import CORRECTED_AT
 from hypertape.steps.after_load import write_report
 from hypertape.steps.sync import sync
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
-Pair = tuple[str, Interval]
-
 _RUN_ID = "demo"
 
 _RUN_SECONDS = 900
 _POLL_SECONDS, _TELL_SECONDS = 1.0, 5.0
+_AT_WORK = ("running", "queued", "up_for_retry")
 _LOG_WIDTH = 140
 """Columns of the tables when nobody's terminal says otherwise."""
-
-SAMPLE_PAIRS: tuple[Pair, ...] = (
-    ("vn", Interval.H1),
-    ("vn", Interval.M1),
-    ("vn", Interval.D1),
-    ("crypto", Interval.D1),
-    ("us", Interval.D1),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One DAG run of the demo."""
-
-    market: str
-    interval: Interval
-    source: SourceConfig
-    end: datetime
-
-    @property
-    def dag_id(self) -> str:
-        """The DAG's name."""
-        return f"bars_{self.market}_{self.interval.value}"
-
-    @property
-    def conf(self) -> dict[str, Any]:
-        """The DAG's form, filled in."""
-        return {
-            "source": self.source.name,
-            "source_dir": self.source.directory,
-            "legacy_scale": self.source.legacy_scale,
-        }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,44 +91,6 @@ def _demo(asked: argparse.Namespace, say: Callable[..., None]) -> int:
             standalone.down()
             EmbeddedServer(settings).down()
     return _conclude(runs, summary, again, reports, time.monotonic() - began)
-
-
-def sample_jobs() -> list[Job]:
-    """The sample's runs, each up to the end of its synthetic bars."""
-    return [
-        Job(market, interval, SourceConfig("sample"), SPANS[interval].end)
-        for market, interval in SAMPLE_PAIRS
-    ]
-
-
-def csv_jobs(directory: Path) -> list[Job]:
-    """A run for every market and interval the CSV tree has, up to the day after its newest bar.
-
-    Raises SourceFileMissing, or BadInput when the tree has no bars of any market.
-    """
-    if not directory.is_dir():
-        raise SourceFileMissing(f"There is no directory {directory}")
-    config = SourceConfig("csv_tree", str(directory.absolute()), legacy_scale=True)
-    found = [
-        (m, i)
-        for m in all_markets()
-        if (directory / get_market(m).table).is_dir()
-        for i in (Interval.D1, Interval.H1, Interval.M1)
-    ]
-    ends = [(market, interval, _newest(config, market, interval)) for market, interval in found]
-    jobs = [Job(market, interval, config, end) for market, interval, end in ends if end is not None]
-    if not jobs:
-        tables = ", ".join(market.table for market in all_markets().values())
-        raise BadInput(f"{directory} has no bars", next_step=f"It must hold one of the directories {tables}.")
-    return jobs
-
-
-def _newest(config: SourceConfig, market: str, interval: Interval) -> datetime | None:
-    source, of_market = open_source(config), get_market(market)
-    everything = Window(utc(1970), utc(2200))
-    tickers = source.tickers(of_market, interval)
-    bars = source.fetch(of_market, tickers, interval, everything, now=datetime.now(UTC)).bars
-    return midnight((instant(int(times_of(bars).max())) + timedelta(days=1)).date()) if len(bars) else None
 
 
 def _fresh_state(step: Callable[[str], None]) -> Settings:
@@ -259,7 +186,7 @@ def _ended(airflow: Airflow, dag_ids: Sequence[str], step: Callable[[str], None]
 
 
 def _at_work(run: RunState) -> str:
-    names = dict.fromkeys(t.task_id.rpartition(".")[2] for t in run.tasks if t.state in ("running", "queued"))
+    names = dict.fromkeys(t.task_id.rpartition(".")[2] for t in run.tasks if t.state in _AT_WORK)
     return f"({' '.join(names)})" if names else f"({run.state})"
 
 

@@ -19,7 +19,7 @@ A row is judged in this order, and the first rule it breaks is its reject's.
 `refuse`: the row goes whole to quarantine and the rest goes on. `flag`: the bar is stored as delivered, and a row of
 `bar_flag` says so. `fail`: every row of the ticker's answer goes to quarantine. Real feeds have opens and closes
 outside their range (two of a thousand Vietnamese days, half the days of some London listings), and a refused bar is a
-hole that shifts 199 averages: docs/decisions/0027-gate-actions.md.
+hole that shifts 199 averages: docs/decisions/0025-gate-actions.md.
 """
 
 from __future__ import annotations

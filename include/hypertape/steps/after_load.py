@@ -19,7 +19,7 @@ import psycopg
 from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError, others
 from hypertape.markets import all_markets
 from hypertape.model import Window
-from hypertape.quality.results import Summary, raise_if_critical, record, results_of, summary
+from hypertape.quality.results import QualityResult, Summary, raise_if_critical, record, results_of, summary
 from hypertape.quality.run import validate as run_suite
 from hypertape.queries import query
 from hypertape.reports.pages import run_report
@@ -32,7 +32,13 @@ from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
 from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
-from hypertape.warehouse.ledger import RunLoad, advance_watermarks, register_calendar, run_loads
+from hypertape.warehouse.ledger import (
+    RunLoad,
+    advance_watermarks,
+    database_now,
+    register_calendar,
+    run_loads,
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -172,13 +178,15 @@ def validate(
 ) -> Summary:
     """Bring the gap ledger up to date, run the suite over the run's window, record every result, and sum them up.
 
-    The gap ledger comes first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
+    What the run changed outside of its window (a history that was read again) is looked at too. The gap ledger comes
+    first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
     Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
     """
-    place = (spec.market, spec.interval, spec.window)
     with connect(dsn) as connection:
         _note_gaps(connection, spec, now, tickers)
-        register_calendar(connection, spec.market, spec.window, now)
+        now = min(now, database_now(connection))
+        place = (spec.market, spec.interval, _with_changed(connection, spec))
+        register_calendar(connection, spec.market, place[-1], now)
         connection.commit()
         limit = timedelta(seconds=settings.rule_seconds)
         results = run_suite(
@@ -187,6 +195,16 @@ def validate(
         record(connection, results)
         connection.commit()
     return summary(results)
+
+
+def _with_changed(connection: Connection, spec: RunSpec) -> Window:
+    """The run's window, widened to all that its loads changed."""
+    parameters = {"run_id": spec.run_id, "market": spec.market.code, "interval": spec.interval.value}
+    first, last = connection.execute(query("run_changed"), parameters).fetchone() or (None, None)
+    if first is None or last is None:
+        return spec.window
+    end = last + timedelta(microseconds=1)
+    return Window(min(spec.window.start, first), max(spec.window.end, end))
 
 
 def publish(
@@ -208,13 +226,14 @@ def publish(
     place = (spec.market, spec.interval, spec.run_id)
     verdict, moved, report = None, 0, None
     with connect(dsn) as connection:
+        results = results_of(connection, spec.run_id, spec.market.code, spec.interval.value)
         if check:
-            verdict = _verdict(connection, spec)
+            verdict = _verdict(results)
             moved = 0 if verdict else advance_watermarks(connection, *place)
         loads = run_loads(connection, *place)
         connection.commit()
         gaps = _note_gaps(connection, spec, now, tickers)
-        if check:
+        if check and (loads or results):
             report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
@@ -240,9 +259,9 @@ def write_report(settings: Settings, name: str, html: str) -> Path:
     return path
 
 
-def _verdict(connection: Connection, spec: RunSpec) -> CheckFailed | CheckBroken | CheckEnded | None:
+def _verdict(results: Sequence[QualityResult]) -> CheckFailed | CheckBroken | CheckEnded | None:
     try:
-        raise_if_critical(results_of(connection, spec.run_id, spec.market.code, spec.interval.value))
+        raise_if_critical(results)
     except (CheckFailed, CheckBroken, CheckEnded) as error:
         return error
     return None

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, TransientError, others
-from hypertape.model import Interval, Series, Window, parse_instant
-from hypertape.settings import Settings, load_settings
-from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
-from hypertape.steps.run_spec import OnStep, loaded_spec, silent
+from hypertape.model import Interval, parse_instant
+from hypertape.settings import Settings
+from hypertape.steps.after_copy import Loaded, after_loads
+from hypertape.steps.after_load import AfterLoad
+from hypertape.steps.run_spec import Json
 from hypertape.stores import Selection
 from hypertape.stores.addresses import CsvFormat, CsvOptions, Opening
 from hypertape.stores.copy import CopyReport, OnSeries, rehearse, selected
@@ -63,7 +63,7 @@ class Exchange:
         )
         return source, target
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         start = self.selection.start
         return {
@@ -74,7 +74,7 @@ class Exchange:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Exchange:
+    def from_json(cls, value: Json) -> Exchange:
         """Read what `to_json` wrote; other keys are ignored."""
         chosen, csv = value["selection"], value["csv"]
         names = ("run_id", "source", "target", "noted", "verify", "strict", "force", "accept_scale")
@@ -92,43 +92,20 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A series that was copied into the warehouse, the source its loads name, and its span where it is known."""
-
-    series: Series
-    source: str
-    first: datetime | None = None
-    last: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Copied:
     """What a copy of some series did, counted, and which series it may have loaded."""
 
     counts: Mapping[str, int]
     loaded: tuple[Loaded, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
-        loaded = [
-            [each.series.market, each.series.ticker, each.series.interval.value, each.source,
-             *(moment.isoformat() if moment else None for moment in (each.first, each.last))]
-            for each in self.loaded
-        ]  # fmt: skip
-        return {**self.counts, "loaded": loaded}
+        return {**self.counts, "loaded": [each.to_json() for each in self.loaded]}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Copied:
+    def from_json(cls, value: Json) -> Copied:
         """Read what `to_json` wrote."""
-        loaded = tuple(
-            Loaded(
-                Series(market, ticker, Interval(interval)),
-                source,
-                *(datetime.fromisoformat(moment) if moment else None for moment in span),
-            )
-            for market, ticker, interval, source, *span in value["loaded"]
-        )
-        return cls({name: value[name] for name in _COUNTS}, loaded)
+        return cls({name: value[name] for name in _COUNTS}, tuple(map(Loaded.from_json, value["loaded"])))
 
 
 def plan(
@@ -147,7 +124,7 @@ def plan(
     anew: bool = False,
     workers: int = 1,
     verify: bool = True,
-    settings: Settings | None = None,
+    settings: Settings,
 ) -> tuple[Exchange, list[tuple[str, ...]]]:
     """Return an import or export of a CSV tree, and its parts (the tickers of each).
 
@@ -165,7 +142,7 @@ def plan(
     planned = Exchange(
         run_id, now, source, target, selection, csv, verify=verify and csv.format is not CsvFormat.LEGACY, strict=anew
     )  # fmt: skip
-    store = planned.openings(dsn, settings or load_settings())[0].open()
+    store = planned.openings(dsn, settings)[0].open()
     try:
         tickers = sorted({info.series.ticker for info in selected(store, selection)})
     finally:
@@ -179,11 +156,11 @@ def exchange(
     *,
     workers: int = 1,
     dry_run: bool = False,
-    settings: Settings | None = None,
+    settings: Settings,
     on_series: OnSeries | None = None,
 ) -> CopyReport:
     """Copy what is selected (or only say what would be refused) and return what became of each series."""
-    source, target = planned.openings(dsn, settings or load_settings())
+    source, target = planned.openings(dsn, settings)
     if dry_run:
         return rehearse(source, target, planned.selection, now=planned.now, on_series=on_series)
     return copy_series(
@@ -192,7 +169,7 @@ def exchange(
     )  # fmt: skip
 
 
-def copy(dsn: str, planned: Exchange, tickers: Sequence[str], *, settings: Settings | None = None) -> Copied:
+def copy(dsn: str, planned: Exchange, tickers: Sequence[str], *, settings: Settings) -> Copied:
     """Copy a part's series; what is equal is not written again.
 
     `extra` counts the bars of these series that only the target has; they stay.
@@ -221,8 +198,9 @@ def counted(planned: Exchange, report: CopyReport) -> Copied:
         "duplicates": sum(entry.source.duplicates for entry in report.series),
         "extra": report.extra,
     }
+    noted = planned.noted or planned.source
     loaded = tuple(
-        Loaded(entry.series, planned.noted or planned.source, entry.source.first, entry.source.last)
+        Loaded(entry.series, noted, entry.source.first, entry.source.last, entry.status == "equal")
         for entry in report.series
         if planned.target == WAREHOUSE and entry.source.rows
     )
@@ -230,7 +208,7 @@ def counted(planned: Exchange, report: CopyReport) -> Copied:
 
 
 def finish(
-    dsn: str, planned: Exchange, copied: Iterable[Copied], *, now: datetime, settings: Settings | None = None
+    dsn: str, planned: Exchange, copied: Iterable[Copied], *, now: datetime, settings: Settings
 ) -> tuple[Mapping[str, int], list[AfterLoad]]:
     """Do what follows the loads of an import's parts; return the sums of their counts, and what came of it.
 
@@ -238,42 +216,11 @@ def finish(
     """
     copied = list(copied)
     loaded = [each for part in copied for each in part.loaded]
-    done = after_loads(dsn, planned.run_id, loaded, now=now, settings=settings or load_settings())
+    done = after_loads(dsn, planned.run_id, loaded, now=now, settings=settings)
     for each in done:
         if each.error is not None:
             raise each.error
     return {name: sum(part.counts[name] for part in copied) for name in _COUNTS}, done
-
-
-def after_loads(
-    dsn: str,
-    run_id: str,
-    loaded: Iterable[Loaded],
-    *,
-    now: datetime,
-    settings: Settings,
-    on_step: OnStep = silent,
-    again: str = AGAIN,
-) -> list[AfterLoad]:
-    """Do what follows a load for every market and interval that a run loaded, or found to be loaded already."""
-    specs = {(spec.market.code, spec.interval): spec for spec in specs_of(dsn, run_id, now=now)}
-    spans: dict[tuple[str, Interval], list[Loaded]] = {}
-    for each in loaded:
-        spans.setdefault((each.series.market, each.series.interval), []).append(each)
-    for key, found in spans.items():
-        moments = [
-            min(moment, now) for each in found for moment in (each.first, each.last) if moment is not None
-        ]
-        if key not in specs and moments:
-            window = Window(min(moments), min(max(moments) + timedelta(microseconds=1), now))
-            specs[key] = loaded_spec(run_id, key[0], key[1].value, found[0].source, window)
-    return [
-        after_load(
-            dsn, spec, now=now, settings=settings, on_step=on_step, again=again,
-            tickers=sorted({each.series.ticker for each in spans.get(key, ())}) or None,
-        )
-        for key, spec in sorted(specs.items())
-    ]  # fmt: skip
 
 
 def _raise_for(report: CopyReport) -> None:

@@ -162,10 +162,14 @@ def demand_spelled(connection: Connection, market: Market, asked: Iterable[str])
         )
 
 
-def nearest(market: Market, ticker: str) -> str | None:
-    """The ticker of the market's list that is spelled most like a name."""
-    found = get_close_matches(ticker.upper(), list(market.by_ticker), 1, 0.75)
-    return found[0] if found else None
+def suggestions(market: Market, failed: Iterable[str], served: Iterable[str]) -> list[str]:
+    """For names that failed and that the market does not list, the one spelled most like each that is known."""
+    known = {*market.by_ticker, *served}
+    lines = []
+    for ticker in failed:
+        found = [] if ticker in known else get_close_matches(ticker.upper(), sorted(known), 1, 0.75)
+        lines += [f"{ticker} is not in the list of {market.code}: did you mean {found[0]}?"] if found else []
+    return lines
 
 
 def window_for(

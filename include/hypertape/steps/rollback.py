@@ -16,7 +16,6 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import BadInput, CheckFailed
-from hypertape.markets import get_market
 from hypertape.settings import Settings
 from hypertape.steps.migration.files import FileIdentity, find_files, identity
 from hypertape.steps.migration.run import migrate
@@ -24,7 +23,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.stores import Selection, Store
 from hypertape.stores._sqlite_file import held_against_writers
 from hypertape.stores.addresses import open_store, parse_address
-from hypertape.stores.compare import compare_series
+from hypertape.stores.series_copy import Job, handle
 from hypertape.warehouse import cutover
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.cutover import SQLITE, WAREHOUSE, Change
@@ -187,17 +186,19 @@ def _carry(
     counts = {"series": 0, "inserted": 0, "updated": 0, "unchanged": 0, "refused": 0}
     for done, change in enumerate(changes, start=1):
         series = change.series
-        written = target.write(
-            get_market(series.market), series.interval, source.read(series, start=change.first)
-        )
-        found = compare_series(source, target, series, start=change.first, now=now)
-        if not found.holds:
+        copied = handle(source, target, (series, True, Job(change.first, now, force=True, verify=True)))
+        if copied.error is not None:
+            raise copied.error
+        if copied.discrepancies:
+            found = ", ".join(f"{each.what} {each.source}" for each in copied.discrepancies)
             raise CheckFailed(
-                f"{target.address} lacks {found.missing} bars and has {found.different + found.adjusted} other ones",
+                f"{target.address} does not hold what was written into it: {found}",
                 market=series.market, ticker=series.ticker, interval=series.interval.value,
                 next_step="The truth stays where it was. Look at the file, then run this again.",
             )  # fmt: skip
-        did = {name: getattr(written, name) for name in ("inserted", "updated", "unchanged", "refused")}
+        did = {
+            name: getattr(copied.written, name) for name in ("inserted", "updated", "unchanged", "refused")
+        }
         counts = _sum(counts, {"series": 1, **did})
         if on_step is not None:
             on_step("carry back", done, len(changes))

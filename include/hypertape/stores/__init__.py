@@ -59,12 +59,14 @@ class Block:
     """Some bars of one series in time order (frame.BAR_SCHEMA), and the rows of that stretch that are no bars.
 
     `duplicates` counts rows that gave way to a later row of the same key: every row of the store's place that was read
-    is a bar, a reject or a duplicate of one block.
+    is a bar, a reject or a duplicate of one block. `gated_at` is what the gate took for the present when it let the
+    bars through; None where it has not seen them.
     """
 
     bars: pa.Table
     rejects: pa.Table = field(default_factory=empty_rejects)
     duplicates: int = 0
+    gated_at: datetime | None = None
 
     @property
     def rows(self) -> int:

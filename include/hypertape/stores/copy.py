@@ -37,13 +37,11 @@ from hypertape.stores import (
 from hypertape.stores.addresses import Opening, require_no_reader
 from hypertape.stores.copy_report import CopyReport, Discrepancy, SeriesCopy, UnassignedRows
 from hypertape.stores.processes import copy_by_processes
+from hypertape.stores.read_ahead import ReadAhead, SeriesRead, finished
 from hypertape.stores.series_copy import (
     Group,
     Job,
-    ReadAhead,
-    SeriesRead,
     Task,
-    finished,
     goes_together,
     handle,
     handle_together,

@@ -9,6 +9,7 @@ comes in between renews its note, and that stays.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +25,7 @@ from hypertape.frame import ENRICHED_SCHEMA, TIME_TYPE, instant
 from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS, VALUE_COLUMNS, Interval, Series
 from hypertape.queries import query
-from hypertape.stores import Block, Store, Written
+from hypertape.stores import Block, Store, Written, require_all_rows
 from hypertape.stores.mirrors import Mirror, require_present
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.locks import try_lock_names
@@ -134,12 +135,14 @@ def _deliver(
         held = [locks[name] for name in try_lock_names(connection, locks)]
         found = (mirror.name, market, interval.value, held)
         notes = connection.execute(query("mirror_notes"), found).fetchall()
+        read = Counter[str]()
         blocks = (
-            block
+            _counted(block, read)
             for ticker, _, first, last in notes
             for block in _changed(connection, Series(market, ticker, interval), first, last)
         )
         written = store.write(get_market(market), interval, blocks)
+        require_all_rows(mirror.address, read.total(), written.rows)
         if written.refused:
             raise BadInput(
                 f"{mirror.address} cannot hold {written.refused} bars",
@@ -156,6 +159,11 @@ def _deliver(
     done.series += len(notes)
     done.busy += len(batch) - len(held)
     done.written += written
+
+
+def _counted(block: Block, read: Counter[str]) -> Block:
+    read["bars"] += block.rows
+    return block
 
 
 def _changed(connection: Connection, series: Series, first: datetime, last: datetime) -> Iterator[Block]:

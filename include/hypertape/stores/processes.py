@@ -15,12 +15,12 @@ from hypertape.errors import BatchIncomplete
 from hypertape.stores import Store
 from hypertape.stores.addresses import Opening
 from hypertape.stores.copy_report import SeriesCopy
+from hypertape.stores.read_ahead import read_whole
 from hypertape.stores.series_copy import (
     Group,
     goes_together,
     handle,
     handle_together,
-    read_whole,
 )
 
 _AHEAD = 4

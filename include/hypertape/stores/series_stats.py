@@ -85,7 +85,7 @@ class GatedSeries:
         for block in found:
             gated = gate(block.bars, market, self.series.interval, now=self._now)
             rejects = pa.concat_tables([block.rejects, gated.rejects])
-            clean = Block(gated.bars, rejects, block.duplicates + sum(gated.duplicates.values()))
+            clean = Block(gated.bars, rejects, block.duplicates + sum(gated.duplicates.values()), self._now)
             require_all_rows(self.series, block.rows, clean.rows)
             self._take(clean)
             yield clean

@@ -26,6 +26,7 @@ from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import SymbolIds
 from hypertape.stream.writer import PoisonedRow
 from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.dsn import normalise_dsn
 from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
@@ -60,7 +61,8 @@ class _BelowBorder(Exception):
 
 def lively(dsn: str) -> str:
     """A DSN whose connections notice within seconds that their server is gone."""
-    return conninfo.make_conninfo(dsn, **{**_LIVELY, **conninfo.conninfo_to_dict(dsn)})
+    parameters: dict[str, Any] = {**_LIVELY, **conninfo.conninfo_to_dict(normalise_dsn(dsn))}
+    return conninfo.make_conninfo(**parameters)
 
 
 @contextmanager

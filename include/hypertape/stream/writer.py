@@ -355,8 +355,8 @@ class BatchWriter(Generic[T]):
                 if self._spool is None:  # nowhere else to put it: wait, and let the queue fill
                     if self._closing:
                         raise
-                elif tried >= self._options.tries or not isinstance(error, TransientError):
-                    raise
+                elif self._spooling or tried >= self._options.tries or not isinstance(error, TransientError):
+                    raise  # once others go to the spool this batch joins them
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -364,7 +364,10 @@ class BatchWriter(Generic[T]):
         async with self._lanes:
             await self._store_in_lane(rows)
         if self._on_stored is not None:
-            self._on_stored(rows)
+            try:
+                self._on_stored(rows)
+            except Exception:  # the rows are stored whatever their listener makes of it
+                _log.exception("%s: who listens to stored rows failed", self.name)
 
     async def _store_in_lane(self, rows: list[T]) -> None:
         started = time.perf_counter()

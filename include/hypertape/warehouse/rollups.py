@@ -7,6 +7,8 @@ by one connection (under an advisory lock: refreshes are serial) while another o
 
 from __future__ import annotations
 
+import logging
+import time as clock
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from hypertape.errors import DatabaseBusy
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.queries import query
 from hypertape.warehouse.connect import translate_errors
@@ -29,6 +32,13 @@ _STANDS_ON = {Interval.M15: Interval.M5, Interval.M30: Interval.M15, Interval.W2
 
 ABANDONED = timedelta(minutes=10)
 """What waits for its refresh for so long was left by a run that died: whoever comes next refreshes it."""
+
+_PATIENCE_SECONDS, _AGAIN_SECONDS = 600.0, 0.5
+"""How long another refresh of the same rollup is waited for, and how often it is asked whether it is over."""
+
+_REFUSED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_RANGES = 64
 """More separate ranges than this are joined over their smallest gaps: each refresh has a fixed cost."""
@@ -142,8 +152,22 @@ def _join_gaps(windows: Sequence[Window], widest: timedelta) -> list[Window]:
 
 
 def _refresh(connection: Connection, market: Market, level: Interval, window: Window) -> None:
-    target = f"bars.{market.relation(level)}"
-    connection.execute(query("refresh_rollup"), (target, window.start, window.end))
+    """Refresh a range of a rollup. Where somebody else refreshes it at this moment, wait for that and refresh then.
+
+    TimescaleDB refuses the second of two refreshes of one rollup, and runs policies of its own: each from the moment
+    the schema is applied, and every hour or so, so that one can meet any load.
+    """
+    target, deadline = f"bars.{market.relation(level)}", clock.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            with translate_errors(connection):
+                connection.execute(query("refresh_rollup"), (target, window.start, window.end))
+            return
+        except DatabaseBusy as error:
+            if not isinstance(error.__cause__, _REFUSED) or clock.monotonic() > deadline:
+                raise
+            _LOG.info("%s is refreshed by somebody else, trying again: %s", target, error.what)
+            clock.sleep(_AGAIN_SECONDS)
 
 
 def _check(connection: Connection, market: Market, entry: Refreshed, basis: Interval) -> RollupCheck:

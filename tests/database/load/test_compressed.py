@@ -21,7 +21,7 @@ from lab import (
 
 from hypertape.model import utc
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.loading import compressed
+from hypertape.warehouse.loading import write
 from hypertape.warehouse.loading.load import load_bars
 from hypertape.warehouse.loading.write import chunks_in_the_way, opened
 from hypertape.warehouse.schema import tier
@@ -97,7 +97,7 @@ def test_in_place_it_would_grow(connection, compressed_years, monkeypatch):
         assert chunks_of(connection, compressed_years) == []
         return
     before = size(connection)
-    monkeypatch.setattr(compressed, "FEWEST", 10**9)
+    monkeypatch.setattr(write, "FEWEST", 10**9)
     put(connection, {ticker: scaled(bars, 0.5) for ticker, bars in compressed_years.items()})
     assert size(connection) > 2 * before
 

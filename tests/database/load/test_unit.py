@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 
 import pytest
-from hypertape.stores.csv_options import CsvOptions
 from lab import CRYPTO, D1, US, VN, put, query, scaled, to_frame, value, walk
 
 from hypertape.errors import SuspectScale
@@ -15,6 +14,7 @@ from hypertape.steps.backfill import backfill
 from hypertape.steps.backfill_request import BackfillRequest
 from hypertape.steps.sync import sync
 from hypertape.stores import Block, Selection
+from hypertape.stores.addresses import CsvOptions
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse.connect import connect

@@ -276,7 +276,14 @@ def test_files_that_cannot_be_migrated_are_refused_before_anything_happens(
         inspect([str(tmp_path / "other.db")])
     good = inspect([str(dual_write_file(tmp_path, tickers=1, bars=3))])
     with pytest.raises(BadInput, match="No file has a table vn_weekly"):
-        plan(warehouse, good, run_id="x", now=NOW, tables=["vn_weekly"])
+        plan(
+            warehouse,
+            good,
+            run_id="x",
+            now=NOW,
+            tables=["vn_weekly"],
+            settings=Settings(database_url=warehouse),
+        )
     assert ask(warehouse, "select count(*) from migration") == [(0,)]
 
 

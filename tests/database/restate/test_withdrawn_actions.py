@@ -174,7 +174,7 @@ def test_the_verb_shows_it_and_the_checks_pass_over_it(vendor, monkeypatch):
     assert "withdrawn 2025-02-28" in listed
     assert "by gone" in listed
     as_json = CliRunner().invoke(app, ["actions", "list", "-m", "us", "--json"]).output
-    assert json.loads(as_json)["withdrawn_run"] == "gone"
+    assert json.loads(as_json)[0]["withdrawn_run"] == "gone"
 
 
 def events_of(replay, **events):

@@ -86,7 +86,7 @@ def test_what_the_ledger_excuses_is_not_asked_for_again(directory: Directory, co
 
 
 def test_a_window_that_ends_in_the_future_stops_no_series(directory: Directory, connection: Any) -> None:
-    first = directory.delivers("AAA", utc(2025, 6, 4))
+    first = directory.delivers("AAA", utc(2025, 6, 5))
     done = directory.sync(utc(2025, 6, 4, 12), end=utc(2027, 6, 1))
     assert (done.plan.spec.window.end, watermark(connection)) == (utc(2025, 6, 4, 12), utc(2025, 6, 4, 12))
     exact = directory.sync(utc(2025, 6, 4, 12), start=BEGIN, end=utc(2027, 6, 1))
@@ -105,6 +105,7 @@ def test_a_host_whose_clock_is_ahead_moves_no_watermark_beyond_the_databases(
     there = value(connection, "select now()")
     assert done.plan.spec.window.end <= there
     assert watermark(connection) <= there
+    assert value(connection, "select count(*) from gap where end_time > now() + interval '1 day'") == 0
 
 
 def test_a_watermark_in_the_future_is_named_and_moves_back(directory: Directory, connection: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hypertape.errors import BadInput
-from hypertape.model import utc
+from hypertape.model import Window, utc
 from hypertape.orchestration.form_bars import plan_arguments
 from hypertape.orchestration.form_fields import ledger_run_id
 
@@ -45,7 +45,7 @@ def asked(of: SimpleNamespace | None = None, **params: Any) -> dict[str, Any]:
 def test_a_scheduled_run_continues_at_the_watermark_up_to_its_data_interval_s_end() -> None:
     assert asked() == {
         "run_id": "bars_vn_1d__scheduled__2024-03-08T08:30:00+00:00",
-        "data_interval": ["2024-03-08T00:00:00+00:00", "2024-03-08T08:30:00+00:00"],
+        "data_interval": Window(utc(2024, 3, 8), utc(2024, 3, 8, 8, 30)),
         "exact": False,
         "source": {"name": None, "directory": None, "legacy_scale": False, "exchange": None, "replay": None},
         "tickers": None,
@@ -90,7 +90,8 @@ def test_whose_window(
     run_type: str, params: dict[str, Any], window: tuple[str, str], exact: bool, reason: str
 ) -> None:
     arguments = asked(run(run_type=run_type), **params)
-    assert [datetime.fromisoformat(end).replace(tzinfo=None) for end in arguments["data_interval"]] == [
+    owned = arguments["data_interval"]
+    assert [edge.replace(tzinfo=None) for edge in (owned.start, owned.end)] == [
         datetime.fromisoformat(end) for end in window
     ], reason
     assert arguments["exact"] is exact, reason
@@ -98,7 +99,7 @@ def test_whose_window(
 
 def test_a_run_without_a_logical_date_reaches_up_to_when_it_was_asked_for() -> None:
     timeless = run(run_type="manual", data_interval_start=None, data_interval_end=None)
-    assert asked(timeless)["data_interval"][1] == "2024-03-08T08:30:00+00:00"
+    assert asked(timeless)["data_interval"].end == utc(2024, 3, 8, 8, 30)
     assert asked(timeless)["exact"] is False
 
 

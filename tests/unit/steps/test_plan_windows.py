@@ -18,6 +18,7 @@ from hypertape.steps.plan import (
     overlap_start,
     replayed,
     resolve_source,
+    suggestions,
     window_for,
 )
 from hypertape.steps.raw import Note
@@ -160,3 +161,12 @@ def test_a_replay_repeats_what_was_loaded_and_not_what_was_only_compared():
     assert [batch.tickers for batch in replayed(found, ["BBB"])] == [("BBB",)] * 2
     with pytest.raises(BadInput, match="asked for none of these tickers"):
         replayed(found, ["CCC"])
+
+
+def test_a_name_that_failed_is_answered_with_the_one_most_like_it():
+    assert suggestions(US, ["MSFTT", "ZZZZZZ", "AAPL"], []) == [
+        "MSFTT is not in the list of us: did you mean MSFT?"
+    ]
+    assert suggestions(US, ["SYNTECHX"], ["SYNTECH"]) == [
+        "SYNTECHX is not in the list of us: did you mean SYNTECH?"
+    ]

@@ -59,7 +59,7 @@ def _described(name: str, text: str) -> dict[str, Any]:
 def tickers(request: Request, state: OfApp) -> Response:
     """Answer `{TICKER: [bar, …], …}`, oldest first; see hypertape.api.bar_query for the parameters."""
     asked = request.query_params
-    alone = without_value(request.url.query)
+    alone = without_value(request.scope["query_string"].decode("latin-1"))
     given = {
         name: value if (value := asked.get(name)) or name in alone else None
         for name in PARAMETERS

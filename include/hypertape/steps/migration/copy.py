@@ -46,7 +46,7 @@ def copy(
     dsn: str,
     part: Part,
     *,
-    settings: Settings | None = None,
+    settings: Settings,
     rows: int = BATCH_ROWS,
     on_unit: OnUnit | None = None,
 ) -> Progress:

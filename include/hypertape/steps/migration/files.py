@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.steps.migration import DUAL_WRITE, SCHEMAS, STOCKULA
+from hypertape.steps.run_spec import Json
 from hypertape.stores.inspect import UNKNOWN, FileReport
 from hypertape.stores.inspect import inspect as look
 from hypertape.warehouse.migrations import Options
@@ -38,12 +38,12 @@ class FileIdentity:
     header: str
     log: tuple[int, int] | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {**asdict(self), "log": None if self.log is None else list(self.log)}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> FileIdentity:
+    def from_json(cls, value: Json) -> FileIdentity:
         """Read what `to_json` wrote."""
         return cls(**{**value, "log": None if value["log"] is None else tuple(value["log"])})
 
@@ -60,7 +60,7 @@ class Inspected:
         """The reports of the files that can be migrated."""
         return [report for report in self.reports if report.schema in _ADDRESS]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {
             "files": [file.to_json() for file in self.files],
@@ -68,7 +68,7 @@ class Inspected:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Inspected:
+    def from_json(cls, value: Json) -> Inspected:
         """Read what `to_json` wrote."""
         return cls(
             tuple(map(FileIdentity.from_json, value["files"])),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from hypertape.errors import BadInput
 from hypertape.model import Interval, parse_instant
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.steps.migration import STOCKULA
 from hypertape.steps.migration.files import Inspected, address_of, fingerprint, identity
+from hypertape.steps.run_spec import Json
 from hypertape.stores import Selection, require_all_rows
 from hypertape.stores._sqlite_unassigned import RULES
 from hypertape.stores.addresses import open_store
@@ -38,12 +38,12 @@ class Part:
     part: int | None = None
     tickers: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {**asdict(self), "tickers": list(self.tickers)}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Part:
+    def from_json(cls, value: Json) -> Part:
         """Read what `to_json` wrote; other keys are ignored."""
         return cls(value["migration_id"], value.get("part"), tuple(value.get("tickers", ())))
 
@@ -66,7 +66,7 @@ class Planned:
     parts: tuple[Part, ...] = ()
     unknown_symbols: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {
             **asdict(self),
@@ -75,7 +75,7 @@ class Planned:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Planned:
+    def from_json(cls, value: Json) -> Planned:
         """Read what `to_json` wrote; `parts` may be gone."""
         parts = tuple(map(Part.from_json, value.get("parts", ())))
         return cls(**{**value, "parts": parts, "unknown_symbols": tuple(value["unknown_symbols"])})
@@ -93,7 +93,7 @@ def plan(
     workers: int = 1,
     dry_run: bool = False,
     force: bool = False,
-    settings: Settings | None = None,
+    settings: Settings,
 ) -> Planned:
     """Write the units of a migration to its ledger, in parts for up to `workers` parallel copies.
 
@@ -107,7 +107,7 @@ def plan(
         before = None if force or dry_run else migrations.find(connection, mark)
         if before is not None:
             return _planned(connection, before[0], resumed=True)
-        planned = _parted(list(_units(inspected, options, now, settings or load_settings())), workers)
+        planned = _parted(list(_units(inspected, options, now, settings)), workers)
         unknown = _unknown_symbols(planned, options.symbols)
         with connection.transaction():
             migration_id = migrations.begin(

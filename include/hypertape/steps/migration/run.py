@@ -18,16 +18,16 @@ from hypertape.digest import SeriesDigest
 from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, HypertapeError, others
 from hypertape.model import Series
 from hypertape.reports.pages import migration_report
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
+from hypertape.steps.after_copy import Loaded, after_loads
 from hypertape.steps.after_load import AfterLoad, write_report
-from hypertape.steps.exchange import Loaded, after_loads
 from hypertape.steps.migration.copy import copy, copy_together
 from hypertape.steps.migration.files import Counted, Inspected, inspect, silent
 from hypertape.steps.migration.plan import Part, Planned, plan
 from hypertape.steps.migration.tables import compare_table
 from hypertape.steps.migration.worker import Worker, open_worker, source_of
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.run_spec import OnStep
+from hypertape.steps.run_spec import Json, OnStep
 from hypertape.steps.run_spec import silent as silent_steps
 from hypertape.stores import BATCH_ROWS
 from hypertape.stores.compare import SeriesComparison, prove
@@ -50,7 +50,7 @@ class Reported:
     refused_rules: Mapping[str, int]
     report: Path
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {
             **asdict(self.totals),
@@ -78,7 +78,7 @@ class Migrated:
         """Buckets of rollups that were refreshed and compared."""
         return sum(each.rollups.buckets for each in self.after)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return a JSON object."""
         return {
             **self.planned.to_json(),
@@ -97,7 +97,7 @@ def verify(
     planned: Planned,
     *,
     now: datetime,
-    settings: Settings | None = None,
+    settings: Settings,
     rows: int = BATCH_ROWS,
     on_unit: Counted = silent,
 ) -> Totals:
@@ -154,7 +154,7 @@ def after_load(
     planned: Planned,
     *,
     now: datetime,
-    settings: Settings | None = None,
+    settings: Settings,
     on_step: OnStep = silent_steps,
 ) -> list[AfterLoad]:
     """Do what follows a load for every market and interval the migration copied; none in a rehearsal."""
@@ -166,9 +166,7 @@ def after_load(
     loaded = [
         Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
     ]
-    done = after_loads(
-        dsn, migration.run_id, loaded, now=now, settings=settings or load_settings(), on_step=on_step
-    )
+    done = after_loads(dsn, migration.run_id, loaded, now=now, settings=settings, on_step=on_step)
     summary = {
         "buckets": sum(each.rollups.buckets for each in done),
         "differing": sum(each.rollups.differing for each in done),
@@ -178,13 +176,12 @@ def after_load(
     return done
 
 
-def report(dsn: str, planned: Planned, *, now: datetime, settings: Settings | None = None) -> Reported:
+def report(dsn: str, planned: Planned, *, now: datetime, settings: Settings) -> Reported:
     """Deliver to the mirrors, close the migration and write its report into the state directory.
 
     Raises at the very end: BatchRefused or BatchIncomplete for units that are not copied, CheckFailed when the two
     sides differ.
     """
-    settings = settings or load_settings()
     migration_id = planned.migration_id
     if not planned.dry_run:
         deliver_mirrors(dsn, now=now, settings=settings)
@@ -208,7 +205,7 @@ def migrate(
     *,
     run_id: str,
     now: datetime,
-    settings: Settings | None = None,
+    settings: Settings,
     schema: str = "auto",
     check: bool = True,
     workers: int = 1,
@@ -222,7 +219,7 @@ def migrate(
     the files before anything is copied. Raises what the steps raise, after all that could be done is done and the
     report is written.
     """
-    run = _Run(dsn, settings or load_settings(), now, on_step or silent_steps)
+    run = _Run(dsn, settings, now, on_step or silent_steps)
     # a rehearsal reads every bar to say what is none; a migration meets these rows on its way
     deep = bool(wishes.get("dry_run"))
     inspected = run.timed("inspect", inspect, files, schema=schema, deep=deep, on_file=run.telling("inspect"))

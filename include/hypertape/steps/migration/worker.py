@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import Settings
 from hypertape.steps.migration.plan import selection_of
 from hypertape.stores import BATCH_ROWS, Selection, Store
 from hypertape.stores.addresses import open_store
-from hypertape.stores.series_copy import ReadAhead, SeriesRead
+from hypertape.stores.read_ahead import ReadAhead, SeriesRead
 from hypertape.stores.warehouse import WarehouseStore
 from hypertape.warehouse import claims, migrations
 from hypertape.warehouse.claims import Claim
@@ -115,9 +115,7 @@ def source_of(unit: Unit) -> str:
 
 
 @contextmanager
-def open_worker(
-    dsn: str, migration_id: int, settings: Settings | None = None, rows: int = BATCH_ROWS
-) -> Iterator[Worker]:
+def open_worker(dsn: str, migration_id: int, settings: Settings, rows: int = BATCH_ROWS) -> Iterator[Worker]:
     """A worker of a migration; its stores and connections are closed at the end."""
     with (
         connect(dsn, autocommit=True) as ledger,
@@ -125,7 +123,7 @@ def open_worker(
         ReadAhead() as reader,
     ):
         migration = migrations.get(ledger, migration_id)
-        worker = Worker(dsn, migration, settings or load_settings(), ledger, claimant, reader, rows)
+        worker = Worker(dsn, migration, settings, ledger, claimant, reader, rows)
         try:
             yield worker
         finally:

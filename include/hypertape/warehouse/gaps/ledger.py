@@ -47,6 +47,7 @@ from hypertape.warehouse.gaps.rules import (
     runs_of,
 )
 from hypertape.warehouse.gaps.spans import hulls, spans_to_judge, still_kept
+from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.locks import lock_name
 
 Connection = psycopg.Connection[Any]
@@ -96,6 +97,7 @@ def note_gaps(
         raise BadInput(f"{interval.value} is rolled up", next_step=f"Look at {interval.base.value}.")
     with translate_errors(connection), connection.transaction():
         lock_name(connection, f"gaps/{market.code}/{interval.value}")
+        now = min(now, database_now(connection))
         series = read_series(connection, market, interval)
         spans = spans_to_judge(connection, market, interval, series, window, now, run_id, tickers)
         ledger = _Ledger(connection, market, interval, series, spans, now)

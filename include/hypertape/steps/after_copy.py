@@ -1,0 +1,88 @@
+"""What follows a copy into the warehouse: the one tail, for every market and interval of which series came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hypertape.model import Interval, Series, Window
+from hypertape.settings import Settings
+from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
+from hypertape.steps.run_spec import Json, OnStep, loaded_spec, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A series that was copied into the warehouse, the source its loads name, and its span where it is known.
+
+    `equal`: it was there already, so that this run has no load of it.
+    """
+
+    series: Series
+    source: str
+    first: datetime | None = None
+    last: datetime | None = None
+    equal: bool = False
+
+    def to_json(self) -> Json:
+        """Return a JSON object."""
+        return {
+            "market": self.series.market,
+            "ticker": self.series.ticker,
+            "interval": self.series.interval.value,
+            "source": self.source,
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+            "equal": self.equal,
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> Loaded:
+        """Read what `to_json` wrote."""
+        first, last = (
+            datetime.fromisoformat(value[name]) if value[name] else None for name in ("first", "last")
+        )
+        series = Series(value["market"], value["ticker"], Interval(value["interval"]))
+        return cls(series, value["source"], first, last, value["equal"])
+
+
+def after_loads(
+    dsn: str,
+    run_id: str,
+    loaded: Iterable[Loaded],
+    *,
+    now: datetime,
+    settings: Settings,
+    on_step: OnStep = silent,
+    again: str = AGAIN,
+) -> list[AfterLoad]:
+    """Do what follows a load for every market and interval that a run loaded, or found to be loaded already.
+
+    What is looked at is the span of what came. Where a run loaded some series and found others equal (it goes on where
+    one was killed), all there is of them is.
+    """
+    specs = {(spec.market.code, spec.interval): spec for spec in specs_of(dsn, run_id, now=now)}
+    found: dict[tuple[str, Interval], list[Loaded]] = {}
+    for each in loaded:
+        found.setdefault((each.series.market, each.series.interval), []).append(each)
+    mixed = {key for key in specs if any(each.equal for each in found.get(key, ()))}
+    for key in found.keys() - specs.keys():
+        if (window := _span(found[key], now)) is not None:
+            specs[key] = loaded_spec(run_id, key[0], key[1].value, found[key][0].source, window)
+    return [
+        after_load(
+            dsn, spec, now=now, settings=settings, on_step=on_step, again=again,
+            tickers=sorted({each.series.ticker for each in found[key]}) if key in mixed else None,
+        )
+        for key, spec in sorted(specs.items())
+    ]  # fmt: skip
+
+
+def _span(loaded: Iterable[Loaded], now: datetime) -> Window | None:
+    moments = [
+        min(moment, now) for each in loaded for moment in (each.first, each.last) if moment is not None
+    ]
+    if not moments:
+        return None
+    return Window(min(moments), min(max(moments) + timedelta(microseconds=1), now))

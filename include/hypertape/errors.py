@@ -21,6 +21,7 @@ HypertapeError
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
     ├── SuspectScale          prices look to be in another unit; nothing was written
+    ├── FeedRefused           the other side of a feed or sink refuses us: logon, queue, permission
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── CheckEnded            a critical rule ran beyond its time and was ended: nothing is known of it
@@ -268,6 +269,12 @@ class SuspectScale(TerminalError):
     was written."""
 
     next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
+
+
+class FeedRefused(TerminalError):
+    """The feed refuses us."""
+
+    next_step = "Check the account, the password and the names in the feed's address."
 
 
 class CheckFailed(TerminalError):

@@ -54,6 +54,9 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_TICK_COMPRESS_DAYS | days after which chunks of ticks are compressed (TimescaleDB) |
 | HYPERTAPE_TICK_KEEP_DAYS | days ticks are kept; those that come later than a day before that are refused |
 | HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
+| HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
+| HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
+| HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
 """
 
 from __future__ import annotations
@@ -142,6 +145,9 @@ class Settings(BaseSettings):
     tick_compress_days: int = Field(default=7, ge=1)
     tick_keep_days: int = Field(default=90, ge=2)
     bar_lateness_seconds: float = Field(default=5.0, ge=0)
+    rabbitmq_url: str | None = Field(default=None, repr=False)
+    fix_password: str | None = Field(default=None, repr=False)
+    airflow_url: str | None = None
 
     @property
     def landing(self) -> str:

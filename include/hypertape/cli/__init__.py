@@ -30,6 +30,7 @@ from hypertape.cli import (
     schema,
     serve,
     source,
+    stream,
 )
 from hypertape.cli.common import console, output
 from hypertape.errors import EXIT_CODES, HypertapeError
@@ -52,6 +53,7 @@ app.add_typer(migrate.app, name="migrate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(keys.app, name="keys")
+app.add_typer(stream.app, name="stream")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import psycopg
 
-from hypertape.stream.gaps import add_gaps
+from hypertape.stream.gaps import add_gaps, fill_gaps
 from hypertape.stream.letters import Letter, add_letters, rejected_letter
-from hypertape.stream.model import FeedGap, Rejected, SymbolInfo
+from hypertape.stream.model import FeedGap, GapFilled, Rejected, SymbolInfo
 from hypertape.stream.symbols import sync_symbols
 from hypertape.stream.tick_table import lively, tell_poison
 from hypertape.warehouse.connect import connect
 
-Notice = Rejected | FeedGap | SymbolInfo
+Notice = Rejected | FeedGap | GapFilled | SymbolInfo
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Rejected, FeedGap, SymbolInfo)}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Rejected, FeedGap, GapFilled, SymbolInfo)}
 
 
 class EventTable:
@@ -34,13 +34,14 @@ class EventTable:
         with tell_poison(connection), connection.transaction():
             add_letters(connection, [rejected_letter(row) for row in rows if isinstance(row, Rejected)])
             add_gaps(connection, [row for row in rows if isinstance(row, FeedGap)])
+            fill_gaps(connection, [row for row in rows if isinstance(row, GapFilled)])
             listed = [row for row in rows if isinstance(row, SymbolInfo)]
             if listed:
                 sync_symbols(connection, listed, datetime.now(UTC))
 
     def bury(self, row: Notice, error: str) -> None:
         """Keep a notice that cannot be stored."""
-        source = str(getattr(row, "source", "symbols"))
+        source = str(getattr(row.gap if isinstance(row, GapFilled) else row, "source", "symbols"))
         add_letters(
             self._connected(),
             [Letter("record", source, repr(row).encode("utf-8", "backslashreplace"), error)],

@@ -214,8 +214,8 @@ def test_a_mirror_taken_away_during_ten_loads_and_given_back_reaches_parity_by_i
         put(connection, {"A": BARS.take(slice(start, start + 10)), f"N{step}": walk(20, seed=step)})
         put(connection, {"A": changed(BARS.take(slice(0, 90)), 3 * step, close=lambda c: c * 1.0001)}, VN)
         found = deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]
-        assert "is not there" in found["error"]
-        assert found["series"] == 0
+        assert "is not there" in (found.complaint or "")
+        assert found.series == 0
     assert not any(place.iterdir()), "nothing is begun anew beside the mirror"
     behind = find_mirror(connection, "copy")
     assert (behind.waiting, behind.failing_since, "is not there" in (behind.last_error or "")) == (
@@ -227,7 +227,7 @@ def test_a_mirror_taken_away_during_ten_loads_and_given_back_reaches_parity_by_i
     place.rmdir()
     away.rename(place)
     found = deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]
-    assert (found["series"], found["left"], found["error"]) == (12, 0, None)
+    assert (found.series, found.left, found.complaint) == (12, 0, None)
     assert_parity(warehouse, connection, 13)
     again = find_mirror(connection, "copy")
     assert (again.delivered_at, again.failing_since, again.last_error) == (NOW, None, None)
@@ -480,6 +480,15 @@ def test_parity_finds_what_is_missing_changed_or_astray(warehouse, connection, p
     }
     assert sides == {"A": (None, 320), "B": (320, 320), "D": (320, None)}
     assert (found.waiting, found.holds) == (1, False)
+
+
+def test_parity_compares_adjusted_closes_where_a_mirror_keeps_them(warehouse, connection, place) -> None:
+    put(connection, {"A": BARS})
+    add(connection, place, "sqlite:files")
+    hand_over(warehouse, connection)
+    connection.execute("update bars.crypto_data_1d set adjusted_close = 1 where ticker = 'A'")
+    found = check_parity(warehouse, find_mirror(connection, "copy"), now=NOW, settings=SETTINGS)
+    assert [(d.series.ticker, d.what) for d in found.differences] == [("A", "adjusted closes")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

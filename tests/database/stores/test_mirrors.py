@@ -509,7 +509,7 @@ def test_a_paused_mirror_receives_nothing_and_misses_nothing(warehouse, connecti
     assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS) == {}
     assert len(notes(connection)) == 1
     enable_mirror(connection, mirror, True)
-    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]["inserted"] == 320
+    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"].written.inserted == 320
     assert_parity(warehouse, connection, 1)
 
 
@@ -542,8 +542,8 @@ def test_a_mirror_never_fails_the_run_that_feeds_it(warehouse, connection, place
     put(connection, {"A": BARS})
     (place / "one").rename(place / "gone")
     found = deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)
-    assert "is not there" in found["one"]["error"]
-    assert found["two"]["inserted"] == 320
+    assert "is not there" in (found["one"].complaint or "")
+    assert found["two"].written.inserted == 320
     broken = psycopg.conninfo.make_conninfo(warehouse, port=1)
     assert deliver_mirrors(broken, now=NOW, settings=SETTINGS) == {}
 
@@ -690,4 +690,4 @@ def test_a_copy_can_wait_for_the_next_load(warehouse, connection, place, command
     assert command("add", "copy", f"csv:{place}", "--no-copy")[0] == 0
     assert value(connection, "select count(*) from mirror_outbox") == 1
     put(connection, {"B": BARS})
-    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]["series"] == 2
+    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"].series == 2

@@ -37,6 +37,7 @@ from hypertape.stores.mirrors import (
     note_everything,
     remove_mirror,
 )
+from hypertape.warehouse.claims import working
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import read_bars
 
@@ -331,8 +332,8 @@ def test_a_delivery_never_waits_for_a_load(warehouse, connection, place) -> None
 def test_a_series_in_another_workers_hands_is_left_to_it(warehouse, connection, place) -> None:
     put(connection, {"A": BARS, "B": BARS})
     mirror, double = add(connection, place), Double()
-    with connect(warehouse) as other:
-        other.execute("select pg_advisory_xact_lock(hashtextextended('mirror/copy/crypto/1d/A', 0))")
+    with working(warehouse, "delivery") as other:
+        assert other.take(connection, "delivery", ["copy/crypto/1d/A"])
         done = deliver(connection, mirror, lambda: double, now=NOW)
         assert (done.series, done.busy, done.left, done.error) == (1, 1, 1, None)
     assert deliver(connection, mirror, lambda: double, now=NOW).series == 1

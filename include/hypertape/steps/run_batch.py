@@ -34,6 +34,8 @@ from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars,
 from hypertape.warehouse.loading.stored import series_states
 
 Connection = psycopg.Connection[Any]
+Guard = Callable[[Connection], None]
+"""Called in the transaction of a load; what it raises stops it."""
 
 REUSE = timedelta(hours=1)
 """A retry within this time fetches only the tickers that failed; later everything is fetched anew."""
@@ -48,15 +50,16 @@ def run_batch(
     now: datetime,
     attempt: int = 1,
     rereads: Mapping[str, int] | None = None,
+    guard: Guard | None = None,
 ) -> BatchResult:
     """Fetch a batch, gate it, load it, and return what came of it. Tickers that failed are in the result.
 
-    `rereads` are the restatements that the load ends, by ticker. Raises only for a problem of the whole source or of
-    the warehouse.
+    `rereads` are the restatements that the load ends, by ticker. `guard` is called in the transaction that writes, and
+    what it raises stops it. Raises only for a problem of the whole source or of the warehouse.
     """
     landed = extract(spec, batch, settings=settings, now=now, attempt=attempt, dsn=dsn)
     landed = gate(spec, landed, settings=settings, now=now)
-    return load(dsn, spec, landed, settings=settings, now=now, attempt=attempt, rereads=rereads)
+    return load(dsn, spec, landed, settings=settings, now=now, attempt=attempt, rereads=rereads, guard=guard)
 
 
 def extract(
@@ -127,6 +130,7 @@ def load(
     now: datetime,
     attempt: int = 1,
     rereads: Mapping[str, int] | None = None,
+    guard: Guard | None = None,
 ) -> BatchResult:
     """Load what landed, record what failed, and return what came of it without raising for tickers.
 
@@ -140,6 +144,8 @@ def load(
         request = _request(batch, place, received, spec, now, attempt, failed, rereads or {})
         keep_landed_actions(connection, spec, batch, settings=settings, now=now)
         connection.commit()  # a declared split explains what the scale guard would refuse
+        if guard is not None:
+            guard(connection)
         results = load_bars(connection, place.read("clean"), request)
         if received.asked:
             note_asked(connection, request, {"tickers": list(received.asked), "seconds": received.seconds})

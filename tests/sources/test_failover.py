@@ -183,7 +183,7 @@ def vci() -> Iterator[VciReplay]:
     server = VciReplay()
     times = expected_times(VN, D1, Window(utc(2025, 4, 1), utc(2025, 6, 20))) // 1_000_000
     server.bars["SYNTECH", "ONE_DAY"] = [
-        (int(t), 101.5, 303.25, 99.75, 100.1 + n, 10 + n) for n, t in enumerate(times)
+        (int(t), 10_150.0, 30_325.0, 9_975.0, 10_010.1 + n, 10 + n) for n, t in enumerate(times)
     ]
     yield server
     server.stop()
@@ -394,8 +394,10 @@ def test_a_replay_needs_a_run_that_was_kept(tmp_path: Path, monkeypatch: pytest.
             "vn",
             "1d",
             run_id="x",
-            data_interval=WEEK.to_json(),
+            data_interval=WEEK,
             exact=True,
+            now=NOW,
+            settings=load_settings(),
             source={"replay": "nobody"},
         )
 

@@ -182,7 +182,7 @@ class Pipeline:
         spec = planned.spec
         self.tell("reread")
         restated = settle(self.dsn, spec, now=run.now, settings=self.settings)
-        quality = validate(self.dsn, spec, now=run.now) if run.check else None
+        quality = validate(self.dsn, spec, now=run.now, settings=self.settings) if run.check else None
         self.tell("refresh")
         refreshed = refresh(self.dsn, spec)
         self.tell("publish")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import psycopg
 
+from hypertape.frame import instant
 from hypertape.stream.gaps import add_gaps, fill_gaps
 from hypertape.stream.letters import Letter, add_letters, rejected_letter
 from hypertape.stream.model import FeedGap, GapFilled, Rejected, SymbolInfo
@@ -22,10 +22,10 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Rejected, FeedG
 
 
 class EventTable:
-    """One connection that stores what feeds say; a `Table` of a `BatchWriter`."""
+    """One connection that stores what feeds say; a `Table` of a `BatchWriter`. `now` is the clock in µs since 1970."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = lively(dsn)
+    def __init__(self, dsn: str, *, now: Callable[[], int]) -> None:
+        self._dsn, self._now = lively(dsn), now
         self._connection: psycopg.Connection[Any] | None = None
 
     def store(self, rows: Sequence[Notice]) -> None:
@@ -37,7 +37,7 @@ class EventTable:
             fill_gaps(connection, [row for row in rows if isinstance(row, GapFilled)])
             listed = [row for row in rows if isinstance(row, SymbolInfo)]
             if listed:
-                sync_symbols(connection, listed, datetime.now(UTC))
+                sync_symbols(connection, listed, instant(self._now()))
 
     def bury(self, row: Notice, error: str) -> None:
         """Keep a notice that cannot be stored."""

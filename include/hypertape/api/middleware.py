@@ -14,7 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hypertape.api.errors import unforeseen
-from hypertape.api.meter import Meter
+from hypertape.api.request_metrics import Meter
 
 log = logging.getLogger("hypertape.api.access")
 

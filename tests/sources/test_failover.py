@@ -412,7 +412,7 @@ def test_a_source_that_stands_in_brings_new_bars_and_changes_none(
         "select time::date, close, source from bars.market_data_1d join load using (load_id) order by 1"
     )
     vci.bars["SYNTECH", "ONE_DAY"] = [
-        (at, *(price * 60 for price in prices), volume)
+        (at, *(price * 15 for price in prices), volume)
         for at, *prices, volume in vci.bars["SYNTECH", "ONE_DAY"]
     ]
     with new_warehouse() as dsn, connect(dsn, autocommit=True) as connection:

@@ -45,11 +45,8 @@ class Options:
     def from_json(cls, value: Mapping[str, Any]) -> Options:
         """Read what `to_json` wrote."""
         start = value["start_date"]
-        return cls(
-            tuple(value["tables"]),
-            tuple(value["symbols"]),
-            datetime.fromisoformat(start) if start else None,
-        )
+        since = datetime.fromisoformat(start) if start else None
+        return cls(tuple(value["tables"]), tuple(value["symbols"]), since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +178,8 @@ def begin(
     started_at: datetime,
 ) -> int:
     """Open a migration and return its id."""
-    values = (
-        run_id,
-        fingerprint,
-        Jsonb(files),
-        Jsonb(options.to_json()),
-        dry_run,
-        Jsonb(inspected),
-        started_at,
-    )
+    wishes, found_in_files = Jsonb(options.to_json()), Jsonb(inspected)
+    values = (run_id, fingerprint, Jsonb(files), wishes, dry_run, found_in_files, started_at)
     with translate_errors(connection):
         (found,) = connection.execute(query("migration_begin"), values).fetchone() or (0,)
     return int(found)
@@ -223,12 +213,9 @@ def note(
 ) -> None:
     """Note how far a migration is."""
     values = {
-        "migration_id": migration_id,
-        "state": state,
+        "migration_id": migration_id, "state": state, "verified_at": verified_at, "finished_at": finished_at,
         "refreshed": None if refreshed is None else Jsonb(refreshed),
-        "verified_at": verified_at,
-        "finished_at": finished_at,
-    }
+    }  # fmt: skip
     with translate_errors(connection):
         connection.execute(query("migration_set"), values)
 
@@ -262,9 +249,8 @@ def advance(
     """Add what committed blocks did to their units; `done` ends these units in the same statement."""
     columns = [[getattr(each, name.name) for each in progress.values()] for name in fields(Progress)]
     with translate_errors(connection):
-        connection.execute(
-            query("migration_unit_advance"), (done, done, list(progress), *columns, migration_id)
-        )
+        values = (done, done, list(progress), *columns, migration_id)
+        connection.execute(query("migration_unit_advance"), values)
 
 
 def note_read(connection: Connection, migration_id: int, read: Mapping[str, UnitRead]) -> None:

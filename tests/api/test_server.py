@@ -276,7 +276,9 @@ def test_a_reader_who_leaves_or_dawdles_holds_no_connection(served: Served, read
 def test_an_answer_under_way_is_finished_before_it_ends(wide: str, keys: dict[str, str], how: int) -> None:
     headers = {"X-API-Key": keys["read"]}
     with serving(wide, HYPERTAPE_API_RATE="1000") as served:
-        with httpx.stream("GET", f"{served.url}/tickers?format=csv", headers=headers, timeout=30) as response:
+        with httpx.stream(
+            "GET", f"{served.url}/tickers?format=csv&limit=90", headers=headers, timeout=30
+        ) as response:
             pieces = response.iter_bytes()
             size = len(next(pieces))
             ended: list[int] = []

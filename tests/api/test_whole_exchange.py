@@ -5,18 +5,17 @@ Two months of them here: `test_server` asks for a year of fewer. With HYPERTAPE_
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import httpx
-from api_lab import NOW
+from api_lab import NOW, THOROUGH
 from server_lab import fill_wide, serving
 
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
 
 TICKERS, LIMIT_MB = 10_000, 300
-BARS = 252 if os.environ.get("HYPERTAPE_THOROUGH") == "1" else 42
+BARS = 252 if THOROUGH else 42
 
 
 def test_ten_thousand_tickers_stream_in_little_memory(new_warehouse) -> None:

@@ -117,7 +117,7 @@ def test_settings_hold_at_work_and_are_left_behind_only_where_nobody_else_finds_
     ("pooled", "trips"),
     [
         pytest.param(False, 1, id="direct: its own"),
-        pytest.param(True, 3, id="pooled: begin with the settings, its own, commit"),
+        pytest.param(True, 4, id="pooled: begin, the settings, its own, commit"),
     ],
 )
 def test_round_trips_of_a_request(filled: str, pooled: bool, trips: int) -> None:

@@ -49,7 +49,7 @@ class Warehouse:
 
     A connection is lent for one piece of work and never while a client reads its answer, so slow readers hold none.
     Settings are pinned once per connection where the server answers itself: then a piece of work costs its own round
-    trips and no other. Behind a pooler each piece is a transaction that brings its settings, two round trips more.
+    trips and no other. Behind a pooler each piece is a transaction that brings its settings, three round trips more.
     psycopg prepares each statement on its fifth use and keeps it with the connection.
     """
 
@@ -100,7 +100,7 @@ class Warehouse:
         try:
             with pool.connection(timeout=WAIT_SECONDS) as connection:
                 if not connection.autocommit:  # behind a pooler, as `_configure` found
-                    with connection.pipeline():  # `begin` and the settings in one round trip
+                    with connection.pipeline():  # psycopg does not wait for `begin` then
                         pin_settings(connection, **self._settings)
                 return work(connection)
         except TooManyRequests as error:

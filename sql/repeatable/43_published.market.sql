@@ -47,115 +47,151 @@ select
 from {published_with_load_1d} as bar;
 
 create or replace view {published_5m} as
-select bar.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from {bars_5m} as bar
+select ticker, time, open, high, low, close, volume
+from (
+    select false as is_former, ticker, time, open, high, low, close, volume
+    from {bars_5m}
+    union all
+    select true, behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
+    from hypertape.unsettled as behind
+    cross join lateral hypertape.rollup_behind({market}, '5m', behind.ticker, behind.since) as bar
+    where behind.market = {market} and behind.interval = '1m'
+) as bar
 where
-    bar.time < (
+    is_former
+    or time < (
         select hypertape.bucket_of(interval '5 minutes', coalesce(min(since), 'infinity'))
         from hypertape.unsettled where market = {market} and interval = '1m'
     )
-    or bar.ticker not in (select ticker from hypertape.unsettled where market = {market} and interval = '1m')
-    or bar.time < (
-        select hypertape.bucket_of(interval '5 minutes', since)
-        from hypertape.unsettled where market = {market} and interval = '1m' and unsettled.ticker = bar.ticker
+    or ticker not in (
+        select unsettled.ticker from hypertape.unsettled where market = {market} and interval = '1m'
     )
-union all
-select behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from hypertape.unsettled as behind
-cross join lateral hypertape.rollup_behind({market}, '5m', behind.ticker, behind.since) as bar
-where behind.market = {market} and behind.interval = '1m';
+    or time < (
+        select hypertape.bucket_of(interval '5 minutes', since) from hypertape.unsettled
+        where market = {market} and interval = '1m' and unsettled.ticker = bar.ticker
+    );
 
 create or replace view {published_15m} as
-select bar.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from {bars_15m} as bar
+select ticker, time, open, high, low, close, volume
+from (
+    select false as is_former, ticker, time, open, high, low, close, volume
+    from {bars_15m}
+    union all
+    select true, behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
+    from hypertape.unsettled as behind
+    cross join lateral hypertape.rollup_behind({market}, '15m', behind.ticker, behind.since) as bar
+    where behind.market = {market} and behind.interval = '1m'
+) as bar
 where
-    bar.time < (
+    is_former
+    or time < (
         select hypertape.bucket_of(interval '15 minutes', coalesce(min(since), 'infinity'))
         from hypertape.unsettled where market = {market} and interval = '1m'
     )
-    or bar.ticker not in (select ticker from hypertape.unsettled where market = {market} and interval = '1m')
-    or bar.time < (
-        select hypertape.bucket_of(interval '15 minutes', since)
-        from hypertape.unsettled where market = {market} and interval = '1m' and unsettled.ticker = bar.ticker
+    or ticker not in (
+        select unsettled.ticker from hypertape.unsettled where market = {market} and interval = '1m'
     )
-union all
-select behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from hypertape.unsettled as behind
-cross join lateral hypertape.rollup_behind({market}, '15m', behind.ticker, behind.since) as bar
-where behind.market = {market} and behind.interval = '1m';
+    or time < (
+        select hypertape.bucket_of(interval '15 minutes', since) from hypertape.unsettled
+        where market = {market} and interval = '1m' and unsettled.ticker = bar.ticker
+    );
 
 create or replace view {published_30m} as
-select bar.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from {bars_30m} as bar
+select ticker, time, open, high, low, close, volume
+from (
+    select false as is_former, ticker, time, open, high, low, close, volume
+    from {bars_30m}
+    union all
+    select true, behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
+    from hypertape.unsettled as behind
+    cross join lateral hypertape.rollup_behind({market}, '30m', behind.ticker, behind.since) as bar
+    where behind.market = {market} and behind.interval = '1m'
+) as bar
 where
-    bar.time < (
+    is_former
+    or time < (
         select hypertape.bucket_of(interval '30 minutes', coalesce(min(since), 'infinity'))
         from hypertape.unsettled where market = {market} and interval = '1m'
     )
-    or bar.ticker not in (select ticker from hypertape.unsettled where market = {market} and interval = '1m')
-    or bar.time < (
-        select hypertape.bucket_of(interval '30 minutes', since)
-        from hypertape.unsettled where market = {market} and interval = '1m' and unsettled.ticker = bar.ticker
+    or ticker not in (
+        select unsettled.ticker from hypertape.unsettled where market = {market} and interval = '1m'
     )
-union all
-select behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from hypertape.unsettled as behind
-cross join lateral hypertape.rollup_behind({market}, '30m', behind.ticker, behind.since) as bar
-where behind.market = {market} and behind.interval = '1m';
+    or time < (
+        select hypertape.bucket_of(interval '30 minutes', since) from hypertape.unsettled
+        where market = {market} and interval = '1m' and unsettled.ticker = bar.ticker
+    );
 
 create or replace view {published_1w} as
-select bar.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from {bars_1w} as bar
+select ticker, time, open, high, low, close, volume
+from (
+    select false as is_former, ticker, time, open, high, low, close, volume
+    from {bars_1w}
+    union all
+    select true, behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
+    from hypertape.unsettled as behind
+    cross join lateral hypertape.rollup_behind({market}, '1w', behind.ticker, behind.since) as bar
+    where behind.market = {market} and behind.interval = '1d'
+) as bar
 where
-    bar.time < (
+    is_former
+    or time < (
         select hypertape.bucket_of(interval '7 days', coalesce(min(since), 'infinity'))
         from hypertape.unsettled where market = {market} and interval = '1d'
     )
-    or bar.ticker not in (select ticker from hypertape.unsettled where market = {market} and interval = '1d')
-    or bar.time < (
-        select hypertape.bucket_of(interval '7 days', since)
-        from hypertape.unsettled where market = {market} and interval = '1d' and unsettled.ticker = bar.ticker
+    or ticker not in (
+        select unsettled.ticker from hypertape.unsettled where market = {market} and interval = '1d'
     )
-union all
-select behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from hypertape.unsettled as behind
-cross join lateral hypertape.rollup_behind({market}, '1w', behind.ticker, behind.since) as bar
-where behind.market = {market} and behind.interval = '1d';
+    or time < (
+        select hypertape.bucket_of(interval '7 days', since) from hypertape.unsettled
+        where market = {market} and interval = '1d' and unsettled.ticker = bar.ticker
+    );
 
 create or replace view {published_2w} as
-select bar.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from {bars_2w} as bar
+select ticker, time, open, high, low, close, volume
+from (
+    select false as is_former, ticker, time, open, high, low, close, volume
+    from {bars_2w}
+    union all
+    select true, behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
+    from hypertape.unsettled as behind
+    cross join lateral hypertape.rollup_behind({market}, '2w', behind.ticker, behind.since) as bar
+    where behind.market = {market} and behind.interval = '1d'
+) as bar
 where
-    bar.time < (
+    is_former
+    or time < (
         select hypertape.bucket_of(interval '14 days', coalesce(min(since), 'infinity'))
         from hypertape.unsettled where market = {market} and interval = '1d'
     )
-    or bar.ticker not in (select ticker from hypertape.unsettled where market = {market} and interval = '1d')
-    or bar.time < (
-        select hypertape.bucket_of(interval '14 days', since)
-        from hypertape.unsettled where market = {market} and interval = '1d' and unsettled.ticker = bar.ticker
+    or ticker not in (
+        select unsettled.ticker from hypertape.unsettled where market = {market} and interval = '1d'
     )
-union all
-select behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from hypertape.unsettled as behind
-cross join lateral hypertape.rollup_behind({market}, '2w', behind.ticker, behind.since) as bar
-where behind.market = {market} and behind.interval = '1d';
+    or time < (
+        select hypertape.bucket_of(interval '14 days', since) from hypertape.unsettled
+        where market = {market} and interval = '1d' and unsettled.ticker = bar.ticker
+    );
 
 create or replace view {published_1mo} as
-select bar.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from {bars_1mo} as bar
+select ticker, time, open, high, low, close, volume
+from (
+    select false as is_former, ticker, time, open, high, low, close, volume
+    from {bars_1mo}
+    union all
+    select true, behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
+    from hypertape.unsettled as behind
+    cross join lateral hypertape.rollup_behind({market}, '1mo', behind.ticker, behind.since) as bar
+    where behind.market = {market} and behind.interval = '1d'
+) as bar
 where
-    bar.time < (
+    is_former
+    or time < (
         select hypertape.bucket_of(interval '1 month', coalesce(min(since), 'infinity'))
         from hypertape.unsettled where market = {market} and interval = '1d'
     )
-    or bar.ticker not in (select ticker from hypertape.unsettled where market = {market} and interval = '1d')
-    or bar.time < (
-        select hypertape.bucket_of(interval '1 month', since)
-        from hypertape.unsettled where market = {market} and interval = '1d' and unsettled.ticker = bar.ticker
+    or ticker not in (
+        select unsettled.ticker from hypertape.unsettled where market = {market} and interval = '1d'
     )
-union all
-select behind.ticker, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume
-from hypertape.unsettled as behind
-cross join lateral hypertape.rollup_behind({market}, '1mo', behind.ticker, behind.since) as bar
-where behind.market = {market} and behind.interval = '1d';
+    or time < (
+        select hypertape.bucket_of(interval '1 month', since) from hypertape.unsettled
+        where market = {market} and interval = '1d' and unsettled.ticker = bar.ticker
+    );

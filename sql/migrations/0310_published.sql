@@ -35,10 +35,12 @@ create table published_session (
     session date not null,
     run_id text not null,
     times int not null default 1,
+    announced_by text,
     published_at timestamptz not null default clock_timestamp(),
     primary key (market, interval, session)
 );
 comment on table published_session is 'Sessions whose bars are complete and published, the run that said so last, and how often: more than once where one was restated.';
+comment on column published_session.announced_by is 'The run whose asset events told of it; null: nobody has been told.';
 
 -- What is stored when this comes is published: nobody has held it back.
 insert into published (market, interval, ticker, known_at, load_id, until, run_id, published_at)
@@ -46,8 +48,8 @@ select
     market, interval, ticker, clock_timestamp(), coalesce((select max(load_id) from load), 0), watermark, 'upgrade', clock_timestamp()
 from series;
 
-insert into published_session (market, interval, session, run_id)
-select span.market, span.interval, trading_session.session, 'upgrade'
+insert into published_session (market, interval, session, run_id, announced_by)
+select span.market, span.interval, trading_session.session, 'upgrade', 'upgrade'
 from (
     select market, interval, min(first_time) as first_time, max(watermark) as watermark from series group by market, interval
 ) as span

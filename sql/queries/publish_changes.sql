@@ -3,7 +3,7 @@
 --   within `patience`)
 -- parameters: market, interval, tickers (null: all), run_id, instant, patience
 select
-    published.ticker, published.known_at,
+    published.ticker,
     min(least(load.first_changed, load.finalised)), max(greatest(load.last_changed, load.finalised)),
     min(load.run_id) filter (
         where load.run_id <> %(run_id)s
@@ -21,5 +21,5 @@ where published.market = %(market)s and published.interval = %(interval)s
     and (%(tickers)s::text[] is null or published.ticker = any(%(tickers)s::text[]))
     and load.load_id > published.load_id and load.loaded_at <= %(instant)s and load.loaded_at > published.known_at
     and (load.first_changed is not null or load.finalised is not null)
-group by published.ticker, published.known_at
+group by published.ticker
 order by published.ticker

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ import psycopg
 from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError, others
 from hypertape.markets import all_markets
 from hypertape.model import Window
-from hypertape.quality.results import QualityResult, Summary, raise_if_critical, record, results_of, summary
+from hypertape.quality.results import (
+    QualityResult,
+    Summary,
+    holding,
+    raise_if_critical,
+    record,
+    results_of,
+    summary,
+)
 from hypertape.quality.run import validate as run_suite
 from hypertape.queries import query
 from hypertape.reports.pages import run_report
@@ -39,6 +47,14 @@ from hypertape.warehouse.ledger import (
     register_calendar,
     run_loads,
 )
+from hypertape.warehouse.publication import (
+    PublishedSeries,
+    known_now,
+    not_looked_at,
+    publish_series,
+    published_tickers,
+    unpublished,
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -54,10 +70,12 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing did. `error` is what the run ends with; `tickers` have a row in `load`."""
+    """What publishing did: `series` says what readers of what is published see of it. `error` is what the run ends with;
+    `tickers` have a row in `load`."""
 
     tickers: int = 0
     watermarks_moved: int = 0
+    series: PublishedSeries = field(default_factory=PublishedSeries)
     gaps: GapCounts | None = None
     mirrors: Mapping[str, Delivered] = field(default_factory=dict)
     report: Path | None = None
@@ -68,6 +86,7 @@ class Published:
         return {
             "tickers": self.tickers,
             "watermarks_moved": self.watermarks_moved,
+            **self.series.to_json(),
             "gaps": self.gaps.to_json() if self.gaps else None,
             "mirrors": {name: done.to_json() for name, done in self.mirrors.items()},
             "report": str(self.report) if self.report else None,
@@ -178,23 +197,52 @@ def validate(
 ) -> Summary:
     """Bring the gap ledger up to date, run the suite over the run's window, record every result, and sum them up.
 
-    What the run changed outside of its window (a history that was read again) is looked at too. The gap ledger comes
-    first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
+    What the run changed outside of its window (a history that was read again) is looked at too, and what lies there of
+    its series unpublished since an earlier run. The gap ledger comes first: a missing bar that it explains (holiday,
+    not listed, delisted, halted) is no defect.
     Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
     """
     with connect(dsn) as connection:
         _note_gaps(connection, spec, now, tickers)
         now = min(now, database_now(connection))
-        place = (spec.market, spec.interval, _with_changed(connection, spec))
-        register_calendar(connection, spec.market, place[-1], now)
-        connection.commit()
-        limit = timedelta(seconds=settings.rule_seconds)
-        results = run_suite(
-            dsn, connection, *place, run_id=spec.run_id, now=now, progress=progress, limit=limit
-        )
-        record(connection, results)
+        instant = known_now(connection)
+        results: list[QualityResult] = []
+        for window, some in _to_check(connection, spec, instant, tickers):
+            register_calendar(connection, spec.market, window, now)
+            connection.commit()
+            results += run_suite(
+                dsn, connection, spec.market, spec.interval, window, run_id=spec.run_id, now=now,
+                tickers=some, progress=progress, limit=timedelta(seconds=settings.rule_seconds),
+            )  # fmt: skip
+        record(connection, [replace(result, known_at=instant) for result in results])
         connection.commit()
     return summary(results)
+
+
+def _to_check(
+    connection: Connection, spec: RunSpec, instant: datetime, tickers: Sequence[str] | None
+) -> list[tuple[Window, Sequence[str] | None]]:
+    """The windows to run the suite over, each with the tickers it is confined to (None: all).
+
+    The second one is about what earlier runs left unpublished of this run's series: without it their bars would be
+    published unseen.
+    """
+    window = _with_changed(connection, spec)
+    found = unpublished(
+        connection, spec.market, spec.interval, spec.run_id, instant, _own_tickers(connection, spec, tickers)
+    )
+    more = not_looked_at(found, window)
+    return [(window, None)] if more is None else [(window, None), (more[1], more[0])]
+
+
+def _own_tickers(connection: Connection, spec: RunSpec, tickers: Sequence[str] | None) -> list[str]:
+    """What a run publishes: the tickers it was told to look at, else those it loaded, else all there are."""
+    if tickers is not None:
+        return list(tickers)
+    loads = run_loads(connection, spec.market, spec.interval, spec.run_id)
+    if loads:
+        return [load.ticker for load in loads if load.status == "loaded"]
+    return published_tickers(connection, spec.market, spec.interval)
 
 
 def _with_changed(connection: Connection, spec: RunSpec) -> Window:
@@ -217,19 +265,25 @@ def publish(
     tickers: Sequence[str] | None = None,
     check: bool = True,
 ) -> Published:
-    """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
+    """Publish the run's series and advance their watermarks, but for those a critical check holds; bring the gap ledger
+    up to date, write the run's report.
 
     Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. `error` of the
     result is CheckFailed, CheckBroken or CheckEnded for critical checks, else BatchRefused when tickers failed; without
-    `check` there is neither a report, nor a watermark, nor an error.
+    `check` there is neither a report, nor a watermark, nor an error, and nothing is published.
     """
     place = (spec.market, spec.interval, spec.run_id)
-    verdict, moved, report = None, 0, None
+    verdict, moved, report, series = None, 0, None, PublishedSeries()
     with connect(dsn) as connection:
         results = results_of(connection, spec.run_id, spec.market.code, spec.interval.value)
         if check:
             verdict = _verdict(results)
-            moved = 0 if verdict else advance_watermarks(connection, *place)
+            own = _own_tickers(connection, spec, tickers)
+            held = holding(results, own)
+            moved = advance_watermarks(connection, *place, held=held)
+            instants = [result.known_at for result in results if result.known_at is not None]
+            if instants:
+                series = publish_series(connection, *place, own, held, max(instants))
         loads = run_loads(connection, *place)
         connection.commit()
         gaps = _note_gaps(connection, spec, now, tickers)
@@ -238,7 +292,7 @@ def publish(
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     error = (verdict or _failed(loads, spec, report, again)) if check else None
-    return Published(len(loads), moved, gaps, mirrored, report, error)
+    return Published(len(loads), moved, series, gaps, mirrored, report, error)
 
 
 def _note_gaps(

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pytest
-from lab import D1, START, changed, grid, new_ticker, put, query, scaled, times, value, walk
+from lab import new_ticker, query, value
 from test_as_of import random_load
 
 from hypertape.markets import get_market
@@ -44,7 +43,11 @@ def final(connection: Any, tickers: list[str], columns: str = "*") -> list[tuple
 
 
 def published(connection: Any, tickers: list[str], relation: str = "crypto_data_1d") -> list[tuple[Any, ...]]:
-    return query(connection, f"select * from published.{relation} where ticker = any(%s) order by ticker, time", tickers)
+    return query(
+        connection,
+        f"select * from published.{relation} where ticker = any(%s) order by ticker, time",
+        tickers,
+    )
 
 
 def test_a_hundred_random_loads_and_publications(common_warehouse):

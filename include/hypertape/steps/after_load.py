@@ -70,7 +70,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing did: `series` says what readers of what is published see of it. `error` is what the run ends with;
+    """What publishing did: `series` says what of it readers of published bars see. `error` is what the run ends with;
     `tickers` have a row in `load`."""
 
     tickers: int = 0

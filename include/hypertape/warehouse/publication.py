@@ -170,6 +170,22 @@ def session_counts(
     return {session: (tickers, bars) for session, tickers, bars in rows}
 
 
+def published_sessions(
+    connection: Connection, market: Market, interval: Interval, first: date, last: date
+) -> set[date]:
+    """The sessions between two days (both included) that are complete and published."""
+    parameters = {"market": market.code, "interval": interval.value, "first": first, "last": last}
+    with translate_errors(connection):
+        return {session for (session,) in connection.execute(query("published_sessions"), parameters)}
+
+
+def held_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
+    """The tickers that a critical check holds where they are, sorted."""
+    parameters = {"market": market.code, "interval": interval.value}
+    with translate_errors(connection):
+        return [ticker for (ticker,) in connection.execute(query("publish_held"), parameters)]
+
+
 def published_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
     """Every ticker that publishing knows, sorted."""
     parameters = {"market": market.code, "interval": interval.value}

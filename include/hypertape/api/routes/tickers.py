@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from hypertape.api.answer_version import is_conditional, version_of
 from hypertape.api.bar_chunks import BarChunk
 from hypertape.api.bar_encoder import as_csv, as_json
-from hypertape.api.bar_query import SPELLINGS, BarQuery, read_query
+from hypertape.api.bar_query import SPELLINGS, STATES, BarQuery, read_query
 from hypertape.api.bar_reader import BLOCK, BarReader, NamedSeries
 from hypertape.api.parameters import without_value
 from hypertape.api.pool import WAIT_SECONDS
@@ -40,6 +40,7 @@ PARAMETERS = {
     "legacy": "true: prices in the unit of the old files.",
     "ma": "false: no averages and scores.",
     "ema": "true, or lengths such as 12,26.",
+    "state": "any, or published: only bars that checks have passed; default any.",
     "cache": "What clients of older servers send; it changes nothing.",
 }
 """What may be asked. Read from the address as it came: declared arguments cost an answer a tenth of its time."""
@@ -66,7 +67,10 @@ def tickers(request: Request, state: OfApp) -> Response:
         if name not in ("symbol", "cache")
     }
     query = read_query(symbol=asked.getlist("symbol"), **given)
-    order = state.stores.order() if query.width.is_stored else (WAREHOUSE,)
+    elsewhere = (
+        query.width.is_stored and query.state == STATES[0]
+    )  # only the warehouse knows what is published
+    order = state.stores.order() if elsewhere else (WAREHOUSE,)
     if order != (WAREHOUSE,):
         return _from_several(state, query, order)
     return _from_warehouse(request, state, query)

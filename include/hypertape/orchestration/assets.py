@@ -1,8 +1,8 @@
 """The assets a run updates: bars_loaded → rollups_refreshed → bars_published.
 
-`…_loaded` says that something was loaded, and nothing about what it is worth. `…_published` is told of sessions that are
-complete and have passed every critical check: one event each, with the session as its partition key (`2024-03-04`), and
-again with the same key when the session was restated. Of daily bars `…_1w_bars_published` is told of whole weeks, with
+`…_loaded` says that something was loaded, and nothing about what it is worth. `…_published` is told of sessions that
+are complete and have passed every critical check: one event each, with the session as its partition key (`2024-03-04`),
+and again with the same key when the session was restated. Of daily bars `…_1w_bars_published` is told of whole weeks, with
 the Monday as the key.
 """
 
@@ -56,8 +56,9 @@ def tell(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def tell_partitions(keys: Sequence[str], facts: dict[str, Any]) -> None:
-    """Attach partition keys and facts to the event of the running task's one outlet. Skips the task where there are none:
-    a task that succeeds would tell of something."""
+    """Attach partition keys and facts to the event of the running task's one outlet; skip the task where there are none.
+
+    A task that succeeds without any would tell of something all the same."""
     if not keys:
         raise AirflowSkipException("Nothing is complete that was not told of before.")
     context = get_current_context()

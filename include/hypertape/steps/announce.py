@@ -25,7 +25,7 @@ _WEEK = timedelta(days=6)
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a run has to tell: sessions, and of daily bars the weeks (by their Monday) of which the last one is there."""
+    """What a run has to tell: sessions, and of daily bars the weeks (by their Monday) whose last one is there."""
 
     facts: Json
     sessions: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ calendar as (
     from trading_session where market = %(market)s
 ),
 candidate as (
-    select session, closes_at, closed_before
+    select session, opens_at, closes_at, closed_before
     from calendar, known
     where closes_at <= %(instant)s
         and (
@@ -39,8 +39,8 @@ where not exists (
     )
     and exists (
         select from series
-        where market = %(market)s and interval = %(interval)s and watermark >= candidate.closes_at
-            and first_time < candidate.closes_at
+        where market = %(market)s and interval = %(interval)s and first_time < candidate.closes_at
+            and last_time >= least(candidate.opens_at, candidate.session::timestamp at time zone 'UTC')
     )
 on conflict (market, interval, session) do update
 set run_id = excluded.run_id, times = kept.times + 1, published_at = clock_timestamp(), announced_by = null

@@ -2,8 +2,8 @@
 
 `…_loaded` says that something was loaded, and nothing about what it is worth. `…_published` is told of sessions that
 are complete and have passed every critical check: one event each, with the session as its partition key (`2024-03-04`),
-and again with the same key when the session was restated. Of daily bars `…_1w_bars_published` is told of whole weeks, with
-the Monday as the key.
+and again with the same key when the session was restated. Of daily bars `…_1w_bars_published` is told of whole weeks,
+with the Monday as the key.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def tell(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def tell_partitions(keys: Sequence[str], facts: dict[str, Any]) -> None:
-    """Attach partition keys and facts to the event of the running task's one outlet; skip the task where there are none.
+    """Attach partition keys and facts to the event of the running task's one outlet; skip it where there are none.
 
     A task that succeeds without any would tell of something all the same."""
     if not keys:

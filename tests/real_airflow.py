@@ -25,7 +25,6 @@ from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
-
 BUNDLES = {"dags-folder": "dags", "examples": "docs/examples/dags"}
 """Directories of DAG files by the name of their bundle: ours, and those of the documents."""
 

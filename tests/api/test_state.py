@@ -1,4 +1,4 @@
-"""`state=published`: an answer holds what checks have passed, whatever was loaded since; without it all that is stored."""
+"""`state=published`: an answer holds what checks have passed, whatever came since; without it all that is stored."""
 
 from __future__ import annotations
 

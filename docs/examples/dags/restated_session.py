@@ -1,4 +1,4 @@
-"""Only when a session was restated: what was complete before has other bars now, and they have passed the checks too."""
+"""Only when a session was restated: what was complete has other bars now, which have passed the checks too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is published of a series: the bars and averages it had when its checks passed, bit for bit, whatever came since."""
+"""What is published of a series: the bars and averages it had when its checks passed, bit for bit."""
 
 from __future__ import annotations
 

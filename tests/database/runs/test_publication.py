@@ -1,8 +1,7 @@
-"""Loading is not publishing: readers of `published` get what checks have passed, ticker by ticker, whole or not at all."""
+"""Readers of `published` get what checks have passed, ticker by ticker, whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(warehouse: str, connection: Connection, tmp_path: Path) -> Iterator[Desk]:
-    yield Desk(warehouse, connection, tmp_path)
+def desk(warehouse: str, connection: Connection, tmp_path: Path) -> Desk:
+    return Desk(warehouse, connection, tmp_path)
 
 
 def plant(connection: Connection, ticker: str) -> None:

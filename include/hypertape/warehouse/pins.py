@@ -146,7 +146,7 @@ def pinned_bars(
     Raises PinBroken when a part of it no longer reads as it did.
     """
     parameters = {"name": name, "interval": interval.value, "ticker": ticker, "start": start or BEGINNING}
-    with translate_errors(connection), array_cursor(connection) as cursor:
+    with translate_errors(), array_cursor(connection) as cursor:  # its messages reach the API's clients
         row = cursor.execute(query("pin_bars"), parameters).fetchone()
     if row is None or row[0] is None:
         return None

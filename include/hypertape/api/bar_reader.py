@@ -175,16 +175,8 @@ class BarReader:
         width = self.query.width
         if width.is_stored:
             return []
-        return [
-            Newest(
-                market,
-                width.interval,
-                self._bars(0, LOOKBACK),
-                self._start,
-                indicators=False,
-                schema=self.query.schema,
-            )
-        ]
+        bars = self._bars(0, LOOKBACK)
+        return [Newest(market, width.interval, bars, self._start, False, self.query.schema)]
 
     def _ask_onward(
         self,

@@ -87,7 +87,7 @@ def reread() -> Json:
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)
 def validate() -> Json:
     """Run the quality suites over what was loaded."""
-    from hypertape.steps.after_load import validate
+    from hypertape.steps.checks import validate
 
     found = validate(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
     _LOG.info("%s of %s checks passed.", found.passed, found.checks)

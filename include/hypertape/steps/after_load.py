@@ -8,9 +8,9 @@ call its parts one by one: `validate`, `refresh`, `publish`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,12 @@ from hypertape.quality.results import (
     Summary,
     holding,
     raise_if_critical,
-    record,
     results_of,
-    summary,
 )
-from hypertape.quality.run import validate as run_suite
 from hypertape.queries import query
 from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
+from hypertape.steps.checks import note_run_gaps, own_tickers, validate
 from hypertape.steps.failures import told_once
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
@@ -39,21 +37,15 @@ from hypertape.steps.refresh import Rollups, refresh
 from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
+from hypertape.warehouse.gaps.ledger import GapCounts
 from hypertape.warehouse.ledger import (
     RunLoad,
     advance_watermarks,
-    database_now,
-    register_calendar,
     run_loads,
 )
 from hypertape.warehouse.publication import (
     PublishedSeries,
-    known_now,
-    not_looked_at,
     publish_series,
-    published_tickers,
-    unpublished,
 )
 
 Connection = psycopg.Connection[Any]
@@ -186,75 +178,6 @@ def specs_of(dsn: str, run_id: str, *, now: datetime) -> list[RunSpec]:
     ]
 
 
-def validate(
-    dsn: str,
-    spec: RunSpec,
-    *,
-    now: datetime,
-    settings: Settings,
-    tickers: Sequence[str] | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Summary:
-    """Bring the gap ledger up to date, run the suite over the run's window, record every result, and sum them up.
-
-    What the run changed outside of its window (a history that was read again) is looked at too, and what lies there of
-    its series unpublished since an earlier run. The gap ledger comes first: a missing bar that it explains (holiday,
-    not listed, delisted, halted) is no defect.
-    Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
-    """
-    with connect(dsn) as connection:
-        _note_gaps(connection, spec, now, tickers)
-        now = min(now, database_now(connection))
-        instant = known_now(connection)
-        results: list[QualityResult] = []
-        for window, some in _to_check(connection, spec, instant, tickers):
-            register_calendar(connection, spec.market, window, now)
-            connection.commit()
-            results += run_suite(
-                dsn, connection, spec.market, spec.interval, window, run_id=spec.run_id, now=now,
-                tickers=some, progress=progress, limit=timedelta(seconds=settings.rule_seconds),
-            )  # fmt: skip
-        record(connection, [replace(result, known_at=instant) for result in results])
-        connection.commit()
-    return summary(results)
-
-
-def _to_check(
-    connection: Connection, spec: RunSpec, instant: datetime, tickers: Sequence[str] | None
-) -> list[tuple[Window, Sequence[str] | None]]:
-    """The windows to run the suite over, each with the tickers it is confined to (None: all).
-
-    The second one is about what earlier runs left unpublished of this run's series: without it their bars would be
-    published unseen.
-    """
-    window = _with_changed(connection, spec)
-    found = unpublished(
-        connection, spec.market, spec.interval, spec.run_id, instant, _own_tickers(connection, spec, tickers)
-    )
-    more = not_looked_at(found, window)
-    return [(window, None)] if more is None else [(window, None), (more[1], more[0])]
-
-
-def _own_tickers(connection: Connection, spec: RunSpec, tickers: Sequence[str] | None) -> list[str]:
-    """What a run publishes: the tickers it was told to look at, else those it loaded, else all there are."""
-    if tickers is not None:
-        return list(tickers)
-    loads = run_loads(connection, spec.market, spec.interval, spec.run_id)
-    if loads:
-        return [load.ticker for load in loads if load.status == "loaded"]
-    return published_tickers(connection, spec.market, spec.interval)
-
-
-def _with_changed(connection: Connection, spec: RunSpec) -> Window:
-    """The run's window, widened to all that its loads changed."""
-    parameters = {"run_id": spec.run_id, "market": spec.market.code, "interval": spec.interval.value}
-    first, last = connection.execute(query("run_changed"), parameters).fetchone() or (None, None)
-    if first is None or last is None:
-        return spec.window
-    end = last + timedelta(microseconds=1)
-    return Window(min(spec.window.start, first), max(spec.window.end, end))
-
-
 def publish(
     dsn: str,
     spec: RunSpec,
@@ -278,7 +201,7 @@ def publish(
         results = results_of(connection, spec.run_id, spec.market.code, spec.interval.value)
         if check:
             verdict = _verdict(results)
-            own = _own_tickers(connection, spec, tickers)
+            own = own_tickers(connection, spec, tickers)
             held = holding(results, own)
             moved = advance_watermarks(connection, *place, held=held)
             instants = [result.known_at for result in results if result.known_at is not None]
@@ -286,23 +209,13 @@ def publish(
                 series = publish_series(connection, *place, own, held, max(instants))
         loads = run_loads(connection, *place)
         connection.commit()
-        gaps = _note_gaps(connection, spec, now, tickers)
+        gaps = note_run_gaps(connection, spec, now, tickers)
         if check and (loads or results):
             report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     error = (verdict or _failed(loads, spec, report, again)) if check else None
     return Published(len(loads), moved, series, gaps, mirrored, report, error)
-
-
-def _note_gaps(
-    connection: Connection, spec: RunSpec, now: datetime, tickers: Sequence[str] | None
-) -> GapCounts:
-    """Bring the ledger up to date: over the run's own windows, or all there is of some tickers. Commits."""
-    window = spec.window if tickers is None else None
-    counts = note_gaps(connection, spec.market, spec.interval, window, now, spec.run_id, tickers=tickers)
-    connection.commit()
-    return counts
 
 
 def write_report(settings: Settings, name: str, html: str) -> Path:

@@ -12,8 +12,9 @@ from story import NOON, Plot, evening, healing, mending
 
 from hypertape.model import Window, midnight
 from hypertape.settings import Settings
-from hypertape.steps.after_load import publish, validate
+from hypertape.steps.after_load import publish
 from hypertape.steps.backfill import BackfillRequest, backfill
+from hypertape.steps.checks import validate
 from hypertape.steps.heal import HealPlan, finish_heal, plan_heal
 from hypertape.steps.plan import plan
 from hypertape.steps.refresh import refresh

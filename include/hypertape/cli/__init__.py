@@ -22,6 +22,7 @@ from hypertape.cli import (
     keys,
     migrate,
     mirror,
+    pin,
     quality,
     quarantine,
     reconcile,
@@ -54,6 +55,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
+app.add_typer(pin.app, name="pin")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)

@@ -12,11 +12,13 @@ import psycopg
 from psycopg import conninfo
 
 from hypertape.errors import (
+    BadInput,
     DatabaseBusy,
     DatabaseRefused,
     DatabaseUnreachable,
     DiskFull,
     HypertapeError,
+    PinBroken,
     RolledBack,
     SchemaMissing,
     ServerReplaced,
@@ -64,6 +66,8 @@ _BY_SQLSTATE: dict[str, type[HypertapeError]] = {
     "42P01": SchemaMissing,
     "3F000": SchemaMissing,
     "HT001": RolledBack,  # refuse_stray_load
+    "HT002": PinBroken,  # bars_pinned
+    "HT003": BadInput,  # bars_pinned: no such pin, or not of it
     "40001": DatabaseBusy,  # serialization failure
     "40P01": DatabaseBusy,  # deadlock
     "55P03": DatabaseBusy,  # lock timeout

@@ -69,7 +69,7 @@ FINDING_KINDS: Mapping[str, str | None] = {
     "gaps": WARNING,
     "spans": CRITICAL,
     "watermarks": CRITICAL,
-    "rollups_wait": WARNING,
+    "rollups_wait": CRITICAL,
     "rollups_differ": CRITICAL,
     "indicators_differ": CRITICAL,
     "mirror": WARNING,

@@ -112,7 +112,7 @@ def verify_rollups(
 def prove_some(
     dsn: str, markets: Sequence[Market], *, run_id: str, now: datetime, settings: Settings
 ) -> list[Proved]:
-    """Prove the thirtieth of the rollups that was proven longest ago, and the indicators of a thirtieth of the series."""
+    """Prove the thirtieth of the rollups proven longest ago, and the indicators of a thirtieth of the series."""
     with connect(dsn) as connection:
         proved = {tuple(row[:3]): row[3] for row in connection.execute(query("proof_times"))}
         levels = [level for level in Interval if not level.is_stored]

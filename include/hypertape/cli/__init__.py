@@ -23,6 +23,7 @@ from hypertape.cli import (
     keys,
     migrate,
     mirror,
+    notify,
     quality,
     quarantine,
     reconcile,
@@ -50,6 +51,7 @@ app.add_typer(findings.app, name="findings")
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(actions.app, name="actions")
 app.add_typer(mirror.app, name="mirror")
+app.add_typer(notify.app, name="notify")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(quarantine.app, name="quarantine")

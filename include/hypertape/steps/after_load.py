@@ -234,7 +234,7 @@ def publish(
         loads = run_loads(connection, *place)
         connection.commit()
         gaps = _note_gaps(connection, spec, now, tickers)
-        note_findings(connection, spec, now=now, settings=settings)
+        note_findings(dsn, connection, spec, now=now, settings=settings)
         if check and (loads or results):
             report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from hypertape.settings import Settings
+from hypertape.steps.notify import tell
 from hypertape.steps.run_spec import RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import Changes, Look, look
@@ -15,11 +16,15 @@ from hypertape.warehouse.findings import Changes, Look, look
 Connection = psycopg.Connection[Any]
 
 
-def note_findings(connection: Connection, spec: RunSpec, *, now: datetime, settings: Settings) -> Changes:
-    """Look for what is wrong at a run's place, after its load; commits."""
+def note_findings(
+    dsn: str, connection: Connection, spec: RunSpec, *, now: datetime, settings: Settings
+) -> Changes:
+    """Look for what is wrong at a run's place, after its load, and tell whoever wants to know; commits."""
     place = (spec.market.code, spec.interval.value)
     changes = look(connection, Look(now, spec.run_id, *place, pause=settings.source_pause))
     connection.commit()
+    if changes.opened or changes.closed:
+        tell(dsn, now=now, settings=settings)
     return changes
 
 

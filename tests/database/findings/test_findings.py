@@ -144,7 +144,7 @@ def test_the_headline_is_the_worst_finding_and_counts_the_others(connection: Con
 def test_every_kind_has_an_observer_and_no_two_have_the_same() -> None:
     kinds = [kind for observer in OBSERVERS for kind in observer.kinds]
     assert len(kinds) == len(set(kinds))
-    assert set(kinds) | {"notify"} == set(FINDING_KINDS)
+    assert set(kinds) == set(FINDING_KINDS)
 
 
 def test_an_empty_warehouse_has_nothing_to_say(connection: Connection) -> None:

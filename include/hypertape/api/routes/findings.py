@@ -42,7 +42,7 @@ def findings(
     closed: Annotated[str | None, Query(description="true: those that are over, too.")] = None,
     limit: Annotated[str | None, Query(description="Rows; default 100, at most 5000.")] = None,
 ) -> Response:
-    """Answer `{now, headline, findings: [finding, …]}`; the headline is of the place's, but for the acknowledged ones."""
+    """Answer `{now, headline, findings: [finding, …]}`; the headline is of the place's that nobody acknowledged."""
     now, width = state.clock(), read_width(interval) if interval else None
     place: dict[str, Any] = {
         "markets": None if mode in (None, "", ALL) else [market.code for market in read_mode(mode, ALL)],

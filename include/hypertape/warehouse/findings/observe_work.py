@@ -166,6 +166,19 @@ def see_letters(connection: Connection, at: Look) -> Iterator[Observation]:
         )
 
 
+def see_channels(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Channels that do not take messages."""
+    for row in rows(connection, "finding_channels"):
+        yield Observation(
+            cause=f"notify/{row['channel']}",
+            kind="notify",
+            title=f"The channel {row['channel']} takes no messages since {format_instant(row['since'])}",
+            mend="hypertape notify test",
+            essence="",
+            evidence={"waiting": row["waiting"], "error": row["error"]},
+        )
+
+
 WORK_OBSERVERS = (
     Observer(("source", "source_paused"), see_sources, reach="everywhere"),
     Observer(("loads",), see_loads),
@@ -173,4 +186,5 @@ WORK_OBSERVERS = (
     Observer(("mirror",), see_mirrors, reach="everywhere"),
     Observer(("worker",), see_workers, reach="everywhere"),
     Observer(("letters",), see_letters, reach="everywhere"),
+    Observer(("notify",), see_channels, reach="everywhere"),
 )

@@ -180,7 +180,7 @@ class Inbox:
     def __init__(self) -> None:
         self.mails: list[bytes] = []
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd asks for it)
         self.mails.append(envelope.content)
         return "250 taken"
 

@@ -9,6 +9,7 @@ HypertapeError
 │   ├── DatabaseBusy          deadlock, lock timeout, too many connections, server shutting down
 │   ├── ClaimLost             a unit of work was given to another worker while this one was silent
 │   ├── SpoolFull             the database is away and the spool beside the stream has no room
+│   ├── NotTaken              a channel for messages did not take one; it is kept
 │   ├── StoreAway             a CSV tree or SQLite file is not there, or no store answers
 │   └── BatchIncomplete       some tickers of a batch failed in a way that may pass; the rest is stored
 └── TerminalError             trying again changes nothing: the retry policy fails at once
@@ -173,6 +174,12 @@ class StoreAway(TransientError):
     """The store is not there."""
 
     next_step = "Mount it or free it; what it missed is kept and delivered then."
+
+
+class NotTaken(TransientError):
+    """A channel did not take a message."""
+
+    next_step = "Mend its address in HYPERTAPE_NOTIFY or its server; `hypertape notify test` tries it."
 
 
 class SpoolFull(TransientError):

@@ -54,6 +54,34 @@ CRITICAL, WARNING = "critical", "warning"
 SEVERITIES = (CRITICAL, WARNING)
 """How bad a failed check is: a critical one holds the watermark."""
 
+NOTE = "note"
+FINDING_SEVERITIES = (CRITICAL, WARNING, NOTE)
+"""How bad a finding is, the worst first."""
+
+FINDING_KINDS: Mapping[str, str | None] = {
+    "source": CRITICAL,
+    "source_paused": NOTE,
+    "loads": WARNING,
+    "check": None,
+    "check_not_run": None,
+    "unchecked": WARNING,
+    "late": WARNING,
+    "gaps": WARNING,
+    "spans": CRITICAL,
+    "watermarks": CRITICAL,
+    "rollups_wait": CRITICAL,
+    "rollups_differ": CRITICAL,
+    "indicators_differ": CRITICAL,
+    "mirror": WARNING,
+    "worker": WARNING,
+    "letters": WARNING,
+    "quarantine": NOTE,
+    "flags": NOTE,
+    "restatements": NOTE,
+    "notify": WARNING,
+}
+"""Every kind of finding with its severity; None: that of the check. docs/runbook.md has a paragraph for each."""
+
 
 class Interval(StrEnum):
     """The width of a bar. The value is the relation's suffix: `market_data_1d`."""

@@ -48,6 +48,7 @@ that the documents name. An empty variable counts as not set.
 | BARS_DB_WRITE_QUEUE_SIZE | ticks, and bars, that wait for the database before their feed has to wait |
 | BARS_DB_MAX_RETRIES | tries of a batch before it goes to the spool |
 | BARS_DB_RETRY_DELAY | pause before the second try, doubled for each further one: `100ms` |
+| HYPERTAPE_NOTIFY | who is told of findings: Apprise addresses, each after `critical=`, `warning@vn,us=` or `digest=` |
 | HYPERTAPE_SPOOL_DIR | where a stream keeps what the database could not take (default: `spool` in the state one) |
 | HYPERTAPE_SPOOL_MEGABYTES | most that it keeps there; then it refuses ticks |
 | HYPERTAPE_TICK_CHUNK_HOURS | width of the chunks of ticks (TimescaleDB) |
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     raw_days: int = Field(default=14, ge=0)
     rule_seconds: float = Field(default=300.0, gt=0)
     mirrors: str | None = None
+    notify: str | None = Field(default=None, repr=False)
     read_stores: str | None = None
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
     vn_database_path: Path | None = Field(default=None, validation_alias="VN_DATABASE_PATH")

@@ -86,6 +86,9 @@ _STREAM = record(
         "figures": ANYTHING,
     }
 )
+_HEADLINE = record(
+    {"level": {**TEXT, "enum": ["good", "note", "bad", "unknown"]}, "text": TEXT, "because": listed(TEXT)}
+)
 
 BAR: Schema = {
     **record(
@@ -122,6 +125,12 @@ SCHEMAS: dict[str, Schema] = {
         **fields(WHOLE, "sessions bars attempts"), "reason": TEXT,
         **fields(_MAYBE_TEXT, "detail former_reason found_run closed_run closed_reason"),
         **fields(_MAYBE_INSTANT, "last_checked_at closed_at"),
+    }),
+    "Finding": record({
+        "finding_id": WHOLE, "times": WHOLE, **fields(TEXT, "state kind cause severity title mend opened_by"),
+        **fields(_MAYBE_TEXT, "market interval link closed_by acknowledged_by acknowledged_reason"),
+        "tickers": listed(TEXT), "evidence": ANYTHING, **fields(INSTANT, "opened_at last_seen_at"),
+        **fields(_MAYBE_INSTANT, "closed_at acknowledged_at acknowledged_until"),
     }),
     "CheckResult": record({
         "result_id": WHOLE,
@@ -220,7 +229,8 @@ ANSWERS: dict[str, Schema] = {
         "loads": listed(reference("BarOrigin")),
     }),
     "/overview": record({
-        "now": INSTANT, "markets": listed(_OVERVIEW_MARKET), "failing": listed(_FAILURE), "failing_total": WHOLE,
+        "now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding")),
+        "markets": listed(_OVERVIEW_MARKET), "failing": listed(_FAILURE), "failing_total": WHOLE,
     }),
     "/runs": record({"runs": listed(reference("Run"))}),
     "/quality/trend": record({
@@ -239,6 +249,9 @@ ANSWERS: dict[str, Schema] = {
         **fields(WHOLE, "open_gaps dead_letters pending_ranges"),
     }),
     "/openapi.json": ANYTHING,
+    "/findings": record({"now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding"))}),
+    "/findings/{finding_id}/acknowledge": reference("Finding"),
+    "/findings/{finding_id}/reopen": reference("Finding"),
     "/gaps/reopen": record({"reopened": WHOLE}),
     "/cache/clear": record({"cleared": FLAG}),
 }  # fmt: skip

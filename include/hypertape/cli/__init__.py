@@ -17,17 +17,20 @@ from hypertape.cli import (
     db,
     doctor,
     exchange,
+    findings,
     forget,
     gaps,
     keys,
     migrate,
     mirror,
+    notify,
     pin,
     quality,
     quarantine,
     reconcile,
     revisions,
     rollback,
+    rollups,
     schema,
     serve,
     source,
@@ -46,13 +49,16 @@ app = typer.Typer(
 )
 app.add_typer(db.app, name="db")
 app.add_typer(schema.app, name="schema")
+app.add_typer(findings.app, name="findings")
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(actions.app, name="actions")
 app.add_typer(mirror.app, name="mirror")
+app.add_typer(notify.app, name="notify")
 app.add_typer(source.app, name="source")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
+app.add_typer(rollups.app, name="rollups")
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
@@ -61,6 +67,7 @@ app.command()(backfill.backfill)
 app.command()(quality.validate)
 app.command()(quality.report)
 app.command()(reconcile.reconcile)
+app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(forget.forget)
 app.command()(revisions.revisions)

@@ -15,11 +15,15 @@ _COLOURS = {"ok": "green", "note": "cyan", "bad": "bold red"}
 
 def doctor(as_json: JsonOption = False) -> None:
     """Compare the warehouse with what is declared; each finding names its mend. Exits 1 when something is broken."""
+    from hypertape.steps.findings import watch
     from hypertape.warehouse.connect import connect
-    from hypertape.warehouse.doctor import examine
+    from hypertape.warehouse.doctor import examine, schema_is_current
 
+    at, settings, markets = now(), load_settings(), tuple(all_markets().values())
     with connect(warehouse_dsn()) as connection:
-        findings = examine(connection, tuple(all_markets().values()), load_settings(), now=now())
+        if schema_is_current(connection, markets):
+            watch(warehouse_dsn(), f"doctor__{at:%Y%m%dT%H%M%S}", now=at, settings=settings)
+        findings = examine(connection, markets, settings, now=at)
     rows = [
         (f.level if as_json else Text(f.level, _COLOURS[f.level]), f.subject, f.finding, f.mend)
         for f in findings

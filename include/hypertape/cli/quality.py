@@ -35,6 +35,7 @@ def validate(
     """Run the quality suite over a window, keep its results, and exit 3 when a critical check fails."""
     from hypertape.quality.results import raise_if_critical, record
     from hypertape.quality.run import validate as run
+    from hypertape.steps.findings import watch
     from hypertape.warehouse.ledger import register_calendar
 
     of_market, of_interval = of(market, interval)
@@ -52,6 +53,7 @@ def validate(
         )  # fmt: skip
         record(connection, results)
         connection.commit()
+        watch(warehouse_dsn(), run_id, now=at, settings=load_settings(), thorough=False)
     rows = [
         (r.expectation, r.severity, r.status, r.evaluated, r.unexpected, r.details.get("why") or r.error)
         for r in results
@@ -69,7 +71,9 @@ def report(
 ) -> None:
     """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days."""
     from hypertape.reports.pages import cumulative_report, run_report
+    from hypertape.steps.findings import watch
 
+    watch(warehouse_dsn(), "report", now=now(), settings=load_settings())
     with warehouse() as connection:
         html = run_report(connection, run) if run else cumulative_report(connection, now=now())
     try:

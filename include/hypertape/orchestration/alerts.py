@@ -1,12 +1,12 @@
 """What is said when a task fails for good or a run is late: one line with what to do next.
 
-The lines go to the task's log and the triggerer's log. This is where notifiers (mail, chat) attach.
+The lines go to the task's log and the triggerer's log, and a failure to the channels of HYPERTAPE_NOTIFY.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Context
@@ -15,6 +15,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from hypertape.errors import HypertapeError
 from hypertape.model import Interval
+from hypertape.settings import Settings, load_settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,8 +30,23 @@ _RUNS_THAT_TELL_WHAT_IS_USUAL = 10
 
 
 def report_failure(context: Context) -> None:
-    """Log one line about a task that failed for good. A task's `on_failure_callback`."""
-    _LOG.error("%s", failure_line(context))
+    """Log one line about a task that failed for good, and tell the channels. A task's `on_failure_callback`."""
+    line = failure_line(context)
+    _LOG.error("%s", line)
+    settings = load_settings()
+    if settings.notify:
+        _tell(f"{context['ti'].dag_id}/{context['ti'].task_id}", line, settings)
+
+
+def _tell(cause: str, line: str, settings: Settings) -> None:
+    """Send the line, once a day for each task. What fails here is logged: the task's own failure is what counts."""
+    from hypertape.orchestration.connection import warehouse_dsn  # noqa: PLC0415 (a DAG file that is parsed tells nobody)
+    from hypertape.steps.notify import alert_or_send  # noqa: PLC0415
+
+    try:
+        alert_or_send(warehouse_dsn(), cause, line, now=datetime.now(UTC), settings=settings)
+    except HypertapeError as error:
+        _LOG.error("nobody could be told: %s", error)
 
 
 def failure_line(context: Context) -> str:

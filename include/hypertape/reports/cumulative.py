@@ -19,7 +19,8 @@ from hypertape.reports.days import freshness, gather_days
 from hypertape.reports.figures import bars_by_day, months_between, shade
 from hypertape.reports.run import MOST, rows
 from hypertape.reports.trend import gather_runs
-from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural
+from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural, said
+from hypertape.warehouse.findings import headline, open_findings
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -46,11 +47,12 @@ def gather_all(
     offenders = rows(connection, "report_offenders", since=since, most=30, **chosen)
     days = [_days(connection, row, now) for row in holdings if row["market"] in all_markets()]
     runs = gather_runs(connection, since, markets)
+    found = open_findings(connection, now, markets=chosen["markets"])
     return {
         "now": now,
         "since": since,
         "synthetic": [row for row in holdings if row["synthetic"]],
-        "verdict": _verdict(holdings),
+        "verdict": said(headline(found, empty=not holdings)),
         "holdings": holdings,
         "trends": _trends(rows(connection, "report_trend", since=since, **chosen), since, now),
         "coverage": [
@@ -112,34 +114,6 @@ def _of_run(run: Row | None) -> Statement:
     return Statement(
         GOOD, f"{checks - idle} passed, {idle} not evaluated" if idle else f"all {checks} passed"
     )
-
-
-def _verdict(holdings: Sequence[Row]) -> Statement:
-    if not holdings:
-        return Statement(UNKNOWN, "The warehouse is empty", ("Load something: `hypertape sync --help`.",))
-    bad = [_place(row) for row in holdings if row["verdict"].level == BAD]
-    late = [_place(row) for row in holdings if row["late"]]
-    unknown = [_place(row) for row in holdings if row["verdict"].level == UNKNOWN]
-    notes = sum(row["verdict"].level == NOTE for row in holdings)
-    if bad:
-        return Statement(
-            BAD,
-            f"{plural(len(bad), 'series family', 'series families')} failed critical checks",
-            (", ".join(bad),),
-        )
-    if unknown:
-        return Statement(UNKNOWN, f"{len(unknown)} of {len(holdings)} not proven", (", ".join(unknown),))
-    if late:
-        return Statement(
-            NOTE, f"{len(late)} of {len(holdings)} are behind their calendar", (", ".join(late),)
-        )
-    if notes:
-        return Statement(NOTE, f"Consistent everywhere; {plural(notes, 'place')} with warnings")
-    return Statement(GOOD, "Everything held is fresh and passed every check")
-
-
-def _place(row: Row) -> str:
-    return f"{row['market']} {row['interval']}"
 
 
 def _trends(found: Sequence[Row], since: datetime, now: datetime) -> list[Row]:

@@ -22,7 +22,9 @@ from hypertape.quality.results import (
 from hypertape.quality.rules import RULES, Rule
 from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query
-from hypertape.reports.verdict import answers, run_verdict
+from hypertape.reports.verdict import answers, said
+from hypertape.warehouse.findings import Finding, headline, open_findings
+from hypertape.warehouse.ledger import database_now
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -58,7 +60,7 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "synthetic": [load["ticker"] for load in loads if load["source"] == "sample"],
         "sources": sorted({load["source"] for load in loads}),
         "scopes": [_scope_line(place, loads, results) for place in places],
-        "verdict": run_verdict(loads, results),
+        "verdict": said(headline(_found(connection, places))),
         "answers": answers(loads, results, sum(load["quarantined"] for load in loads), early),
         "loads": loads[:MOST],
         "loads_total": len(loads),
@@ -84,6 +86,24 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "checked_at": max((r.checked_at for r in results if r.checked_at), default=None),
         "code_version": ", ".join(sorted({load["code_version"] for load in loads})),
     }
+
+
+def _found(connection: Connection, places: Iterable[tuple[str, str]]) -> list[Finding]:
+    """The open findings of some places, and of what is derived from them."""
+    wanted = {
+        (market, level.value)
+        for market, interval in places
+        for level in Interval
+        if level.base == Interval(interval).base
+    }
+    found = open_findings(
+        connection, database_now(connection), markets=sorted({market for market, _ in wanted})
+    )
+    return [
+        each
+        for each in found
+        if each.market is None or each.interval is None or (each.market, each.interval) in wanted
+    ]
 
 
 def rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:

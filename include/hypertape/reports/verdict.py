@@ -8,9 +8,16 @@ from typing import Any
 
 from hypertape.model import CRITICAL
 from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult
+from hypertape.warehouse.findings import Headline
+from hypertape.warehouse.findings.headline import plural
+
+__all__ = ["BAD", "GOOD", "NOTE", "UNKNOWN", "Statement", "answers", "plural", "said"]
 
 GOOD, NOTE, BAD, UNKNOWN = "good", "note", "bad", "unknown"
 MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
+
+MOST_SAID = 10
+"""Further findings that a report's headline names."""
 
 _COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_whole", "sessions_after_last", "fresh")
 
@@ -32,41 +39,11 @@ class Statement:
         return MARKS[self.level]
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 bar`, `2 bars`, `1 000 bars`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ")
-
-
-def run_verdict(loads: Loads, results: Results) -> Statement:
-    """The headline of a run's report."""
-    critical = _failed(results, CRITICAL)
-    broken = [result for result in results if result.status == BROKEN]
-    failed = [load for load in loads if load["status"] == "failed"]
-    warnings = [result for result in results if result.status == FAILED and result.severity != CRITICAL]
-    if critical:
-        return Statement(
-            BAD, f"Not published: {plural(len(critical), 'critical check')} failed", (_names(critical),)
-        )
-    if [result for result in broken if result.severity == CRITICAL]:
-        return Statement(
-            UNKNOWN, "Not published: a critical rule did not run, so nothing is proven", (_names(broken),)
-        )
-    if failed:
-        return Statement(BAD, f"Incomplete: {len(failed)} of {plural(len(loads), 'ticker')} failed to load")
-    if not results:
-        return Statement(UNKNOWN, "Not checked: no quality result is recorded for this run")
-    if warnings or broken:
-        return Statement(NOTE, f"Consistent, with {plural(len(warnings) + len(broken), 'point')} to look at")
-    idle = _idle(results)
-    if len(idle) == len(results):
-        return Statement(UNKNOWN, "Nothing to check: no check had anything to look at", _whys(idle))
-    if idle:
-        return Statement(
-            GOOD,
-            "Every bar that was due is there, and every check that had something to look at passed",
-            _whys(idle),
-        )
-    return Statement(GOOD, "Every bar that was due is there, and every check passed")
+def said(found: Headline) -> Statement:
+    """The headline of findings as a report shows it."""
+    rest = len(found.because) - MOST_SAID
+    more = (f"{plural(rest, 'more finding')}: `hypertape findings list`",) if rest > 0 else ()
+    return Statement(found.level, found.text, (*found.because[:MOST_SAID], *more))
 
 
 def answers(loads: Loads, results: Results, quarantined: int, early: int = 0) -> list[tuple[str, Statement]]:

@@ -31,6 +31,7 @@ from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
 from hypertape.steps.checks import note_run_gaps, own_tickers, validate
 from hypertape.steps.failures import told_once
+from hypertape.steps.findings import note_findings
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.refresh import Rollups, refresh
@@ -210,6 +211,7 @@ def publish(
         loads = run_loads(connection, *place)
         connection.commit()
         gaps = note_run_gaps(connection, spec, now, tickers)
+        note_findings(dsn, connection, spec, now=now, settings=settings)
         if check and (loads or results):
             report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)

@@ -12,15 +12,14 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import DiskFull, HypertapeError, ServerReplaced
-from hypertape.model import Interval, Market
+from hypertape.model import CRITICAL, Interval, Market
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.embedded.server import EmbeddedServer
-from hypertape.warehouse.loading.stored import relation
-from hypertape.warehouse.rollups import ABANDONED
-from hypertape.warehouse.source_state import source_states
+from hypertape.warehouse.findings import headline, open_findings
+from hypertape.warehouse.findings.headline import BAD, GOOD
 
 Connection = psycopg.Connection[Any]
 
@@ -57,9 +56,8 @@ def examine(
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: iter([_tier(connection), _permissions(connection)]),
         lambda: _relations(connection, markets),
-        lambda: iter([_policies(connection, markets), _pending(connection), _watermarks(connection)]),
-        lambda: _spans(connection, markets),
-        lambda: iter([_quarantine(connection), _failures(connection, now), _sources(connection, settings)]),
+        lambda: iter([_policies(connection, markets)]),
+        lambda: _data(connection, now),
     )
     with translate_errors(connection):
         for check in checks:
@@ -137,6 +135,12 @@ def _schema(connection: Connection, markets: Sequence[Market]) -> Finding:
     return Finding("ok", "schema", "every script is applied with the text it has now")
 
 
+def schema_is_current(connection: Connection, markets: Sequence[Market]) -> bool:
+    """True where the data can be examined, and what is found be written down."""
+    _, read_only = _one(connection, "doctor_read_only")
+    return not read_only and _schema(connection, markets).level == "ok"
+
+
 def _tier(connection: Connection) -> Finding:
     tier = schema.tier(connection)
     (version,) = _one(connection, "doctor_timescaledb")
@@ -194,72 +198,11 @@ def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
     return Finding("ok", "policies", f"{found} compression and refresh jobs scheduled")
 
 
-def _pending(connection: Connection) -> Finding:
-    count, oldest, age = _one(connection, "doctor_pending")
-    if count and age is not None and age > ABANDONED:
-        mend = "Any command that loads or looks for gaps refreshes them: `hypertape gaps find`."
-        return Finding(
-            "bad",
-            "rollups",
-            f"{count} changed ranges wait for their refresh since {oldest:%Y-%m-%d %H:%M}",
-            mend,
-        )
-    return Finding("ok", "rollups", f"{count} changed ranges wait for their refresh")
-
-
-def _watermarks(connection: Connection) -> Finding:
-    count, sample, latest = _one(connection, "doctor_watermarks")
-    if count:
-        return Finding(
-            "bad",
-            "watermarks",
-            f"{count} series ({sample}) are marked as loaded up to {latest:%Y-%m-%d %H:%M}, which is in the future",
-            "Synchronise the clocks; the next `hypertape sync` of them moves the mark back.",
-        )
-    return Finding("ok", "watermarks", "no series is marked as loaded beyond the present")
-
-
-def _spans(connection: Connection, markets: Sequence[Market]) -> Iterator[Finding]:
-    """Does `series` say what the bars say? A drift would hide bars from the loader."""
-    for market in markets:
-        for interval in market.intervals:
-            statement = query("doctor_spans").format(bars=relation(market, interval))
-            rows = connection.execute(statement, (market.code, interval.value)).fetchall()
-            subject = f"{market.code} {interval.value} series"
-            drifted = [ticker for ticker, same in rows if not same]
-            if drifted:
-                mend = "Bars were written past hypertape. Load the tickers again from before their first bar."
-                yield Finding(
-                    "bad", subject, f"span differs from the bars for {', '.join(drifted[:10])}", mend
-                )
-            elif rows:
-                yield Finding("ok", subject, f"{len(rows)} series, spans agree with their bars")
-
-
-def _quarantine(connection: Connection) -> Finding:
-    (count,) = _one(connection, "doctor_quarantine")
-    if count:
-        return Finding("note", "quarantine", f"{count} refused rows are kept", "Read them in the report.")
-    return Finding("ok", "quarantine", "no refused rows")
-
-
-def _failures(connection: Connection, now: datetime) -> Finding:
-    (failed,) = _one(connection, "doctor_failed_loads", now - timedelta(days=1))
-    if failed:
-        return Finding(
-            "note",
-            "loads",
-            f"{failed} tickers failed in the last 24 hours",
-            "See `load` or the run's report.",
-        )
-    return Finding("ok", "loads", "no ticker failed in the last 24 hours")
-
-
-def _sources(connection: Connection, settings: Settings) -> Finding:
-    known = source_states(connection, settings.source_pause)
-    away = [
-        f"{state.source} ({state.last_error or 'no answer'})" for state in known if state.state != "closed"
-    ]
-    if away:
-        return Finding("note", "sources", f"left alone: {', '.join(away)}", "See `hypertape source status`.")
-    return Finding("ok", "sources", "every source that was asked answers" if known else "none was asked yet")
+def _data(connection: Connection, now: datetime) -> Iterator[Finding]:
+    """The headline of what is wrong with the data, and each finding with its mend."""
+    found = open_findings(connection, now)
+    said = headline(found)
+    yield Finding("ok" if said.level == GOOD else "bad" if said.level == BAD else "note", "data", said.text)
+    for each in found:
+        level = "bad" if each.severity == CRITICAL else "note"
+        yield Finding(level, each.kind.replace("_", " "), each.title, each.mend)

@@ -151,7 +151,9 @@ def _join_gaps(windows: Sequence[Window], widest: timedelta) -> list[Window]:
     return joined
 
 
-def _refresh(connection: Connection, market: Market, level: Interval, window: Window) -> None:
+def _refresh(
+    connection: Connection, market: Market, level: Interval, window: Window, by: str = "refresh_rollup"
+) -> None:
     """Refresh a range of a rollup. Where somebody else refreshes it at this moment, wait for that and refresh then.
 
     TimescaleDB refuses the second of two refreshes of one rollup, and runs policies of its own: each from the moment
@@ -161,13 +163,23 @@ def _refresh(connection: Connection, market: Market, level: Interval, window: Wi
     while True:
         try:
             with translate_errors(connection):
-                connection.execute(query("refresh_rollup"), (target, window.start, window.end))
+                connection.execute(query(by), (target, window.start, window.end))
             return
         except DatabaseBusy as error:
             if not isinstance(error.__cause__, _REFUSED) or clock.monotonic() > deadline:
                 raise
             _LOG.info("%s is refreshed by somebody else, trying again: %s", target, error.what)
             clock.sleep(_AGAIN_SECONDS)
+
+
+def rebuild(connection: Connection, market: Market, level: Interval, window: Window) -> None:
+    """Compute whole buckets of a rollup anew, also where no changed bar is known; `connection` is in autocommit.
+
+    What the rollup stands on is rebuilt first.
+    """
+    if (finer := _STANDS_ON.get(level)) is not None:
+        rebuild(connection, market, finer, window)
+    _refresh(connection, market, level, window, "rebuild_rollup")
 
 
 def _check(connection: Connection, market: Market, entry: Refreshed, basis: Interval) -> RollupCheck:

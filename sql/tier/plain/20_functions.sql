@@ -46,3 +46,7 @@ language sql as $$ select $$;
 
 create or replace function hypertape.close_chunk(chunk text) returns void
 language sql as $$ select $$;
+
+-- Computes whole buckets of a rollup anew; here a refresh does.
+create or replace procedure hypertape.rebuild_rollup(target text, starts timestamptz, ends timestamptz)
+language sql as $$ call shim.refresh_continuous_aggregate(target::regclass, starts, ends) $$;

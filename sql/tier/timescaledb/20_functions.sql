@@ -106,3 +106,14 @@ begin
     end if;
 end
 $$;
+
+-- Computes whole buckets of a rollup anew, also those that no change of a bar is known to have outdated: somebody wrote into
+-- the rollup itself.
+create or replace procedure hypertape.rebuild_rollup(target text, starts timestamptz, ends timestamptz)
+language plpgsql as $$
+begin
+    call refresh_continuous_aggregate(
+        target::regclass, starts, ends, force => true, options => '{"buckets_per_batch": 2016}'
+    );
+end
+$$;

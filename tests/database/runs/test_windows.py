@@ -18,6 +18,7 @@ from hypertape.settings import Settings
 from hypertape.steps.backfill import BackfillRequest, plan_backfill
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.doctor import examine
+from hypertape.warehouse.findings import Look, look
 from hypertape.warehouse.ledger import resume_points
 
 BEGIN = utc(2025, 1, 2)
@@ -116,11 +117,13 @@ def test_a_watermark_in_the_future_is_named_and_moves_back(directory: Directory,
     connection.execute("update series set watermark = now() + interval '200 days'")
 
     def told() -> list[str]:
+        with connection.transaction():
+            look(connection, Look(there, "watch"))
         found = examine(connection, (get_market("vn"),), directory.settings, now=there)
         return [each.finding for each in found if each.subject == "watermarks" and each.level == "bad"]
 
     (text,) = told()
-    assert text.startswith("1 series (vn 1d AAA) are marked as loaded up to ")
+    assert text.startswith("1 series of vn 1d (AAA) marked as loaded up to ")
     directory.sync(there)
     assert watermark(connection) <= value(connection, "select now()")
     assert told() == []

@@ -12,6 +12,7 @@ from hypertape.model import utc
 from hypertape.settings import load_settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.doctor import examine
+from hypertape.warehouse.findings import Look, look
 from hypertape.warehouse.source_state import DatabaseThrottle
 
 NOW = utc(2025, 6, 20)
@@ -69,17 +70,17 @@ def test_status_and_reset_of_a_source_that_is_left_alone(run, warehouse):
 
 def test_the_doctor_names_a_source_that_is_left_alone(warehouse):
     def finding(connection):
+        look(connection, Look(NOW, "watch"))
         found = examine(connection, tuple(all_markets().values()), load_settings(), now=NOW)
-        return next(one for one in found if one.subject == "sources")
+        return [(one.level, one.finding) for one in found if one.subject == "source paused"]
 
     with connect(warehouse, autocommit=True) as connection:
-        assert (finding(connection).level, finding(connection).finding) == ("ok", "none was asked yet")
+        assert finding(connection) == []
         with DatabaseThrottle(warehouse, failures=1, rate=lambda gate: None) as throttle:
             throttle.record("vci", False, reason="HTTP status 503")
-            assert finding(connection).level == "note"
-            assert "left alone: vci (HTTP status 503)" in finding(connection).finding
+            assert finding(connection) == [("note", "vci does not answer and is left alone for now")]
             throttle.record("vci", True)
-            assert finding(connection).finding == "every source that was asked answers"
+            assert finding(connection) == []
 
 
 def test_an_unknown_source_cannot_be_reset(run, warehouse):

@@ -8,7 +8,8 @@ import pytest
 
 from hypertape.model import Window, utc
 from hypertape.quality.results import QualityResult
-from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, answers, plural, run_verdict
+from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, answers, plural, said
+from hypertape.warehouse.findings import Headline
 
 
 def result(name: str, severity: str = "critical", status: str = "passed", **values: Any) -> QualityResult:
@@ -23,32 +24,11 @@ FAILED = {"status": "failed"}
 IDLE = result("sessions_complete", "warning", "not_evaluated", details={"why": "no session was due"})
 
 
-@pytest.mark.parametrize(
-    ("loads", "results", "level", "words"),
-    [
-        ([LOADED], [result("ohlc_order")], GOOD, "every check passed"),
-        ([LOADED], [result("ohlc_order"), result("fresh", "warning", "failed")], NOTE, "1 point to look at"),
-        ([LOADED], [result("ohlc_order", status="failed")], BAD, "Not published: 1 critical check failed"),
-        ([LOADED], [result("averages", status="broken")], UNKNOWN, "nothing is proven"),
-        ([LOADED], [result("fresh", "warning", "broken")], NOTE, "1 point to look at"),
-        ([LOADED, FAILED], [result("ohlc_order")], BAD, "1 of 2 tickers failed to load"),
-        ([LOADED], [], UNKNOWN, "Not checked"),
-        ([LOADED], [IDLE, result("ohlc_order")], GOOD, "every check that had something to look at passed"),
-        ([LOADED], [IDLE], UNKNOWN, "Nothing to check"),
-        ([LOADED], [IDLE, result("fresh", "warning", "failed")], NOTE, "1 point to look at"),
-        (
-            [FAILED],  # what is proven wrong comes first
-            [result("averages", status="broken"), result("ohlc_order", status="failed")],
-            BAD,
-            "critical check failed",
-        ),
-    ],
-)
-def test_the_headline(loads: Any, results: Any, level: str, words: str) -> None:
-    verdict = run_verdict(loads, results)
+def test_a_headline_names_some_findings_and_counts_the_rest() -> None:
+    found = said(Headline(BAD, "worst", tuple(str(number) for number in range(12))))
 
-    assert verdict.level == level
-    assert words in verdict.text
+    assert (found.level, found.text) == (BAD, "worst")
+    assert found.because[-2:] == ("9", "2 more findings: `hypertape findings list`")
 
 
 def test_no_question_is_answered_by_a_check_that_looked_at_nothing() -> None:

@@ -172,6 +172,28 @@ export const verdict = (level, text, ...because) =>
     ),
   );
 
+/** The headline of the findings, in the words of every other place that says it. */
+export const headlineOf = ({ level, text, because }) => verdict(level, text, ...because.slice(0, 5));
+
+/** Open findings, each with the command that mends it. */
+export function findingsTable(found) {
+  if (!found.length) return make("p", { class: "soft" }, "None is open.");
+  const levels = { critical: "bad", warning: "note", note: "unknown" };
+  const columns = [
+    { label: "Severity" },
+    { label: "What is wrong", kind: "w" },
+    { label: "Since (UTC)", kind: "t" },
+    { label: "What mends it", kind: "w" },
+  ];
+  const rows = found.map((each) => [
+    pill(levels[each.severity], each.severity),
+    make("span", { title: each.tickers.slice(0, 50).join(", ") }, `${each.title} (finding ${each.finding_id})`),
+    instant(each.opened_at.slice(0, 19)),
+    make("code", {}, each.mend),
+  ]);
+  return table("Findings", columns, rows);
+}
+
 /** What a checked run's counts amount to. */
 export function ofChecks(run) {
   if (!run || !run.checks) return ["unknown", "never checked"];

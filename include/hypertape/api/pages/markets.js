@@ -10,6 +10,8 @@ import {
   dagPath,
   empty,
   filling,
+  findingsTable,
+  headlineOf,
   instant,
   make,
   ofChecks,
@@ -23,7 +25,6 @@ import {
   startLink,
   synthetic,
   table,
-  verdict,
 } from "./common.js";
 import { coverage } from "./coverage.js";
 import { dagRuns, runLink } from "./runs.js";
@@ -37,7 +38,8 @@ async function load() {
   asOf(state.now);
   const places = state.markets.flatMap((market) => market.intervals.map((entry) => ({ ...entry, of: market })));
   show("banner", synthetic(placesOf(state.markets)));
-  show("verdict", summary(places));
+  show("verdict", headlineOf(state.headline));
+  show("findings", findingsTable(state.findings));
   if (!places.length) {
     show(
       "fresh",
@@ -63,40 +65,6 @@ async function load() {
   }
   show("failing", failures());
   filling("runs", lastRuns);
-}
-
-/** What all places amount to: one is good only when its newest checked run is. */
-function summary(places) {
-  if (!places.length) return null;
-  const { bad = [], unknown = [] } = byLevel(places);
-  const late = places.filter((entry) => entry.late);
-  const behind = late.length ? `Behind their calendar: ${named(late)}` : null;
-  if (bad.length)
-    return verdict("bad", `${plural(bad.length, "place")} with failed critical checks`, named(bad), behind);
-  if (state.failing_total)
-    return verdict(
-      "bad",
-      `${plural(state.failing_total, "ticker")} could not be loaded`,
-      "The newest load of each failed; see Failures.",
-      behind,
-    );
-  if (unknown.length)
-    return verdict(
-      "unknown",
-      `${unknown.length} of ${plural(places.length, "place")} not proven right`,
-      unknown.map((entry) => `${named([entry])}: ${ofChecks(entry.last_run)[1]}`).join(" · "),
-      behind,
-    );
-  if (late.length) return verdict("note", `${late.length} of ${places.length} are behind their calendar`, named(late));
-  return verdict("good", "Everything held is fresh and passed its critical checks");
-}
-
-const named = (some) => some.map((entry) => `${entry.of.market} ${spelled(entry.interval)}`).join(", ");
-
-function byLevel(places) {
-  const found = {};
-  for (const entry of places) (found[ofChecks(entry.last_run)[0]] ??= []).push(entry);
-  return found;
 }
 
 function freshness(places) {

@@ -7,6 +7,7 @@ import {
   count,
   dagPath,
   empty,
+  headlineOf,
   instant,
   make,
   ofChecks,
@@ -17,7 +18,6 @@ import {
   spelled,
   synthetic,
   table,
-  verdict,
 } from "./common.js";
 import { check, newest } from "./checks.js";
 import { dagRuns, runLabel, runLink, runOf } from "./runs.js";
@@ -46,7 +46,8 @@ export async function oneRun(asked) {
     return;
   }
   show("banner", synthetic(placesOfLoads(last)));
-  show("verdict", ofRunVerdict(results, last));
+  const found = await findingsOf([...last, ...results]);
+  show("verdict", headlineOf(found.headline));
   show(
     "body",
     facts(runs.filter((run) => run.run_id === name)),
@@ -111,31 +112,11 @@ function unknownRun(name) {
   );
 }
 
-function ofRunVerdict(results, loads) {
-  const bad = results.filter((row) => row.status === "failed" && row.severity === "critical");
-  const broken = results.filter((row) => row.status === "broken");
-  const failing = loads.filter((row) => row.status === "failed");
-  const warnings = results.filter((row) => row.status === "failed" && row.severity !== "critical");
-  const names = (rows) => [...new Set(rows.map((row) => row.expectation))].join(", ");
-  if (bad.length) return verdict("bad", `Not published: ${plural(bad.length, "critical check")} failed`, names(bad));
-  if (broken.some((row) => row.severity === "critical"))
-    return verdict("unknown", "Not published: a critical rule did not run, so nothing is proven", names(broken));
-  if (failing.length)
-    return verdict("bad", `Incomplete: ${failing.length} of ${plural(loads.length, "ticker")} failed to load`);
-  if (!results.length) return verdict("unknown", "Not checked: no result is recorded for this run");
-  if (warnings.length + broken.length)
-    return verdict(
-      "note",
-      `Consistent, with ${plural(warnings.length + broken.length, "point")} to look at`,
-      names([...warnings, ...broken]),
-    );
-  const idle = results.filter((row) => row.status === "not_evaluated");
-  if (idle.length === results.length) return verdict("unknown", "Nothing to check: no check had anything to look at");
-  return verdict(
-    "good",
-    `Every bar that was due is there, and every check ${idle.length ? "that had something to look at " : ""}passed`,
-    idle.length ? `${plural(idle.length, "check")} not evaluated` : null,
-  );
+/** What is wrong now where the run was: of one market and interval, or of all. */
+function findingsOf(places) {
+  const [only, ...more] = [...new Set(places.map((row) => `${row.market} ${spelled(row.interval)}`))];
+  const [mode, interval] = only.split(" ");
+  return ask("findings", more.length ? {} : { mode, interval });
 }
 
 function facts(runs) {

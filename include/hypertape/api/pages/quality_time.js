@@ -7,20 +7,20 @@ import {
   count,
   empty,
   filling,
+  findingsTable,
+  headlineOf,
   instant,
   make,
   ofChecks,
   pageLink,
   pill,
   placesOf,
-  plural,
   remember,
   show,
   spelled,
   startLink,
   synthetic,
   table,
-  verdict,
 } from "./common.js";
 import { check, newest } from "./checks.js";
 import { runLink } from "./runs.js";
@@ -30,7 +30,11 @@ export async function overTime(asked) {
   const dag = /^(?:bars|heal_gaps)_([a-z0-9]+)_(?:1d|1h|1m)$/.exec(asked.dag_id ?? "");
   const mode = asked.market ?? dag?.[1] ?? "all";
   const days = asked.days ?? 90;
-  const [found, state] = await Promise.all([ask("quality/trend", { mode, days }), ask("overview")]);
+  const [found, state, wrong] = await Promise.all([
+    ask("quality/trend", { mode, days }),
+    ask("overview"),
+    ask("findings", { mode }),
+  ]);
   asOf(found.now);
   const held = state.markets.filter((market) => market.intervals.length);
   show("banner", synthetic(placesOf(held.filter((market) => mode === "all" || market.market === mode))));
@@ -50,7 +54,7 @@ export async function overTime(asked) {
     );
     return;
   }
-  show("verdict", ofPlaces(held, mode, found.latest));
+  show("verdict", headlineOf(wrong.headline));
   const failing = await Promise.all(
     found.latest
       .filter((run) => run.critical + run.warnings + run.broken > 0)
@@ -71,6 +75,8 @@ export async function overTime(asked) {
   show(
     "body",
     controls(asked, state, mode, days),
+    make("h2", {}, "Findings", make("small", {}, "what is wrong now, one line per cause")),
+    findingsTable(wrong.findings),
     make("h2", {}, "Failed expectations", make("small", {}, "in the newest checked run of each market and interval")),
     checks.length ? checks.map(check) : make("p", { class: "soft" }, "None."),
     make("h2", {}, "Newest checked runs"),
@@ -114,43 +120,6 @@ function controls(asked, state, mode, days) {
     ),
   );
   return form;
-}
-
-/** The verdict over all places: what was never checked is not good because the others are. */
-function ofPlaces(held, mode, runs) {
-  const checked = new Set(runs.map((run) => `${run.market} ${run.interval}`));
-  const unchecked = held
-    .filter((market) => mode === "all" || mode === market.market)
-    .flatMap((market) => market.intervals.map((entry) => `${market.market} ${entry.interval}`))
-    .filter((place) => !checked.has(place));
-  if (!unchecked.length || runs.some((run) => run.critical || run.broken)) return latestVerdict(runs);
-  const names = unchecked.map((place) => place.split(" ")).map(([market, interval]) => `${market} ${spelled(interval)}`);
-  return verdict("unknown", `${plural(unchecked.length, "place was", "places were")} never checked`, names.join(", "));
-}
-
-function latestVerdict(runs) {
-  const named = (some) =>
-    some.map((run) => `${run.market} ${spelled(run.interval)}: ${[...new Set(run.names)].join(", ")}`).join(" · ");
-  const bad = runs.filter((run) => run.critical),
-    broken = runs.filter((run) => run.broken),
-    noted = runs.filter((run) => run.warnings);
-  if (bad.length) return verdict("bad", `Critical checks fail in ${plural(bad.length, "place")}`, named(bad));
-  if (broken.length) return verdict("unknown", `Rules did not run in ${plural(broken.length, "place")}`, named(broken));
-  if (noted.length)
-    return verdict("note", `No critical check fails; ${plural(noted.length, "place")} with warnings`, named(noted));
-  const idle = runs.filter((run) => run.not_evaluated >= run.checks);
-  if (idle.length)
-    return verdict(
-      "unknown",
-      `Nothing to check in ${plural(idle.length, "place")}`,
-      idle.map((run) => `${run.market} ${spelled(run.interval)}`).join(", "),
-    );
-  return verdict(
-    "good",
-    runs.some((run) => run.not_evaluated)
-      ? "Every check of every newest run that had something to look at passed"
-      : "Every check of every newest run passed",
-  );
 }
 
 const latest = (runs) =>

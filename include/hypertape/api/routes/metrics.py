@@ -40,6 +40,7 @@ def metrics(state: OfApp) -> Response:
             open_rows,
             "not_evaluated_checks",
         ),
+        *_findings(state),
         *state.meter.lines(),
     ]
     return Response("\n".join(lines) + "\n", media_type=FORMAT)
@@ -51,6 +52,22 @@ def open_entries(state: State) -> list[dict[str, Any]]:
         "open", lambda: rows_of(state.warehouse, "api_open_entries", {"explained": list(EXPLAINED)})
     )
     return found
+
+
+def _findings(state: State) -> list[str]:
+    """Open findings by place, kind and severity."""
+    now = state.clock()
+    found = state.cache.get("findings", lambda: rows_of(state.warehouse, "finding_counts", {"now": now}))
+    lines = [
+        "# HELP hypertape_findings Findings that are open and not acknowledged.",
+        "# TYPE hypertape_findings gauge",
+    ]
+    for row in found:
+        labels = ",".join(
+            f'{name}="{escaped(row[name])}"' for name in ("market", "interval", "kind", "severity")
+        )
+        lines.append(f"hypertape_findings{{{labels}}} {row['findings']}")
+    return lines
 
 
 def _gauge(name: str, help_text: str, rows: Iterable[dict[str, Any]], column: str) -> list[str]:

@@ -16,6 +16,7 @@ from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import STORED_INTERVALS, Market
+from hypertape.warehouse.findings import headline, open_findings
 
 read_router = APIRouter(tags=["trust"])
 
@@ -23,6 +24,7 @@ Row = dict[str, Any]
 
 MOST_RUNS, USUAL_RUNS = 500, 30
 MOST_FAILING = 100
+MOST_FINDINGS = 100
 MOST_TRIES = 50
 """How often a run may have been cleared and still be found by the id that Airflow knows it by."""
 
@@ -34,7 +36,7 @@ MOST_OFFENDERS = 200
     "/overview", summary="Freshness in session time, by market and interval", response_class=Response
 )
 def overview(state: OfApp) -> Response:
-    """Answer `{now, markets: [{…, intervals: [{…}]}], failing: [load, …], failing_total}`.
+    """Answer `{now, headline, findings, markets: [{…, intervals: [{…}]}], failing, failing_total}`.
 
     `behind` counts sessions that have closed since the newest bar's; weekends and holidays never count. `late` is true
     when that is more than the market allows.
@@ -47,8 +49,11 @@ def overview(state: OfApp) -> Response:
     }
     entries = {(row["market"], row["interval"]): row for row in open_entries(state)}
     failing = rows_of(state.warehouse, "pages_failing", {"rows": MOST_FAILING})
+    found = state.warehouse.run(lambda connection: open_findings(connection, now))
     content = {
         "now": now,
+        "headline": headline(found, empty=not held).to_json(),
+        "findings": [each.to_json() for each in found[:MOST_FINDINGS]],
         "markets": [_market(market, held, runs, entries, now) for market in all_markets().values()],
         "failing": [{name: value for name, value in row.items() if name != "total"} for row in failing],
         "failing_total": failing[0]["total"] if failing else 0,

@@ -1,0 +1,52 @@
+"""Maintenance, once a day: prove a part of what is derived from the bars.
+
+`prove`
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import dag, get_current_context, task
+
+from hypertape.orchestration.alerts import done_within
+from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.pools import ROLLUPS
+from hypertape.orchestration.runbook import store_runbook
+from hypertape.orchestration.xcom import Json
+from hypertape.settings import load_settings
+
+LATE_AFTER = timedelta(hours=3)
+
+
+@task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
+def prove() -> Json:
+    """Compare a thirtieth of all rollups and averages with the bars; what differs is a finding."""
+    from hypertape.markets import all_markets
+    from hypertape.steps.prove import prove_some
+
+    run_id, markets = get_current_context()["run_id"], list(all_markets().values())
+    found = prove_some(
+        warehouse_dsn(), markets, run_id=run_id, now=datetime.now(UTC), settings=load_settings()
+    )
+    return {
+        "compared": sum(each.compared for each in found),
+        "differing": sum(each.differing for each in found),
+    }
+
+
+@dag(
+    description="Proves a part of all rollups and averages a day",
+    schedule="30 3 * * *",
+    doc_md=store_runbook("maintain_warehouse", LATE_AFTER),
+    deadline=done_within(LATE_AFTER),
+    tags=["maintenance"],
+    **DAG_DEFAULTS,
+)
+def maintain_warehouse() -> None:
+    """Wire the run."""
+    prove()
+
+
+maintain_warehouse()

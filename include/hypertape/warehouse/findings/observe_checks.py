@@ -1,0 +1,157 @@
+"""Observers of checks: what they found and nobody took back, what did not run, proofs that failed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+
+from hypertape.model import CRITICAL, WARNING
+from hypertape.warehouse.findings.headline import plural, some
+from hypertape.warehouse.findings.ledger import Observation
+from hypertape.warehouse.findings.observer import Look, Observer, Row, options, rows
+
+Connection = psycopg.Connection[Any]
+
+COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_whole", "sessions_after_last", "fresh")
+"""Checks of what is missing: the gap ledger and the calendar know it too, by ticker, and know when it is over."""
+
+ROLLUP_CHECK = "rollup_equals_bars"
+INDICATOR_CHECKS = ("averages", "previous_bar")
+
+DIFFERS = {"rollup": "rollups_differ", "indicators": "indicators_differ"}
+"""The kind of finding of each kind of proof."""
+
+
+def see_checks(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Failing checks and checks that did not run, one finding per market, interval and check."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows(connection, "finding_checks", **at.place):
+        lasting = row["expectation"] not in COMPLETENESS or row["of_newest_run"]
+        if row["expectation"] != ROLLUP_CHECK and (lasting or row["status"] != "failed"):
+            ran = "" if row["status"] == "failed" else "did not run"
+            groups[row["market"], row["interval"], row["expectation"], ran].append(row)
+    for (market, interval, check, ran), found in sorted(groups.items()):
+        if ran:
+            yield _not_run(market, interval, check, found)
+        elif check != "fresh":  # `late` is the same, and goes by the clock
+            yield _failed(market, interval, check, found)
+
+
+def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Observation:
+    count, tickers = sum(row["unexpected"] or 0 for row in found), _tickers(found)
+    severity = CRITICAL if any(row["severity"] == CRITICAL for row in found) else WARNING
+    named = f": {some(tickers)}" if tickers else ""
+    mend = f"hypertape validate {options(market, interval)}"
+    if check in INDICATOR_CHECKS:
+        mend = f"hypertape reindicate {market} {interval}"
+    elif check in COMPLETENESS:
+        mend = f"hypertape gaps heal {options(market, interval, tickers)}"
+    return Observation(
+        cause=f"check/{market}/{interval}/{check}",
+        kind="check",
+        title=f"The check {check} of {market} {interval} fails {plural(count, 'time')}{named}",
+        mend=mend,
+        market=market,
+        interval=interval,
+        tickers=tickers,
+        severity=severity,
+        link=_link(found),
+        essence=f"{count} {','.join(tickers)}",
+        evidence={
+            "description": found[-1]["description"],
+            "unexpected": count,
+            "sample": [key for row in found for key in row["sample"]][:10],
+            "run": found[-1]["run_id"],
+            "suites": sorted({row["suite"] for row in found}),
+            "follows": check in COMPLETENESS and severity == WARNING,
+        },
+    )
+
+
+def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Observation:
+    ended = all(row["status"] != "broken" for row in found)
+    return Observation(
+        cause=f"check_not_run/{market}/{interval}/{check}",
+        kind="check_not_run",
+        title=f"The check {check} of {market} {interval} {'was ended before it was done' if ended else 'did not run'}",
+        mend=f"hypertape validate {options(market, interval)}",
+        market=market,
+        interval=interval,
+        severity=found[-1]["severity"],
+        link=_link(found),
+        essence=str(ended),
+        evidence={"error": found[-1]["error"], "run": found[-1]["run_id"]},
+    )
+
+
+def see_unchecked(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Markets and intervals with bars that no check has looked at."""
+    for row in rows(connection, "finding_unchecked", **at.place):
+        yield Observation(
+            cause=f"unchecked/{row['market']}/{row['interval']}",
+            kind="unchecked",
+            title=f"Nothing of {row['market']} {row['interval']} was ever checked",
+            mend=f"hypertape validate {options(row['market'], row['interval'])}",
+            market=row["market"],
+            interval=row["interval"],
+        )
+
+
+def see_differences(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Rollups and indicators that differ from the bars: where a run refreshed, and where all of history was proven."""
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows(connection, "finding_checks", market=at.market, interval=None):
+        if row["expectation"] == ROLLUP_CHECK and row["status"] == "failed":
+            level = row["target"].rsplit("_", 1)[-1]
+            counted = {
+                "differing": row["unexpected"] or 0,
+                "tickers": _tickers([row]),
+                "sample": row["sample"],
+            }
+            groups["rollup", row["market"], level].append({**counted, "part": row["low"]})
+    for row in rows(connection, "finding_proofs", market=at.market):
+        groups[row["kind"], row["market"], row["interval"]].append(row)
+    for (kind, market, interval), found in sorted(groups.items()):
+        yield _differs(kind, market, interval, found)
+
+
+def _differs(kind: str, market: str, interval: str, found: Sequence[Row]) -> Observation:
+    tickers = tuple(sorted({ticker for row in found for ticker in row["tickers"]}))
+    count = sum(row["differing"] for row in found)
+    first = min(f"{row['part']:%Y-%m-%d}" for row in found)
+    if kind == "rollup":
+        what, mend = "bucket", f"hypertape rollups verify -m {market} -i {interval} --since {first} --repair"
+        rest = f"of the {market} {interval} rollup differ from the bars"
+    else:
+        what, mend = "bar", f"hypertape reindicate {market} {interval}"
+        rest = f"of {market} {interval} carry averages that differ from a recomputation"
+    return Observation(
+        cause=f"{DIFFERS[kind]}/{market}/{interval}",
+        kind=DIFFERS[kind],
+        title=f"{plural(count, what)} {rest}: {some(tickers)}",
+        mend=mend,
+        market=market,
+        interval=interval,
+        tickers=tickers,
+        essence=f"{count} {','.join(tickers)}",
+        evidence={"first": first, "sample": [key for row in found for key in row["sample"]][:10]},
+    )
+
+
+def _tickers(found: Sequence[Row]) -> tuple[str, ...]:
+    keys = [key for row in found for key in row["sample"]]
+    return tuple(sorted({str(key["ticker"]) for key in keys if key.get("ticker")}))
+
+
+def _link(found: Sequence[Row]) -> str:
+    return f"quality?ledger_run={found[-1]['run_id']}"
+
+
+CHECK_OBSERVERS = (
+    Observer(("check", "check_not_run"), see_checks),
+    Observer(("unchecked",), see_unchecked),
+    Observer(("rollups_differ", "indicators_differ"), see_differences, reach="market"),
+)

@@ -1,0 +1,190 @@
+"""Observers of work: failed loads and whose fault it was, sources, mirrors, workers, dead letters, waiting rollups."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from hypertape.model import format_instant
+from hypertape.warehouse.claims import LEASE
+from hypertape.warehouse.findings.headline import plural, some
+from hypertape.warehouse.findings.ledger import Observation
+from hypertape.warehouse.findings.observer import Look, Observer, Row, options, rows, tickers_of
+from hypertape.warehouse.rollups import ABANDONED
+from hypertape.warehouse.source_state import SourceState, source_states
+
+Connection = psycopg.Connection[Any]
+
+AWAY = ("SourceUnavailable", "RateLimited", "CircuitOpen")
+"""Errors that say nothing of a ticker: its source did not answer. One source that does not is one cause."""
+
+MIRROR_PATIENCE = timedelta(hours=1)
+"""A mirror that nobody could reach for so long is behind; what waits for less may be on its way."""
+
+
+def failing(connection: Connection, at: Look, *, everywhere: bool = False) -> list[Row]:
+    """The series whose newest load failed; `answered_at` is when one last succeeded."""
+    place = {"market": None, "interval": None} if everywhere else at.place
+    return rows(connection, "finding_failing", **place)
+
+
+def see_sources(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Sources that do not answer: one finding each, with all tickers of all places that lack an answer for it."""
+    by_source: dict[str, list[Row]] = defaultdict(list)
+    for row in failing(connection, at, everywhere=True):
+        if row["error_kind"] in AWAY:
+            by_source[row["source"]].append(row)
+    states = {state.source: state for state in source_states(connection, at.pause)}
+    for source, found in sorted(by_source.items()):
+        yield _source_away(source, found, states.get(source))
+    for source, state in sorted(states.items()):
+        if state.state != "closed" and source not in by_source:
+            yield Observation(
+                cause=f"source/{source}",
+                kind="source_paused",
+                title=f"{source} does not answer and is left alone for now",
+                mend="hypertape source status",
+                evidence={"error": state.last_error, "failures": state.failures},
+            )
+
+
+def _source_away(source: str, found: Sequence[Row], state: SourceState | None) -> Observation:
+    places = _by_place(found)
+    where = ", ".join(f"{market} {interval}" for market, interval in places)
+    tickers = tickers_of(found)
+    one = next(iter(places)) if len(places) == 1 else (None, None)
+    first = next((row for row in found if row["error_kind"] != "CircuitOpen"), found[0])
+    again = "; ".join(f"hypertape sync {options(*place)}" for place in places)
+    return Observation(
+        cause=f"source/{source}",
+        kind="source",
+        title=f"{source} does not answer: {plural(len(tickers), 'ticker')} of {where} not loaded",
+        mend=f"hypertape source status; then {again}",
+        market=one[0],
+        interval=one[1],
+        tickers=tickers,
+        evidence={
+            "error": first["error"],
+            "last_tried": max(row["loaded_at"] for row in found),
+            "circuit": state.state if state else None,
+            "places": [
+                {"market": market, "interval": interval, "tickers": list(tickers_of(those))}
+                for (market, interval), those in places.items()
+            ],
+        },
+    )
+
+
+def see_loads(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Loads that failed for a reason of their own, grouped by the error's kind and its source."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in failing(connection, at):
+        if row["error_kind"] not in AWAY:
+            kind = row["error_kind"] or "error"
+            groups[row["market"], row["interval"], row["source"], kind].append(row)
+    for (market, interval, source, kind), found in sorted(groups.items()):
+        tickers = tickers_of(found)
+        yield Observation(
+            cause=f"loads/{market}/{interval}/{source}/{kind}",
+            kind="loads",
+            title=f"{plural(len(tickers), 'ticker')} of {market} {interval} could not be loaded from {source} "
+            f"({kind}): {some(tickers)}",
+            mend=f"hypertape sync {options(market, interval, tickers)}",
+            market=market,
+            interval=interval,
+            tickers=tickers,
+            evidence={"error": found[0]["error"], "run": found[0]["run_id"]},
+        )
+
+
+def _by_place(found: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    places: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in found:
+        places[row["market"], row["interval"]].append(row)
+    return dict(sorted(places.items()))
+
+
+def see_waiting(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Rollups older than their bars for longer than a run would leave them so."""
+    for row in rows(connection, "finding_waiting", age=ABANDONED, **at.place):
+        since = f" since {format_instant(row['since'])}" if row["since"] else ""
+        yield Observation(
+            cause=f"rollups_wait/{row['market']}/{row['interval']}",
+            kind="rollups_wait",
+            title=f"Rollups of {row['market']} {row['interval']} wait for their refresh{since}",
+            mend=f"hypertape gaps find {options(row['market'], row['interval'])}",
+            market=row["market"],
+            interval=row["interval"],
+            essence="",
+            evidence={name: row[name] for name in ("ranges", "first_changed", "last_changed")},
+        )
+
+
+def see_mirrors(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Mirrors that do not receive what loads change."""
+    for row in rows(connection, "finding_mirrors", now=at.now, patience=MIRROR_PATIENCE):
+        paused = "" if row["enabled"] else " (it is paused)"
+        yield Observation(
+            cause=f"mirror/{row['mirror']}",
+            kind="mirror",
+            title=f"The mirror {row['mirror']} is behind since {format_instant(row['since'])}{paused}",
+            mend=f"hypertape mirror deliver {row['mirror']}",
+            essence=str(row["enabled"]),
+            evidence={"series": row["series"], "address": row["address"], "error": row["last_error"]},
+        )
+
+
+def see_workers(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Workers that are silent while they hold work."""
+    for row in rows(connection, "finding_workers", lease=LEASE):
+        since = f" since {format_instant(row['beat_at'])}" if row["beat_at"] else ""
+        what = f", holding {plural(row['units'], 'unit')} of {row['kind']}" if row["units"] else ""
+        yield Observation(
+            cause=f"worker/{row['kind']}/{row['worker']}",
+            kind="worker",
+            title=f"The worker {row['worker']} is silent{since}{what}",
+            mend="Start it again: the next worker takes what it held.",
+            essence="",
+            evidence={"host": row["host"], "units": row["units"], "kind": row["kind"]},
+        )
+
+
+def see_letters(connection: Connection, at: Look) -> Iterator[Observation]:
+    """What feeds delivered and nobody could store."""
+    for row in rows(connection, "finding_letters"):
+        yield Observation(
+            cause=f"letters/{row['source']}/{row['kind']}",
+            kind="letters",
+            title=f"{plural(row['letters'], row['kind'])} of {row['source']} could not be stored",
+            mend="Mend what the error names, then replay the dead letters.",
+            essence=str(row["letters"]),
+            evidence={"since": row["since"], "error": row["error"]},
+        )
+
+
+def see_channels(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Channels that do not take messages."""
+    for row in rows(connection, "finding_channels"):
+        yield Observation(
+            cause=f"notify/{row['channel']}",
+            kind="notify",
+            title=f"The channel {row['channel']} takes no messages since {format_instant(row['since'])}",
+            mend="hypertape notify test",
+            essence="",
+            evidence={"waiting": row["waiting"], "error": row["error"]},
+        )
+
+
+WORK_OBSERVERS = (
+    Observer(("source", "source_paused"), see_sources, reach="everywhere"),
+    Observer(("loads",), see_loads),
+    Observer(("rollups_wait",), see_waiting),
+    Observer(("mirror",), see_mirrors, reach="everywhere"),
+    Observer(("worker",), see_workers, reach="everywhere"),
+    Observer(("letters",), see_letters, reach="everywhere"),
+    Observer(("notify",), see_channels, reach="everywhere"),
+)

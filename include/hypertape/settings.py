@@ -119,7 +119,6 @@ class Settings(BaseSettings):
     raw_days: int = Field(default=14, ge=0)
     rule_seconds: float = Field(default=300.0, gt=0)
     mirrors: str | None = None
-    notify: str | None = Field(default=None, repr=False)
     read_stores: str | None = None
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
     vn_database_path: Path | None = Field(default=None, validation_alias="VN_DATABASE_PATH")
@@ -141,6 +140,7 @@ class Settings(BaseSettings):
     bars_db_write_queue_size: int = Field(default=10_000, ge=1, validation_alias="BARS_DB_WRITE_QUEUE_SIZE")
     bars_db_max_retries: int = Field(default=3, ge=1, validation_alias="BARS_DB_MAX_RETRIES")
     bars_db_retry_delay: Seconds = Field(default=0.1, gt=0, validation_alias="BARS_DB_RETRY_DELAY")
+    notify: str | None = Field(default=None, repr=False)
     spool_dir: Path | None = None
     spool_megabytes: int = Field(default=1024, ge=1)
     tick_chunk_hours: int = Field(default=24, ge=1, le=24 * 31)

@@ -37,7 +37,7 @@ every_ticker = pytest.mark.parametrize("ticker", TICKERS)
 
 @dataclass
 class Year:
-    """A year that is over. `over` is when each run was, on the server's clock; `pinned` what each pin read when it was made."""
+    """A year that is over. `over` is when each run was, on the server's clock; `pinned` what each pin read at once."""
 
     dsn: str
     ledger: Ledger

@@ -6,29 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from lab import new_ticker, query, value
+from lab import new_ticker, put, query, value, walk
 from test_as_of import random_load
 
-from hypertape.markets import get_market
 from hypertape.queries import query as of_file
 from hypertape.queries import sql_directory
 from hypertape.warehouse.connect import connect
-
-CRYPTO = get_market("crypto")
-RELATIONS = ("crypto_data_1d", "crypto_data_1w", "crypto_data_2w", "crypto_data_1mo")
 
 
 def publish(connection: Any, tickers: Iterable[str], run: str = "publish") -> None:
     """Publish all that is stored of some series."""
     instant = value(connection, "select known_now()")
     connection.execute(
-        hyper_query("publish_series"),
+        of_file("publish_series"),
         {"market": "crypto", "interval": "1d", "tickers": list(tickers), "run_id": run, "instant": instant},
     )
-
-
-def hyper_query(name: str) -> Any:
-    return of_file(name)
 
 
 def final(connection: Any, tickers: list[str], columns: str = "*") -> list[tuple[Any, ...]]:

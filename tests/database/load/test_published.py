@@ -6,29 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from lab import new_ticker, query, value
+from lab import new_ticker, put, query, value, walk
 from test_as_of import random_load
 
-from hypertape.markets import get_market
+from hypertape.queries import query as of_file
+from hypertape.queries import sql_directory
 from hypertape.warehouse.connect import connect
-
-CRYPTO = get_market("crypto")
-RELATIONS = ("crypto_data_1d", "crypto_data_1w", "crypto_data_2w", "crypto_data_1mo")
 
 
 def publish(connection: Any, tickers: Iterable[str], run: str = "publish") -> None:
     """Publish all that is stored of some series."""
     instant = value(connection, "select known_now()")
     connection.execute(
-        hyper_query("publish_series"),
+        of_file("publish_series"),
         {"market": "crypto", "interval": "1d", "tickers": list(tickers), "run_id": run, "instant": instant},
     )
-
-
-def hyper_query(name: str) -> Any:
-    from hypertape.queries import query as of_file
-
-    return of_file(name)
 
 
 def final(connection: Any, tickers: list[str], columns: str = "*") -> list[tuple[Any, ...]]:
@@ -66,3 +58,30 @@ def test_a_hundred_random_loads_and_publications(common_warehouse):
             assert published(connection, tickers) == expected, number
             behind += expected != final(connection, tickers)
         assert behind > 50
+
+
+def test_the_newest_bars_are_found_from_the_end(common: Any) -> None:
+    """What tells stored from former bars stands outside of the view's union; inside it a whole series would be read."""
+    ticker = new_ticker("NEW")
+    put(common, {ticker: walk(3_000)})
+    publish(common, [ticker])
+    common.execute("analyze bars.crypto_data_1d")
+    newest = f"select * from published.crypto_data_1d where ticker = '{ticker}' order by time desc limit 100"
+    ((plan,),) = query(common, f"explain (analyze, format json, timing off) {newest}")
+    assert rows_read(plan[0]["Plan"]) < 500
+
+
+def rows_read(plan: dict[str, Any]) -> float:
+    """Rows that the scans of bars below a node gave."""
+    below = sum(rows_read(each) for each in plan.get("Plans", []))
+    scanned = "Scan" in plan["Node Type"] and "crypto_data_1d" in plan.get("Index Name", "")
+    return below + (plan["Actual Rows"] * plan["Actual Loops"] if scanned else 0)
+
+
+def test_what_was_stored_before_the_upgrade_is_published(connection: Any) -> None:
+    put(connection, {"AAA": walk(100)})
+    connection.execute("truncate published, published_session")
+    migration = (sql_directory() / "migrations" / "0310_published.sql").read_text()
+    connection.execute(migration[migration.index("insert into published (") :])
+    assert published(connection, ["AAA"]) == final(connection, ["AAA"])
+    assert value(connection, "select run_id from published") == "upgrade"

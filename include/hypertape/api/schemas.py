@@ -252,6 +252,10 @@ ANSWERS: dict[str, Schema] = {
     "/findings": record({"now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding"))}),
     "/findings/{finding_id}/acknowledge": reference("Finding"),
     "/findings/{finding_id}/reopen": reference("Finding"),
+    "/condition": record({
+        "now": INSTANT, **fields(TEXT, "market interval"),
+        "conditions": listed(record({"session": DAY, **fields(TEXT, "ticker condition"), "reasons": listed(TEXT)})),
+    }),
     "/gaps/reopen": record({"reopened": WHOLE}),
     "/cache/clear": record({"cleared": FLAG}),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from hypertape.cli import (
     actions,
     backfill,
     bars,
+    condition,
     db,
     doctor,
     exchange,
@@ -69,6 +70,7 @@ app.command()(quality.report)
 app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
+app.command()(condition.condition)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hypertape.model import Interval, Series, Window
 from hypertape.settings import Settings
 from hypertape.steps.after_load import AGAIN, AfterLoad, after_load, specs_of
+from hypertape.steps.refresh import NONE_REFRESHED, Rollups, refresh
 from hypertape.steps.run_spec import Json, OnStep, loaded_spec, silent
+
+Scope = tuple[str, Interval]
+"""A market's code and an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,16 @@ def after_loads(
     settings: Settings,
     on_step: OnStep = silent,
     again: str = AGAIN,
+    refreshed: Mapping[Scope, Rollups] | None = None,
 ) -> list[AfterLoad]:
     """Do what follows a load for every market and interval that a run loaded, or found to be loaded already.
 
     What is looked at is the span of what came. Where a run loaded some series and found others equal (it goes on where
-    one was killed), all there is of them is.
+    one was killed), all there is of them is. `refreshed` is what `refresh_early` has done.
     """
+    early = refreshed or {}
     specs = {(spec.market.code, spec.interval): spec for spec in specs_of(dsn, run_id, now=now)}
-    found: dict[tuple[str, Interval], list[Loaded]] = {}
+    found: dict[Scope, list[Loaded]] = {}
     for each in loaded:
         found.setdefault((each.series.market, each.series.interval), []).append(each)
     mixed = {key for key in specs if any(each.equal for each in found.get(key, ()))}
@@ -74,9 +80,15 @@ def after_loads(
         after_load(
             dsn, spec, now=now, settings=settings, on_step=on_step, again=again,
             tickers=sorted({each.series.ticker for each in found[key]}) if key in mixed else None,
+            refreshed=early.get(key, NONE_REFRESHED),
         )
         for key, spec in sorted(specs.items())
     ]  # fmt: skip
+
+
+def refresh_early(dsn: str, run_id: str, *, now: datetime) -> dict[Scope, Rollups]:
+    """Refresh the rollups of all that a run loaded, while something else goes on; `after_loads` does the rest."""
+    return {(spec.market.code, spec.interval): refresh(dsn, spec) for spec in specs_of(dsn, run_id, now=now)}
 
 
 def _span(loaded: Iterable[Loaded], now: datetime) -> Window | None:

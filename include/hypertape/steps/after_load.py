@@ -34,7 +34,7 @@ from hypertape.steps.failures import told_once
 from hypertape.steps.findings import note_findings
 from hypertape.steps.landing import sweep
 from hypertape.steps.mirror import deliver_mirrors
-from hypertape.steps.refresh import Rollups, refresh
+from hypertape.steps.refresh import NONE_REFRESHED, Rollups, refresh
 from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
@@ -114,17 +114,21 @@ def after_load(
     on_step: OnStep = silent,
     again: str = AGAIN,
     tickers: Sequence[str] | None = None,
+    refreshed: Rollups = NONE_REFRESHED,
 ) -> AfterLoad:
     """Do everything that follows a load of one market and interval, and return what came of it.
 
     The run's id names rows in `load`: their tickers and windows are looked at, within `spec.window`. A run without any
     (everything was equal) has every series looked at; `tickers` names others. `check=False` leaves the suite and the
-    report out, and with them the watermark; rollups, gaps and mirrors are brought up to date all the same. Raises what
-    the warehouse raises; failed checks and failed tickers are in `error`, which says to do `again` what failed.
+    report out, and with them the watermark; rollups, gaps and mirrors are brought up to date all the same.
+    `refreshed` is what `refresh` did for the run before this: it counts as the tail's own, and what waits since is
+    added. Raises what the warehouse raises; failed checks and failed tickers are in `error`, which says to do `again`
+    what failed.
     """
     quality, rollups = prove(
         dsn, spec, now=now, settings=settings, check=check, on_step=on_step, tickers=tickers
     )
+    rollups = refreshed + rollups
     published = publish(dsn, spec, now=now, settings=settings, again=again, tickers=tickers, check=check)
     return AfterLoad(spec, quality, rollups, published)
 

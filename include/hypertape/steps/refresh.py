@@ -36,6 +36,15 @@ class Rollups:
         """The rollups that were refreshed."""
         return list(dict.fromkeys(entry.interval.value for entry in self.ranges))
 
+    def __add__(self, later: Rollups) -> Rollups:
+        """What two refreshes of the same market and interval did, one after the other."""
+        return Rollups(
+            self.ranges + later.ranges,
+            self.buckets + later.buckets,
+            self.differing + later.differing,
+            self.seconds + later.seconds,
+        )
+
     def to_json(self) -> Json:
         """Return a JSON object."""
         return {
@@ -45,6 +54,9 @@ class Rollups:
             "rollups": self.levels,
             "seconds": self.seconds,
         }
+
+
+NONE_REFRESHED = Rollups()
 
 
 def refresh(dsn: str, spec: RunSpec) -> Rollups:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
+from threading import Thread
+from typing import TypeVar
 
 from hypertape.errors import BatchIncomplete
 from hypertape.stores import Store
@@ -22,6 +24,8 @@ from hypertape.stores.series_copy import (
     handle,
     handle_together,
 )
+
+T = TypeVar("T")
 
 _AHEAD = 4
 """Groups handed out per worker beyond the one it works on."""
@@ -54,6 +58,23 @@ def copy_by_processes(
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def beside(work: Callable[[], T]) -> Future[T]:
+    """Begin some work in a thread beside this one; `result()` of what is returned waits for it, or raises its error.
+
+    An interrupted process does not wait for it, as it would for a pool's thread.
+    """
+    found: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(work())
+        except BaseException as error:  # whoever waits raises it
+            found.set_exception(error)
+
+    Thread(target=run, name="beside", daemon=True).start()
+    return found
 
 
 @contextmanager

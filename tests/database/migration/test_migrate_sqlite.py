@@ -151,6 +151,25 @@ def test_a_finished_migration_started_again_writes_nothing(
         assert ask(warehouse, "select count(*) from migration") == [(1,)]
 
 
+def test_rollups_are_refreshed_while_both_sides_are_compared_and_counted_once(
+    warehouse: str, tmp_path: Path
+) -> None:
+    file, waiting = dual_write_file(tmp_path, tickers=2, bars=20), [1]
+
+    def hold_the_comparison(step: str, *_: int) -> None:
+        until = time.monotonic() + 60
+        while step == "verify" and waiting[-1] and time.monotonic() < until:
+            waiting.append(ask(warehouse, "select count(*) from rollup_pending")[0][0])
+
+    done = run(warehouse, tmp_path, file, on_step=hold_the_comparison)
+    assert waiting[-1] == 0
+    assert ask(warehouse, "select sum(evaluated) from quality_result where suite = 'rollups'") == [
+        (done["buckets"],)
+    ]
+    assert done["buckets"] > 0
+    assert done["differing"] == 0
+
+
 def test_a_changed_file_is_another_migration_and_only_the_difference_is_written(
     warehouse: str, tmp_path: Path
 ) -> None:

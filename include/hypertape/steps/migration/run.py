@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hypertape.digest import SeriesDigest
-from hypertape.errors import BatchIncomplete, BatchRefused, CheckFailed, HypertapeError, others
+from hypertape.errors import HypertapeError
 from hypertape.model import Series
-from hypertape.reports.pages import migration_report
 from hypertape.settings import Settings
-from hypertape.steps.after_copy import Loaded, after_loads
-from hypertape.steps.after_load import AfterLoad, write_report
+from hypertape.steps.after_copy import Loaded, Scope, after_loads, refresh_early
+from hypertape.steps.after_load import AfterLoad
 from hypertape.steps.migration.copy import copy, copy_together
 from hypertape.steps.migration.files import Counted, Inspected, inspect, silent
 from hypertape.steps.migration.plan import Part, Planned, plan
+from hypertape.steps.migration.report import Reported, report
 from hypertape.steps.migration.tables import compare_table
 from hypertape.steps.migration.worker import Worker, open_worker, source_of
-from hypertape.steps.mirror import deliver_mirrors
+from hypertape.steps.refresh import Rollups
 from hypertape.steps.run_spec import Json, OnStep
 from hypertape.steps.run_spec import silent as silent_steps
 from hypertape.stores import BATCH_ROWS
 from hypertape.stores.compare import SeriesComparison, prove
+from hypertape.stores.processes import beside
 from hypertape.stores.series_stats import SeriesStats
 from hypertape.warehouse import migration_ledger
 from hypertape.warehouse.connect import connect
@@ -42,21 +42,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """How a migration ended: the sums of its units, its refused rows by rule, and the path of its report."""
-
-    totals: Totals
-    refused_rules: Mapping[str, int]
-    report: Path
-
-    def to_json(self) -> Json:
-        """Return a JSON object."""
-        return {
-            **asdict(self.totals),
-            "refused_rules": dict(self.refused_rules),
-            "report": str(self.report),
-        }
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +98,8 @@ def verify(
     with open_worker(dsn, planned.migration_id, settings, rows) as worker:
         proven = worker.migration.state == "done" and worker.migration.verified_at is not None
         if not (proven or worker.migration.dry_run):
-            began, copied = (
-                clock.perf_counter(),
-                migration_ledger.units(worker.ledger, worker.id, states=("done",)),
-            )
+            began = clock.perf_counter()
+            copied = migration_ledger.units(worker.ledger, worker.id, states=("done",))
             for done, unit in enumerate(copied):
                 on_unit(done, len(copied))
                 migration_ledger.keep_proof(worker.ledger, worker.id, unit.unit, _compared(worker, unit))
@@ -152,6 +136,13 @@ def _proof(found: SeriesComparison) -> UnitProof:
     )  # fmt: skip
 
 
+def refresh(dsn: str, planned: Planned, *, now: datetime) -> dict[Scope, Rollups]:
+    """Begin with the rollups of what the migration copied, while it is compared; `after_load` counts them."""
+    with connect(dsn, autocommit=True) as connection:
+        migration = migration_ledger.get(connection, planned.migration_id)
+    return refresh_early(dsn, migration.run_id, now=now)
+
+
 def after_load(
     dsn: str,
     planned: Planned,
@@ -159,8 +150,12 @@ def after_load(
     now: datetime,
     settings: Settings,
     on_step: OnStep = silent_steps,
+    refreshed: Mapping[Scope, Rollups] | None = None,
 ) -> list[AfterLoad]:
-    """Do what follows a load for every market and interval the migration copied; none in a rehearsal."""
+    """Do what follows a load for every market and interval the migration copied; none in a rehearsal.
+
+    `refreshed` is what `refresh` has done meanwhile.
+    """
     if planned.dry_run:
         return []
     with connect(dsn, autocommit=True) as connection:
@@ -169,7 +164,9 @@ def after_load(
     loaded = [
         Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
     ]
-    done = after_loads(dsn, migration.run_id, loaded, now=now, settings=settings, on_step=on_step)
+    done = after_loads(
+        dsn, migration.run_id, loaded, now=now, settings=settings, on_step=on_step, refreshed=refreshed
+    )
     summary = {
         "buckets": sum(each.rollups.buckets for each in done),
         "differing": sum(each.rollups.differing for each in done),
@@ -177,31 +174,6 @@ def after_load(
     with connect(dsn, autocommit=True) as connection:
         migration_ledger.note(connection, planned.migration_id, refreshed=summary)
     return done
-
-
-def report(dsn: str, planned: Planned, *, now: datetime, settings: Settings) -> Reported:
-    """Deliver to the mirrors, close the migration and write its report into the state directory.
-
-    Raises at the very end: BatchRefused or BatchIncomplete for units that are not copied, CheckFailed when the two
-    sides differ.
-    """
-    migration_id = planned.migration_id
-    if not planned.dry_run:
-        deliver_mirrors(dsn, now=now, settings=settings)
-    with connect(dsn, autocommit=True) as connection:
-        totals = migration_ledger.totals(connection, migration_id)
-        good = totals.done == totals.units and not totals.different
-        before = migration_ledger.get(connection, migration_id)
-        if not good or before.state != "done" or before.finished_at is None:
-            migration_ledger.note(
-                connection, migration_id, state="done" if good else "failed", finished_at=now
-            )
-        html = migration_report(connection, migration_id)
-        rules = migration_ledger.refused_rules(connection, migration_id)
-    path = write_report(settings, f"{planned.run_id}.migration", html)
-    if not good:
-        _raise_for(dsn, migration_id, totals, path)
-    return Reported(totals, rules, path)
 
 
 def migrate(
@@ -237,12 +209,11 @@ def migrate(
             "copy", copy_together, dsn, Part(planned.migration_id), units=planned.open_units, workers=workers,
             settings=run.settings, on_unit=run.telling("copy"),
         )  # fmt: skip
-    if check and not planned.dry_run:
-        tell = run.telling("verify")
-        run.timed("verify", verify, dsn, planned, now=run.now(), settings=run.settings, on_unit=tell)
+    refreshed = run.compared(planned) if check and not planned.dry_run else None
     after = run.timed(
-        "after load", after_load, dsn, planned, now=run.now(), settings=run.settings, on_step=run.tell
-    )
+        "after load", after_load, dsn, planned, now=run.now(), settings=run.settings, on_step=run.tell,
+        refreshed=refreshed,
+    )  # fmt: skip
     reported = report(dsn, planned, now=run.now(), settings=run.settings)
     return Migrated(planned, tuple(after), reported, run.seconds)
 
@@ -266,7 +237,7 @@ class _Run:
         """What tells of a step's progress."""
         return partial(self.tell, step)
 
-    def timed(self, name: str, step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def timed(self, name: str, step: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run a step and note its seconds under its name."""
         began = clock.perf_counter()
         try:
@@ -274,21 +245,13 @@ class _Run:
         finally:
             self.seconds[name] = clock.perf_counter() - began
 
+    def compared(self, planned: Planned) -> dict[Scope, Rollups]:
+        """Verify, and refresh the rollups meanwhile: the one is mostly our work, the other the server's.
 
-def _raise_for(dsn: str, migration_id: int, totals: Totals, path: Path) -> None:
-    if totals.different:
-        raise CheckFailed(
-            f"{totals.different} units differ: {totals.rows_missing} rows missing, "
-            f"{totals.rows_different} different",
-            next_step=f"Read {path}, then start the same migration again: only these are copied anew.",
-        )
-    with connect(dsn, autocommit=True) as connection:
-        left = migration_ledger.units(connection, migration_id, states=("pending", "running", "failed"))
-    failed = [unit for unit in left if unit.state == "failed"]
-    again = f"Mend the cause and start the same migration again: only what is open is copied. Report: {path}"
-    if failed:
-        lines = "; ".join(f"{unit.unit}: {unit.error}" for unit in failed)
-        rest = others(totals.units - len(failed), "copied")
-        raise BatchRefused(f"{len(failed)} units failed and {rest}: {lines}", next_step=again)
-    if left:
-        raise BatchIncomplete(f"{len(left)} units were not copied", next_step=again)
+        Returns what was refreshed. What of it goes wrong is raised after the verification.
+        """
+        refreshing = partial(refresh, self.dsn, planned, now=self.now())
+        refreshed = beside(partial(self.timed, "refresh", refreshing))
+        tell = self.telling("verify")
+        self.timed("verify", verify, self.dsn, planned, now=self.now(), settings=self.settings, on_unit=tell)
+        return refreshed.result()

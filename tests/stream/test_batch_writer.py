@@ -12,16 +12,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 from ticks_lab import DAY_ONE, NOON, NOW, feed, rows, store, tick, tick_digest, value, writing
 
-from hypertape.errors import BadInput, SpoolFull
+from hypertape.errors import BadInput, DatabaseBusy, SpoolFull
 from hypertape.frame import instant
 from hypertape.stream.bar_table import BarStorage
 from hypertape.stream.database import DatabaseSink
+from hypertape.stream.event_table import EventTable
 from hypertape.stream.gaps import close_filled_gaps, close_gaps, feed_gaps
 from hypertape.stream.letters import dead_letters, mark_replayed
 from hypertape.stream.metrics import WriterMetrics
 from hypertape.stream.model import MINUTE, SCALE, Bar1m, FeedGap, Rejected, SymbolInfo
 from hypertape.stream.spool import Spool
-from hypertape.stream.tick_table import DAY
+from hypertape.stream.symbols import SymbolIds
+from hypertape.stream.tick_table import DAY, TickTable
 from hypertape.stream.workers import beat, remove_worker, stream_workers
 from hypertape.stream.writer import WriterOptions
 from hypertape.warehouse.connect import connect
@@ -417,17 +419,16 @@ def test_notices_are_stored_as_durably(connection, warehouse, tmp_path):
     assert feed_gaps(connection, closed=True)[0].closed_by == "replay", "closed once"
 
 
-def test_notices_survive_the_spool(warehouse, tmp_path):
-    sink = DatabaseSink(warehouse, tmp_path)
-    table = sink.notices._codec
+def test_notices_survive_the_spool(warehouse):
+    table = EventTable(warehouse, now=lambda: NOW)
     notices = [
         Rejected("f", b"\0\xff", "e"),
         FeedGap("f", None, "silent", 1, None, None, None),
         SymbolInfo("A", None, 5, None, 1),
     ]
     assert table.decode(table.encode(notices)) == notices
-    ticks = feed(50)
-    assert sink.ticks._codec.decode(sink.ticks._codec.encode(ticks)) == ticks
+    of_ticks, ticks = TickTable(warehouse, SymbolIds(), now=lambda: NOW), feed(50)
+    assert of_ticks.decode(of_ticks.encode(ticks)) == ticks
 
 
 def test_running_streams_say_how_they_are(connection):
@@ -451,7 +452,7 @@ def test_no_tick_slips_in_under_a_border_that_moves(connection, warehouse):
         writer.execute(query("stream_begin"))
         writer.execute("insert into tick_pending (first_time, last_time) values ('2026-01-05', '2026-01-05')")
         connection.execute("set lock_timeout = '200ms'")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
+        with pytest.raises(DatabaseBusy, match="lock timeout"):
             connection.execute("select hypertape.drop_ticks('2026-01-08')")
         writer.execute("commit")
         connection.execute("select hypertape.drop_ticks('2026-01-08')")

@@ -134,7 +134,8 @@ declare
     keys text[];
     others text[];
 begin
-    select * into strict rollup from shim.rollup where target::regclass = continuous_aggregate;
+    -- to_regclass: a rollup that is gone must not keep the others from their refresh
+    select * into strict rollup from shim.rollup where to_regclass(target) = continuous_aggregate;
     starts := shim.time_bucket(rollup.width, window_start);
     if starts < window_start then
         starts := starts + rollup.width;

@@ -29,7 +29,7 @@ def publish(dsn: str) -> None:
     with connect(dsn) as connection:
         for interval in (D1, H1, M1):
             tickers = published_tickers(connection, VN, interval)
-            publish_series(connection, VN, interval, "test", tickers, {}, known_now(connection))
+            publish_series(connection, VN, interval, "lab", tickers, {}, known_now(connection))
         connection.commit()
 
 

@@ -27,7 +27,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check bench lock clean install browser
+.PHONY: help demo up down test check bench lock clean install browser services
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,11 +41,14 @@ up: install ## start the warehouse and Airflow on this machine
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
 
-test: install browser ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
+test: install browser services ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
 	@$(RUN) pytest -n $(JOBS) --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
 
 browser: install ## find the browser for tests/web, or install one
 	@$(BIN)/python tests/browser.py
+
+services: install ## find RabbitMQ for tests/stream, or install it
+	@$(BIN)/python tests/services.py
 
 check: install ## lint, format, types and import rules
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, midnight
 from hypertape.settings import Settings
 from hypertape.steps.backfill_plan import parts_of, plan_backfill
-from hypertape.steps.backfill_request import Asked, resolve
+from hypertape.steps.backfill_request import BackfillRequest, resolve
 from hypertape.warehouse import backfills
 from hypertape.warehouse.connect import connect
 
@@ -45,7 +45,7 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
 def _measure(
     dsn: str, connection: psycopg.Connection, interval: Interval, tickers: list[str], stored: int
 ) -> list[Result]:
-    asked = Asked(
+    asked = BackfillRequest(
         tickers=tickers,
         start=midnight(START),
         end=midnight(END),
@@ -56,7 +56,7 @@ def _measure(
     judged = [(s, n) for n, part in enumerate(parts_of(wish, NOW, settings)) for s in part.sessions]
     days, parts = [session for session, _ in judged], [number for _, number in judged]
 
-    def whole() -> dict[str, object]:
+    def whole() -> object:
         return plan_backfill(dsn, "vn", interval.value, asked, run_id="benchmark", now=NOW, settings=settings)
 
     def together() -> object:

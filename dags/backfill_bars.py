@@ -98,7 +98,7 @@ def backfill_bars() -> None:
     units = plan()
     go = unless_rehearsal()
     loaded = per_unit.expand(batch=units)
-    validated = validate.override(outlets=[alias("bars_validated")])()
+    validated = validate()
     refreshed = refresh_rollups.override(outlets=[alias("rollups_refreshed")])()
     restated = reread.override(pool=BACKFILL.name)()
     units >> go >> [loaded, restated, validated]

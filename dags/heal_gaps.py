@@ -1,7 +1,7 @@
 """One DAG per market and interval: ask again, once a day, for the bars that are missing and may still arrive.
 
 `plan → unless_nothing → [extract → gate → load] per batch → reread → validate → refresh_rollups → settle_gaps →
-publish`
+publish → announce`
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hypertape.orchestration.bar_tasks import (
     publish,
     refresh_rollups,
     reread,
+    tell_of_sessions,
     validate,
 )
 from hypertape.orchestration.connection import warehouse_dsn
@@ -87,11 +88,13 @@ def heal_dag(market: Market, interval: Interval) -> DAG:
         go = unless_nothing()
         loaded = per_batch.expand(batch=batches)
         restated = reread.override(pool=asking_pool(market, settings).name)()
-        validated = validate.override(outlets=[made.bars_validated])()
+        validated = validate()
         refreshed = refresh_rollups.override(outlets=[made.rollups_refreshed])()
         batches >> go >> [loaded, restated, validated]
         [batches, loaded] >> restated
-        [batches, restated] >> validated >> refreshed >> settle_gaps() >> publish()
+        published = publish()
+        [batches, restated] >> validated >> refreshed >> settle_gaps() >> published
+        tell_of_sessions(published, market, interval)
 
     return heal()
 

@@ -1,6 +1,6 @@
 """One DAG per market and interval: bars from a source to a proven, rolled-up warehouse.
 
-`plan → [extract → gate → load] per batch → reread → validate → refresh_rollups → publish`
+`plan → [extract → gate → load] per batch → reread → validate → refresh_rollups → publish → announce`
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hypertape.orchestration.bar_tasks import (
     publish,
     refresh_rollups,
     reread,
+    tell_of_sessions,
     validate,
 )
 from hypertape.orchestration.connection import warehouse_dsn
@@ -73,11 +74,13 @@ def bars_dag(market: Market, interval: Interval) -> DAG:
     def bars() -> None:
         batches = plan(market.code, str(interval))
         loaded = per_batch.expand(batch=batches)
-        validated = validate.override(outlets=[made.bars_validated])()
+        validated = validate()
         refreshed = refresh_rollups.override(outlets=[made.rollups_refreshed])()
         restated = reread.override(pool=asking_pool(market, settings).name)()
         [batches, loaded] >> restated
-        [batches, restated] >> validated >> refreshed >> publish()
+        published = publish()
+        [batches, restated] >> validated >> refreshed >> published
+        tell_of_sessions(published, market, interval)
 
     return bars()
 

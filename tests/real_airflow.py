@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -16,11 +18,24 @@ from psycopg import sql
 
 from hypertape.markets import all_markets
 from hypertape.orchestration import processes
+from hypertape.orchestration.airflow_home import checkout
 from hypertape.orchestration.standalone import Standalone
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
+
+BUNDLES = {"dags-folder": "dags", "examples": "docs/examples/dags"}
+"""Directories of DAG files by the name of their bundle: ours, and those of the documents."""
+
+
+def bundle(name: str) -> dict[str, Any]:
+    """A directory of the repository as Airflow's configuration names it."""
+    return {
+        "name": name,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(checkout() / BUNDLES[name])},
+    }
 
 
 @contextmanager
@@ -36,7 +51,13 @@ def real_airflow() -> Iterator[Standalone]:
             environment.delenv(name, raising=False)
         environment.setenv("HYPERTAPE_SOURCE", "sample")  # no run may ask a vendor
         settings = Settings(state_dir=directory)
-        made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"})
+        made = Standalone(
+            settings,
+            {
+                "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*map(bundle, BUNDLES)]),
+            },
+        )
         try:
             with one_at_a_time():
                 running = made.up()

@@ -15,6 +15,7 @@ SHARES_AIRFLOW = (
     "tests/dags/test_real_airflow.py",
     "tests/dags/test_backfill_bars.py",
     "tests/dags/test_real_migration.py",
+    "tests/dags/test_published_in_airflow.py",
     "tests/web/test_pages_in_airflow.py",
 )
 """Files whose tests ask for the fixture `standalone`."""

@@ -22,12 +22,14 @@ HypertapeError
     ├── NoData                the vendor knows the ticker and has nothing for the window
     ├── BatchRefused          some tickers of a batch failed for good; the rest is stored
     ├── SuspectScale          prices look to be in another unit; nothing was written
+    ├── FeedRefused           the other side of a feed or sink refuses us: logon, queue, permission
     ├── CheckFailed           a critical quality check found bad data
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── CheckEnded            a critical rule ran beyond its time and was ended: nothing is known of it
     ├── DatabaseRefused       wrong password, missing role, missing permission
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
+    ├── PinBroken             a pin no longer reads as it did: what it named was dropped, forgotten or written over
     ├── SchemaMissing         the warehouse has no (or an older) schema
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
@@ -63,7 +65,7 @@ EXIT_CODES = {
     0: "done",
     1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",
     2: "bad input: an option, a name, a file or a setting that cannot be used, or nothing to work on",
-    3: "a critical check found bad data, or two sources disagree",
+    3: "a critical check found bad data, two sources disagree, or a pin no longer reads as it did",
     4: "done in part: some tickers failed for good (also those the source does not know), all else is stored",
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
@@ -277,6 +279,12 @@ class SuspectScale(TerminalError):
     next_step = "Check the source's price unit (--legacy-scale multiplies thousands), then load again."
 
 
+class FeedRefused(TerminalError):
+    """The feed refuses us."""
+
+    next_step = "Check the account, the password and the names in the feed's address."
+
+
 class CheckFailed(TerminalError):
     """A critical quality check failed."""
 
@@ -315,6 +323,13 @@ class RolledBack(TerminalError):
     """SQLite is the truth; the warehouse only follows it."""
 
     next_step = "Cut over again with `hypertape rollback to-warehouse`, or write to SQLite."
+
+
+class PinBroken(TerminalError):
+    """A pin no longer reads as it did."""
+
+    exit_code = 3
+    next_step = "What is gone is gone: make a new pin. `hypertape pin verify NAME` lists all of it."
 
 
 class SchemaMissing(TerminalError):

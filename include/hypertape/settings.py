@@ -55,6 +55,9 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_TICK_COMPRESS_DAYS | days after which chunks of ticks are compressed (TimescaleDB) |
 | HYPERTAPE_TICK_KEEP_DAYS | days ticks are kept; those that come later than a day before that are refused |
 | HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
+| HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
+| HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
+| HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
 """
 
 from __future__ import annotations
@@ -116,7 +119,6 @@ class Settings(BaseSettings):
     raw_days: int = Field(default=14, ge=0)
     rule_seconds: float = Field(default=300.0, gt=0)
     mirrors: str | None = None
-    notify: str | None = Field(default=None, repr=False)
     read_stores: str | None = None
     fallback_to_csv: bool = Field(default=True, validation_alias="FALLBACK_TO_CSV")
     vn_database_path: Path | None = Field(default=None, validation_alias="VN_DATABASE_PATH")
@@ -138,12 +140,16 @@ class Settings(BaseSettings):
     bars_db_write_queue_size: int = Field(default=10_000, ge=1, validation_alias="BARS_DB_WRITE_QUEUE_SIZE")
     bars_db_max_retries: int = Field(default=3, ge=1, validation_alias="BARS_DB_MAX_RETRIES")
     bars_db_retry_delay: Seconds = Field(default=0.1, gt=0, validation_alias="BARS_DB_RETRY_DELAY")
+    notify: str | None = Field(default=None, repr=False)
     spool_dir: Path | None = None
     spool_megabytes: int = Field(default=1024, ge=1)
     tick_chunk_hours: int = Field(default=24, ge=1, le=24 * 31)
     tick_compress_days: int = Field(default=7, ge=1)
     tick_keep_days: int = Field(default=90, ge=2)
     bar_lateness_seconds: float = Field(default=5.0, ge=0)
+    rabbitmq_url: str | None = Field(default=None, repr=False)
+    fix_password: str | None = Field(default=None, repr=False)
+    airflow_url: str | None = None
 
     @property
     def landing(self) -> str:

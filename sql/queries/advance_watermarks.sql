@@ -2,8 +2,9 @@
 --   the database's clock counts. A run's windows count from the watermark on as far as each touches or overlaps what lies
 --   before it: a backfill of an island and a heal of scattered months leave the watermark before the hole, so that the
 --   next scheduled run still loads what lies there. An answer without a single one of the bars the calendar expects is a
---   hole, too, and one incomplete window holds all. Where a source lags behind, its answer ends before the window does
--- parameters: run_id, market, interval, history_start
+--   hole, too, and one incomplete window holds all. Where a source lags behind, its answer ends before the window does.
+--   Of tickers that a critical check holds nothing is proved: theirs stay
+-- parameters: run_id, market, interval, history_start, held (tickers)
 with last_attempt as (
     select distinct on (ticker, window_start)
         ticker, window_start, least(window_end, answered_until, clock_timestamp()) as window_end,
@@ -40,6 +41,7 @@ update series
 set watermark = reached.watermark
 from reached
 where series.market = %(market)s and series.interval = %(interval)s and series.ticker = reached.ticker
+    and not series.ticker = any(%(held)s::text[])
     and (
         series.watermark is null or series.watermark < reached.watermark or series.watermark > clock_timestamp()
     )

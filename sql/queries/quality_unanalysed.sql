@@ -1,10 +1,14 @@
 -- purpose: which of the tables that rules read have grown or changed so much since they were last analysed that the planner
 --   knows nothing of them; the parts of a hypertable count for it
--- parameters: relations (regclass names), few (rows that may change unseen), share (of a table that may)
-with part as (
-    select wanted.oid as relation, wanted.oid as part from unnest(%(relations)s::regclass[]) as wanted (oid)
+-- parameters: relations (their names; one that is not there is left out), few (rows that may change unseen), share (of a table that may)
+with wanted as (
+    select to_regclass(name)::oid as relation from unnest(%(relations)s::text[]) as given (name)
+    where to_regclass(name) is not null
+),
+part as (
+    select relation, relation as part from wanted
     union all
-    select inhparent, inhrelid from pg_inherits where inhparent = any(%(relations)s::regclass[])
+    select inhparent, inhrelid from pg_inherits where inhparent in (select relation from wanted)
 ),
 counted as (
     select

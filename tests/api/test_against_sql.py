@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from api_lab import VN
+from api_lab import VN, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
@@ -110,7 +110,9 @@ def connection(filled: str) -> Any:
         yield connection
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(asked=ASKED)
 def test_any_question_is_answered_as_sql_answers_it(client: TestClient, connection: Any, asked: Any) -> None:
     response = client.get("/tickers", params=parameters(asked))

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from api_lab import VN, Frames
+from api_lab import VN, Frames, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
@@ -82,7 +82,9 @@ def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(asked=ASKED)
 def test_any_question_is_answered_as_pandas_answers_it(client: TestClient, frames: Frames, asked) -> None:
     response = client.get("/tickers", params=parameters(asked))

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pytest
-from api_lab import D1, M1, Frames, client_of, fill, open_app, walk
+from api_lab import D1, M1, Frames, client_of, examples, fill, open_app, walk
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -80,7 +80,9 @@ def client(app) -> Iterator[TestClient]:
         yield client
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(asked=ASKED, knows=st.sampled_from(["nothing", "the truth", "too late", "too early"]))
 def test_nothing_is_missed_wherever_the_search_begins(app, client, asked, knows) -> None:
     if asked.get("start_date") and asked.get("end_date") and asked["start_date"] > asked["end_date"]:

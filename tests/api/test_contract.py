@@ -233,11 +233,6 @@ def test_what_is_not_there_is_404_in_the_same_form(client: TestClient, path: str
     assert list(response.json()) == ["error"]
 
 
-def test_ticks_are_not_there_yet(client: TestClient) -> None:
-    """They come with the tick room; until then nothing answers in their name."""
-    assert client.get("/api/v1/ticks/1").status_code == client.get("/api/v1/ohlc/1").status_code == 404
-
-
 def test_an_answer_that_could_be_too_large_is_refused(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

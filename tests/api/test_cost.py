@@ -60,7 +60,7 @@ def test_statements_are_prepared_once_per_connection(filled: str) -> None:
         )
     texts = [statement for (statement,) in prepared]
     assert len([text for text in texts if "array_agg" in text]) == 1
-    assert len(texts) == 3, "the settings, which series there are, and their bars"
+    assert len(texts) == 2, "which series there are, and their bars"
     assert query("api_series").as_string(None).splitlines()[0] in "".join(texts)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
 from api_lab import NOW, client_of, open_app
-from server_lab import serving
+from server_lab import Served, serving
 from starlette.testclient import TestClient
 
 from hypertape.api.errors import RETRY_SECONDS
@@ -81,10 +82,14 @@ def test_a_cursor_nested_without_end_is_no_cursor(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("part", ["bytes=9-1", "bytes=0-0,2-2", "bytes=99999999999-", "lines=1-2", "bytes=x"])
-def test_a_file_is_answered_whole(client: TestClient, part: str) -> None:
-    answer = client.get("/pages/files/common.js", headers={"Range": part})
+@pytest.mark.parametrize(
+    ("path", "start"),
+    [("/pages/files/common.js", "// What every page needs"), ("/pages/markets", "<!doctype html>")],
+)
+def test_a_file_is_answered_whole(client: TestClient, path: str, start: str, part: str) -> None:
+    answer = client.get(path, headers={"Range": part})
     assert answer.status_code == 200
-    assert answer.text.startswith("// What every page needs")
+    assert answer.text.startswith(start)
 
 
 def test_an_empty_field_is_not_a_flag(client: TestClient) -> None:
@@ -199,8 +204,23 @@ def keys(filled: str) -> dict[str, str]:
     return {"good": good, "old": old}
 
 
-def test_a_neighbours_old_key_costs_a_good_one_nothing(filled, keys) -> None:
-    with serving(filled, HYPERTAPE_API_RATE="2") as served, httpx.Client(base_url=served.url) as client:
+@pytest.fixture(scope="module")
+def served(filled: str) -> Iterator[Served]:
+    """A server that allows two requests a second, ten at first."""
+    with serving(filled, HYPERTAPE_API_RATE="2") as served:
+        yield served
+
+
+def caller(served: Served, address: str, *, connections: int = 0) -> httpx.Client:
+    """A client with an address, and so a bucket, of its own; usually with a connection for each request: one that is
+    slowed down is left behind."""
+    limits = httpx.Limits(max_keepalive_connections=connections)
+    transport = httpx.HTTPTransport(local_address=address, limits=limits)
+    return httpx.Client(base_url=served.url, transport=transport)
+
+
+def test_a_neighbours_old_key_costs_a_good_one_nothing(served, keys) -> None:
+    with caller(served, "127.0.0.2") as client:
         good, old = ({"X-API-Key": keys[name]} for name in ("good", "old"))
         assert client.get("/tickers/group", headers=good).status_code == 200
         bad = [client.get("/tickers/group", headers=old).status_code for _ in range(30)]
@@ -209,8 +229,8 @@ def test_a_neighbours_old_key_costs_a_good_one_nothing(filled, keys) -> None:
     assert bad[-1] == 429
 
 
-def test_guessing_the_rest_of_a_good_key_ends_soon(filled, keys) -> None:
-    with serving(filled, HYPERTAPE_API_RATE="2") as served, httpx.Client(base_url=served.url) as client:
+def test_guessing_the_rest_of_a_good_key_ends_soon(served, keys) -> None:
+    with caller(served, "127.0.0.3") as client:
         assert client.get("/tickers/group", headers={"X-API-Key": keys["good"]}).status_code == 200
         start = "_".join(keys["good"].split("_", 2)[:2])
         guesses = [
@@ -221,8 +241,8 @@ def test_guessing_the_rest_of_a_good_key_ends_soon(filled, keys) -> None:
     assert guesses[-1] == 429
 
 
-def test_nobody_is_believed_to_be_a_proxy(filled, keys) -> None:
-    with serving(filled, HYPERTAPE_API_RATE="2") as served, httpx.Client(base_url=served.url) as client:
+def test_nobody_is_believed_to_be_a_proxy(served, keys) -> None:
+    with caller(served, "127.0.0.4") as client:
         statuses = [
             client.get(
                 "/tickers/group", headers={"X-API-Key": keys["old"], "X-Forwarded-For": f"198.51.100.{k}"}
@@ -232,3 +252,12 @@ def test_nobody_is_believed_to_be_a_proxy(filled, keys) -> None:
         log = "".join(served.lines)
     assert statuses[-1] == 429, "an address made up by the caller gives no new tokens"
     assert "198.51.100." not in log
+
+
+def test_one_connection_is_told_again_before_its_client_gives_up(served, keys) -> None:
+    """httpx waits for five seconds unless told otherwise, and so do many."""
+    with caller(served, "127.0.0.5", connections=1) as client:
+        statuses = [
+            client.get("/tickers/group", headers={"X-API-Key": keys["old"]}).status_code for _ in range(5)
+        ]
+    assert set(statuses) == {401, 429}

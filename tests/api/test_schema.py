@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import schemathesis
-from api_lab import let_in
+from api_lab import examples, let_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +87,7 @@ def test_every_answer_is_one_the_description_names(client: Any, case: Any, heade
     judge(response, SCHEMA[case.operation.path][case.method])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_so_is_that_to_any_combination_of_edges(client: Any, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(path for path, names in ROUTES.items() if names)))

@@ -1,15 +1,18 @@
-"""Whatever a role or a database has set, answers are the same; and no setting of ours stays with a connection."""
+"""Whatever a role or a database has set, answers are the same; and a pooler's other clients get no setting of ours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 from api_lab import Frames, client_of, fill, open_app
 from psycopg import sql
 from starlette.testclient import TestClient
+from wire import wire
 
+from hypertape.api.pool import Warehouse
 from hypertape.warehouse.connect import PINNED
 
 HOSTILE = {
@@ -77,32 +80,61 @@ def _answer(client: TestClient, path: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-def test_settings_end_with_the_transaction(hostile: str) -> None:
+NAMES = (*HOSTILE, "plan_cache_mode", "transaction_isolation")
+
+
+def settings_of(connection: psycopg.Connection) -> dict[str, str]:
+    values = sql.SQL(", ").join(sql.SQL("current_setting({})").format(name) for name in NAMES)
+    row = connection.execute(sql.SQL("select {}").format(values)).fetchone()
+    return dict(zip(NAMES, row or (), strict=True))
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pooled"])
+def test_settings_hold_at_work_and_are_left_behind_only_where_nobody_else_finds_them(
+    hostile: str, pooled: bool
+) -> None:
     set_all(hostile)
-    names = (*HOSTILE, "plan_cache_mode")
-    statement = sql.SQL("select ") + sql.SQL(", ").join(
-        sql.SQL("current_setting({})").format(name) for name in (*names, "transaction_isolation")
-    )
-    app = open_app(hostile)
-    with client_of(app) as client:
-        assert client.get(PATHS[0]).status_code == 200
-        warehouse = app.state.hypertape.warehouse
-        inside = warehouse.run(lambda connection: connection.execute(statement).fetchone())
-        seen: list[psycopg.Connection] = []
-        warehouse.run(lambda connection: seen.append(connection) or connection.execute("select 1").fetchone())
-        connection = seen[0]  # back in the pool, where the next client of a pooler would find it
+    with wire(hostile, pooled=pooled) as line, opened(line.dsn) as warehouse:
+        inside = warehouse.run(settings_of)
+        connection = warehouse.run(
+            lambda lent: lent
+        )  # back in the pool, where a pooler's next client would find it
         connection.autocommit = True
-        outside = connection.execute(statement).fetchone()
-        connection.autocommit = False
-    pinned = {name: value.replace("10s", "10s") for name, value in PINNED.items()}
-    told = dict(zip((*names, "transaction_isolation"), inside, strict=True))
-    assert {name: told[name] for name in pinned} == pinned | {"timezone": "UTC"}
-    assert told["transaction_isolation"] == "read committed"
-    assert (told["statement_timeout"], told["plan_cache_mode"]) == ("30s", "force_custom_plan")
-    left = dict(zip((*names, "transaction_isolation"), outside or (), strict=True))
-    assert left["timezone"] == "Asia/Ho_Chi_Minh"
-    assert (left["statement_timeout"], left["plan_cache_mode"], left["search_path"]) == (
-        "7s",
-        "auto",
-        "pg_temp",
-    )
+        left = settings_of(connection)
+        connection.autocommit = not pooled
+    assert {name: inside[name] for name in PINNED} == dict(PINNED)
+    assert inside["transaction_isolation"] == "read committed"
+    assert (inside["statement_timeout"], inside["plan_cache_mode"]) == ("30s", "force_custom_plan")
+    if not pooled:
+        assert left == inside
+        return
+    found = [left[name] for name in ("statement_timeout", "plan_cache_mode", "search_path", "array_nulls")]
+    assert found == ["7s", "auto", "pg_temp", "off"]
+    assert left["timezone"] == "UTC", "which a pooler keeps for each client"
+
+
+@pytest.mark.parametrize(
+    ("pooled", "trips"),
+    [
+        pytest.param(False, 1, id="direct: its own"),
+        pytest.param(True, 4, id="pooled: begin, the settings, its own, commit"),
+    ],
+)
+def test_round_trips_of_a_request(filled: str, pooled: bool, trips: int) -> None:
+    """What goes over the wire is counted: how often the client speaks after the server has."""
+    with wire(filled, pooled=pooled) as line, client_of(open_app(line.dsn)) as client:
+        counts = []
+        for limit in range(3, 12):  # psycopg prepares what it sends more often than five times
+            before = line.turns
+            assert client.get(f"/tickers?symbol=VCB&symbol=FPT&limit={limit}").status_code == 200
+            counts.append(line.turns - before)
+    assert counts[1:] == [trips] * 8, "the first one opens the connection"
+
+
+@contextmanager
+def opened(dsn: str) -> Iterator[Warehouse]:
+    warehouse = Warehouse(lambda: dsn, size=1)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()

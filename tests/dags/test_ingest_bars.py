@@ -74,10 +74,12 @@ def test_assets_follow_each_other_and_are_named_after_the_series(
 ) -> None:
     dag = dag_bag.dags[f"bars_{market}_{interval}"]
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets}
+    weeks = {"announce_weeks": [f"{market}_1w_bars_published"]} if interval is Interval.D1 else {}
     assert outlets == {
         "per_batch.load": [f"{market}_{interval}_bars_loaded"],
-        "validate": [f"{market}_{interval}_bars_validated"],
         "refresh_rollups": [f"{market}_{interval}_rollups_refreshed"],
+        "announce": [f"{market}_{interval}_bars_published"],
+        **weeks,
     }
 
 

@@ -19,12 +19,16 @@ from vendor import VALUES, Vendor
 from year import Pipeline, daily, runs_of
 
 from hypertape.frame import micros
+from hypertape.markets import get_market
+from hypertape.model import Interval
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.pins import create_pin
 from hypertape.warehouse.source_state import reset_sources
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
 PLOT = write_plot(SEED)
+VN = get_market("vn")
 TICKERS = PLOT.tickers
 CHECKED = (len(PLOT.days) - 1,)
 """Sessions, by position, whose run goes through Great Expectations too: it costs seconds. So does the backfill's."""
@@ -33,13 +37,14 @@ every_ticker = pytest.mark.parametrize("ticker", TICKERS)
 
 @dataclass
 class Year:
-    """A year that is over. `over` is when each run was, on the server's clock."""
+    """A year that is over. `over` is when each run was, on the server's clock; `pinned` what each pin read at once."""
 
     dsn: str
     ledger: Ledger
     outcomes: list[dict[str, Any]]
     over: list[datetime]
     replay: Replay
+    pinned: dict[str, list[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +54,22 @@ def year(new_warehouse, tmp_path_factory):
     runs = runs_of(PLOT, CHECKED)
     with new_warehouse() as dsn, served(vendor, root) as replay, connect(dsn, autocommit=True) as connection:
         pipeline = Pipeline(dsn, PLOT, replay, Settings(state_dir=root / "state"))
-        outcomes, over = [], []
-        for run in runs:
+        outcomes, over, pinned = [], [], {}
+        pins = set(random.Random(PLOT.seed).sample(range(5, len(runs)), 100))
+        for position, run in enumerate(runs):
             outcomes.append(pipeline(run))
             over.append(connection.execute("select clock_timestamp()").fetchone()[0])
+            if position in pins:
+                create_pin(connection, f"run-{position}", VN, [Interval.D1])
+                pinned[f"run-{position}"] = read_pin(connection, f"run-{position}")
             reset_sources(
                 connection, [replay.gate]
             )  # the pause of an open circuit passes, on the simulated clock
-        yield Year(dsn, Ledger(vendor, runs), outcomes, over, replay)
+        yield Year(dsn, Ledger(vendor, runs), outcomes, over, replay, pinned)
+
+
+def read_pin(connection, name: str) -> list[Any]:
+    return connection.execute("select * from bars_pinned(%s, '1d') order by ticker, time", (name,)).fetchall()
 
 
 @pytest.fixture
@@ -121,6 +134,13 @@ def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year)
             assert [micros(row[0]) for row in found] == known.time.tolist(), (ticker, year.ledger.runs[after])
             expected = np.column_stack([getattr(known, name) for name in VALUES]).tolist()
             assert [list(row[1:]) for row in found] == expected, (ticker, year.ledger.runs[after])
+
+
+def test_a_hundred_pins_read_the_same_bits_at_the_end_of_the_year(connection, year):
+    assert len(year.pinned) == 100
+    for name, rows in year.pinned.items():
+        assert rows
+        assert read_pin(connection, name) == rows
 
 
 def test_every_missing_bar_has_its_reason_and_is_told_once(connection, year):

@@ -12,8 +12,9 @@ from story import NOON, Plot, evening, healing, mending
 
 from hypertape.model import Window, midnight
 from hypertape.settings import Settings
-from hypertape.steps.after_load import publish, validate
+from hypertape.steps.after_load import publish
 from hypertape.steps.backfill import BackfillRequest, backfill
+from hypertape.steps.checks import validate
 from hypertape.steps.heal import HealPlan, finish_heal, plan_heal
 from hypertape.steps.plan import plan
 from hypertape.steps.refresh import refresh
@@ -182,7 +183,7 @@ class Pipeline:
         spec = planned.spec
         self.tell("reread")
         restated = settle(self.dsn, spec, now=run.now, settings=self.settings)
-        quality = validate(self.dsn, spec, now=run.now) if run.check else None
+        quality = validate(self.dsn, spec, now=run.now, settings=self.settings) if run.check else None
         self.tell("refresh")
         refreshed = refresh(self.dsn, spec)
         self.tell("publish")

@@ -183,7 +183,7 @@ def vci() -> Iterator[VciReplay]:
     server = VciReplay()
     times = expected_times(VN, D1, Window(utc(2025, 4, 1), utc(2025, 6, 20))) // 1_000_000
     server.bars["SYNTECH", "ONE_DAY"] = [
-        (int(t), 101.5, 303.25, 99.75, 100.1 + n, 10 + n) for n, t in enumerate(times)
+        (int(t), 10_150.0, 30_325.0, 9_975.0, 10_010.1 + n, 10 + n) for n, t in enumerate(times)
     ]
     yield server
     server.stop()
@@ -253,20 +253,23 @@ def test_every_load_names_its_source_and_a_replay_is_equal_to_the_bit(
 
 @pytest.mark.database
 @pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    "delisted", ["SYNTECH", "SYNLAND"], ids=["the last one loaded", "the first one loaded"]
+)
 def test_that_a_vendor_has_nothing_is_an_answer_for_a_stored_ticker_and_a_failure_for_an_unknown_one(
-    new_warehouse: Warehouses, vci: VciReplay
+    new_warehouse: Warehouses, vci: VciReplay, delisted: str
 ) -> None:
     with new_warehouse() as dsn:
         vci.bars["SYNLAND", "ONE_DAY"] = vci.bars["SYNTECH", "ONE_DAY"]
         run(dsn, source={"name": "vci"}, tickers=["SYNTECH", "SYNLAND", "GONE"])
-        del vci.bars["SYNTECH", "ONE_DAY"]  # delisted
-        result = run(dsn, source={"name": "vci"}, tickers=["SYNTECH", "GONE"])
+        del vci.bars[delisted, "ONE_DAY"]
+        result = run(dsn, source={"name": "vci"}, tickers=[delisted, "GONE"])
         with connect(dsn) as connection:
             found = connection.execute(
                 "select ticker, status, fetched, error is null from load where run_id = %s order by ticker",
                 (result.run_id,),
             ).fetchall()
-    assert found == [("GONE", "failed", 0, False), ("SYNTECH", "loaded", 0, True)]
+    assert found == [("GONE", "failed", 0, False), (delisted, "loaded", 0, True)]
 
 
 @pytest.mark.database
@@ -394,8 +397,10 @@ def test_a_replay_needs_a_run_that_was_kept(tmp_path: Path, monkeypatch: pytest.
             "vn",
             "1d",
             run_id="x",
-            data_interval=WEEK.to_json(),
+            data_interval=WEEK,
             exact=True,
+            now=NOW,
+            settings=load_settings(),
             source={"replay": "nobody"},
         )
 
@@ -410,7 +415,7 @@ def test_a_source_that_stands_in_brings_new_bars_and_changes_none(
         "select time::date, close, source from bars.market_data_1d join load using (load_id) order by 1"
     )
     vci.bars["SYNTECH", "ONE_DAY"] = [
-        (at, *(price * 60 for price in prices), volume)
+        (at, *(price * 15 for price in prices), volume)
         for at, *prices, volume in vci.bars["SYNTECH", "ONE_DAY"]
     ]
     with new_warehouse() as dsn, connect(dsn, autocommit=True) as connection:

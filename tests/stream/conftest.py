@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,22 @@ def connection(warehouse: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@pytest.fixture
-def own_server(state_dir: Path) -> EmbeddedServer:
-    """A server of the test's own, with a warehouse on it, and nothing of its durability turned off."""
-    server = EmbeddedServer(load_settings(state_dir=state_dir))
+@pytest.fixture(scope="module")
+def durable_server() -> Iterator[EmbeddedServer]:
+    """A server of the module's own, with a warehouse on it, and nothing of its durability turned off."""
+    directory = Path(tempfile.mkdtemp(prefix="hypertape-test-"))
+    directory.chmod(0o755)  # root's server runs as somebody else
+    server = EmbeddedServer(load_settings(state_dir=directory))
     with connect(server.up(), autocommit=True) as connection:
         apply(connection, all_markets().values())
-    return server
+    yield server
+    server.remove()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def own_server(durable_server: EmbeddedServer) -> EmbeddedServer:
+    """That server, up, without ticks, for a test that may kill it."""
+    with connect(durable_server.up(), autocommit=True) as connection:
+        connection.execute("truncate bars.ticks, tick_pending, dead_letter")
+    return durable_server

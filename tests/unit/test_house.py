@@ -33,6 +33,7 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
 LONG_FILES: dict[str, str] = {
     "include/hypertape/errors.py": "one flat tree, a few lines a class",
+    "include/hypertape/model.py": "the vocabulary, flat, once",
 }
 """Modules over the limit, each with the reason (a long, flat, clear table is fine)."""
 
@@ -348,7 +349,8 @@ def test_decisions_are_numbered_without_a_hole() -> None:
 def test_decision_is_one_page_with_the_three_parts(path: Path) -> None:
     text = read(path)
     assert re.findall(r"^## (\w+)", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
-    assert len(text.split()) <= 700, "a decision is one page at most"
+    words = [word for word in text.split() if word.strip("|-")]  # the rules of a table are no words
+    assert len(words) <= 700, "a decision is one page at most"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)

@@ -15,7 +15,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import blake2b
 
 from hypertape import __version__
-from hypertape.api.bar_query import BarQuery
+from hypertape.api.bar_query import STATES, BarQuery
 from hypertape.api.bar_statements import Stored
 
 _SETTLED = timedelta(seconds=2)
@@ -62,6 +62,8 @@ def version_of(query: BarQuery, stored: Iterable[Stored], now: datetime) -> Vers
     entries = sorted(stored)
     content = blake2b(digest_size=12)
     content.update(repr((__version__, _words(query))).encode())
+    if query.state != STATES[0]:
+        return Version(None, None)  # what is published changes without a load
     if not query.width.is_stored and any(entry.pending for entry in entries):
         return Version(None, None)
     for entry in entries:

@@ -11,6 +11,8 @@
 | legacy | false | prices as the old files had them: thousands, but for indices |
 | ma | true | false leaves out averages and scores, and keeps the changes |
 | ema | false | true adds ema10 … ema200; lengths such as `12,26` add those |
+| state | any | published: only bars that checks have passed, as the schema `published` has them |
+| pin | none | the name of a pin: its bars, in the stored intervals and 4h |
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ MOST_BARS_EACH = 100_000
 MOST_BARS = 20_000_000
 LONGEST_EMA = 1_000
 MOST_EMAS = 10
+
+STATES = ("any", "published")
+"""What is read: all that is stored, or what checks have passed."""
 
 ALL = "all"
 EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -80,6 +85,13 @@ class BarQuery:
     legacy: bool = False
     averages: bool = True
     emas: tuple[int, ...] = ()
+    state: str = STATES[0]
+    pin: str | None = None
+
+    @property
+    def schema(self) -> str:
+        """The schema whose relations are read."""
+        return "public" if self.state == STATES[0] else self.state
 
     @property
     def newest(self) -> bool:
@@ -132,11 +144,15 @@ def read_query(
     legacy: str | None = None,
     ma: str | None = None,
     ema: str | None = None,
+    state: str | None = None,
+    pin: str | None = None,
 ) -> BarQuery:
     """Read the parameters as they came. Raises BadInput with the valid values."""
     start, end = read_date("start_date", start_date), read_date("end_date", end_date, include_day=True)
     if start and end and start >= end:
         raise BadInput(f"start_date={start_date} is after end_date={end_date}", next_step="Swap them.")
+    if pin and state not in (None, "", STATES[0]):
+        raise BadInput(f"pin={pin} and state={state} exclude each other", next_step="Choose one.")
     asked = read_number(
         "limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: the answer streams."
     )
@@ -151,6 +167,8 @@ def read_query(
         legacy=read_flag("legacy", legacy, False),
         averages=read_flag("ma", ma, True),
         emas=_emas(ema),
+        state=_choice("state", state or STATES[0], STATES),
+        pin=pin or None,
     )
 
 

@@ -166,14 +166,17 @@ class BarReader:
 
     def _newest(self, market: Market) -> Newest:
         width, bars = self.query.width, self._bars(self.query.limit or 0, LOOKBACK)
-        return Newest(market, width.interval, bars, self._before, indicators=width.is_stored)
+        return Newest(
+            market, width.interval, bars, self._before, indicators=width.is_stored, schema=self.query.schema
+        )
 
     def _lookback(self, market: Market) -> list[Newest]:
         """What indicators look back at before the start; nothing where they are stored."""
         width = self.query.width
         if width.is_stored:
             return []
-        return [Newest(market, width.interval, self._bars(0, LOOKBACK), self._start, indicators=False)]
+        bars = self._bars(0, LOOKBACK)
+        return [Newest(market, width.interval, bars, self._start, False, self.query.schema)]
 
     def _ask_onward(
         self,
@@ -193,6 +196,7 @@ class BarReader:
             start,
             before,
             indicators=self._with_indicators,
+            schema=self.query.schema,
         )
 
     def _edge(self, market: Market) -> datetime | None:

@@ -58,10 +58,11 @@ def ask_newest(
     before: datetime,
     *,
     indicators: bool,
+    schema: str = "public",
 ) -> psycopg.Cursor[Any]:
     """Send the question for the newest bars of some tickers between two instants; `slices_of` reads the answer."""
     parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
-    statement = _statement("api_newest", market.relation(interval), indicators)
+    statement = _statement("api_newest", schema, market.relation(interval), indicators)
     return array_cursor(connection).execute(statement, parameters)
 
 
@@ -75,10 +76,11 @@ def ask_onward(
     before: datetime,
     *,
     indicators: bool,
+    schema: str = "public",
 ) -> psycopg.Cursor[Any]:
     """Send the question for the oldest bars of some tickers between two instants; `slices_of` reads the answer."""
     parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
-    statement = _statement("api_onward", market.relation(interval), indicators)
+    statement = _statement("api_onward", schema, market.relation(interval), indicators)
     return array_cursor(connection).execute(statement, parameters)
 
 
@@ -106,7 +108,7 @@ def _columns(indicators: bool) -> tuple[str, ...]:
 
 
 @cache
-def _statement(name: str, relation: str, indicators: bool) -> bytes:
+def _statement(name: str, schema: str, relation: str, indicators: bool) -> bytes:
     """The statement as it is sent: composed once, so that each connection prepares it once."""
     names = _columns(indicators)
     arrays = [
@@ -114,7 +116,7 @@ def _statement(name: str, relation: str, indicators: bool) -> bytes:
         for column in names
     ]
     statement = query(name).format(
-        relation=sql.Identifier("public", relation),
+        relation=sql.Identifier(schema, relation),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         arrays=sql.SQL(", ").join(arrays),
     )

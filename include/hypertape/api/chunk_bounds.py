@@ -56,6 +56,7 @@ class Newest:
     bars: int
     before: datetime
     indicators: bool
+    schema: str = "public"
 
     def send(self, connection: Connection, tickers: Sequence[str], edge: datetime | None) -> Sent:
         """Ask in a pipeline, before the series are known: near `edge`, where the market's newest bars should be."""
@@ -97,6 +98,7 @@ class Newest:
             start,
             self.before,
             indicators=self.indicators,
+            schema=self.schema,
         )
 
     def _back(self, edge: datetime, times: int) -> datetime:

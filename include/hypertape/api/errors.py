@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from hypertape.api.respond import json_response
-from hypertape.errors import BadInput, HypertapeError, SchemaMissing, TransientError
+from hypertape.errors import BadInput, HypertapeError, PinBroken, SchemaMissing, TransientError
 
 log = logging.getLogger("hypertape.api")
 
@@ -31,6 +31,8 @@ def _ours(request: Request, error: Exception) -> Response:
     """What the caller did wrong is told whole; what is wrong with us is told in the log, where addresses may stand."""
     if isinstance(error, BadInput):
         return failure(400, str(error))
+    if isinstance(error, PinBroken):
+        return failure(410, str(error))
     log.warning("%s %s: %s", request.method, request.scope["path"], error)
     if isinstance(error, TransientError):
         headers = {"Retry-After": str(RETRY_SECONDS)}

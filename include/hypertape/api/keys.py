@@ -26,7 +26,9 @@ KEPT_SECONDS = 10.0
 """How long a key is believed without asking the warehouse: a revoked one is refused after that at the latest."""
 
 _WRONG_KEY_TOKENS = 10.0
-_LONGEST_SLOW_DOWN = 5.0
+_LONGEST_SLOW_DOWN = 2.0
+"""Less than what clients wait for an answer (five seconds, httpx): they are to be told 429 again, not to time out."""
+
 _GOOD_SECONDS = 3600.0
 """How long a key that was good is looked up again whatever else its address does."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hypertape.api.errors import unforeseen
-from hypertape.api.meter import Meter
+from hypertape.api.request_metrics import Meter
 
 log = logging.getLogger("hypertape.api.access")
 
@@ -87,10 +87,13 @@ class _Outward:
 
 
 def _asked(scope: Scope) -> Scope:
-    """The request as the routes know it: HEAD is a GET whose body stays here, and `gzip;q=0` names no encoding."""
+    """The request as the routes know it: HEAD is a GET whose body stays here, `gzip;q=0` names no encoding, and no part
+    is asked for: nothing here is worth one, and starlette answers a range that cannot be without JSON.
+    """
     headers = [
         (name, _acceptable(value) if name == b"accept-encoding" else value)
         for name, value in scope["headers"]
+        if name not in (b"range", b"if-range")
     ]
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     return {**scope, "method": method, "headers": headers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -20,6 +20,7 @@ from hypertape.warehouse.connect import (
     CONNECT_TIMEOUT_SECONDS,
     ISOLATION,
     connect,
+    pin_session,
     pin_settings,
     translate_errors,
 )
@@ -47,6 +48,8 @@ class Warehouse:
     """Connections to one warehouse, opened when they are first needed, also in a process that was forked since.
 
     A connection is lent for one piece of work and never while a client reads its answer, so slow readers hold none.
+    Settings are pinned once per connection where the server answers itself: then a piece of work costs its own round
+    trips and no other. Behind a pooler each piece is a transaction that brings its settings, three round trips more.
     psycopg prepares each statement on its fifth use and keeps it with the connection.
     """
 
@@ -63,11 +66,12 @@ class Warehouse:
         """By market and stored interval, the newest bar that was seen: a hint where to look first, never an answer."""
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do some work in a transaction of its own, with the settings of `PINNED`, and return its result.
+        """Do some work under the settings of `PINNED`, and return its result.
 
-        When the connection turns out to be broken, as after a restart of the server, the idle ones are checked and the
-        work is done once more; it must therefore only read, or write what may be written twice. Raises DatabaseBusy
-        when none is free in time, and what `translate_errors` raises.
+        Each statement (or pipeline) of it is committed by itself, unless the work opens a transaction. When the
+        connection turns out to be broken, as after a restart of the server, the idle ones are checked and the work is
+        done once more; it must therefore only read, or write what may be written twice. Raises DatabaseBusy when none
+        is free in time, and what `translate_errors` raises.
         """
         pool = self._opened()
         if self._away is not None and time.monotonic() - self._away[0] < REST_SECONDS:
@@ -95,8 +99,9 @@ class Warehouse:
     def _lend(self, pool: ConnectionPool[Connection], work: Callable[[Connection], T]) -> T:
         try:
             with pool.connection(timeout=WAIT_SECONDS) as connection:
-                with connection.pipeline():  # `begin` and the settings in one round trip
-                    pin_settings(connection, **self._settings)
+                if not connection.autocommit:  # behind a pooler, as `_configure` found
+                    with connection.pipeline():  # psycopg does not wait for `begin` then
+                        pin_settings(connection, **self._settings)
                 return work(connection)
         except TooManyRequests as error:
             raise DatabaseBusy(f"{self._where}: {_MOST_WAITING} requests are waiting already") from error
@@ -118,11 +123,11 @@ class Warehouse:
             with self._lock:
                 if self._pool is None:
                     self._where = place(dsn)
-                    self._pool = _new_pool(dsn, self._size)
+                    self._pool = _new_pool(dsn, self._size, self._settings)
         return self._pool
 
 
-def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
+def _new_pool(dsn: str, size: int, settings: Mapping[str, str]) -> ConnectionPool[Connection]:
     given = conninfo.conninfo_to_dict(normalise_dsn(dsn))
     defaults: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -137,7 +142,8 @@ def _new_pool(dsn: str, size: int) -> ConnectionPool[Connection]:
         max_waiting=_MOST_WAITING,
         max_idle=300,
         reconnect_timeout=WAIT_SECONDS,
-        configure=_configure,
+        kwargs={"autocommit": True},
+        configure=partial(_configure, settings=settings),
         open=True,
         name="hypertape-api",
     )
@@ -154,6 +160,11 @@ _SILENCE = {
 """A server that says nothing any more, as behind a broken network, is given up after 25 seconds (libpq's names)."""
 
 
-def _configure(connection: Connection) -> None:
-    """What `begin` says by itself; no setting of the session, which a pooler would hand on to other clients."""
+def _configure(connection: Connection, *, settings: Mapping[str, str]) -> None:
+    """Pin the session's settings once; behind a pooler, which would hand them on, leave them to each transaction.
+
+    Read committed is a setting of the session where statements run without a `begin` that could say it.
+    """
+    pooled, _ = pin_session(connection, default_transaction_isolation="read committed", **settings)
     connection.isolation_level = ISOLATION
+    connection.autocommit = not pooled

@@ -65,6 +65,27 @@ _COUNTED = {
     "others": {**listed(TEXT), "description": "Statuses beside passed, failed, broken."},
 }
 
+_OF_SYMBOL = {"symbol_id": WHOLE, "symbol": TEXT}
+_TICK = {
+    "time": INSTANT,
+    "sequence": WHOLE,
+    **fields(_MAYBE_TEXT, "bid ask bid_volume ask_volume"),
+    "source": TEXT,
+}
+_CANDLE = {
+    **fields(INSTANT, "open_time close_time"),
+    **fields(TEXT, "open high low close volume"),
+    "tick_count": WHOLE,
+}
+_STREAM = record(
+    {
+        **fields(TEXT, "name host"),
+        "pid": WHOLE,
+        **fields(INSTANT, "started_at beat_at"),
+        "alive": FLAG,
+        "figures": ANYTHING,
+    }
+)
 _HEADLINE = record(
     {"level": {**TEXT, "enum": ["good", "note", "bad", "unknown"]}, "text": TEXT, "because": listed(TEXT)}
 )
@@ -94,6 +115,8 @@ SCHEMAS: dict[str, Schema] = {
         **fields(_MAYBE_TEXT, "name group sector industry exchange currency"),
         **fields(_MAYBE_NUMBER, "tick_size contract_size"), **fields(_MAYBE_INSTANT, "first_seen last_seen"),
     }),
+    "Tick": record(_TICK),
+    "Candle": record(_CANDLE),
     "Series": record({
         **_SERIES, **fields(INSTANT, "first_time last_time"), "watermark": _MAYBE_INSTANT, "synthetic": FLAG,
     }),
@@ -216,6 +239,15 @@ ANSWERS: dict[str, Schema] = {
     }),
     "/api/v1/symbols": page("symbols", "Symbol"),
     "/api/v1/symbols/{symbol_id}": reference("Symbol"),
+    "/api/v1/symbols/name/{name}": reference("Symbol"),
+    "/api/v1/ticks/{symbol_id}": record({**_OF_SYMBOL, "ticks": listed(reference("Tick"))}),
+    "/api/v1/ticks/{symbol_id}/latest": record({**_OF_SYMBOL, **_TICK}),
+    "/api/v1/ohlc/{symbol_id}": record({**_OF_SYMBOL, "timeframe": TEXT, "candles": listed(reference("Candle"))}),
+    "/api/v1/ohlc/{symbol_id}/latest": record({**_OF_SYMBOL, "timeframe": TEXT, **_CANDLE}),
+    "/api/v1/stream": record({
+        "streams": listed(_STREAM), "newest_tick": _MAYBE_INSTANT, "lag_seconds": _MAYBE_NUMBER,
+        **fields(WHOLE, "open_gaps dead_letters pending_ranges"),
+    }),
     "/openapi.json": ANYTHING,
     "/findings": record({"now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding"))}),
     "/findings/{finding_id}/acknowledge": reference("Finding"),

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from hypertape.api.meter import Meter
 from hypertape.api.pool import Warehouse
+from hypertape.api.request_metrics import Meter
 from hypertape.api.store_router import StoreRouter
 from hypertape.api.ttl_cache import TtlCache
 

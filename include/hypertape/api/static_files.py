@@ -7,15 +7,9 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 KEPT = "private, no-cache"
 """A browser keeps a file and asks before each use whether it is still the same; so an upgrade shows at once."""
-
-
-def _whole(scope: Scope) -> Scope:
-    """The request for the whole file: none is worth a part, and parts have errors of their own that are no JSON."""
-    return {**scope, "headers": [header for header in scope["headers"] if header[0] != b"range"]}
 
 
 def files(directory: Path, prefix: str = "/static") -> APIRouter:
@@ -30,7 +24,7 @@ def files(directory: Path, prefix: str = "/static") -> APIRouter:
     async def file(request: Request, path: str) -> Response:
         if "\x00" in path:
             raise HTTPException(404)
-        answer = await static.get_response(path, _whole(request.scope))
+        answer = await static.get_response(path, request.scope)
         answer.headers["Cache-Control"] = KEPT
         return answer
 

@@ -25,6 +25,7 @@ from hypertape.cli import (
     migrate,
     mirror,
     notify,
+    pin,
     quality,
     quarantine,
     reconcile,
@@ -34,6 +35,7 @@ from hypertape.cli import (
     schema,
     serve,
     source,
+    stream,
 )
 from hypertape.cli.common import console, output
 from hypertape.errors import EXIT_CODES, HypertapeError
@@ -59,6 +61,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(rollups.app, name="rollups")
 app.add_typer(keys.app, name="keys")
+app.add_typer(stream.app, name="stream")
+app.add_typer(pin.app, name="pin")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hypertape.cli.common import (
     START,
+    Connection,
     EndOption,
     IntervalOption,
     MarketOption,
@@ -33,7 +35,7 @@ from hypertape.cli.source_options import (
     chosen_source,
 )
 from hypertape.errors import BadInput
-from hypertape.model import format_instant, parse_instant
+from hypertape.model import Interval, Market, format_instant, parse_instant
 from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def digest(
     indicators: Annotated[
         bool, typer.Option("--indicators", help="Cover adjusted close and stored indicators too.")
     ] = False,
+    pin: Annotated[str | None, typer.Option("--pin", help="Of a pin, not of what is stored now.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print one line per series: ticker, rows, first, last, sha256 over its canonical bars."""
@@ -98,12 +101,32 @@ def digest(
     with warehouse() as connection:
         demand_known(connection, markets=[of_market.code], tickers=split(tickers))
         found = digests(connection, of_market, of_interval, split(tickers), indicators=indicators)
+        if pin is not None:
+            found = _pinned_digests(connection, pin, of_market, of_interval, split(tickers), indicators)
         if show((_named(line) for line in found), as_json=as_json):
             return
         for line in found:
             first = format_instant(line.first) if line.first else "-"
             last = format_instant(line.last) if line.last else "-"
             typer.echo(f"{line.ticker} {line.rows} {first} {last} {line.sha256}")
+
+
+def _pinned_digests(
+    connection: Connection,
+    name: str,
+    market: Market,
+    interval: Interval,
+    tickers: list[str] | None,
+    indicators: bool,
+) -> Iterator[SeriesDigest]:
+    """The digests of a pin's series. Raises BadInput for what a pin does not hold."""
+    from hypertape.warehouse.pins import find_pin, pinned_digests
+
+    if indicators:
+        raise BadInput("A pin holds prices and volumes", next_step="Leave --indicators out.")
+    if (found := find_pin(connection, name)).market != market.code:
+        raise BadInput(f"{name} is a pin of {found.market}", next_step=f"Use --market {found.market}.")
+    return pinned_digests(connection, name, interval, tickers)
 
 
 def _named(line: SeriesDigest) -> dict[str, Any]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hypertape.steps.after_load import AfterLoad
     from hypertape.steps.exchange import Exchange
 
-_FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE or stockula:FILE"
+_FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE, stockula:FILE or pin:NAME"
 
 SourceArgument = Annotated[str, typer.Argument(metavar="SRC", help=f"The store to read: {_FORMS}.")]
 TargetArgument = Annotated[str, typer.Argument(metavar="DST", help=f"The other store: {_FORMS}.")]
@@ -52,6 +52,10 @@ AcceptScale = Annotated[
         "--accept-scale", help="Replace stored bars of a wrong unit: prices may be ×1000 or ÷100 of theirs."
     ),
 ]
+PinName = Annotated[
+    str | None,
+    typer.Option("--pin", help="Read the warehouse as a pin has it (the same as the store pin:NAME)."),
+]
 LegacyScale = Annotated[
     bool, typer.Option("--legacy-scale", help="The files' prices are in the legacy unit (vn: thousands).")
 ]
@@ -69,6 +73,7 @@ def copy(
     verify: Verify = False,
     accept_scale: AcceptScale = False,
     dry_run: DryRun = False,
+    pin: PinName = None,
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
 
@@ -76,6 +81,7 @@ def copy(
     are counted. Exits 3 when --verify finds a bar of SRC that DST has not or has otherwise.
     """
     selection, options = _selection(market, interval, symbols, start_date), CsvOptions(market=market)
+    src = _pinned(src, pin)
     planned = _planned(src, dst, selection, options, force=force, verify=verify, accept_scale=accept_scale)
     _transfer(planned, workers=workers, dry_run=dry_run)
 
@@ -129,6 +135,7 @@ def export(
         ),
     ] = False,
     verify: Verify = False,
+    pin: PinName = None,
 ) -> None:
     """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market.
 
@@ -138,7 +145,9 @@ def export(
         raise BadInput("Rounded files differ from the warehouse", next_step="Verify lossless ones.")
     options = CsvOptions(format, legacy_scale, market, replace)
     selection = _selection(market, interval, tickers, start_date)
-    planned = _planned("warehouse", f"csv:{output}", selection, options, verify=verify, strict=replace)
+    planned = _planned(
+        _pinned("warehouse", pin), f"csv:{output}", selection, options, verify=verify, strict=replace
+    )
     _transfer(planned, workers=workers)
 
 
@@ -176,6 +185,15 @@ def _selection(market: str | None, interval: str | None, tickers: str | None, st
         tickers=parse_tickers(tickers),
         start=parse_instant(start) if start else None,
     )
+
+
+def _pinned(src: str, pin: str | None) -> str:
+    """The store to read: the pin in place of the warehouse, where one is named."""
+    if pin is None:
+        return src
+    if src != "warehouse":
+        raise BadInput(f"{src} has no pins", next_step="Read the warehouse, or leave --pin out.")
+    return f"pin:{pin}"
 
 
 def _planned(src: str, dst: str, selection: Selection, csv: CsvOptions, **wishes: bool) -> Exchange:

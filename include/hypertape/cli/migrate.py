@@ -96,7 +96,7 @@ def report(
 @app.command("list")
 def list_migrations(as_json: JsonOption = False) -> None:
     """List the migrations and how far each is."""
-    from hypertape.warehouse.migrations import rows
+    from hypertape.warehouse.migration_ledger import rows
 
     with warehouse() as connection:
         found = rows(connection, "migration_list")

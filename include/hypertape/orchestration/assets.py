@@ -1,10 +1,18 @@
-"""The assets a run updates, one after the other: bars_loaded → bars_validated → rollups_refreshed."""
+"""The assets a run updates: bars_loaded → rollups_refreshed → bars_published.
+
+`…_loaded` says that something was loaded, and nothing about what it is worth. `…_published` is told of sessions that
+are complete and have passed every critical check: one event each, with the session as its partition key (`2024-03-04`),
+and again with the same key when the session was restated. Of daily bars `…_1w_bars_published` is told of whole weeks,
+with the Monday as the key.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from airflow.sdk import Asset, AssetAlias, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market
@@ -15,8 +23,8 @@ class Assets(NamedTuple):
     """The assets of one market and interval. A DAG of your own may be scheduled on any of them."""
 
     bars_loaded: Asset
-    bars_validated: Asset
     rollups_refreshed: Asset
+    bars_published: Asset
 
 
 def assets(market: Market, interval: Interval) -> Assets:
@@ -45,6 +53,19 @@ def tell(facts: dict[str, Any]) -> dict[str, Any]:
         else:
             event.extra.update(facts)
     return facts
+
+
+def tell_partitions(keys: Sequence[str], facts: dict[str, Any]) -> None:
+    """Attach partition keys and facts to the event of the running task's one outlet; skip it where there are none.
+
+    A task that succeeds without any would tell of something all the same."""
+    if not keys:
+        raise AirflowSkipException("Nothing is complete that was not told of before.")
+    context = get_current_context()
+    (outlet,) = context["task"].outlets
+    event = context["outlet_events"][outlet]
+    event.extra.update(facts)
+    event.add_partitions(list(keys))
 
 
 def _asset(market: Market, interval: Interval, stage: str) -> Asset:

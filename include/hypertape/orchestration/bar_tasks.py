@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import task
 
-from hypertape.orchestration.assets import tell
+from hypertape.model import Interval, Market
+from hypertape.orchestration.assets import assets, tell, tell_partitions
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
@@ -85,7 +87,7 @@ def reread() -> Json:
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)
 def validate() -> Json:
     """Run the quality suites over what was loaded."""
-    from hypertape.steps.after_load import validate
+    from hypertape.steps.checks import validate
 
     found = validate(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
     _LOG.info("%s of %s checks passed.", found.passed, found.checks)
@@ -109,12 +111,43 @@ def refresh_rollups() -> Json:
 
 @task(execution_timeout=timedelta(minutes=30))
 def publish() -> Json:
-    """Move the watermarks, write the report, turn the run red if anything is missing or wrong."""
+    """Publish what passed its checks, move the watermarks, write the report, turn the run red if anything is missing or
+    wrong."""
     from hypertape.steps.after_load import publish
 
     done = publish(warehouse_dsn(), run_spec(), now=datetime.now(UTC), settings=load_settings())
-    _LOG.info("%s watermarks moved. Report: %s", done.watermarks_moved, done.report)
+    _LOG.info("%s series published. Report: %s", len(done.series.published), done.report)
+    for ticker, checks in done.series.held.items():
+        _LOG.warning("%s stays as it was: %s", ticker, ", ".join(checks))
+    for ticker, run in done.series.waiting.items():
+        _LOG.warning("%s waits for run %s, which is still loading it.", ticker, run)
     if done.error is not None:
         raise done.error
     require_all_loaded(done.tickers)
     return done.to_json()
+
+
+@task(execution_timeout=timedelta(minutes=10))
+def announce() -> Json:
+    """Tell of the sessions that are complete and published, one event each; skipped where there are none."""
+    from hypertape.steps.announce import announce
+
+    news = announce(warehouse_dsn(), run_spec())
+    tell_partitions(news.sessions, news.facts)
+    _LOG.info("Complete and published: %s", ", ".join(news.sessions))
+    return news.to_json()
+
+
+@task(execution_timeout=timedelta(minutes=10))
+def announce_weeks(told: Json) -> Json:
+    """Tell of the weeks whose last session was told of just now; skipped where there are none."""
+    tell_partitions(told["weeks"], told["facts"])
+    return {"weeks": told["weeks"]}
+
+
+def tell_of_sessions(published: Any, market: Market, interval: Interval) -> None:
+    """Wire what follows publishing: events of complete sessions, and of daily bars of whole weeks."""
+    told = announce.override(outlets=[assets(market, interval).bars_published])()
+    published >> told
+    if interval is Interval.D1:
+        announce_weeks.override(outlets=[assets(market, Interval.W1).bars_published])(told)

@@ -39,6 +39,7 @@ _RUN_ID = "demo"
 
 _RUN_SECONDS = 900
 _POLL_SECONDS, _TELL_SECONDS = 1.0, 5.0
+_AT_WORK = ("running", "queued", "up_for_retry")
 _LOG_WIDTH = 140
 """Columns of the tables when nobody's terminal says otherwise."""
 
@@ -185,7 +186,7 @@ def _ended(airflow: Airflow, dag_ids: Sequence[str], step: Callable[[str], None]
 
 
 def _at_work(run: RunState) -> str:
-    names = dict.fromkeys(t.task_id.rpartition(".")[2] for t in run.tasks if t.state in ("running", "queued"))
+    names = dict.fromkeys(t.task_id.rpartition(".")[2] for t in run.tasks if t.state in _AT_WORK)
     return f"({' '.join(names)})" if names else f"({run.state})"
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
-from hypertape.orchestration.demo_findings import DemoFinding, find_planted
+from hypertape.orchestration.demo_defects import DemoFinding, find_planted
 from hypertape.queries import query
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import derived

@@ -31,6 +31,8 @@ class QualityResult:
     `severity` is critical (blocks the watermark) or warning; `status` is passed, failed, broken (the check itself
     did not run, `error` says why, and nothing is known about the data) or not_evaluated (it ran and had nothing to look
     at, `details["why"]` says why: no reason to worry, and none to be calm; or, with `error`, it was ended too early).
+    A failed one lists in `details["tickers"]` all tickers it is about, where its rule can say so; `details["scope"]`
+    are the tickers a check was confined to. `known_at`: every load known then was seen by it.
     `evaluated` counts what was looked at, in the check's own unit (bars, sessions, tickers, days, buckets);
     `unexpected` counts offenders. `sample` holds at most `SAMPLE_KEYS` of them as {"ticker", "time", …}; longer ones
     are cut when recorded.
@@ -53,6 +55,7 @@ class QualityResult:
     error: str | None = None
     seconds: float = 0.0
     checked_at: datetime | None = None
+    known_at: datetime | None = None
 
     @property
     def unexpected_percent(self) -> float | None:
@@ -145,6 +148,36 @@ def raise_if_critical(results: Sequence[QualityResult]) -> None:
         )
 
 
+def holding(results: Sequence[QualityResult], tickers: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Which of some tickers critical results hold, each with the names of the checks that do.
+
+    A failed check holds the tickers it found fault with. One that cannot say which, that did not run or was ended holds
+    all it looked at.
+    """
+    held: dict[str, list[str]] = {}
+    asked = sorted(set(tickers))
+    for result in results:
+        broken = result.status == BROKEN or (result.status == NOT_EVALUATED and result.error is not None)
+        if result.severity != CRITICAL or not (broken or result.status == FAILED):
+            continue
+        found = _offending(result) if result.status == FAILED else None
+        about = result.details.get("scope") if found is None else found
+        for ticker in asked:
+            if about is None or ticker in about:
+                held.setdefault(ticker, []).append(result.expectation)
+    return {ticker: tuple(dict.fromkeys(checks)) for ticker, checks in held.items()}
+
+
+def _offending(result: QualityResult) -> frozenset[str] | None:
+    """All tickers that a failed check is about; None when it cannot say."""
+    named = result.details.get("tickers")
+    if named is None and result.unexpected is not None and result.unexpected <= len(result.sample):
+        named = [key.get("ticker") for key in result.sample]
+    if not named or not all(named):
+        return None
+    return frozenset(named)
+
+
 def _names(results: Iterable[QualityResult]) -> str:
     return ", ".join(result.expectation for result in results)
 
@@ -179,6 +212,7 @@ def _row(result: QualityResult) -> dict[str, Any]:
         "error": result.error,
         "window_start": result.window.start,
         "window_end": result.window.end,
+        "known_at": result.known_at,
         "seconds": result.seconds,
     }
 

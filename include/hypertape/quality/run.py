@@ -142,7 +142,11 @@ def _result(scope: Scope, evaluated: int, outcome: Outcome) -> QualityResult:
         status = FAILED if not outcome.success else status_of(evaluated, 0)
     known = outcome.error is None
     nothing = ENDED if outcome.ended else NOTHING[outcome.rule["unit"]]
-    why = {"why": nothing} if status == NOT_EVALUATED else {}
+    why: dict[str, Any] = {"why": nothing} if status == NOT_EVALUATED else {}
+    if status == FAILED and (named := outcome.result.get("details", {}).get("tickers")):
+        why["tickers"] = named
+    if scope.tickers is not None:
+        why["scope"] = list(scope.tickers)
     return QualityResult(
         run_id=scope.run_id,
         market=scope.market.code,

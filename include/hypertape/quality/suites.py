@@ -18,7 +18,7 @@ _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
 class Offenders(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
-    """Rows that a rule's statement returns, each carrying the count of all in `offenders`.
+    """Rows that a rule's statement returns, each carrying the count of all in `offenders` and all their `tickers`.
 
     The class it comes from runs the statement twice (rows and count) and returns no rows unless all are asked for.
     """
@@ -30,11 +30,13 @@ class Offenders(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
     ) -> dict[str, Any]:
         rows = metrics["unexpected_rows_query.table"]
         count = rows[0]["offenders"] if rows else 0
-        sample = [{name: value for name, value in row.items() if name != "offenders"} for row in rows]
-        return {
-            "success": not rows,
-            "result": {"observed_value": count, "details": {"unexpected_rows": sample}},
-        }
+        tickers = list(rows[0]["tickers"]) if rows else []
+        sample = [
+            {name: value for name, value in row.items() if name not in ("offenders", "tickers")}
+            for row in rows
+        ]
+        details = {"unexpected_rows": sample, "tickers": tickers}
+        return {"success": not rows, "result": {"observed_value": count, "details": details}}
 
 
 def build_suite(scope: Scope) -> gx.ExpectationSuite:

@@ -63,7 +63,8 @@ def _there(loads: Loads, results: Results, early: int) -> Statement:
     found = [result for result in results if result.expectation in _COMPLETENESS and result.status == FAILED]
     about = [result for result in results if result.expectation in _COMPLETENESS]
     judged = [result for result in about if result.status not in (BROKEN, NOT_EVALUATED)]
-    missing = sum(result.unexpected or 0 for result in found if result.expectation != "fresh")
+    whole = ("fresh", "sessions_whole")  # these count tickers, and sessions that have bars
+    missing = sum(result.unexpected or 0 for result in found if result.expectation not in whole)
     beside = (
         (
             f"The gap ledger has {plural(early, 'session')} more before their ticker's first bar, "

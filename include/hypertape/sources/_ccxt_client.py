@@ -29,7 +29,7 @@ from hypertape.errors import (
 from hypertape.frame import bar_frame, instant, reject_frame
 from hypertape.model import Interval, Market
 from hypertape.sources._collect import TickerAnswer
-from hypertape.sources._days import Mask, daily_times
+from hypertape.sources._daily_stamps import Mask, daily_times
 from hypertape.sources._http import VendorClient, judge_status, request_text
 from hypertape.sources._protocol import Reply
 from hypertape.sources._session import BoundedSession, read_json, start_of

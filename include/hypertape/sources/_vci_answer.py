@@ -16,7 +16,7 @@ from hypertape.errors import SourceSchemaChanged, SourceUnavailable
 from hypertape.frame import Floats, Micros, bar_frame, instant, reject_frame
 from hypertape.model import Interval, Market
 from hypertape.sources._collect import TickerAnswer
-from hypertape.sources._days import Mask, daily_times
+from hypertape.sources._daily_stamps import Mask, daily_times
 from hypertape.sources._session import read_json, start_of
 
 _ARRAYS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}

@@ -29,7 +29,7 @@ from hypertape.errors import HypertapeError, NoData, SourceSchemaChanged, Source
 from hypertape.frame import Floats, Micros, bar_frame, instant, reject_frame
 from hypertape.model import Interval, Market
 from hypertape.sources._collect import TickerAnswer
-from hypertape.sources._days import Mask, daily_times, usual_hours
+from hypertape.sources._daily_stamps import Mask, daily_times, usual_hours
 from hypertape.sources._session import read_json, start_of
 from hypertape.sources._yahoo_actions import with_actions
 

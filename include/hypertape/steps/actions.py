@@ -16,8 +16,9 @@ from hypertape.model import WARNING, Interval, Window, asked_window
 from hypertape.quality.results import NOT_EVALUATED, SAMPLE_KEYS, QualityResult, record, status_of
 from hypertape.settings import Settings
 from hypertape.steps.failures import Failures, failure_lines, failures_from_json, failures_to_json
+from hypertape.steps.landing import keep_landed_actions
 from hypertape.steps.plan import SourceWish, plan
-from hypertape.steps.run_batch import extract, keep_landed_actions
+from hypertape.steps.run_batch import extract
 from hypertape.steps.run_spec import Batch, Json, RunSpec
 from hypertape.warehouse.actions import (
     SPLIT_ADJUSTED,

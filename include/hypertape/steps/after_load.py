@@ -8,9 +8,9 @@ call its parts one by one: `validate`, `refresh`, `publish`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,17 @@ import psycopg
 from hypertape.errors import BatchRefused, CheckBroken, CheckEnded, CheckFailed, HypertapeError, others
 from hypertape.markets import all_markets
 from hypertape.model import Window
-from hypertape.quality.results import QualityResult, Summary, raise_if_critical, record, results_of, summary
-from hypertape.quality.run import validate as run_suite
+from hypertape.quality.results import (
+    QualityResult,
+    Summary,
+    holding,
+    raise_if_critical,
+    results_of,
+)
 from hypertape.queries import query
 from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
+from hypertape.steps.checks import note_run_gaps, own_tickers, validate
 from hypertape.steps.failures import told_once
 from hypertape.steps.findings import note_findings
 from hypertape.steps.landing import sweep
@@ -32,13 +38,15 @@ from hypertape.steps.refresh import Rollups, refresh
 from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
 from hypertape.warehouse.connect import connect, translate_errors
-from hypertape.warehouse.gaps.ledger import GapCounts, note_gaps
+from hypertape.warehouse.gaps.ledger import GapCounts
 from hypertape.warehouse.ledger import (
     RunLoad,
     advance_watermarks,
-    database_now,
-    register_calendar,
     run_loads,
+)
+from hypertape.warehouse.publication import (
+    PublishedSeries,
+    publish_series,
 )
 
 Connection = psycopg.Connection[Any]
@@ -55,10 +63,12 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing did. `error` is what the run ends with; `tickers` have a row in `load`."""
+    """What publishing did: `series` says what of it readers of published bars see. `error` is what the run ends with;
+    `tickers` have a row in `load`."""
 
     tickers: int = 0
     watermarks_moved: int = 0
+    series: PublishedSeries = field(default_factory=PublishedSeries)
     gaps: GapCounts | None = None
     mirrors: Mapping[str, Delivered] = field(default_factory=dict)
     report: Path | None = None
@@ -69,6 +79,7 @@ class Published:
         return {
             "tickers": self.tickers,
             "watermarks_moved": self.watermarks_moved,
+            **self.series.to_json(),
             "gaps": self.gaps.to_json() if self.gaps else None,
             "mirrors": {name: done.to_json() for name, done in self.mirrors.items()},
             "report": str(self.report) if self.report else None,
@@ -168,46 +179,6 @@ def specs_of(dsn: str, run_id: str, *, now: datetime) -> list[RunSpec]:
     ]
 
 
-def validate(
-    dsn: str,
-    spec: RunSpec,
-    *,
-    now: datetime,
-    settings: Settings,
-    tickers: Sequence[str] | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Summary:
-    """Bring the gap ledger up to date, run the suite over the run's window, record every result, and sum them up.
-
-    What the run changed outside of its window (a history that was read again) is looked at too. The gap ledger comes
-    first: a missing bar that it explains (holiday, not listed, delisted, halted) is no defect.
-    Bad data does not raise here: publish does, after the rollups are refreshed and the report is written.
-    """
-    with connect(dsn) as connection:
-        _note_gaps(connection, spec, now, tickers)
-        now = min(now, database_now(connection))
-        place = (spec.market, spec.interval, _with_changed(connection, spec))
-        register_calendar(connection, spec.market, place[-1], now)
-        connection.commit()
-        limit = timedelta(seconds=settings.rule_seconds)
-        results = run_suite(
-            dsn, connection, *place, run_id=spec.run_id, now=now, progress=progress, limit=limit
-        )
-        record(connection, results)
-        connection.commit()
-    return summary(results)
-
-
-def _with_changed(connection: Connection, spec: RunSpec) -> Window:
-    """The run's window, widened to all that its loads changed."""
-    parameters = {"run_id": spec.run_id, "market": spec.market.code, "interval": spec.interval.value}
-    first, last = connection.execute(query("run_changed"), parameters).fetchone() or (None, None)
-    if first is None or last is None:
-        return spec.window
-    end = last + timedelta(microseconds=1)
-    return Window(min(spec.window.start, first), max(spec.window.end, end))
-
-
 def publish(
     dsn: str,
     spec: RunSpec,
@@ -218,39 +189,35 @@ def publish(
     tickers: Sequence[str] | None = None,
     check: bool = True,
 ) -> Published:
-    """Advance watermarks unless a critical check failed, bring the gap ledger up to date, write the run's report.
+    """Publish the run's series and advance their watermarks, but for those a critical check holds; bring the gap ledger
+    up to date, write the run's report.
 
     Mirrors receive what the run changed, whatever the checks say: they hold what the warehouse holds. `error` of the
     result is CheckFailed, CheckBroken or CheckEnded for critical checks, else BatchRefused when tickers failed; without
-    `check` there is neither a report, nor a watermark, nor an error.
+    `check` there is neither a report, nor a watermark, nor an error, and nothing is published.
     """
     place = (spec.market, spec.interval, spec.run_id)
-    verdict, moved, report = None, 0, None
+    verdict, moved, report, series = None, 0, None, PublishedSeries()
     with connect(dsn) as connection:
         results = results_of(connection, spec.run_id, spec.market.code, spec.interval.value)
         if check:
             verdict = _verdict(results)
-            moved = 0 if verdict else advance_watermarks(connection, *place)
+            own = own_tickers(connection, spec, tickers)
+            held = holding(results, own)
+            moved = advance_watermarks(connection, *place, held=held)
+            instants = [result.known_at for result in results if result.known_at is not None]
+            if instants:
+                series = publish_series(connection, *place, own, held, max(instants))
         loads = run_loads(connection, *place)
         connection.commit()
-        gaps = _note_gaps(connection, spec, now, tickers)
+        gaps = note_run_gaps(connection, spec, now, tickers)
         note_findings(dsn, connection, spec, now=now, settings=settings)
         if check and (loads or results):
             report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
     sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     error = (verdict or _failed(loads, spec, report, again)) if check else None
-    return Published(len(loads), moved, gaps, mirrored, report, error)
-
-
-def _note_gaps(
-    connection: Connection, spec: RunSpec, now: datetime, tickers: Sequence[str] | None
-) -> GapCounts:
-    """Bring the ledger up to date: over the run's own windows, or all there is of some tickers. Commits."""
-    window = spec.window if tickers is None else None
-    counts = note_gaps(connection, spec.market, spec.interval, window, now, spec.run_id, tickers=tickers)
-    connection.commit()
-    return counts
+    return Published(len(loads), moved, series, gaps, mirrored, report, error)
 
 
 def write_report(settings: Settings, name: str, html: str) -> Path:

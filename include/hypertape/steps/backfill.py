@@ -6,13 +6,14 @@ Its tasks in the DAG `backfill_bars` and `hypertape backfill` call the same func
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from hypertape.errors import BatchRefused, HypertapeError, others
+from hypertape.errors import BatchRefused, ClaimLost, HypertapeError, others
 from hypertape.reports.backfill import plan_lines
 from hypertape.reports.pages import backfill_report
 from hypertape.settings import Settings
@@ -21,7 +22,7 @@ from hypertape.steps.backfill_plan import BackfillPlan, plan_backfill
 from hypertape.steps.backfill_request import BackfillRequest
 from hypertape.steps.failures import Failure
 from hypertape.steps.restate import settle
-from hypertape.steps.run_batch import fetch_again, load, run_batch
+from hypertape.steps.run_batch import Guard, fetch_again, load, run_batch
 from hypertape.steps.run_spec import (
     Batch,
     BatchResult,
@@ -33,12 +34,19 @@ from hypertape.steps.run_spec import (
     silent,
 )
 from hypertape.warehouse import backfills
+from hypertape.warehouse.claims import Claim, Worker, look, working
 from hypertape.warehouse.connect import connect
 
 __all__ = ["BackfillRequest", "backfill", "finish", "load_unit", "plan_backfill", "plan_table", "rehearse"]
 
 AGAIN = "run the same again: only what is open is asked for"
 """What to do about failed tickers where there are no tasks to clear."""
+
+KIND = "backfill"
+"""Of the claims; a unit is `<backfill_id>/<unit>`."""
+
+POLL_SECONDS = 0.5
+"""Between two looks at the units that other commands work on."""
 
 CLEAR = "clear the run's red tasks or run the same again: only what is open is asked for"
 """What to do about them where there are."""
@@ -203,18 +211,60 @@ def _load_units(
     settings: Settings,
     on_step: OnStep,
 ) -> None:
-    spec, units = planned.spec, planned.batches
-    for number, unit in enumerate(units):
-        on_step("load", number, len(units))
-        try:
-            go = partial(run_batch, dsn, spec, unit, settings=settings, now=now)
-            done = _work(dsn, planned.backfill_id, unit, go)
-        except HypertapeError as error:
-            result.failures |= dict.fromkeys(unit.tickers, Failure.of(error))
-            continue
-        result.total += done.counts
-        result.failures |= done.failed
-    on_step("load", len(units), len(units))
+    """Load the units that nobody else works on, until none is left: another command with the same wish shares them."""
+    waiting = {f"{planned.backfill_id}/{unit.index}": unit for unit in planned.batches}
+    total = len(waiting)
+    with working(dsn, KIND) as worker:
+        while waiting:
+            on_step("load", total - len(waiting), total)
+            taken, ended = _next(dsn, worker, list(waiting), planned.since)
+            waiting = {name: unit for name, unit in waiting.items() if name not in ended}
+            if taken is not None:
+                unit = waiting.pop(taken.unit)
+                guard = partial(worker.require, claims=[taken])
+                error = _load_unit(dsn, planned, unit, result, guard, now, settings)
+                with connect(dsn, autocommit=True) as connection:
+                    worker.end(connection, [taken], {taken.unit: error} if error else {})
+            elif not ended:
+                time.sleep(POLL_SECONDS)
+    on_step("load", total, total)
+
+
+def _next(
+    dsn: str, worker: Worker, units: Sequence[str], since: datetime | None
+) -> tuple[Claim | None, set[str]]:
+    """Take one unit; and say which of them others have ended since."""
+    with connect(dsn, autocommit=True) as connection:
+        ended = {
+            unit.unit
+            for unit in look(connection, KIND, units)
+            if since is not None and unit.ended_at is not None and unit.ended_at >= since
+        }
+        taken = worker.take(connection, KIND, [unit for unit in units if unit not in ended], most=1)
+    return (taken[0] if taken else None), ended
+
+
+def _load_unit(
+    dsn: str,
+    planned: BackfillPlan,
+    unit: Batch,
+    result: BackfillResult,
+    guard: Guard,
+    now: datetime,
+    settings: Settings,
+) -> str | None:
+    """Load one unit and add what came of it to the result; return why it failed as a whole or in part."""
+    go = partial(run_batch, dsn, planned.spec, unit, settings=settings, now=now, guard=guard)
+    try:
+        done = _work(dsn, planned.backfill_id, unit, go)
+    except ClaimLost:
+        return None  # the unit is another worker's, and so is what becomes of it
+    except HypertapeError as error:
+        result.failures |= dict.fromkeys(unit.tickers, Failure.of(error))
+        return str(error)
+    result.total += done.counts
+    result.failures |= done.failed
+    return "; ".join(sorted(done.failed)) or None
 
 
 def plan_table(planned: BackfillPlan) -> str:

@@ -19,6 +19,7 @@ from hypertape.calendars import expected_times, provisional_from, sessions
 from hypertape.frame import Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
+from hypertape.queries import query
 from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings
 from hypertape.sources import calls_for
@@ -29,6 +30,7 @@ from hypertape.warehouse import backfills
 from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_calendar
+from hypertape.warehouse.locks import lock_name
 
 ASSUMED_SECONDS = {"csv_tree": 0.05, "sample": 0.02}
 """Seconds a call is assumed to take of a source nobody measured yet; vendors get the longer one below."""
@@ -50,12 +52,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class BackfillPlan(Plan):
-    """A backfill's plan: its batches are the units that are open, `figures` what it found and would cost."""
+    """A backfill's plan: its batches are the units that are open, `figures` what it found and would cost.
+
+    `since` is when it was made, by the database's clock: what others have ended since needs no work of ours.
+    """
 
     backfill_id: int = 0
     dry_run: bool = True
     resumed: bool = False
     figures: Json = field(default_factory=dict)
+    since: datetime | None = None
 
     def to_json(self) -> Json:
         """Return a JSON object."""
@@ -81,14 +87,16 @@ def plan_backfill(
     """
     with connect(dsn) as connection:
         asked = resolve(connection, get_market(market), stored_interval(interval), request, now, settings)
+        lock_name(connection, f"backfill/{asked.fingerprint}")  # two with one wish make one backfill
         before = None if dry_run else backfills.continued(connection, run_id, asked.fingerprint, now)
         if before is None:
             register_calendar(connection, asked.market, asked.window, asked.window.end)
             backfills.begin(connection, _plan(connection, asked, run_id, now, dry_run, settings))
         connection.commit()
         stored = before or backfills.get(connection, run_id)
+        (since,) = connection.execute(query("database_now")).fetchone() or (now,)
         units = backfills.units(connection, stored["backfill_id"])
-    return _planned(asked, stored, units, resumed=before is not None)
+    return replace(_planned(asked, stored, units, resumed=before is not None), since=since)
 
 
 def _planned(

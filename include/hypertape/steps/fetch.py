@@ -97,7 +97,12 @@ def told_from_outage(
     with connect(dsn) as connection:
         known = connection.execute(
             query("control_bar"),
-            {"market": spec.market.code, "interval": spec.interval.value, "sources": names},
+            {
+                "market": spec.market.code,
+                "interval": spec.interval.value,
+                "sources": names,
+                "silent": list(wanted),
+            },
         ).fetchone()
     if known is None and len(wanted) == 1:
         return fetched

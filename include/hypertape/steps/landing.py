@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,14 +18,23 @@ from typing import Any
 from urllib.parse import quote
 
 import fsspec
+import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypertape.errors import DiskFull, TransientError
+from hypertape.model import Interval
 from hypertape.rows import RowCount
+from hypertape.settings import Settings
 from hypertape.sources import Fetched
 from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
-from hypertape.steps.run_spec import Json
+from hypertape.steps.run_spec import Batch, Json, RunSpec
+from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
+
+Connection = psycopg.Connection[Any]
+
+_LOG = logging.getLogger(__name__)
 
 _COMPRESSION = "zstd"
 
@@ -135,6 +145,45 @@ class Received:
 
 def _instants(texts: Mapping[str, str]) -> dict[str, datetime]:
     return {ticker: datetime.fromisoformat(text) for ticker, text in texts.items()}
+
+
+def keep_landed_actions(
+    connection: Connection, spec: RunSpec, batch: Batch, *, settings: Settings, now: datetime
+) -> dict[str, int]:
+    """Keep the corporate actions of a batch that landed, withdraw those its sources no longer report, and note and tell
+    of those that cannot be meant.
+
+    Returns the counts (`splits_new`, `dividends_withdrawn`, `actions_refused`, …). The caller commits.
+    """
+    place = Landing(settings.landing, spec.run_id, batch.name)
+    received = Received.read(place) or Received(now)
+    answer = _answer(spec, batch, received, place.read("bars"), now)
+    refused = place.read("refused_actions")
+    for action in note_refused(connection, spec.market, refused, answer):
+        _LOG.warning(
+            "%s: a %s of %s is not kept: %s", action["ticker"], action["kind"].replace("_", " "),
+            f"{action['time']:%Y-%m-%d}" if action["time"] else "no date", action["reason"],
+        )  # fmt: skip
+    counts: Counter[str] = Counter(actions_refused=len(refused))
+    for table, kind in KINDS.items():
+        of_kind = refused.filter(pc.equal(refused["kind"], kind))
+        kept = keep_actions(connection, spec.market, table, place.read(table), answer, of_kind)
+        counts.update({f"{table}_{what}": count for what, count in asdict(kept).items()})
+    return dict(counts)
+
+
+def _answer(spec: RunSpec, batch: Batch, received: Received, bars: pa.Table, now: datetime) -> Answer:
+    """Whose word it is, and of which tickers it is whole: those that neither failed nor came short, of daily bars.
+
+    Minutes and hours come by parts, of which a vendor may skip one without an error.
+    """
+    sources = {ticker: received.served_by.get(ticker, spec.source.name) for ticker in batch.tickers}
+    doubtful = {*received.failed, *received.short}
+    daily = bars if spec.interval is Interval.D1 else bars.slice(0, 0)
+    ends = daily.group_by("ticker").aggregate([("time", "min"), ("time", "max")]).to_pylist()
+    spans: dict[str, Span] = {row["ticker"]: (row["time_min"], row["time_max"]) for row in ends}
+    complete = {ticker: span for ticker, span in spans.items() if ticker not in doubtful}
+    return Answer(spec.run_id, now, batch.window, sources, complete, replayed=bool(spec.source.replay))
 
 
 def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:

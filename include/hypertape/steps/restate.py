@@ -26,7 +26,7 @@ from hypertape.sources import SourceConfig
 from hypertape.steps.failures import Failure, failures_to_json
 from hypertape.steps.landing import Landing
 from hypertape.steps.plan import make_batches, overlap_start
-from hypertape.steps.run_batch import extract, run_batch
+from hypertape.steps.run_batch import Guard, extract, run_batch
 from hypertape.steps.run_spec import BatchKind, Counts, Json, OnStep, RunSpec, raise_if_failed, silent
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading.merge import differing
@@ -34,8 +34,8 @@ from hypertape.warehouse.loading.stored import newest_given, read_neighbours, se
 from hypertape.warehouse.restatements import (
     Restatement,
     Unread,
+    claimed,
     disputes_of_run,
-    held,
     judge,
     keep_unread,
     note_errors,
@@ -76,6 +76,7 @@ class _Work:
     now: datetime
     settings: Settings
     done: Settled = field(default_factory=Settled)
+    guard: Guard | None = None
 
     @property
     def failed(self) -> dict[str, Failure]:
@@ -102,14 +103,14 @@ def settle(
     work = _Work(dsn, spec, now, settings, done)
     if sources:
         _reach_back(_with(work, next(iter(sources.values())), RETURN))
-    with (
-        connect(dsn) as holder,
-        held(holder, spec.market, spec.interval, run_id=spec.run_id, sources=list(sources)) as found,
+    with claimed(dsn, spec.market, spec.interval, run_id=spec.run_id, sources=list(sources)) as (
+        found,
+        guard,
     ):
         done.suspected = len(found)
         for name in sorted({entry.source for entry in found}):
             on_step(f"restatements of {name}", 0, 1)
-            of_source = _with(work, sources[name], REASON)
+            of_source = replace(_with(work, sources[name], REASON), guard=guard)
             _settle_source(of_source, [entry for entry in found if entry.source == name])
             on_step(f"restatements of {name}", 1, 1)
     return done
@@ -259,6 +260,14 @@ def _load_windows(
 ) -> None:
     """Fetch and load each ticker's window; the load ends the restatements of `rereads` whose history came whole."""
     for batch in make_batches(windows, work.settings.batch_size, kind):
-        done = run_batch(work.dsn, work.spec, batch, settings=work.settings, now=work.now, rereads=rereads)
+        done = run_batch(
+            work.dsn,
+            work.spec,
+            batch,
+            settings=work.settings,
+            now=work.now,
+            rereads=rereads,
+            guard=work.guard,
+        )
         work.done.counts += done.counts
         work.failed.update(done.failed)

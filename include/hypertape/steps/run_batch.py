@@ -7,11 +7,10 @@ Between them lie Parquet files in the landing area: bars, rejects and actions (`
 
 from __future__ import annotations
 
-import logging
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hypertape.errors import SourceUnavailable
-from hypertape.model import Interval
 from hypertape.quality.gate import Gated
 from hypertape.quality.gate import gate as judge
 from hypertape.rows import RowCount, require_all
@@ -28,17 +26,16 @@ from hypertape.settings import Settings
 from hypertape.sources import TABLES
 from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.fetch import ask_sources, told_from_outage
-from hypertape.steps.landing import Landing, Received
+from hypertape.steps.landing import Landing, Received, keep_landed_actions
 from hypertape.steps.run_spec import Batch, BatchResult, Counts, Landed, RunSpec, raise_if_failed
-from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
 from hypertape.warehouse.loading.stored import series_states
 
-log = logging.getLogger(__name__)
-
 Connection = psycopg.Connection[Any]
+Guard = Callable[[Connection], None]
+"""Called in the transaction of a load; what it raises stops it."""
 
 REUSE = timedelta(hours=1)
 """A retry within this time fetches only the tickers that failed; later everything is fetched anew."""
@@ -53,15 +50,16 @@ def run_batch(
     now: datetime,
     attempt: int = 1,
     rereads: Mapping[str, int] | None = None,
+    guard: Guard | None = None,
 ) -> BatchResult:
     """Fetch a batch, gate it, load it, and return what came of it. Tickers that failed are in the result.
 
-    `rereads` are the restatements that the load ends, by ticker. Raises only for a problem of the whole source or of
-    the warehouse.
+    `rereads` are the restatements that the load ends, by ticker. `guard` is called in the transaction that writes, and
+    what it raises stops it. Raises only for a problem of the whole source or of the warehouse.
     """
     landed = extract(spec, batch, settings=settings, now=now, attempt=attempt, dsn=dsn)
     landed = gate(spec, landed, settings=settings, now=now)
-    return load(dsn, spec, landed, settings=settings, now=now, attempt=attempt, rereads=rereads)
+    return load(dsn, spec, landed, settings=settings, now=now, attempt=attempt, rereads=rereads, guard=guard)
 
 
 def extract(
@@ -132,6 +130,7 @@ def load(
     now: datetime,
     attempt: int = 1,
     rereads: Mapping[str, int] | None = None,
+    guard: Guard | None = None,
 ) -> BatchResult:
     """Load what landed, record what failed, and return what came of it without raising for tickers.
 
@@ -145,6 +144,8 @@ def load(
         request = _request(batch, place, received, spec, now, attempt, failed, rereads or {})
         keep_landed_actions(connection, spec, batch, settings=settings, now=now)
         connection.commit()  # a declared split explains what the scale guard would refuse
+        if guard is not None:
+            guard(connection)
         results = load_bars(connection, place.read("clean"), request)
         if received.asked:
             note_asked(connection, request, {"tickers": list(received.asked), "seconds": received.seconds})
@@ -270,42 +271,3 @@ def _result(results: Sequence[LoadResult], short: tuple[str, ...], failed: Failu
         min(firsts, default=None),
         max(lasts, default=None),
     )
-
-
-def keep_landed_actions(
-    connection: Connection, spec: RunSpec, batch: Batch, *, settings: Settings, now: datetime
-) -> dict[str, int]:
-    """Keep the corporate actions of a batch that landed, withdraw those its sources no longer report, and note and tell
-    of those that cannot be meant.
-
-    Returns the counts (`splits_new`, `dividends_withdrawn`, `actions_refused`, …). The caller commits.
-    """
-    place = Landing(settings.landing, spec.run_id, batch.name)
-    received = Received.read(place) or Received(now)
-    answer = _answer(spec, batch, received, place.read("bars"), now)
-    refused = place.read("refused_actions")
-    for action in note_refused(connection, spec.market, refused, answer):
-        log.warning(
-            "%s: a %s of %s is not kept: %s", action["ticker"], action["kind"].replace("_", " "),
-            f"{action['time']:%Y-%m-%d}" if action["time"] else "no date", action["reason"],
-        )  # fmt: skip
-    counts: Counter[str] = Counter(actions_refused=len(refused))
-    for table, kind in KINDS.items():
-        of_kind = refused.filter(pc.equal(refused["kind"], kind))
-        kept = keep_actions(connection, spec.market, table, place.read(table), answer, of_kind)
-        counts.update({f"{table}_{what}": count for what, count in asdict(kept).items()})
-    return dict(counts)
-
-
-def _answer(spec: RunSpec, batch: Batch, received: Received, bars: pa.Table, now: datetime) -> Answer:
-    """Whose word it is, and of which tickers it is whole: those that neither failed nor came short, of daily bars.
-
-    Minutes and hours come by parts, of which a vendor may skip one without an error.
-    """
-    sources = {ticker: received.served_by.get(ticker, spec.source.name) for ticker in batch.tickers}
-    doubtful = {*received.failed, *received.short}
-    daily = bars if spec.interval is Interval.D1 else bars.slice(0, 0)
-    ends = daily.group_by("ticker").aggregate([("time", "min"), ("time", "max")]).to_pylist()
-    spans: dict[str, Span] = {row["ticker"]: (row["time_min"], row["time_max"]) for row in ends}
-    complete = {ticker: span for ticker, span in spans.items() if ticker not in doubtful}
-    return Answer(spec.run_id, now, batch.window, sources, complete, replayed=bool(spec.source.replay))

@@ -1,8 +1,8 @@
 """From an address on the command line to an open store, and the directory behind it.
 
 An address is a kind and, but for the warehouse, a place: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`,
-`stockula:FILE`. A kind is one module of this room that defines `build(place, opening) -> Store`; it is imported when
-it is asked for.
+`stockula:FILE`, `pin:NAME`. A kind is one module of this room that defines `build(place, opening) -> Store`; it is
+imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hypertape.errors import BadInput, DiskFull
 from hypertape.settings import Settings
 from hypertape.stores import Store
 
-FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE")
+FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE", "pin:NAME")
 """What an address looks like."""
 
 _KINDS = tuple(form.partition(":")[0] for form in FORMS)
-_ONLY_READ = ("stockula",)
+_ONLY_READ = ("stockula", "pin")
 
 
 class CsvFormat(StrEnum):
@@ -92,6 +92,8 @@ def open_store(
 def in_full(address: str) -> str:
     """The address with an absolute path, so that two of them can be compared. Raises BadInput as parse_address does."""
     kind, place = parse_address(address)
+    if kind == "pin":
+        return address
     return f"{kind}:{Path(place).resolve()}" if place else kind
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,14 @@ from hypertape.model import INDICATOR_COLUMNS, VALUE_COLUMNS, Interval, Series
 from hypertape.queries import query
 from hypertape.stores import Block, Store, Written, require_all_rows
 from hypertape.stores.mirrors import Mirror, require_present
+from hypertape.warehouse.claims import Worker
 from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.locks import try_lock_names
 from hypertape.warehouse.pg_binary import array_cursor
 
 Connection = psycopg.Connection[Any]
+
+KIND = "delivery"
+"""Of the claims; a unit is a mirror and a series."""
 
 _BLOCK_ROWS = 50_000
 _BATCH_SERIES = 25
@@ -79,19 +83,23 @@ def deliver(
 ) -> Delivered:
     """Write what the mirror waits for into its store and return what was done; `now` is UTC.
 
-    `connection` is in autocommit mode. Never raises for the mirror: one that is away keeps its notes, and its error is
-    recorded in `mirror` and in the result. Raises what `translate_errors` raises for the warehouse.
+    `connection` is in autocommit mode. Series that somebody else delivers just now are left to them. Never raises for
+    the mirror: one that is away keeps its notes, and its error is recorded in `mirror` and in the result. Raises what
+    `translate_errors` raises for the warehouse.
     """
     done = Delivered(mirror.name)
     waiting = _waiting(connection, mirror)
     if not waiting:
         return done
+    worker = Worker(KIND)
     try:
         require_present(mirror)
         store = open_target()
         try:
             for batch in _batches(waiting):
-                _deliver_batch(connection, store, mirror, batch, done)
+                worker.beat(connection)
+                _deliver_batch(connection, store, mirror, batch, done, worker)
+            worker.leave(connection)
         finally:
             store.close()
     except (HypertapeError, *_AWAY) as error:
@@ -111,29 +119,46 @@ def _batches(waiting: list[Series]) -> Iterator[list[Series]]:
 
 
 def _deliver_batch(
-    connection: Connection, store: Store, mirror: Mirror, batch: list[Series], done: Delivered
+    connection: Connection,
+    store: Store,
+    mirror: Mirror,
+    batch: list[Series],
+    done: Delivered,
+    worker: Worker,
 ) -> None:
     """Deliver a batch; when one of its series cannot be written, each by itself."""
+    names = {f"{mirror.name}/{series}": series for series in batch}
+    claims = worker.take(connection, KIND, list(names))
+    mine = [names[claim.unit] for claim in claims]
+    done.busy += len(batch) - len(mine)
     try:
-        _deliver(connection, store, mirror, batch, done)
+        if mine:
+            _deliver(connection, store, mirror, mine, done, partial(worker.require, claims=claims))
     except _AWAY:
         raise
     except (HypertapeError, sqlite3.Error, pa.ArrowException) as error:
-        if len(batch) == 1:
-            done.failed[str(batch[0])] = str(error)
+        if len(mine) == 1:
+            done.failed[str(mine[0])] = str(error)
         else:
-            for series in batch:
-                _deliver_batch(connection, store, mirror, [series], done)
+            worker.release(connection, claims)
+            for series in mine:
+                _deliver_batch(connection, store, mirror, [series], done, worker)
+    finally:
+        worker.release(connection, claims)
 
 
 def _deliver(
-    connection: Connection, store: Store, mirror: Mirror, batch: list[Series], done: Delivered
+    connection: Connection,
+    store: Store,
+    mirror: Mirror,
+    batch: list[Series],
+    done: Delivered,
+    guard: Callable[[Connection], None],
 ) -> None:
     market, interval = batch[0].market, batch[0].interval
     with translate_errors(connection), connection.transaction():
-        locks = {f"mirror/{mirror.name}/{series}": series.ticker for series in batch}
-        held = [locks[name] for name in try_lock_names(connection, locks)]
-        found = (mirror.name, market, interval.value, held)
+        guard(connection)
+        found = (mirror.name, market, interval.value, [series.ticker for series in batch])
         notes = connection.execute(query("mirror_notes"), found).fetchall()
         read = Counter[str]()
         blocks = (
@@ -157,7 +182,6 @@ def _deliver(
         }
         connection.execute(query("mirror_delivered"), delivered)
     done.series += len(notes)
-    done.busy += len(batch) - len(held)
     done.written += written
 
 

@@ -48,7 +48,7 @@ class DatabaseSink:
         )
         self.notices: BatchWriter[Notice] = BatchWriter(
             "notices",
-            lambda: EventTable(dsn),
+            lambda: EventTable(dsn, now=now),
             spool=Spool(spool_directory / "notices", most_bytes=max(spool_bytes // _NOTICE_SHARE, 1 << 20)),
         )
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import psycopg
 
-from hypertape.stream.gaps import add_gaps
+from hypertape.frame import instant
+from hypertape.stream.gaps import add_gaps, fill_gaps
 from hypertape.stream.letters import Letter, add_letters, rejected_letter
-from hypertape.stream.model import FeedGap, Rejected, SymbolInfo
+from hypertape.stream.model import FeedGap, GapFilled, Rejected, SymbolInfo
 from hypertape.stream.symbols import sync_symbols
 from hypertape.stream.tick_table import lively, tell_poison
 from hypertape.warehouse.connect import connect
 
-Notice = Rejected | FeedGap | SymbolInfo
+Notice = Rejected | FeedGap | GapFilled | SymbolInfo
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Rejected, FeedGap, SymbolInfo)}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Rejected, FeedGap, GapFilled, SymbolInfo)}
 
 
 class EventTable:
-    """One connection that stores what feeds say; a `Table` of a `BatchWriter`."""
+    """One connection that stores what feeds say; a `Table` of a `BatchWriter`. `now` is the clock in µs since 1970."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = lively(dsn)
+    def __init__(self, dsn: str, *, now: Callable[[], int]) -> None:
+        self._dsn, self._now = lively(dsn), now
         self._connection: psycopg.Connection[Any] | None = None
 
     def store(self, rows: Sequence[Notice]) -> None:
@@ -34,13 +34,14 @@ class EventTable:
         with tell_poison(connection), connection.transaction():
             add_letters(connection, [rejected_letter(row) for row in rows if isinstance(row, Rejected)])
             add_gaps(connection, [row for row in rows if isinstance(row, FeedGap)])
+            fill_gaps(connection, [row for row in rows if isinstance(row, GapFilled)])
             listed = [row for row in rows if isinstance(row, SymbolInfo)]
             if listed:
-                sync_symbols(connection, listed, datetime.now(UTC))
+                sync_symbols(connection, listed, instant(self._now()))
 
     def bury(self, row: Notice, error: str) -> None:
         """Keep a notice that cannot be stored."""
-        source = str(getattr(row, "source", "symbols"))
+        source = str(getattr(row.gap if isinstance(row, GapFilled) else row, "source", "symbols"))
         add_letters(
             self._connected(),
             [Letter("record", source, repr(row).encode("utf-8", "backslashreplace"), error)],

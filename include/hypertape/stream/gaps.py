@@ -11,7 +11,7 @@ import psycopg
 
 from hypertape.frame import instant
 from hypertape.queries import query
-from hypertape.stream.model import FeedGap
+from hypertape.stream.model import FeedGap, GapFilled
 from hypertape.stream.symbols import MARKET
 from hypertape.warehouse.connect import translate_errors
 
@@ -53,6 +53,14 @@ def add_gaps(connection: Connection, gaps: Sequence[FeedGap]) -> None:
                     gap.first_sequence,
                 ),
             )
+
+
+def fill_gaps(connection: Connection, filled: Sequence[GapFilled]) -> None:
+    """Close gaps of which the feed itself says that everything came after all. In the caller's transaction."""
+    for gap, by in filled:
+        key = gap.source, gap.symbol, gap.reason, instant(gap.start), gap.last_sequence
+        with translate_errors(connection):
+            connection.execute(query("stream_fill_gap"), (by, *key))
 
 
 def feed_gaps(

@@ -57,6 +57,14 @@ class FeedGap(NamedTuple):
     first_sequence: int | None
 
 
+class GapFilled(NamedTuple):
+    """Everything that a gap missed has come after all."""
+
+    gap: FeedGap
+    by: str
+    """Who says so: `resend`, `late` (out of order) or `unbroken` (the count went on where it had stopped)."""
+
+
 class Rejected(NamedTuple):
     """A record that is no tick: kept whole in `dead_letter` with the reason."""
 
@@ -75,7 +83,7 @@ class SymbolInfo(NamedTuple):
     contract_size: int | None
 
 
-Event = Tick | FeedGap | Rejected | SymbolInfo
+Event = Tick | FeedGap | GapFilled | Rejected | SymbolInfo
 
 
 class Feed(Protocol):

@@ -24,7 +24,7 @@ from hypertape.stream.encode import COPY_HEADER, COPY_TRAILER, VALUES, TickColum
 from hypertape.stream.letters import Letter, add_letters, tick_letter
 from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import SymbolIds
-from hypertape.stream.writer import PoisonedRow
+from hypertape.stream.table import PoisonedRow
 from hypertape.warehouse.connect import connect, translate_errors
 from hypertape.warehouse.dsn import normalise_dsn
 from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor

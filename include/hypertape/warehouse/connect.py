@@ -12,11 +12,13 @@ import psycopg
 from psycopg import conninfo
 
 from hypertape.errors import (
+    BadInput,
     DatabaseBusy,
     DatabaseRefused,
     DatabaseUnreachable,
     DiskFull,
     HypertapeError,
+    PinBroken,
     RolledBack,
     SchemaMissing,
     ServerReplaced,
@@ -41,8 +43,9 @@ PINNED: Mapping[str, str] = MappingProxyType(
 )
 """What our statements rely on, and a role, a database or another client of a pooler may have set otherwise.
 
-`pin_settings` sets them for one transaction: behind PgBouncer in transaction pooling those of a session reach other
-clients. The isolation, read committed, is not among them: it must be said by `begin` itself (`ISOLATION`).
+`pin_session` sets them for a session. Behind PgBouncer in transaction pooling that would reach other clients, and
+`pin_settings` sets them for one transaction. The isolation, read committed, is not among them: a `begin` says it
+itself (`ISOLATION`).
 """
 
 ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
@@ -63,6 +66,8 @@ _BY_SQLSTATE: dict[str, type[HypertapeError]] = {
     "42P01": SchemaMissing,
     "3F000": SchemaMissing,
     "HT001": RolledBack,  # refuse_stray_load
+    "HT002": PinBroken,  # bars_pinned
+    "HT003": BadInput,  # bars_pinned: no such pin, or not of it
     "40001": DatabaseBusy,  # serialization failure
     "40P01": DatabaseBusy,  # deadlock
     "55P03": DatabaseBusy,  # lock timeout
@@ -151,31 +156,37 @@ def connect(
 
 
 def _pin(connection: WarehouseConnection) -> None:
-    """Pin the session's settings; behind a pooler, where they would reach other clients, demand them of the server.
-
-    A pooler answers for the server with a process number of its own making. What it keeps per client (time zone,
-    dates) may be set there as well.
-    """
-    values = dict(PINNED)
-    pooled, found = connection.execute(
-        query("pin_session"),
-        {
-            "pid": connection.info.backend_pid,
-            "names": list(values),
-            "values": list(values.values()),
-            "kept": list(_KEPT_BY_POOLERS),
-        },
-    ).fetchone() or (False, {})
+    """Pin the session's settings; behind a pooler, where they would reach other clients, demand them of the server."""
+    pooled, found = pin_session(connection)
     wrong = {
-        name: found[name] for name in _DEMANDED_OF_POOLED if found.get(name, values[name]) != values[name]
+        name: found[name] for name in _DEMANDED_OF_POOLED if found.get(name, PINNED[name]) != PINNED[name]
     }
     if pooled and wrong:
-        told = ", ".join(f"{name} is {value!r} and must be {values[name]!r}" for name, value in wrong.items())
+        told = ", ".join(f"{name} is {value!r} and must be {PINNED[name]!r}" for name, value in wrong.items())
         raise DatabaseRefused(
             f"{place(connection.info.dsn)}: behind the pooler {told}",
             next_step="Set it on the role or the database (`alter role … set …`) and reconnect the pooler, "
             "or name the server itself in HYPERTAPE_DATABASE_URL.",
         )
+
+
+def pin_session(connection: psycopg.Connection[Any], **more: str) -> tuple[bool, dict[str, str]]:
+    """Set `PINNED`, and `more`, for a session; return whether a pooler answers for the server, and what held before.
+
+    It is one round trip. A pooler answers with a process number of its own making. Behind one only what it keeps per
+    client (time zone, dates) is set; the rest is `pin_settings`' affair, or the server's.
+    """
+    settings = {**PINNED, **more}
+    pooled, found = connection.execute(
+        query("pin_session"),
+        {
+            "pid": connection.info.backend_pid,
+            "names": list(settings),
+            "values": list(settings.values()),
+            "kept": list(_KEPT_BY_POOLERS),
+        },
+    ).fetchone() or (False, {})
+    return pooled, found
 
 
 def pin_settings(connection: psycopg.Connection[Any], **more: str) -> None:

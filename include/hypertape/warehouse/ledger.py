@@ -154,8 +154,11 @@ def series_starts(
     return {ticker: first for ticker, first in rows if ticker in wanted}
 
 
-def advance_watermarks(connection: Connection, market: Market, interval: Interval, run_id: str) -> int:
-    """Move the watermark of every ticker the run loaded to the end of its window; return how many moved.
+def advance_watermarks(
+    connection: Connection, market: Market, interval: Interval, run_id: str, held: Iterable[str] = ()
+) -> int:
+    """Move the watermark of every ticker the run loaded to the end of its window, but for those that are held; return
+    how many moved.
 
     A watermark never jumps over a hole: a window that starts after it leaves it where it is. It is at most the present
     by the database's clock and moves back to it where it lies in the future; nothing else moves it back.
@@ -165,6 +168,7 @@ def advance_watermarks(connection: Connection, market: Market, interval: Interva
         "market": market.code,
         "interval": interval.value,
         "history_start": midnight(market.history_start[interval]),
+        "held": list(held),
     }
     with translate_errors(connection):
         moved = connection.execute(query("advance_watermarks"), parameters).rowcount

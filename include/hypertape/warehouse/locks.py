@@ -21,9 +21,3 @@ def lock_series(
 def lock_name(connection: psycopg.Connection[Any], name: str) -> None:
     """Wait for and take one named lock, such as the rollups of a relation."""
     connection.execute(query("lock_names"), ([name],))
-
-
-def try_lock_names(connection: psycopg.Connection[Any], names: Iterable[str]) -> set[str]:
-    """Take the lock of each name that nobody holds, and return those names."""
-    rows = connection.execute(query("try_lock_names"), (list(names),)).fetchall()
-    return {name for (name,) in rows}

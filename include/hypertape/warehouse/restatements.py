@@ -6,23 +6,27 @@ any moment loses none and repeats none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
-from hypertape.warehouse.locks import try_lock_names
+from hypertape.warehouse.claims import working
+from hypertape.warehouse.connect import connect, translate_errors
 
 Connection = psycopg.Connection[Any]
 
 STATES = ("suspected", "confirmed", "local", "reread", "partial", "disputed", "answered")
 """Of an entry: open, a verdict; the last two are of a series that another source served for a while."""
+
+KIND = "restatement"
+"""Of the claims; a unit is the restatement's number."""
 
 TRIES = 3
 """After so many answers in a row that reach no further, what they do not reach is given up."""
@@ -67,13 +71,13 @@ class Dispute:
 
 
 @contextmanager
-def held(
-    holder: Connection, market: Market, interval: Interval, *, run_id: str, sources: Sequence[str]
-) -> Iterator[list[Restatement]]:
-    """Hold the open restatements of the tickers a run has loaded from one of `sources`, for the length of the block.
+def claimed(
+    dsn: str, market: Market, interval: Interval, *, run_id: str, sources: Sequence[str]
+) -> Iterator[tuple[list[Restatement], Callable[[Connection], None]]]:
+    """Claim the open restatements of the tickers a run has loaded from one of `sources`, for the length of the block.
 
-    Those another worker holds are left out. The hold is an advisory lock of a transaction of `holder`, so it ends with
-    the worker, however that ends.
+    Those another worker works on are left out. What is beside the list is to be called in each transaction that writes:
+    it raises ClaimLost when one of them was given to another worker.
     """
     parameters = {
         "market": market.code,
@@ -82,15 +86,25 @@ def held(
         "sources": list(sources),
     }
 
-    def find() -> list[Restatement]:
-        rows = holder.execute(query("open_restatements"), parameters).fetchall()
-        return [Restatement(*row) for row in rows]
+    def find(connection: Connection) -> dict[str, Restatement]:
+        rows = connection.execute(query("open_restatements"), parameters).fetchall()
+        return {str(found.restatement_id): found for found in (Restatement(*row) for row in rows)}
 
-    with translate_errors(holder), holder.transaction():
-        names = {f"restatement/{found.restatement_id}" for found in find()}
-        locked = try_lock_names(holder, names) if names else set()
-        # Found anew: another worker may have settled one before its lock was free.
-        yield [entry for entry in find() if f"restatement/{entry.restatement_id}" in locked] if locked else []
+    with connect(dsn, autocommit=True) as connection:
+        names = list(find(connection))
+    if not names:
+        yield [], lambda _: None
+        return
+    with working(dsn, KIND) as worker:
+        with connect(dsn, autocommit=True) as connection:
+            claims = worker.take(connection, KIND, names)
+            found = find(connection)  # anew: another worker may have settled one before it was free
+        try:
+            entries = [found[claim.unit] for claim in claims if claim.unit in found]
+            yield entries, partial(worker.require, claims=claims)
+        finally:
+            with connect(dsn, autocommit=True) as connection:
+                worker.release(connection, claims)
 
 
 def judge(

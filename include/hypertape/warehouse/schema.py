@@ -219,6 +219,7 @@ def _names(market: Market) -> dict[str, sql.Composable]:
     names: dict[str, sql.Composable] = {
         "market": sql.Literal(market.code),
         "public": sql.Identifier("public", market.table),
+        "published": sql.Identifier("published", market.table),
     }
     for interval in Interval:
         of_relation = _relation_names(market, interval)
@@ -227,11 +228,16 @@ def _names(market: Market) -> dict[str, sql.Composable]:
 
 
 def _relation_names(market: Market, interval: Interval) -> dict[str, sql.Composable]:
-    """The placeholders of a relation template: {bars} (stored), {with_load}, {public} (views) and {name} (as text)."""
+    """The placeholders of a relation template: {bars} (stored), {with_load}, {public}, {published} and
+    {published_with_load} (views); {name}, {market} and {interval} (as text)."""
     relation = market.relation(interval)
     return {
         "bars": sql.Identifier("bars", relation),
         "with_load": sql.Identifier("bars", f"{relation}_with_load"),
         "public": sql.Identifier("public", relation),
+        "published": sql.Identifier("published", relation),
+        "published_with_load": sql.Identifier("bars", f"{relation}_published_with_load"),
         "name": sql.Literal(f"bars.{relation}"),
+        "market": sql.Literal(market.code),
+        "interval": sql.Literal(interval.value),
     }

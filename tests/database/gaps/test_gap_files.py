@@ -59,10 +59,7 @@ def write(path: Path, days: list[date], hours: tuple[int, ...] = ()) -> None:
     times = (
         [f"{day}T{hour:02}:00:00" for day in days for hour in hours] if hours else [str(day) for day in days]
     )
-    rows = [
-        f"{path.parent.name},{time},10000,11000,9000,{10_000 + 100 * (k % 3)},100"
-        for k, time in enumerate(times)
-    ]
+    rows = [f"{path.parent.name},{time},10,11,9,{10 + k % 3 / 10},100" for k, time in enumerate(times)]
     path.write_text("\n".join(["ticker,time,open,high,low,close,volume", *rows]) + "\n")
 
 

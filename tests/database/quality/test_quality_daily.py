@@ -188,11 +188,13 @@ def dividend(share: float) -> Plant:
 
 
 def loaded_from(source: str) -> Plant:
-    """The bars of AAA come from that source."""
+    """The bars of AAA come from that source; those of the others name a load that is not there."""
     return update(
-        "with new as (insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, "
-        f"code_version) values ('test', 'vn', '1d', 'AAA', '{source}', '2020-01-01', '2024-02-01', 'loaded', '0') "
-        "returning load_id) update bars.market_data_1d set load_id = new.load_id from new where ticker = 'AAA'"
+        "with known as (insert into load (load_id, run_id, market, interval, ticker, source, window_start, window_end, "
+        "status, code_version) overriding system value "
+        f"values (7007, 'test', 'vn', '1d', 'AAA', '{source}', '2020-01-01', '2024-02-01', 'loaded', '0') "
+        "on conflict (load_id) do update set source = excluded.source returning load_id) "
+        "update bars.market_data_1d set load_id = known.load_id from known where ticker = 'AAA'"
     )
 
 

@@ -24,9 +24,8 @@ from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, led
 from hypertape.errors import BatchRefused, SuspectScale
 from hypertape.steps.restate import Settled, reread, settle
 from hypertape.steps.sync import sync
-from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading.load import load_bars
-from hypertape.warehouse.restatements import held
+from hypertape.warehouse.restatements import claimed
 
 
 @pytest.fixture
@@ -147,12 +146,11 @@ def test_two_workers_do_not_work_on_one_restatement(vendor, common, ticker):
     start(vendor, ticker, bars)
     vendor.says(ticker, first_days(scaled(bars, 0.5), 251))
     spec, now = vendor.load_only(251, [ticker], "two " + ticker)
-    with connect(vendor.dsn) as other:
-        asked = {"run_id": spec.run_id, "sources": ["csv_tree"]}
-        with held(other, CRYPTO, D1, **asked) as found:
-            assert [entry.ticker for entry in found] == [ticker]
-            idle = reread(vendor.dsn, spec, now=now, settings=vendor.settings)
-            assert idle == Settled()
+    asked = {"run_id": spec.run_id, "sources": ["csv_tree"]}
+    with claimed(vendor.dsn, CRYPTO, D1, **asked) as (found, _):
+        assert [entry.ticker for entry in found] == [ticker]
+        idle = reread(vendor.dsn, spec, now=now, settings=vendor.settings)
+        assert idle == Settled()
     assert reread(vendor.dsn, spec, now=now, settings=vendor.settings).reread == 1
 
 

@@ -20,8 +20,9 @@ from hypertape.model import Window, utc
 from hypertape.quality.gate import gate as judge
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
-from hypertape.steps.after_load import after_run, publish, specs_of, validate
+from hypertape.steps.after_load import after_run, publish, specs_of
 from hypertape.steps.backfill import BackfillRequest, backfill
+from hypertape.steps.checks import validate
 from hypertape.steps.heal import find_gaps, heal, plan_heal
 from hypertape.steps.plan import plan
 from hypertape.steps.quarantine import replay

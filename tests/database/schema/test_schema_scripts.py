@@ -26,6 +26,10 @@ from hypertape.warehouse.schema import apply, scripts, status, tier, verify
 
 MARKETS = tuple(all_markets().values())
 ROLLUPS = tuple(interval for interval in Interval if not interval.is_stored)
+TICK_AGES = {"ticks": "7 days", "bars_1m": "30 days"}
+"""What no market has: the tables of ticks, and when they are compressed. Nothing refreshes or drops them by itself."""
+CANDLES = ("ticks", "ohlc_1m", "ohlc_5m", "ohlc_15m", "ohlc_30m", "ohlc_1h", "ohlc_4h", "ohlc_1d")
+"""Each stands on the one before it."""
 JAPAN = replace(VN, code="jp", table="jp_data", title="Made up for this test", tickers=())
 
 
@@ -377,7 +381,9 @@ def test_every_stored_relation_has_its_chunk_width(common):
 def test_compression_is_by_ticker_in_time_order(common):
     expected = {market.relation(interval) for market in MARKETS for interval in market.intervals}
     if tier(common) == "plain":
-        assert {name for name, kind in policies(common) if kind == "compression"} == expected
+        assert {
+            name for name, kind in policies(common) if kind == "compression"
+        } == expected | TICK_AGES.keys()
         return
     rows = query(
         common,
@@ -401,12 +407,15 @@ def test_every_relation_has_its_policies(common):
                 assert config["compress_after"] == ages[interval]
             else:
                 assert {"start_offset", "end_offset"} <= set(config)
+    for name, age in TICK_AGES.items():
+        assert found.pop((name, "compression"))["compress_after"] == age
     assert found == {}, "retention is off by default"
 
 
 def test_rollups_are_materialised_only_and_stand_on_each_other(common):
     bases = {"5m": "1m", "15m": "5m", "30m": "15m", "1w": "1d", "2w": "1w", "1mo": "1d"}
     expected = {(f"{m.table}_{name}", f"{m.table}_{base}") for m in MARKETS for name, base in bases.items()}
+    expected |= set(zip(CANDLES[1:], CANDLES, strict=False))
     if tier(common) == "plain":
         rows = query(common, "select target, source from shim.rollup")
         assert {tuple(name.removeprefix("bars.") for name in row) for row in rows} == expected

@@ -28,6 +28,10 @@ from hypertape.warehouse.locks import lock_series
 from stockula_files import bar, stockula_file
 
 ALL = Selection()
+WARNINGS = [
+    "-W", "error", "-W", "ignore:module 'sre_constants' is deprecated", "-W", "ignore:module 'sre_parse' is deprecated",
+]  # fmt: skip
+"""As pyproject.toml has them for the tests themselves."""
 NOW_AND_LATER = utc(2026)
 
 
@@ -51,7 +55,7 @@ def hypertape(warehouse, tmp_path):
     def run(*words: str) -> tuple[int, str]:
         environment = {**os.environ, "HYPERTAPE_DATABASE_URL": warehouse, "COLUMNS": "200"}
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "hypertape.cli", *words],
+            [sys.executable, *WARNINGS, "-m", "hypertape.cli", *words],
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr

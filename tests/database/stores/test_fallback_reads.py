@@ -26,7 +26,7 @@ def stores(warehouse, connection, tmp_path) -> list[str]:
     addresses = [f"sqlite:{tmp_path / 'vn_data.db'}", f"csv:{tmp_path / 'market_data'}"]
     for name, address in zip(("files", "tree"), addresses, strict=True):
         add_mirror(connection, name, address, markets=["vn"])
-    assert {done["left"] for done in deliver_mirrors(warehouse, now=NOW, settings=Settings()).values()} == {0}
+    assert {done.left for done in deliver_mirrors(warehouse, now=NOW, settings=Settings()).values()} == {0}
     return ["warehouse", *addresses]
 
 

@@ -37,6 +37,7 @@ from hypertape.stores.mirrors import (
     note_everything,
     remove_mirror,
 )
+from hypertape.warehouse.claims import working
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import read_bars
 
@@ -214,8 +215,8 @@ def test_a_mirror_taken_away_during_ten_loads_and_given_back_reaches_parity_by_i
         put(connection, {"A": BARS.take(slice(start, start + 10)), f"N{step}": walk(20, seed=step)})
         put(connection, {"A": changed(BARS.take(slice(0, 90)), 3 * step, close=lambda c: c * 1.0001)}, VN)
         found = deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]
-        assert "is not there" in found["error"]
-        assert found["series"] == 0
+        assert "is not there" in (found.complaint or "")
+        assert found.series == 0
     assert not any(place.iterdir()), "nothing is begun anew beside the mirror"
     behind = find_mirror(connection, "copy")
     assert (behind.waiting, behind.failing_since, "is not there" in (behind.last_error or "")) == (
@@ -227,7 +228,7 @@ def test_a_mirror_taken_away_during_ten_loads_and_given_back_reaches_parity_by_i
     place.rmdir()
     away.rename(place)
     found = deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]
-    assert (found["series"], found["left"], found["error"]) == (12, 0, None)
+    assert (found.series, found.left, found.complaint) == (12, 0, None)
     assert_parity(warehouse, connection, 13)
     again = find_mirror(connection, "copy")
     assert (again.delivered_at, again.failing_since, again.last_error) == (NOW, None, None)
@@ -331,8 +332,8 @@ def test_a_delivery_never_waits_for_a_load(warehouse, connection, place) -> None
 def test_a_series_in_another_workers_hands_is_left_to_it(warehouse, connection, place) -> None:
     put(connection, {"A": BARS, "B": BARS})
     mirror, double = add(connection, place), Double()
-    with connect(warehouse) as other:
-        other.execute("select pg_advisory_xact_lock(hashtextextended('mirror/copy/crypto/1d/A', 0))")
+    with working(warehouse, "delivery") as other:
+        assert other.take(connection, "delivery", ["copy/crypto/1d/A"])
         done = deliver(connection, mirror, lambda: double, now=NOW)
         assert (done.series, done.busy, done.left, done.error) == (1, 1, 1, None)
     assert deliver(connection, mirror, lambda: double, now=NOW).series == 1
@@ -482,6 +483,15 @@ def test_parity_finds_what_is_missing_changed_or_astray(warehouse, connection, p
     assert (found.waiting, found.holds) == (1, False)
 
 
+def test_parity_compares_adjusted_closes_where_a_mirror_keeps_them(warehouse, connection, place) -> None:
+    put(connection, {"A": BARS})
+    add(connection, place, "sqlite:files")
+    hand_over(warehouse, connection)
+    connection.execute("update bars.crypto_data_1d set adjusted_close = 1 where ticker = 'A'")
+    found = check_parity(warehouse, find_mirror(connection, "copy"), now=NOW, settings=SETTINGS)
+    assert [(d.series.ticker, d.what) for d in found.differences] == [("A", "adjusted closes")]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_parity_of_a_mirror_without_a_file(warehouse, connection, place, kind) -> None:
     add(connection, place, kind)
@@ -500,7 +510,7 @@ def test_a_paused_mirror_receives_nothing_and_misses_nothing(warehouse, connecti
     assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS) == {}
     assert len(notes(connection)) == 1
     enable_mirror(connection, mirror, True)
-    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]["inserted"] == 320
+    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"].written.inserted == 320
     assert_parity(warehouse, connection, 1)
 
 
@@ -533,8 +543,8 @@ def test_a_mirror_never_fails_the_run_that_feeds_it(warehouse, connection, place
     put(connection, {"A": BARS})
     (place / "one").rename(place / "gone")
     found = deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)
-    assert "is not there" in found["one"]["error"]
-    assert found["two"]["inserted"] == 320
+    assert "is not there" in (found["one"].complaint or "")
+    assert found["two"].written.inserted == 320
     broken = psycopg.conninfo.make_conninfo(warehouse, port=1)
     assert deliver_mirrors(broken, now=NOW, settings=SETTINGS) == {}
 
@@ -681,4 +691,4 @@ def test_a_copy_can_wait_for_the_next_load(warehouse, connection, place, command
     assert command("add", "copy", f"csv:{place}", "--no-copy")[0] == 0
     assert value(connection, "select count(*) from mirror_outbox") == 1
     put(connection, {"B": BARS})
-    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"]["series"] == 2
+    assert deliver_mirrors(warehouse, now=NOW, settings=SETTINGS)["copy"].series == 2

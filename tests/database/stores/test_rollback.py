@@ -157,7 +157,8 @@ def test_while_sqlite_is_the_truth_another_sqlite_file_is_a_stray(
     followed = copy(*places(dsn, file), Selection(), now=NOW)
     assert (followed.written.inserted, followed.failed) == (25, ())
     write(SqliteStore(tmp_path, now=NOW), "vn", D1, {"LATER": walk(25, seed=9)})
-    assert migrate(dsn, [str(file)], run_id="follow", now=NOW, settings=settings)["inserted"] == 25
+    followed_again = migrate(dsn, [str(file)], run_id="follow", now=NOW, settings=settings)
+    assert followed_again.reported.totals.inserted == 25
 
 
 def places(dsn: str, file: Path) -> list[Opening]:

@@ -23,7 +23,7 @@ from hypertape.stores.addresses import CsvOptions, Opening
 from hypertape.stores.copy import CopyReport, rehearse
 from hypertape.stores.copy import copy as copy_stores
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrations import Totals
+from hypertape.warehouse.migration_ledger import Totals
 from stockula_files import stockula_file
 
 NOW = utc(2026, 1, 1)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hypertape.errors import BadInput
-from hypertape.frame import BAR_SCHEMA, REJECT_SCHEMA, bar_frame, empty_frame, micros, split_series
+from hypertape.frame import BAR_SCHEMA, REJECT_SCHEMA, bar_frame, empty_frame, instant, micros, split_series
 from hypertape.markets import all_markets, get_market
 from hypertape.model import BAR_COLUMNS, PRICE_COLUMNS, Interval, utc
 from hypertape.quality.gate import BAR_RULES, KEY_RULES, gate
@@ -289,26 +289,31 @@ def is_bar(row):
 
 
 @pytest.mark.parametrize(
-    ("path", "market", "interval", "broken"),
+    ("path", "market", "interval", "refused", "flagged"),
     [
-        ("market_data/VRG/1D.csv", "vn", Interval.D1, 44),
-        ("market_data/MPC/1D.csv", "vn", Interval.D1, 6),
-        ("market_data/VNINDEX/1D.csv", "vn", Interval.D1, 8),
-        ("crypto_data/BTC/1D.csv", "crypto", Interval.D1, 32),
-        ("market_data/VIC/1D.csv", "vn", Interval.D1, 0),
-        ("market_data/MPC/1h.csv", "vn", Interval.H1, 0),
-        ("market_data/VNINDEX/1m.csv", "vn", Interval.M1, 0),
+        ("market_data/VRG/1D.csv", "vn", Interval.D1, 39, 5),
+        ("market_data/MPC/1D.csv", "vn", Interval.D1, 1, 5),
+        ("market_data/VNINDEX/1D.csv", "vn", Interval.D1, 0, 8),
+        ("crypto_data/BTC/1D.csv", "crypto", Interval.D1, 0, 32),
+        ("market_data/VIC/1D.csv", "vn", Interval.D1, 0, 0),
+        ("market_data/MPC/1h.csv", "vn", Interval.H1, 0, 0),
+        ("market_data/VNINDEX/1m.csv", "vn", Interval.M1, 0, 0),
     ],
 )
-def test_real_files(shared_data, path, market, interval, broken):
+def test_real_files(shared_data, path, market, interval, refused, flagged):
     with (shared_data / "csv" / path).open(encoding="utf-8", newline="") as lines:
         rows = [real_row(row) for row in csv.DictReader(lines)]
     by_hand = sorted(row["time"] for row in rows if not is_ordered_and_positive(row))
-    assert len(by_hand) == broken
+    assert len(by_hand) == refused + flagged
     frame = frame_of(*rows)
     gated = gate(frame, get_market(market), interval, now=NOW)
-    assert sorted(gated.rejects["time"].to_pylist()) == by_hand
-    assert set(gated.rejects["rule"].to_pylist()) <= {"non_positive_price"}
+    assert len(gated.rejects) == refused
+    assert set(gated.rejects["rule"].to_pylist()) <= {"non_positive_price", "high_below_low"}
+    odd = [
+        instant(f.time) for _, bars in split_series(gated.bars) for f in flags_of(bars, get_market(market))
+    ]
+    assert len(odd) == flagged
+    assert sorted([*gated.rejects["time"].to_pylist(), *odd]) == by_hand
     before, after = rows_in_and_out(frame, gated)
     assert (before, gated.duplicates) == (after, {})
 

@@ -8,7 +8,7 @@ import pytest
 
 from hypertape.errors import CheckBroken, CheckEnded, CheckFailed
 from hypertape.model import Window, utc
-from hypertape.quality.results import QualityResult, raise_if_critical, summary
+from hypertape.quality.results import QualityResult, holding, raise_if_critical, summary
 
 WINDOW = Window(utc(2024), utc(2024, 2))
 
@@ -97,7 +97,7 @@ def test_the_summary_tells_failures_from_broken_rules() -> None:
         result("e", status="not_evaluated"),
     ]
 
-    assert summary(results) == {
+    assert summary(results).to_json() == {
         "checks": 5,
         "passed": 1,
         "critical": ["b (1)"],
@@ -106,3 +106,43 @@ def test_the_summary_tells_failures_from_broken_rules() -> None:
         "not_evaluated": ["e"],
         "seconds": 0.75,
     }
+
+
+KEY_A, KEY_B = {"ticker": "AAA", "time": "2024-01-05"}, {"ticker": "BBB", "time": "2024-01-05"}
+
+
+@pytest.mark.parametrize(
+    ("values", "held", "reason"),
+    [
+        ({"status": "passed"}, "", "it passed"),
+        ({"status": "failed", "severity": "warning"}, "", "a warning holds nobody"),
+        (
+            {"status": "failed", "details": {"tickers": ["AAA"]}, "unexpected": 99},
+            "A",
+            "it names its tickers",
+        ),
+        ({"status": "failed", "details": {"tickers": ["ZZZ"]}, "unexpected": 1}, "", "it is about others"),
+        ({"status": "failed", "sample": (KEY_A, KEY_B), "unexpected": 2}, "AB", "the sample is all there is"),
+        (
+            {"status": "failed", "sample": (KEY_A,), "unexpected": 2},
+            "ABC",
+            "it lists a part: it cannot say which",
+        ),
+        (
+            {"status": "failed", "sample": ({"ticker": None},), "unexpected": 1},
+            "ABC",
+            "a bar without a ticker",
+        ),
+        ({"status": "broken", "error": "no such column"}, "ABC", "nothing is proved of anybody"),
+        ({"status": "not_evaluated", "error": "canceled"}, "ABC", "nor when it was ended"),
+        ({"status": "not_evaluated"}, "", "there was nothing to look at"),
+        (
+            {"status": "broken", "error": "x", "details": {"scope": ["CCC"]}},
+            "C",
+            "it looked at one ticker only",
+        ),
+    ],
+)
+def test_what_a_critical_result_holds(values: dict[str, Any], held: str, reason: str) -> None:
+    found = holding([result("rule", **values)], ["AAA", "BBB", "CCC"])
+    assert found == {3 * letter: ("rule",) for letter in held}, reason

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from hypertape.api.meter import escaped
+from hypertape.api.request_metrics import escaped
 from hypertape.api.respond import rows_of
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State

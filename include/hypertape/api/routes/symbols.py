@@ -1,4 +1,4 @@
-"""GET /api/v1/symbols: instruments by the id that ticks will use. Ticks and their candles come with the tick room."""
+"""GET /api/v1/symbols: instruments by the id that ticks and candles use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def symbols(
     after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
 ) -> Response:
     """Answer `{"symbols": [symbol, …], "next": cursor or null}`."""
-    markets = [market.code for market in read_mode(mode, ALL)]
+    # without a mode everything, feeds' own symbols too: they are of no market that has bars
+    markets = [market.code for market in read_mode(mode)] if mode and mode != ALL else None
     page = listed(
         state.warehouse, "api_symbols", {"markets": markets, "symbol_id": None}, key=("symbol_id",), limit=limit,
         after=after,

@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 from hypertape.api.answer_version import is_conditional, version_of
 from hypertape.api.bar_chunks import BarChunk
 from hypertape.api.bar_encoder import as_csv, as_json
-from hypertape.api.bar_query import SPELLINGS, BarQuery, read_query
+from hypertape.api.bar_query import SPELLINGS, STATES, BarQuery, read_query
 from hypertape.api.bar_reader import BLOCK, BarReader, NamedSeries
 from hypertape.api.parameters import without_value
+from hypertape.api.pinned_bars import PinReader
 from hypertape.api.pool import WAIT_SECONDS
 from hypertape.api.state import OfApp, State
 from hypertape.api.store_router import WAREHOUSE, Search
@@ -40,6 +41,8 @@ PARAMETERS = {
     "legacy": "true: prices in the unit of the old files.",
     "ma": "false: no averages and scores.",
     "ema": "true, or lengths such as 12,26.",
+    "state": "any, or published: only bars that checks have passed; default any.",
+    "pin": "The name of a pin: the bars that were known when it was made.",
     "cache": "What clients of older servers send; it changes nothing.",
 }
 """What may be asked. Read from the address as it came: declared arguments cost an answer a tenth of its time."""
@@ -66,7 +69,12 @@ def tickers(request: Request, state: OfApp) -> Response:
         if name not in ("symbol", "cache")
     }
     query = read_query(symbol=asked.getlist("symbol"), **given)
-    order = state.stores.order() if query.width.is_stored else (WAREHOUSE,)
+    if query.pin is not None:
+        return _from_pin(state, query, query.pin)
+    elsewhere = (
+        query.width.is_stored and query.state == STATES[0]
+    )  # only the warehouse knows what is published
+    order = state.stores.order() if elsewhere else (WAREHOUSE,)
     if order != (WAREHOUSE,):
         return _from_several(state, query, order)
     return _from_warehouse(request, state, query)
@@ -80,6 +88,13 @@ def _from_warehouse(request: Request, state: State, query: BarQuery) -> Response
     if version.is_known(request.headers):
         return Response(status_code=304, headers=headers)
     return _answer(state, query, found.series, read.parts(found), headers)
+
+
+def _from_pin(state: State, query: BarQuery, name: str) -> Response:
+    read = PinReader(state.warehouse, query, name)
+    series = read.series()
+    headers = {STORE_HEADER: f"pin:{name}", "Cache-Control": "private, no-cache"}
+    return _answer(state, query, series, read.parts(series), headers)
 
 
 def _from_several(state: State, query: BarQuery, order: tuple[str, ...]) -> Response:

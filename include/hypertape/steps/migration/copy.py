@@ -30,8 +30,8 @@ from hypertape.stores import BATCH_ROWS, Written
 from hypertape.stores.processes import interrupts_held
 from hypertape.stores.series_copy import BlockCopied, copy_blocks, rehearse, write_together
 from hypertape.stores.series_stats import GatedSeries, SeriesStats
-from hypertape.warehouse import migrations
-from hypertape.warehouse.migrations import Progress, Unit, UnitRead
+from hypertape.warehouse import migration_ledger
+from hypertape.warehouse.migration_ledger import Progress, Unit, UnitRead
 
 OnUnit = Callable[[str], None]
 """Called with the name of each unit that this worker has ended."""
@@ -63,7 +63,7 @@ def copy(
             if isinstance(ended, ClaimLost):
                 continue  # it is another worker's now
             if isinstance(ended, Exception):
-                migrations.end(worker.ledger, worker.id, unit, "failed", str(ended))
+                migration_ledger.end(worker.ledger, worker.id, unit, "failed", str(ended))
                 failed[unit] = ended
             else:
                 total += ended
@@ -124,7 +124,7 @@ def _end_with_parent() -> None:
 
 def _copied(worker: Worker, part: int | None) -> Iterator[Ended]:
     """Copy group after group. Each unit's end is recorded before it is yielded, but for a failure."""
-    open_units = migrations.units(worker.ledger, worker.id, part=part, states=_OPEN)
+    open_units = migration_ledger.units(worker.ledger, worker.id, part=part, states=_OPEN)
     groups = grouped(open_units, worker.rows // 2)
     taken = take_next(worker, groups)
     while taken is not None:
@@ -195,7 +195,7 @@ def _copy_other(worker: Worker, unit: Unit) -> Progress:
     began = clock.perf_counter()
     done = copy_table(worker, unit)
     progress = replace(done.progress, seconds=clock.perf_counter() - began)
-    migrations.note_read(worker.ledger, worker.id, {unit.unit: UnitRead(refused_rules=done.rules)})
+    migration_ledger.note_read(worker.ledger, worker.id, {unit.unit: UnitRead(refused_rules=done.rules)})
     if not worker.migration.dry_run:
         worker.advance({unit.unit: progress}, done=True)
     return progress
@@ -219,7 +219,7 @@ def _rehearse(worker: Worker, unit: Unit) -> Progress:
 
 def _note_read(worker: Worker, read: Mapping[str, SeriesStats]) -> None:
     """Note what was read of units, whole: also a copy that goes on reads a series from its start."""
-    migrations.note_read(
+    migration_ledger.note_read(
         worker.ledger,
         worker.id,
         {

@@ -13,7 +13,7 @@ from hypertape.steps.migration import DUAL_WRITE, SCHEMAS, STOCKULA
 from hypertape.steps.run_spec import Json
 from hypertape.stores.inspect import UNKNOWN, FileReport
 from hypertape.stores.inspect import inspect as look
-from hypertape.warehouse.migrations import Options
+from hypertape.warehouse.migration_ledger import Options
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _HEADER_BYTES = 100

@@ -22,9 +22,9 @@ from hypertape.stores.addresses import open_store
 from hypertape.stores.inspect import FileReport
 from hypertape.stores.sqlite import table_name
 from hypertape.stores.stockula_tables import PRICES, symbols_of
-from hypertape.warehouse import migrations
+from hypertape.warehouse import migration_ledger
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrations import Options, PlannedUnit
+from hypertape.warehouse.migration_ledger import Options, PlannedUnit
 from hypertape.warehouse.stockula import TABLES
 
 _LOG = logging.getLogger(__name__)
@@ -104,19 +104,19 @@ def plan(
     options = Options(tuple(sorted(tables or ())), tuple(sorted(symbols or ())), start)
     mark = fingerprint(inspected.files, options)
     with connect(dsn, autocommit=True) as connection:
-        before = None if force or dry_run else migrations.find(connection, mark)
+        before = None if force or dry_run else migration_ledger.find(connection, mark)
         if before is not None:
             return _planned(connection, before[0], resumed=True)
         planned = _parted(list(_units(inspected, options, now, settings)), workers)
         unknown = _unknown_symbols(planned, options.symbols)
         with connection.transaction():
-            migration_id = migrations.begin(
+            migration_id = migration_ledger.begin(
                 connection, run_id=run_id, fingerprint=mark, files=[file.to_json() for file in inspected.files],
                 options=options, dry_run=dry_run,
                 inspected=[report.to_json() for report in inspected.reports], started_at=now,
             )  # fmt: skip
-            migrations.add_units(connection, migration_id, planned)
-            migrations.note(connection, migration_id, state="copying")
+            migration_ledger.add_units(connection, migration_id, planned)
+            migration_ledger.note(connection, migration_id, state="copying")
         return replace(_planned(connection, migration_id, resumed=False), unknown_symbols=unknown)
 
 
@@ -141,10 +141,10 @@ def selection_of(options: Options) -> Selection:
     return Selection(tickers=options.symbols, start=options.start)
 
 
-def _planned(connection: migrations.Connection, migration_id: int, *, resumed: bool) -> Planned:
+def _planned(connection: migration_ledger.Connection, migration_id: int, *, resumed: bool) -> Planned:
     """What the other steps need to know, and the parts that are still to be copied."""
-    migration = migrations.get(connection, migration_id)
-    units = migrations.units(connection, migration_id)
+    migration = migration_ledger.get(connection, migration_id)
+    units = migration_ledger.units(connection, migration_id)
     open_units = [unit for unit in units if unit.state != "done"]
     counted: dict[int, list[str]] = {}
     for unit in open_units:

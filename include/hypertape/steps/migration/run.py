@@ -32,9 +32,9 @@ from hypertape.steps.run_spec import silent as silent_steps
 from hypertape.stores import BATCH_ROWS
 from hypertape.stores.compare import SeriesComparison, prove
 from hypertape.stores.series_stats import SeriesStats
-from hypertape.warehouse import migrations
+from hypertape.warehouse import migration_ledger
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrations import Totals, Unit, UnitProof
+from hypertape.warehouse.migration_ledger import Totals, Unit, UnitProof
 
 __all__ = [
     "Inspected", "Migrated", "Part", "Planned", "Reported", "after_load", "copy", "inspect", "migrate", "plan",
@@ -112,14 +112,17 @@ def verify(
     with open_worker(dsn, planned.migration_id, settings, rows) as worker:
         proven = worker.migration.state == "done" and worker.migration.verified_at is not None
         if not (proven or worker.migration.dry_run):
-            began, copied = clock.perf_counter(), migrations.units(worker.ledger, worker.id, states=("done",))
+            began, copied = (
+                clock.perf_counter(),
+                migration_ledger.units(worker.ledger, worker.id, states=("done",)),
+            )
             for done, unit in enumerate(copied):
                 on_unit(done, len(copied))
-                migrations.keep_proof(worker.ledger, worker.id, unit.unit, _compared(worker, unit))
+                migration_ledger.keep_proof(worker.ledger, worker.id, unit.unit, _compared(worker, unit))
             on_unit(len(copied), len(copied))
             ended = now + timedelta(seconds=clock.perf_counter() - began)
-            migrations.note(worker.ledger, worker.id, verified_at=ended)
-        return migrations.totals(worker.ledger, worker.id)
+            migration_ledger.note(worker.ledger, worker.id, verified_at=ended)
+        return migration_ledger.totals(worker.ledger, worker.id)
 
 
 def _compared(worker: Worker, unit: Unit) -> UnitProof:
@@ -161,8 +164,8 @@ def after_load(
     if planned.dry_run:
         return []
     with connect(dsn, autocommit=True) as connection:
-        found = migrations.units(connection, planned.migration_id)
-        migration = migrations.get(connection, planned.migration_id)
+        found = migration_ledger.units(connection, planned.migration_id)
+        migration = migration_ledger.get(connection, planned.migration_id)
     loaded = [
         Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
     ]
@@ -172,7 +175,7 @@ def after_load(
         "differing": sum(each.rollups.differing for each in done),
     }
     with connect(dsn, autocommit=True) as connection:
-        migrations.note(connection, planned.migration_id, refreshed=summary)
+        migration_ledger.note(connection, planned.migration_id, refreshed=summary)
     return done
 
 
@@ -186,13 +189,15 @@ def report(dsn: str, planned: Planned, *, now: datetime, settings: Settings) -> 
     if not planned.dry_run:
         deliver_mirrors(dsn, now=now, settings=settings)
     with connect(dsn, autocommit=True) as connection:
-        totals = migrations.totals(connection, migration_id)
+        totals = migration_ledger.totals(connection, migration_id)
         good = totals.done == totals.units and not totals.different
-        before = migrations.get(connection, migration_id)
+        before = migration_ledger.get(connection, migration_id)
         if not good or before.state != "done" or before.finished_at is None:
-            migrations.note(connection, migration_id, state="done" if good else "failed", finished_at=now)
+            migration_ledger.note(
+                connection, migration_id, state="done" if good else "failed", finished_at=now
+            )
         html = migration_report(connection, migration_id)
-        rules = migrations.refused_rules(connection, migration_id)
+        rules = migration_ledger.refused_rules(connection, migration_id)
     path = write_report(settings, f"{planned.run_id}.migration", html)
     if not good:
         _raise_for(dsn, migration_id, totals, path)
@@ -278,7 +283,7 @@ def _raise_for(dsn: str, migration_id: int, totals: Totals, path: Path) -> None:
             next_step=f"Read {path}, then start the same migration again: only these are copied anew.",
         )
     with connect(dsn, autocommit=True) as connection:
-        left = migrations.units(connection, migration_id, states=("pending", "running", "failed"))
+        left = migration_ledger.units(connection, migration_id, states=("pending", "running", "failed"))
     failed = [unit for unit in left if unit.state == "failed"]
     again = f"Mend the cause and start the same migration again: only what is open is copied. Report: {path}"
     if failed:

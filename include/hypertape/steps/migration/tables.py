@@ -19,7 +19,7 @@ from hypertape.frame import reject_frame
 from hypertape.steps.migration.worker import Worker, source_of
 from hypertape.stores import HasUnassigned
 from hypertape.stores.stockula_tables import Batch, Reject, Row, read_table, reject
-from hypertape.warehouse.migrations import Connection, Progress, Unit, UnitProof
+from hypertape.warehouse.migration_ledger import Connection, Progress, Unit, UnitProof
 from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.stockula import MARKET, TABLES, RowCounts, keep_rows
 

@@ -15,10 +15,10 @@ from hypertape.stores import BATCH_ROWS, Selection, Store
 from hypertape.stores.addresses import open_store
 from hypertape.stores.read_ahead import ReadAhead, SeriesRead
 from hypertape.stores.warehouse import WarehouseStore
-from hypertape.warehouse import claims, migrations
+from hypertape.warehouse import claims, migration_ledger
 from hypertape.warehouse.claims import Claim
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.migrations import Migration, Progress, Unit
+from hypertape.warehouse.migration_ledger import Migration, Progress, Unit
 
 MOST_UNITS = 200
 """Units in one group."""
@@ -34,7 +34,7 @@ class Worker:
     dsn: str
     migration: Migration
     settings: Settings
-    ledger: migrations.Connection
+    ledger: migration_ledger.Connection
     claimant: claims.Worker
     reader: ReadAhead
     rows: int = BATCH_ROWS
@@ -76,14 +76,14 @@ class Worker:
         """Note what committed blocks did to their units, while these are this worker's. Raises ClaimLost."""
         with self.ledger.transaction():
             self._require(self.ledger, list(progress))
-            migrations.advance(self.ledger, self.id, progress, done=done)
+            migration_ledger.advance(self.ledger, self.id, progress, done=done)
 
     def take(self, units: Sequence[Unit]) -> list[Unit]:
         """Claim what nobody else works on, mark it as running, and return it as the ledger has it now."""
         names = [f"{self.id}/{unit.unit}" for unit in units]
         mine = {claim.unit: claim for claim in self.claimant.take(self.ledger, KIND, names)}
         listed = {unit.unit: unit.attempts for unit, name in zip(units, names, strict=True) if name in mine}
-        begun = migrations.start(self.ledger, self.id, listed)
+        begun = migration_ledger.start(self.ledger, self.id, listed)
         self.held |= {unit.unit: mine.pop(f"{self.id}/{unit.unit}") for unit in begun}
         self.claimant.release(self.ledger, list(mine.values()))
         return begun
@@ -94,7 +94,7 @@ class Worker:
         told = {f"{self.id}/{unit}": str(error) for unit, error in errors.items()}
         self.claimant.end(self.ledger, ended, told)
 
-    def _require(self, connection: migrations.Connection, units: Sequence[str] | None = None) -> None:
+    def _require(self, connection: migration_ledger.Connection, units: Sequence[str] | None = None) -> None:
         self.claimant.require(
             connection, [claim for unit, claim in self.held.items() if units is None or unit in units]
         )
@@ -122,7 +122,7 @@ def open_worker(dsn: str, migration_id: int, settings: Settings, rows: int = BAT
         claims.working(dsn, KIND) as claimant,
         ReadAhead() as reader,
     ):
-        migration = migrations.get(ledger, migration_id)
+        migration = migration_ledger.get(ledger, migration_id)
         worker = Worker(dsn, migration, settings, ledger, claimant, reader, rows)
         try:
             yield worker

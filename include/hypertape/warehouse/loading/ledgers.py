@@ -176,7 +176,8 @@ def _clear_flags(connection: Connection, request: LoadRequest, written: Mapping[
 
 
 def close_loads(connection: Connection, results: list[LoadResult], seconds: float) -> None:
-    """Complete the `load` rows with their counts and the instant since when their bars are known."""
+    """Complete the `load` rows with their counts and the instant since when their bars are known, and note what is not
+    published of them."""
     if not results:
         return
     share = seconds / len(results)
@@ -198,3 +199,4 @@ def close_loads(connection: Connection, results: list[LoadResult], seconds: floa
     connection.execute(query("count_loads"), [list(column) for column in zip(*rows, strict=True)])
     if any(result.restated for result in results):
         connection.execute(query("end_validity"), ([r.load_id for r in results if r.restated],))
+    connection.execute(query("note_unpublished"), {"load_ids": [r.load_id for r in results]})

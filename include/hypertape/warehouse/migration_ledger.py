@@ -35,21 +35,14 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
-        return {
-            "tables": list(self.tables),
-            "symbols": list(self.symbols),
-            "start_date": self.start.isoformat() if self.start else None,
-        }
+        start = self.start.isoformat() if self.start else None
+        return {"tables": list(self.tables), "symbols": list(self.symbols), "start_date": start}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Options:
         """Read what `to_json` wrote."""
-        start = value["start_date"]
-        return cls(
-            tuple(value["tables"]),
-            tuple(value["symbols"]),
-            datetime.fromisoformat(start) if start else None,
-        )
+        start = datetime.fromisoformat(value["start_date"]) if value["start_date"] else None
+        return cls(tuple(value["tables"]), tuple(value["symbols"]), start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +174,8 @@ def begin(
     started_at: datetime,
 ) -> int:
     """Open a migration and return its id."""
-    values = (
-        run_id,
-        fingerprint,
-        Jsonb(files),
-        Jsonb(options.to_json()),
-        dry_run,
-        Jsonb(inspected),
-        started_at,
-    )
+    asked, seen = Jsonb(options.to_json()), Jsonb(inspected)
+    values = (run_id, fingerprint, Jsonb(files), asked, dry_run, seen, started_at)
     with translate_errors(connection):
         (found,) = connection.execute(query("migration_begin"), values).fetchone() or (0,)
     return int(found)

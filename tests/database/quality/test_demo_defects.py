@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypertape.model import STORED_INTERVALS, Interval, utc
-from hypertape.orchestration.demo_findings import find_planted
+from hypertape.orchestration.demo_defects import find_planted
 from hypertape.settings import load_settings
 from hypertape.sources.sample import CORRECTED_AT, PLANTED, SPANS, Defect
 from hypertape.steps.sync import sync

@@ -1,0 +1,9 @@
+-- purpose: the oldest ticks of a symbol from an instant on
+-- parameters: symbol_id, start, before, rows
+select
+    tick_time as time, sequence, trim_scale(bid_price)::text as bid, trim_scale(ask_price)::text as ask,
+    trim_scale(bid_volume)::text as bid_volume, trim_scale(ask_volume)::text as ask_volume, source
+from ticks
+where symbol_id = %(symbol_id)s and tick_time >= %(start)s and tick_time < %(before)s
+order by tick_time, sequence
+limit %(rows)s

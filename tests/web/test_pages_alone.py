@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from hypertape.settings import load_settings
 from hypertape.steps.sync import sync
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.findings import Look, look
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(300)]
 
@@ -116,20 +118,27 @@ def test_the_tickers_that_follow_are_counted_on_request(browser: Browser, large:
 # --- the verdict of Markets
 
 PASSED: list[dict[str, str]] = [{}]
+WELL = "Nothing is wrong that anybody knows of"
 VERDICTS: list[tuple[str, list[dict[str, str]], str, str, str]] = [
-    ("never checked", [], "unknown", "1 of 1 place not proven right", "crypto 1D: never checked"),
-    ("a critical rule did not run", [*PASSED, {"status": "broken", "expectation": "x"}], "unknown",
-     "1 of 1 place not proven right", "crypto 1D: 1 rule did not run"),
-    ("only a status that says nothing", [{"status": "not_evaluated"}], "unknown", "1 of 1 place not proven right",
-     "crypto 1D: 1 not evaluated"),
-    ("one beside passed checks", [*PASSED, {"status": "not_evaluated", "expectation": "x"}], "good", "Everything held",
+    ("never checked", [], "note", "Nothing of crypto 1d was ever checked", "never checked"),
+    ("a critical rule did not run", [*PASSED, {"status": "broken", "expectation": "x"}], "bad",
+     "The check x of crypto 1d did not run", "1 rule did not run"),
+    ("only a status that says nothing", [{"status": "not_evaluated"}], "note", "Nothing of crypto 1d was ever checked",
+     "1 not evaluated"),
+    ("one beside passed checks", [*PASSED, {"status": "not_evaluated", "expectation": "x"}], "good", WELL,
      "1 passed, 1 not evaluated"),
     ("a critical check fails", [*PASSED, {"status": "failed", "expectation": "x"}], "bad",
-     "1 place with failed critical checks", "crypto 1D"),
-    ("a warning", [*PASSED, {"status": "failed", "severity": "warning", "expectation": "x"}], "good",
-     "Everything held", "1 warning"),
-    ("all passed", PASSED, "good", "Everything held is fresh", "all 1 passed"),
+     "The check x of crypto 1d fails", "1 critical"),
+    ("a warning", [*PASSED, {"status": "failed", "severity": "warning", "expectation": "x"}], "note",
+     "The check x of crypto 1d fails", "1 warning"),
+    ("all passed", PASSED, "good", WELL, "all 1 passed"),
 ]  # fmt: skip
+
+
+def look_now(dsn: str) -> None:
+    """Look for what is wrong, as runs and the clock do."""
+    with connect(dsn) as connection:
+        look(connection, Look(NOW, "lab"))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +158,7 @@ def test_markets_calls_good_only_what_was_proven(
         connection.execute("alter table quality_result drop constraint if exists quality_result_status_check")
     for result in results:
         add_result(warehouse, "crypto", "1d", "bars_crypto_1d__lab", **result)
+    look_now(warehouse)
     with app_on_a_port(warehouse) as url, window(browser) as page:
         page.goto(f"{url}/pages/markets")
         filled(page)
@@ -163,11 +173,12 @@ def test_one_checked_place_does_not_speak_for_another(browser: Browser, warehous
     for interval in ("1d", "1h"):
         add_series(warehouse, "crypto", interval, ["BTC"])
     add_result(warehouse, "crypto", "1d", "bars_crypto_1d__lab")
+    look_now(warehouse)
     with app_on_a_port(warehouse) as url, window(browser, "dark") as page:
         page.goto(f"{url}/pages/markets")
         filled(page)
-        expect(page.locator("#verdict")).to_contain_text("1 of 2 places not proven right")
-        expect(page.locator("#verdict")).to_contain_text("crypto 1H: never checked")
+        expect(page.locator("#verdict")).to_contain_text("Nothing of crypto 1h was ever checked")
+        expect(page.locator("#findings")).to_contain_text("hypertape validate -m crypto -i 1h")
         picture(page, "markets-unchecked-dark")
 
 
@@ -175,17 +186,18 @@ def test_nor_does_it_on_the_quality_page(browser: Browser, warehouse: str) -> No
     for interval in ("1d", "1h"):
         add_series(warehouse, "crypto", interval, ["BTC"])
     add_result(warehouse, "crypto", "1d", "bars_crypto_1d__lab")
+    look_now(warehouse)
     with app_on_a_port(warehouse) as url, window(browser) as page:
         page.goto(f"{url}/pages/quality")
         filled(page)
-        expect(page.locator("#verdict .verdict.unknown")).to_contain_text("1 place was never checked")
-        expect(page.locator("#verdict")).to_contain_text("crypto 1H")
+        expect(page.locator("#verdict .verdict.note")).to_contain_text(
+            "Nothing of crypto 1h was ever checked"
+        )
         add_result(warehouse, "crypto", "1h", "bars_crypto_1h__lab")
+        look_now(warehouse)
         page.reload()
         filled(page)
-        expect(page.locator("#verdict .verdict.good")).to_contain_text(
-            "Every check of every newest run passed"
-        )
+        expect(page.locator("#verdict .verdict.good")).to_contain_text(WELL)
 
 
 # --- the chart, by ear and in two themes

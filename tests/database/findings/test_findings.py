@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,3 +292,9 @@ def test_a_mark_in_the_future_is_found(connection: Connection) -> None:
     look(connection, Look(NOW, "watch"))
     assert "which is in the future" in titles(connection)["watermarks"]
     assert H1.value not in titles(connection)["watermarks"]
+
+
+def test_the_runbook_has_a_paragraph_for_every_kind_and_no_other() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text(encoding="utf-8")
+    section = text.split("## Findings\n")[1].split("\n## ")[0]
+    assert sorted(re.findall(r"^- `(\w+)`:", section, re.MULTILINE)) == sorted(FINDING_KINDS)

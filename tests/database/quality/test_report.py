@@ -17,6 +17,7 @@ from hypertape.model import utc
 from hypertape.quality.results import QualityResult, record
 from hypertape.quality.run import validate
 from hypertape.reports.pages import cumulative_report, run_report
+from hypertape.warehouse.findings import Look, look
 from hypertape.warehouse.ledger import register_calendar
 
 RUN = "bars_vn_1d__manual__2024-02-13T09:00:00+00:00"
@@ -24,7 +25,7 @@ EVIL = "<script>alert(1)</script>"
 _, WINDOW, NOW = lab.SPANS["vn", D1]
 
 VOID = {"meta", "br", "hr"}
-LEDGERS = ("load", "quarantine", "bar_revision", "rollup_pending", "restatement")
+LEDGERS = ("finding", "load", "quarantine", "bar_revision", "rollup_pending", "restatement")
 
 
 class Page(HTMLParser):
@@ -115,6 +116,13 @@ def result(name: str, **values: Any) -> QualityResult:
     return QualityResult(**row)
 
 
+def looked(connection: Connection, at: datetime = NOW) -> Connection:
+    """Look for what is wrong, as a run's tail does before its report."""
+    with connection.transaction():
+        look(connection, Look(at, RUN))
+    return connection
+
+
 # --- one run
 
 
@@ -124,11 +132,9 @@ def test_a_good_run_says_so(quality_warehouse: str, ledger: Connection) -> None:
         load(ledger, ticker)
     checked(ledger, quality_warehouse)
 
-    page = Page(run_report(ledger, RUN))
+    page = Page(run_report(looked(ledger), RUN))
 
-    assert (
-        "Every bar that was due is there, and every check that had something to look at passed" in page.text
-    )
+    assert "✓ Nothing is wrong that anybody knows of" in page.text
     assert "no ticker has bars of both intervals in the window" in page.text
     assert "Is every bar there? ✓ Yes" in page.text
     assert "Is every bar right? ✓ Yes" in page.text
@@ -149,9 +155,9 @@ def test_a_bad_run_names_every_offender(quality_warehouse: str, ledger: Connecti
     load(ledger, "CCC", status="failed", error="No data for CCC. Try another source.", inserted=0)
     checked(ledger, quality_warehouse)
 
-    page = Page(run_report(ledger, RUN))
+    page = Page(run_report(looked(ledger), RUN))
 
-    assert "Not published: 1 critical check failed" in page.text
+    assert re.search(r"✕ The check \w+ of vn 1d fails 1 time: BAD, and \d other finding", page.text)
     assert "BAD · 2024-01-15" in page.text
     assert "close_jump" in page.text
     assert "AAA · 2024-01-11" in page.text
@@ -167,9 +173,9 @@ def test_a_bad_run_names_every_offender(quality_warehouse: str, ledger: Connecti
 def test_a_rule_that_did_not_run_is_apart_from_bad_data(ledger: Connection) -> None:
     record(ledger, [result("averages", status="broken", error='column "ma10" does not exist')])
 
-    page = Page(run_report(ledger, RUN))
+    page = Page(run_report(looked(ledger), RUN))
 
-    assert "a critical rule did not run, so nothing is proven" in page.text
+    assert "The check averages of vn 1d did not run" in page.text
     assert "Rules that did not run A defect of the rule, not of the data" in page.text
     assert 'column "ma10" does not exist' in page.text
     assert "This run loaded nothing: it only checked" in page.text
@@ -265,10 +271,10 @@ def test_the_cumulative_report_tells_freshness_coverage_and_trend(
     checked(ledger, quality_warehouse)
     now = newest(ledger)
 
-    html = cumulative_report(ledger, now=now)
+    html = cumulative_report(looked(ledger, now), now=now)
     page = Page(html)
 
-    assert "1 of 1 are behind their calendar" in page.text
+    assert "2 of 2 tickers of vn 1d are behind their calendar" in page.text
     assert re.search(
         r"vn 1d Vietnamese stocks 2 1 000 2023-01-03 2024-02-07 ! [\d ]+ sessions behind", page.text
     )
@@ -286,9 +292,9 @@ def test_a_fresh_warehouse_is_told_in_sessions(quality_warehouse: str, ledger: C
     lab.store(ledger, VN, D1, lab.clean(VN, D1))
     checked(ledger, quality_warehouse)
 
-    page = Page(cumulative_report(ledger, now=NOW))  # in the closure of Tet, days after the last bar
+    page = Page(cumulative_report(looked(ledger), now=NOW))  # in the closure of Tet, days after the last bar
 
-    assert "Everything held is fresh and passed every check" in page.text
+    assert "✓ Nothing is wrong that anybody knows of" in page.text
     assert "✓ up to date" in page.text
 
 

@@ -98,7 +98,9 @@ def _write_due(connection: Connection, channel: Channel, now: datetime) -> None:
     markets = list(channel.markets) if channel.markets else None
     asked = {"now": now, "channel": channel.name, "severities": channel.severities, "markets": markets}
     for row in _rows(connection, "message_opened", asked):
-        if not _silent(row, now):
+        if row["cause"] != f"notify/{channel.name}" and not _silent(
+            row, now
+        ):  # it cannot say that it is mute
             body = f"{row['title']}.\nWhat mends it: {row['mend'] or 'see the runbook'}"
             title = f"hypertape {row['severity']}: {row['title']}"
             _add(connection, channel, "opened", row["finding_id"], row["cause"], title, body, now)

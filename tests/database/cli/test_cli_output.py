@@ -33,8 +33,20 @@ ARGUMENTS = {
     ("quarantine", "show"): ("1",),
     ("forget",): ("vn", "1d", "--tickers", "NOSUCH"),
     ("stream", "replay"): ("--spool",),
+    ("condition",): ("-m", "vn", "-i", "1d"),
+    ("reindicate",): ("vn", "1d"),
+    ("findings", "show"): ("1000000",),
+    ("pin", "verify"): ("nosuch",),
 }
-NAMED = {("quarantine", "show"), ("forget",), ("stream", "run")}
+NAMED = {
+    ("quarantine", "show"),
+    ("forget",),
+    ("stream", "run"),
+    ("findings", "show"),
+    ("pin", "verify"),
+    ("notify", "test"),
+    ("notify", "send"),
+}
 """Verbs of something that is named: where it is not, or there is no such thing, there is an error and no output."""
 ALWAYS = {
     ("doctor",): "its checks",

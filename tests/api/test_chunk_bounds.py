@@ -118,9 +118,9 @@ def test_few_chunks_are_opened(app, client, monkeypatch, question, oldest, state
     starts: list[datetime] = []
     usual = chunk_bounds.ask_newest
 
-    def noted(connection, market, interval, tickers, bars, start, before, *, indicators):
+    def noted(connection, market, interval, tickers, bars, start, before, **how):
         starts.append(start)
-        return usual(connection, market, interval, tickers, bars, start, before, indicators=indicators)
+        return usual(connection, market, interval, tickers, bars, start, before, **how)
 
     monkeypatch.setattr(chunk_bounds, "ask_newest", noted)
     assert client.get(f"/tickers?mode=us&interval=1m&{question}").status_code == 200
@@ -133,9 +133,9 @@ def test_a_hole_of_years_costs_a_few_statements(client, monkeypatch) -> None:
     seen: list[datetime] = []
     usual = bar_reader.ask_onward
 
-    def noted(connection, market, interval, tickers, bars, start, before, *, indicators):
+    def noted(connection, market, interval, tickers, bars, start, before, **how):
         seen.append(start)
-        return usual(connection, market, interval, tickers, bars, start, before, indicators=indicators)
+        return usual(connection, market, interval, tickers, bars, start, before, **how)
 
     monkeypatch.setattr(bar_reader, "ask_onward", noted)
     bars = client.get("/tickers?mode=us&interval=1m&symbol=BACK&start_date=2014-01-01&limit=300").json()[

@@ -64,7 +64,10 @@ def routes() -> list[tuple[str, str]]:
 
     app = server_app(Settings(), clock=lambda: NOW)
     return [
-        (method, route.path_format.format(symbol_id=NOBODY, name="markets", path="common.js"))
+        (
+            method,
+            route.path_format.format(symbol_id=NOBODY, finding_id=NOBODY, name="markets", path="common.js"),
+        )
         for route in app.routes
         for method in getattr(route, "methods", ["GET"])
         if route.path != NOWHERE

@@ -148,7 +148,7 @@ def test_a_bad_run_names_every_offender(quality_warehouse: str, ledger: Connecti
     series = lab.clean(VN, D1)
     series["AAA"] = edited(edited(series["AAA"], scaled(1.3, -20, *PRICES)), without(-10))
     lab.store(ledger, VN, D1, series)
-    lab.add(ledger, VN, D1, [lone(MONDAY, ticker="BAD", close=12.0)])
+    lab.add(ledger, VN, D1, [lone(MONDAY + timedelta(hours=1), ticker="BAD")])  # off the grid: critical
     refuse(
         ledger, load(ledger, "AAA", quarantined=1, missing=1), "AAA", utc(2024, 1, 25), rule="negative_volume"
     )
@@ -414,7 +414,7 @@ def hostile(connection: Connection, dsn: str) -> Sequence[str]:
     """Both reports over a warehouse whose every text tries to be markup."""
     lab.store(connection, VN, D1, lab.clean(VN, D1, ("AAA", EVIL)))
     lab.add(connection, VN, D1, [lone(MONDAY, ticker=f"{EVIL}2", close=12.0)])
-    load(connection, f"{EVIL}2", source="sample")
+    load(connection, EVIL, source="sample")
     load_id = load(connection, EVIL, quarantined=1, source="sample", status="failed", error=EVIL)
     refuse(connection, load_id, EVIL, MONDAY, rule=EVIL, value=EVIL, row_text=EVIL, source=EVIL)
     checked(connection, dsn)
@@ -473,6 +473,6 @@ def test_one_series_of_the_sample_leaves_its_neighbours_real(ledger: Connection)
     for ticker, source in (("AAA", "sample"), ("BBB", "csv_tree")):
         load(ledger, ticker, source=source)
     run = Page(run_report(ledger, RUN)).text
-    whole = Page(cumulative_report(ledger, now=newest(ledger))).text
+    whole = Page(cumulative_report(ledger, now=NOW)).text
     assert "SYNTHETIC SAMPLE DATA in 1 of 2 loads (AAA): made by" in run
     assert "SYNTHETIC SAMPLE DATA in vn 1d: 1 of 3 tickers (AAA): made by" in whole

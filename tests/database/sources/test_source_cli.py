@@ -42,7 +42,7 @@ def test_the_list_names_rates_markets_and_endpoints(run, monkeypatch):
     monkeypatch.setenv("HYPERTAPE_SOURCE_ENDPOINTS", "vci=http://127.0.0.1:8080")
     code, out, _ = run("list")
     assert code == 0
-    lines = {words[0]: words for line in out.splitlines() if len(words := line.split()) > 2}
+    lines = {words[0]: words for line in out.splitlines() if len(words := line.split()) > 1}
     assert {"ccxt", "csv_tree", "sample", "vci", "yahoo"} <= set(lines)
     assert "0.25/s" in lines["vci"]
     assert "http://127.0.0.1:8080" in lines["vci"]

@@ -71,7 +71,7 @@ def verify() -> Json:
     )
 
 
-@task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
+@task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name, trigger_rule=EVEN_IF_LOADS_FAILED)
 def after_load() -> Json:
     """Do what follows every load: rollups, gap ledger, checks, watermarks; turn the run red if a check failed."""
     from hypertape.steps.migration.run import Planned, after_load

@@ -181,7 +181,7 @@ def test_a_continued_backfill_says_of_when_its_plan_is(run: Run, tree: str, ware
              "2025-01-08", "--tickers", "AAA,NOPE", "--no-dry-run")  # fmt: skip
     code, out, err = run(*words)
     assert code == 4
-    assert "continued" not in out
+    assert "continued: " not in out
     assert "run the same again: only what is open is asked for" in err
     with connect(warehouse, autocommit=True) as connection:
         connection.execute("update backfill set planned_at = planned_at - interval '1 hour'")

@@ -53,7 +53,7 @@ language sql stable as $$
         select block.* from pin cross join lateral hypertape.pin_blocks(
             pin.market, of_interval, pin.known_at,
             (
-                select array_agg(distinct symbol) from pin_block
+                select coalesce(array_agg(distinct symbol), '{}') from pin_block
                 where pin_block.name = of_name and width = of_interval and (of_tickers is null or symbol = any(of_tickers))
             ),
             from_time, to_time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -157,7 +157,7 @@ def test_the_view_gives_the_same_bits_for_prices_below_zero(common):
     close[100:110] = 0.0
     ticker = new_ticker()
     odd = Bars(bars.time, close, close + 1, close - 1, close, bars.volume, bars.adjusted_close)
-    put(common, {ticker: odd})
+    assert put(common, {ticker: odd}, replace(CRYPTO, plausible_prices={}))[ticker].refused is None
     assert_same_bits(common, ticker, odd, "crypto_data_1d")
 
 

@@ -345,6 +345,8 @@ def test_a_refresh_by_the_servers_own_policy_is_waited_for(common_warehouse, com
     assert_equal(stored(common, ticker, Interval.M5), recomputed(bars, Interval.M5))
 
 
+@pytest.mark.parametrize("market", [CRYPTO, VN], ids=lambda market: market.code)
+@pytest.mark.parametrize(("base", "levels"), [(D1, FROM_DAYS), (M1, FROM_MINUTES)], ids=["days", "minutes"])
 def test_a_stack_of_rollups_equals_each_built_from_the_bars(common, common_warehouse, market, base, levels):
     """2w on 1w on 1d, 30m on 15m on 5m on 1m: prices equal bit for bit, sums to the last digits."""
     names = [new_ticker() for _ in range(3)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -34,7 +36,12 @@ def vendor() -> Iterator[VciReplay]:
                 (int(t), base, base + 50, base - 50, base + t % 7, 1000) for t in times
             ]
 
+        both_ask = threading.Barrier(2)
+
         def slowly(_: Any) -> None:
+            with suppress(threading.BrokenBarrierError):
+                if len(replay.requests) <= 2:
+                    both_ask.wait(60)  # neither is done before the other has begun
             time.sleep(0.2)
 
         replay.fault = slowly

@@ -101,7 +101,8 @@ def noted(connection: Any, tree: Path, ticker: str, interval: str) -> dict[str, 
     """Day → reason inside the ticker's span, rows in quarantine left out: their days are in the files."""
     mine = days_of(tree, ticker, interval)
     rows = connection.execute(
-        "select start_time, end_time, reason from gap where interval = %s and ticker = %s and closed_at is null and not inside "
+        "select start_time, end_time, reason from gap where interval = %s and ticker = %s and closed_at is null "
+        "and not inside "
         "and coalesce(detail, '') not like 'refused%%'",
         (interval, ticker),
     ).fetchall()

@@ -88,9 +88,9 @@ def test_export_import_export_is_the_same_bytes(new_warehouse, store, tmp_path):
     assert len(tree(tmp_path / "1")) == 5
 
 
-@pytest.mark.parametrize("legacy_scale", [False, True], ids=["as written", "legacy scale"])
-def test_the_real_files_after_one_normalising_pass(new_warehouse, shared_data, tmp_path, legacy_scale):
-    options = CsvOptions(legacy_scale=legacy_scale)
+def test_the_real_files_after_one_normalising_pass(new_warehouse, shared_data, tmp_path):
+    """In their own unit, thousands of dong: as they are written they are refused (test_ways_in)."""
+    options = CsvOptions(legacy_scale=True)
     trees = [CsvStore(root, options) for root in (shared_data / "csv", tmp_path / "1", tmp_path / "2")]
     for before, after in pairwise(trees):
         with new_warehouse() as dsn:

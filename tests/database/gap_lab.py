@@ -32,10 +32,10 @@ FAILURES = {"!": SourceUnavailable("the vendor is down"), "N": NoData("nothing t
 class Tape:
     """Daily bars of one market over consecutive sessions; a session is named by its position."""
 
-    connection: Connection
+    connection: Connection = field(repr=False)
     first: date = date(2024, 3, 4)
     days: int = 45
-    market: Market = field(default_factory=lambda: get_market("vn"))
+    market: Market = field(default_factory=lambda: get_market("vn"), repr=False)
     interval: Interval = Interval.D1
     runs: int = 0
 

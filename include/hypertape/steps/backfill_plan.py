@@ -19,7 +19,6 @@ from hypertape.calendars import expected_times, provisional_from, sessions
 from hypertape.frame import Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
-from hypertape.queries import query
 from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings
 from hypertape.sources import calls_for
@@ -29,7 +28,7 @@ from hypertape.steps.run_spec import Batch, BatchKind, Json, Plan, RunSpec
 from hypertape.warehouse import backfills
 from hypertape.warehouse.backfills import Planned, PlannedUnit, Present
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.ledger import register_calendar
+from hypertape.warehouse.ledger import database_now, register_calendar
 from hypertape.warehouse.locks import lock_name
 
 ASSUMED_SECONDS = {"csv_tree": 0.05, "sample": 0.02}
@@ -94,7 +93,7 @@ def plan_backfill(
             backfills.begin(connection, _plan(connection, asked, run_id, now, dry_run, settings))
         connection.commit()
         stored = before or backfills.get(connection, run_id)
-        (since,) = connection.execute(query("database_now")).fetchone() or (now,)
+        since = database_now(connection)
         units = backfills.units(connection, stored["backfill_id"])
     return replace(_planned(asked, stored, units, resumed=before is not None), since=since)
 

@@ -83,7 +83,7 @@ def _server(connection: Connection, settings: Settings) -> Finding:
 
 
 def _clock(connection: Connection, now: datetime) -> Finding:
-    (there,) = _one(connection, "doctor_clock")
+    (there,) = _one(connection, "database_now")
     off = abs(there - now)
     if off > _CLOCK_TOLERANCE:
         return Finding(

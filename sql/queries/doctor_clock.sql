@@ -1,2 +1,0 @@
--- purpose: the server's clock
-select clock_timestamp()

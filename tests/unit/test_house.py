@@ -357,3 +357,10 @@ def test_decision_is_one_page_with_the_three_parts(path: Path) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)]+)\)", read(path)) if "://" not in t]
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by their base names: the second of two is an error of collection, and its tests do not run."""
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    twice = [same for name in {path.name for path in files} if len(same := [f for f in files if f.name == name]) > 1]
+    assert not twice, [sorted(map(name_of, same)) for same in twice]

@@ -28,7 +28,9 @@ def test_the_chain(dag_bag: Any) -> None:
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"settle_gaps"},
         "settle_gaps": {"publish"},
-        "publish": set(),
+        "publish": {"announce"},
+        "announce": {"announce_weeks"},
+        "announce_weeks": set(),
     }
 
 

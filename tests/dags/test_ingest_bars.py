@@ -26,7 +26,7 @@ def test_every_market_and_interval_has_a_dag_and_there_is_nothing_else(dag_bag: 
 
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_the_chain_is_plan_batches_reread_validate_refresh_publish(dag_bag: Any, dag_id: str) -> None:
+def test_the_chain(dag_bag: Any, dag_id: str) -> None:
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag_bag.dags[dag_id].tasks}
     assert downstream == {
         "plan": {"per_batch.extract", "reread", "validate"},
@@ -36,7 +36,8 @@ def test_the_chain_is_plan_batches_reread_validate_refresh_publish(dag_bag: Any,
         "reread": {"validate"},
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"publish"},
-        "publish": set(),
+        "publish": {"announce"},
+        **({"announce": {"announce_weeks"}, "announce_weeks": set()} if dag_id.endswith("_1d") else {"announce": set()}),
     }
 
 

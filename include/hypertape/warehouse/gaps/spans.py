@@ -39,7 +39,8 @@ def spans_to_judge(
         if window is not None and not of_run:
             begin = micros(max(window.start, midnight(market.history_start[interval])))
         if begin is not None:
-            upto = min(end, of_run[ticker][1]) if of_run else end
+            # One that was a stranger until now was asked for by earlier runs too, which noted nothing of it.
+            upto = min(end, asked.get(ticker, of_run[ticker])[1]) if of_run else end
             spans[ticker] = _joined((begin, max(begin, upto)), one)
     return spans
 

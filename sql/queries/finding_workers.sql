@@ -1,7 +1,9 @@
 -- purpose: workers that have been silent for longer than the lease while they hold work, and streams that are silent
 -- parameters: lease
-select claim.worker_id as worker, claim.kind, beat.hostname as host, beat.last_heartbeat as beat_at, count(*) as units,
-    min(claim.taken_at) as since
+select
+    claim.worker_id as worker, claim.kind, beat.hostname as host,
+    nullif(beat.last_heartbeat, '-infinity') as beat_at,  -- known to be dead: no beat to tell of
+    count(*) as units, min(claim.taken_at) as since
 from claim
 left join worker_heartbeat as beat using (worker_id)
 where claim.state = 'running' and coalesce(beat.last_heartbeat < clock_timestamp() - %(lease)s, true)

@@ -16,6 +16,7 @@ from hypertape.errors import BadInput, CircuitOpen, HypertapeError, SourceUnavai
 from hypertape.frame import Bars
 from hypertape.model import CRITICAL, FINDING_KINDS, WARNING, Market, Window, utc
 from hypertape.quality.results import FAILED, PASSED, QualityResult, record
+from hypertape.warehouse.claims import Worker
 from hypertape.warehouse.findings import (
     Look,
     Looked,
@@ -292,6 +293,17 @@ def test_a_mark_in_the_future_is_found(connection: Connection) -> None:
     look(connection, Look(NOW, "watch"))
     assert "which is in the future" in titles(connection)["watermarks"]
     assert H1.value not in titles(connection)["watermarks"]
+
+
+def test_a_worker_known_to_be_dead_is_found_with_what_it_holds(connection: Connection) -> None:
+    worker = Worker("backfill")
+    worker.beat(connection)
+    worker.take(connection, "backfill", ["AAA 2025", "BBB 2025"])
+    look(connection, Look(NOW, "watch"))
+    assert "worker" not in titles(connection)
+    worker.leave(connection)
+    look(connection, Look(NOW, "watch"))
+    assert titles(connection)["worker"] == f"The worker {worker.worker_id} is silent, holding 2 units of backfill"
 
 
 def test_the_runbook_has_a_paragraph_for_every_kind_and_no_other() -> None:

@@ -1,14 +1,15 @@
 -- purpose: take those units that nobody works on: new ones, those that ended, and those whose worker is silent
 -- parameters: kind, units (array), worker, lease (interval after which a silent worker's units are free), since (units
---   that were done at or after this instant stay done; null: all may be taken again), most (how many at most; null: all)
+--   that were done or failed at or after this instant stay so; null: all may be taken again), most (how many at most;
+--   null: all)
 with wanted as (
     select given.unit
     from unnest(%(units)s::text[]) with ordinality as given (unit, place)
         left join claim on claim.kind = %(kind)s and claim.unit = given.unit
         left join worker_heartbeat as beat on beat.worker_id = claim.worker_id
     where claim.unit is null
-        or claim.state in ('failed', 'released')
-        or claim.state = 'done' and (%(since)s::timestamptz is null or claim.ended_at < %(since)s)
+        or claim.state = 'released'
+        or claim.state in ('done', 'failed') and (%(since)s::timestamptz is null or claim.ended_at < %(since)s)
         or claim.state = 'running' and coalesce(beat.last_heartbeat < clock_timestamp() - %(lease)s, true)
     order by given.place
     limit %(most)s
@@ -20,8 +21,8 @@ on conflict (kind, unit) do update
 set
     worker_id = excluded.worker_id, token = excluded.token, state = 'running', taken_at = excluded.taken_at,
     tries = case when held.state = 'done' then 1 else held.tries + 1 end, ended_at = null, error = null
-where held.state in ('failed', 'released')
-    or held.state = 'done' and (%(since)s::timestamptz is null or held.ended_at < %(since)s)
+where held.state = 'released'
+    or held.state in ('done', 'failed') and (%(since)s::timestamptz is null or held.ended_at < %(since)s)
     or held.state = 'running' and not exists (
         select from worker_heartbeat as beat
         where beat.worker_id = held.worker_id and beat.last_heartbeat >= clock_timestamp() - %(lease)s

@@ -238,9 +238,14 @@ def _next(
         ended = {
             unit.unit
             for unit in look(connection, KIND, units)
-            if since is not None and unit.ended_at is not None and unit.ended_at >= since
+            if unit.state in ("done", "failed")
+            and since is not None
+            and unit.ended_at is not None
+            and unit.ended_at >= since
         }
-        taken = worker.take(connection, KIND, [unit for unit in units if unit not in ended], most=1)
+        # `since` again: another may have ended one since the look.
+        left = [unit for unit in units if unit not in ended]
+        taken = worker.take(connection, KIND, left, most=1, since=since)
     return (taken[0] if taken else None), ended
 
 

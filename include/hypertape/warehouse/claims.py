@@ -118,8 +118,8 @@ class Worker:
     ) -> list[Claim]:
         """Take those units that nobody works on, in the order given, `most` of them at most.
 
-        Units that were done at or after `since` stay done. The worker must have beaten (`working` sees to it). In a
-        transaction of the caller's the units are held from its commit on, so take them in one of their own.
+        Units that were done or failed at or after `since` stay so. The worker must have beaten (`working` sees to it).
+        In a transaction of the caller's the units are held from its commit on, so take them in one of their own.
         """
         bury_dead_neighbours(connection)
         rows = connection.execute(

@@ -63,7 +63,7 @@ def test_what_is_done_stays_done_only_for_who_began_before(connection):
 
 
 @pytest.mark.parametrize("how", ["failed", "released"])
-def test_what_failed_or_was_given_back_is_free_at_once(connection, how):
+def test_what_was_given_back_is_free_at_once_and_what_failed_for_who_began_after(connection, how):
     one, other = worker_of(connection), worker_of(connection)
     (began,) = connection.execute("select clock_timestamp()").fetchone()
     claims = one.take(connection, "k", ["a"])
@@ -75,6 +75,9 @@ def test_what_failed_or_was_given_back_is_free_at_once(connection, how):
     assert ended == {"a"}
     [unit] = look(connection, "k")
     assert (unit.state, unit.error) == (how, "no answer" if how == "failed" else None)
+    if how == "failed":
+        assert other.take(connection, "k", ["a"], since=began) == []
+        (began,) = connection.execute("select clock_timestamp()").fetchone()
     assert [claim.tries for claim in other.take(connection, "k", ["a"], since=began)] == [2]
 
 

@@ -243,6 +243,8 @@ def _kind(error: psycopg.Error) -> type[HypertapeError] | None:
     words = str(error).lower()
     if "no space left on device" in words:
         return DiskFull
+    if "copy from stdin failed: error from python" in words:
+        return None  # our own COPY was given up: psycopg waits for this one, and raises what ended it
     if any(said in words for said in _REPLACED):
         return ServerReplaced
     if error.sqlstate:

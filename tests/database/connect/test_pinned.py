@@ -209,3 +209,14 @@ def told_otherwise(connection: psycopg.Connection[Any]) -> Any:
             return getattr(info, name)
 
     return Told()
+
+
+def test_what_ends_a_copy_of_ours_is_raised_and_nothing_is_told_beside_it(
+    warehouse: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(warehouse) as connection, connection.cursor() as cursor:
+        cursor.execute("create temporary table given (a int)")
+        with pytest.raises(ZeroDivisionError), cursor.copy("copy given from stdin") as copy:
+            copy.write_row((1,))
+            _ = 1 / 0
+    assert caplog.records == []

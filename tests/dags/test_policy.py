@@ -76,17 +76,21 @@ def test_a_dag_file_is_wiring(file: Path) -> None:
     assert ast.get_docstring(ast.parse(text))
 
 
-def test_parsing_loads_nothing_heavy_and_takes_less_than_a_second_of_work() -> None:
-    """Airflow parses every file again and again: only what Airflow itself needs may be imported for it."""
+def test_parsing_loads_nothing_heavy_and_is_less_work_than_loading_airflow() -> None:
+    """Airflow parses every file again and again: only what Airflow itself needs may be imported for it.
+
+    Held against Airflow's own imports in the same process: seconds would be the machine's.
+    """
     script = f"""
 import json, sys, time
 import airflow.sdk, airflow.listeners, airflow.dag_processing.dagbag
 before, began = set(sys.modules), time.process_time()
 bag = airflow.dag_processing.dagbag.DagBag({str(DAGS)!r}, bundle_path={str(DAGS)!r})
-print(json.dumps([bag.import_errors, time.process_time() - began, sorted(set(sys.modules) - before)]))
+work = (time.process_time() - began) / began
+print(json.dumps([bag.import_errors, work, sorted(set(sys.modules) - before)]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    errors, seconds, modules = json.loads(done.stdout.splitlines()[-1])
+    errors, work, modules = json.loads(done.stdout.splitlines()[-1])
     assert errors == {}
     heavy = (
         "pandas",
@@ -99,7 +103,7 @@ print(json.dumps([bag.import_errors, time.process_time() - began, sorted(set(sys
         "fsspec",
     )
     assert [name for name in modules if name.split(".")[0] in heavy] == []
-    assert seconds < 1
+    assert work < 0.3
 
 
 def test_no_deadline_counts_from_when_a_run_was_queued(dag_bag: Any) -> None:

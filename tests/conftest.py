@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.schema import apply, tier
+from scheduling import AIRFLOW
 
 pytest_plugins = ["scheduling"]
 """Loaded from beside this file."""
@@ -145,12 +146,13 @@ def _database(server_dsn: str, name: str, template: str = "template0") -> Iterat
 
 
 @pytest.fixture(scope="session")
-def airflow_of_the_session() -> Iterator[Any]:
-    """A real Airflow, started once for all modules of this process that need one (`scheduling` keeps them together)."""
+def airflow_of_the_session(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A real Airflow, started once for all modules that need one; `scheduling` keeps them together and ends it early."""
     from real_airflow import real_airflow
 
-    with real_airflow() as made:
-        yield made
+    with ExitStack() as running:
+        request.config.stash[AIRFLOW] = running
+        yield running.enter_context(real_airflow())
 
 
 @pytest.fixture(scope="module")

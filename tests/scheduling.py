@@ -1,11 +1,13 @@
 """Which test files a worker of pytest-xdist runs together, and which first.
 
 Files that share the session's Airflow stay on one worker, which starts it once; they come first, because nothing else
-takes as long. The others go file by file, the rooms that take longest first.
+takes as long, and it is stopped after the last of them, because idle it still takes a quarter of a core. The others go
+file by file, the rooms that take longest first.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -31,15 +33,20 @@ SLOW_FIRST = (
 """Rooms in the order of what a file of theirs takes; the others come last."""
 
 
+A_REAL_AIRFLOW = "a real Airflow"
+AIRFLOW = pytest.StashKey[ExitStack]()
+"""What runs for the files that share an Airflow; closing it stops it."""
+
+
 def group_of(nodeid: str) -> str:
     """What runs together: the file, or all files that share an Airflow."""
     name = nodeid.split("::", 1)[0]
-    return "a real Airflow" if name in SHARES_AIRFLOW else name
+    return A_REAL_AIRFLOW if name in SHARES_AIRFLOW else name
 
 
 def place_of(item: pytest.Item) -> int:
     """Where a test stands in the order."""
-    if group_of(item.nodeid) == "a real Airflow":
+    if group_of(item.nodeid) == A_REAL_AIRFLOW:
         return -1
     return next((n for n, room in enumerate(SLOW_FIRST) if item.nodeid.startswith(room)), len(SLOW_FIRST))
 
@@ -59,3 +66,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place_of)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the shared Airflow when no test of this worker needs it any more."""
+    needed = nextitem is not None and group_of(nextitem.nodeid) == A_REAL_AIRFLOW
+    if AIRFLOW in item.config.stash and not needed:
+        item.config.stash[AIRFLOW].close()

@@ -37,7 +37,11 @@ def test_the_chain(dag_bag: Any, dag_id: str) -> None:
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"publish"},
         "publish": {"announce"},
-        **({"announce": {"announce_weeks"}, "announce_weeks": set()} if dag_id.endswith("_1d") else {"announce": set()}),
+        **(
+            {"announce": {"announce_weeks"}, "announce_weeks": set()}
+            if dag_id.endswith("_1d")
+            else {"announce": set()}
+        ),
     }
 
 

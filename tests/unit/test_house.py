@@ -362,5 +362,9 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_no_two_test_files_have_one_name() -> None:
     """pytest imports them by their base names: the second of two is an error of collection, and its tests do not run."""
     files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
-    twice = [same for name in {path.name for path in files} if len(same := [f for f in files if f.name == name]) > 1]
+    twice = [
+        same
+        for name in {path.name for path in files}
+        if len(same := [f for f in files if f.name == name]) > 1
+    ]
     assert not twice, [sorted(map(name_of, same)) for same in twice]

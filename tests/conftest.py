@@ -21,7 +21,6 @@ from hypertape.settings import Settings, load_settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.schema import apply, tier
-from scheduling import AIRFLOW
 
 pytest_plugins = ["scheduling"]
 """Loaded from beside this file."""
@@ -147,8 +146,9 @@ def _database(server_dsn: str, name: str, template: str = "template0") -> Iterat
 
 @pytest.fixture(scope="session")
 def airflow_of_the_session(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A real Airflow, started once for all modules that need one; `scheduling` keeps them together and ends it early."""
+    """A real Airflow, started once for all modules that need one; `scheduling` keeps them together and ends it."""
     from real_airflow import real_airflow
+    from scheduling import AIRFLOW
 
     with ExitStack() as running:
         request.config.stash[AIRFLOW] = running

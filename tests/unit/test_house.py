@@ -360,7 +360,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_no_two_test_files_have_one_name() -> None:
-    """pytest imports them by their base names: the second of two is an error of collection, and its tests do not run."""
+    """pytest imports them by their base names: of two with one name the second is not collected."""
     files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
     twice = [
         same

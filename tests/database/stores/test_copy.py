@@ -14,6 +14,7 @@ import lab
 import pytest
 from lab import CRYPTO, D1, M1, NOW, VN, hear_interrupts, query, to_frame, value, walk
 
+from hypertape.cli import main
 from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
@@ -28,10 +29,6 @@ from hypertape.warehouse.locks import lock_series
 from stockula_files import bar, stockula_file
 
 ALL = Selection()
-WARNINGS = [
-    "-W", "error", "-W", "ignore:module 'sre_constants' is deprecated", "-W", "ignore:module 'sre_parse' is deprecated",
-]  # fmt: skip
-"""As pyproject.toml has them for the tests themselves."""
 NOW_AND_LATER = utc(2026)
 
 
@@ -49,16 +46,20 @@ def fill(store, tickers=("AAA", "BBB", "CCC")):
 
 
 @pytest.fixture
-def hypertape(warehouse, tmp_path):
-    """Run the command line against the test's own warehouse; returns the exit code and all it said."""
+def hypertape(warehouse, tmp_path, monkeypatch, capsys):
+    """Run the command line here, against the test's own warehouse; returns the exit code and all it said."""
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> tuple[int, str]:
-        environment = {**os.environ, "HYPERTAPE_DATABASE_URL": warehouse, "COLUMNS": "200"}
-        done = subprocess.run(
-            [sys.executable, *WARNINGS, "-m", "hypertape.cli", *words],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        return done.returncode, done.stdout + done.stderr
+        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, "".join(capsys.readouterr())
 
     return run
 

@@ -25,7 +25,6 @@ from hypertape.errors import (
     TransientError,
 )
 from hypertape.model import Interval, Market, Window
-from hypertape.settings import load_settings
 from hypertape.sources._collect import (
     TickerAnswer,
     away_where_all_refused,
@@ -59,16 +58,16 @@ _HEADERS = {
 }
 
 
-def tickers_per_request() -> int:
+def tickers_per_request(limits: Limits) -> int:
     """How many tickers one request asks for."""
-    return load_settings().symbols_per_request
+    return limits.tickers
 
 
 def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, limits: Limits) -> Vci:
     """Open VCI, or the server at the configuration's endpoint that answers in its place."""
     return Vci(
         endpoint=config.endpoint,
-        symbols_per_request=tickers_per_request(),
+        symbols_per_request=tickers_per_request(limits),
         throttle=throttle,
         recorder=recorder,
         limits=limits,

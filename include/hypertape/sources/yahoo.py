@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from hypertape.calendars import expected_times
 from hypertape.errors import NoData, UnknownTicker
 from hypertape.model import Interval, Market, Window
-from hypertape.settings import load_settings
 from hypertape.sources._collect import Patience, TickerAnswer, away_where_all_refused, collect, joined, judge
 from hypertape.sources._http import VendorClient, vendor_client
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
@@ -45,7 +44,7 @@ def build(
     """Open Yahoo, or the server at the configuration's endpoint that answers in its place."""
     return Yahoo(
         endpoint=config.endpoint,
-        cache_directory=load_settings().state_dir / "yfinance",
+        cache_directory=limits.keeps / "yfinance" if limits.keeps else None,
         throttle=throttle,
         recorder=recorder,
         limits=limits,

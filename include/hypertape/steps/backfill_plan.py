@@ -21,7 +21,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings
-from hypertape.sources import calls_for
+from hypertape.sources import Limits, calls_for
 from hypertape.steps.backfill_request import BackfillRequest, ResolvedBackfill, resolve
 from hypertape.steps.plan import stored_interval
 from hypertape.steps.run_spec import Batch, BatchKind, Json, Plan, RunSpec
@@ -177,7 +177,7 @@ def _plan(
         seconds_per_call=seconds,
         timed_calls=timed,
         planned_at=now,
-        units=tuple(units_of(asked, parts, there, now, settings.batch_size)),
+        units=tuple(units_of(asked, parts, there, now, settings)),
     )
 
 
@@ -258,10 +258,11 @@ def _sessions_over(
 
 
 def units_of(
-    asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs, now: datetime, batch_size: int
+    asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs, now: datetime, settings: Settings
 ) -> list[PlannedUnit]:
     """The units of work, oldest window first. In mode `missing` only tickers that miss bars in a window are in it."""
     units: list[PlannedUnit] = []
+    limits, batch_size = Limits.of(settings), settings.batch_size
     for number, part in enumerate(parts):
         wanted = [
             t for t in asked.tickers if asked.mode != "missing" or _misses(part, there.get((t, number)))
@@ -279,7 +280,13 @@ def units_of(
                     sessions_missing=sum(_absent(part, pair) for pair in pairs),
                     sessions_thin=sum(pair.thin for pair in pairs),
                     calls=calls_for(
-                        asked.source.name, asked.interval, part.window, now, part.expected, len(tickers)
+                        asked.source.name,
+                        asked.interval,
+                        part.window,
+                        now,
+                        limits,
+                        part.expected,
+                        len(tickers),
                     ),
                 )
             )

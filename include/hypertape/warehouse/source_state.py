@@ -20,7 +20,6 @@ from psycopg.rows import class_row
 
 from hypertape.errors import CircuitOpen, DatabaseBusy, DatabaseUnreachable
 from hypertape.queries import query
-from hypertape.sources import rate_of
 from hypertape.warehouse.connect import connect, translate_errors
 
 Connection = psycopg.Connection[Any]
@@ -65,9 +64,9 @@ class DatabaseThrottle:
     """
 
     dsn: str
+    rate: Callable[[str], float | None]
     failures: int = 5
     pause: float = 60.0
-    rate: Callable[[str], float | None] = rate_of
     sleep: Callable[[float], None] = time.sleep
     _connection: Connection | None = field(default=None, init=False, repr=False)
 

@@ -10,7 +10,7 @@ merged series, and the affected rows are written (`write`). In the same transact
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -19,7 +19,6 @@ import pyarrow as pa
 from hypertape.errors import HypertapeError, SuspectScale
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
-from hypertape.sources import calls_for
 from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.loading.ledgers import (
@@ -141,21 +140,19 @@ def record_failures(
             cursor.executemany(query("record_failed_load"), rows)
 
 
-def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str, Any] | None) -> None:
-    """Note in `load` how long the source took: `asked` holds the tickers and each one's share of the seconds."""
-    if asked is None:
-        return
-    bars = max((expected for expected, _ in request.expected.values()), default=1)
+def note_asked(
+    connection: Connection, request: LoadRequest, tickers: Sequence[str], *, seconds: float, calls: int
+) -> None:
+    """Note in `load` how often the source was asked for some tickers, and each one's share of the seconds it took."""
     parameters = {
         "run_id": request.run_id,
         "market": request.market.code,
         "interval": request.interval.value,
         "attempt": request.attempt,
         "window_start": request.window.start,
-        "calls": calls_for(
-            request.source, request.interval, request.window, request.now, bars, len(asked["tickers"])
-        ),
-        **asked,
+        "tickers": list(tickers),
+        "seconds": seconds,
+        "calls": calls,
     }
     with translate_errors(connection):
         connection.execute(query("note_asked_seconds"), parameters)

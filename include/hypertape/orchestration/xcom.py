@@ -71,6 +71,12 @@ def this_try() -> Json:
     return {"attempt": get_current_context()["ti"].try_number, "now": datetime.now(UTC)}
 
 
+def this_task() -> str:
+    """Return a name of the running try of the running task that no other has."""
+    ti = get_current_context()["ti"]
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.try_number}"
+
+
 def require_all_loaded(loaded: int) -> None:
     """Raise BatchRefused when a batch never reached its load: its extract or gate failed. `loaded` counts tickers.
 

@@ -64,7 +64,13 @@ class BackfillPlan(Plan):
 
     def to_json(self) -> Json:
         """Return a JSON object."""
-        more = {"backfill_id": self.backfill_id, "dry_run": self.dry_run, "resumed": self.resumed}
+        since = self.since.isoformat() if self.since else None
+        more = {
+            "backfill_id": self.backfill_id,
+            "dry_run": self.dry_run,
+            "resumed": self.resumed,
+            "since": since,
+        }
         return {**Plan.to_json(self), **more, "plan": self.figures}
 
 

@@ -214,6 +214,13 @@ def units(connection: Connection, backfill_id: int) -> list[Row]:
     return _rows(connection, "backfill_units", backfill_id=backfill_id)
 
 
+def open_tickers(connection: Connection, backfill_id: int, unit: int) -> tuple[str, ...]:
+    """The tickers of a unit that are not loaded yet; none when it is done."""
+    values = {"backfill_id": backfill_id, "unit": unit}
+    found = connection.execute(query("backfill_open_tickers"), values).fetchone()
+    return tuple(found[0]) if found else ()
+
+
 def unit_started(connection: Connection, backfill_id: int, unit: int) -> None:
     """Note that a unit is being loaded."""
     with translate_errors(connection):

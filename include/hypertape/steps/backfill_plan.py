@@ -268,7 +268,7 @@ def units_of(
 ) -> list[PlannedUnit]:
     """The units of work, oldest window first. In mode `missing` only tickers that miss bars in a window are in it."""
     units: list[PlannedUnit] = []
-    limits, batch_size = Limits.of(settings), settings.batch_size
+    name, limits, batch_size = asked.source.name, Limits.of(settings), settings.batch_size
     for number, part in enumerate(parts):
         wanted = [
             t for t in asked.tickers if asked.mode != "missing" or _misses(part, there.get((t, number)))
@@ -286,13 +286,7 @@ def units_of(
                     sessions_missing=sum(_absent(part, pair) for pair in pairs),
                     sessions_thin=sum(pair.thin for pair in pairs),
                     calls=calls_for(
-                        asked.source.name,
-                        asked.interval,
-                        part.window,
-                        now,
-                        limits,
-                        part.expected,
-                        len(tickers),
+                        name, asked.interval, part.window, now, limits, part.expected, len(tickers)
                     ),
                 )
             )

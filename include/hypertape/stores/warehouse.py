@@ -18,7 +18,7 @@ from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
 from hypertape.quality.gate import Gated, gate
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
-from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
+from hypertape.warehouse.connect import connect, resolve_dsn
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
@@ -76,8 +76,7 @@ class WarehouseStore:
             "tickers": list(selection.tickers),
             "start": selection.start or "-infinity",
         }
-        with translate_errors(self.connection):
-            rows = self.connection.execute(query("store_series"), parameters).fetchall()
+        rows = self.connection.execute(query("store_series"), parameters).fetchall()
         for market, interval, ticker, first, last in rows:
             if market in all_markets():
                 yield SeriesInfo(Series(market, ticker, Interval(interval)), first=first, last=last)
@@ -87,20 +86,18 @@ class WarehouseStore:
     ) -> Iterator[Block]:
         """Yield the stored bars; each block is one statement that seeks its key."""
         market = get_market(series.market)
-        with translate_errors(self.connection):
-            for time, columns in series_blocks(
-                self.connection, market, series.interval, series.ticker, VALUE_COLUMNS, start=start, rows=rows
-            ):
-                values = dict(zip(VALUE_COLUMNS, columns, strict=True))
-                yield Block(bar_frame(series.ticker, time, values))
+        for time, columns in series_blocks(
+            self.connection, market, series.interval, series.ticker, VALUE_COLUMNS, start=start, rows=rows
+        ):
+            values = dict(zip(VALUE_COLUMNS, columns, strict=True))
+            yield Block(bar_frame(series.ticker, time, values))
 
     def read_before(self, series: Series, moment: datetime) -> Bars:
         """The bars nearest before an instant, by a read bounded in time."""
         market = get_market(series.market)
-        with translate_errors(self.connection):
-            states = series_states(self.connection, market, series.interval, [series.ticker])
-            spans = {ticker: (micros(moment), state.last) for ticker, state in states.items()}
-            found = read_neighbours(self.connection, market, series.interval, states, spans)
+        states = series_states(self.connection, market, series.interval, [series.ticker])
+        spans = {ticker: (micros(moment), state.last) for ticker, state in states.items()}
+        found = read_neighbours(self.connection, market, series.interval, states, spans)
         return found[series.ticker][0] if found else Bars.empty()
 
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
@@ -132,9 +129,8 @@ class WarehouseStore:
 
     def require_loadable(self, market: Market, interval: Interval, block: Block) -> None:
         """Raise SuspectScale when a load of the block would: by the market's plausible prices, or by what is stored."""
-        with translate_errors(self.connection):
-            for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
-                raise refused
+        for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
+            raise refused
 
     def keep_rejects(self, found: Unassigned) -> None:
         """Keep rows that belong to no series in quarantine."""
@@ -145,11 +141,10 @@ class WarehouseStore:
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the stored bars from `start` on."""
         market = get_market(series.market)
-        with translate_errors(self.connection):
-            blocks = series_blocks(
-                self.connection, market, series.interval, series.ticker, CANONICAL_COLUMNS, start=start
-            )
-            return digest_blocks(series.ticker, blocks)
+        blocks = series_blocks(
+            self.connection, market, series.interval, series.ticker, CANONICAL_COLUMNS, start=start
+        )
+        return digest_blocks(series.ticker, blocks)
 
     def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
         """Refresh the rollups over what loads changed, whoever ran them."""
@@ -174,7 +169,7 @@ class WarehouseStore:
 
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
         bars, request = self._request(market, interval, block)
-        with translate_errors(self.connection), self.connection.transaction():
+        with self.connection.transaction():
             self.guard(self.connection)
             results = load_bars(self.connection, bars, request)
             register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])

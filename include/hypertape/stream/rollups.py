@@ -21,7 +21,6 @@ from psycopg import sql
 from hypertape.errors import HypertapeError
 from hypertape.model import Window, utc
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.rollups import merge_windows
 
 Connection = psycopg.Connection[Any]
@@ -70,7 +69,7 @@ def refresh_candles(connection: Connection, holder: str) -> list[RefreshedCandle
     what `translate_errors` raises; the notes stay then.
     """
     done: list[RefreshedCandles] = []
-    with translate_errors(connection), _lease(connection, holder) as held:
+    with _lease(connection, holder) as held:
         if not held:
             return None
         notes = connection.execute(query("stream_pending_ticks")).fetchall()
@@ -87,14 +86,12 @@ def refresh_candles(connection: Connection, holder: str) -> list[RefreshedCandle
 
 def note_window(connection: Connection, window: Window) -> None:
     """Ask the next refresh for this range too."""
-    with translate_errors(connection):
-        connection.execute(query("stream_note_window"), (window.start, window.end))
+    connection.execute(query("stream_note_window"), (window.start, window.end))
 
 
 def pending_notes(connection: Connection) -> tuple[int, datetime | None]:
     """How many ranges wait for their refresh, and since when."""
-    with translate_errors(connection):
-        row = connection.execute(query("stream_pending_count")).fetchone()
+    row = connection.execute(query("stream_pending_count")).fetchone()
     assert row is not None
     return row[0], row[1]
 
@@ -103,8 +100,7 @@ def check_candles(
     connection: Connection, window: Window, timeframes: Iterable[str] = tuple(LEVELS)
 ) -> list[CandleCheck]:
     """Compare every bucket that begins in a window with its ticks, as far as raw ticks cover it."""
-    with translate_errors(connection):
-        return [_check(connection, timeframe, window) for timeframe in timeframes]
+    return [_check(connection, timeframe, window) for timeframe in timeframes]
 
 
 def buckets(timeframe: str, first: datetime, last: datetime) -> Window:

@@ -21,7 +21,6 @@ from hypertape import __version__
 from hypertape.errors import MigrationChanged, SchemaMissing, TierChanged
 from hypertape.model import Interval, Market
 from hypertape.queries import query, sql_directory
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -76,8 +75,7 @@ class ScriptStatus:
 
 def tier(connection: Connection) -> str:
     """Return `timescaledb` (Community edition) or `plain`: the one place that asks."""
-    with translate_errors(connection):
-        row = connection.execute("select hypertape.server_tier()").fetchone()
+    row = connection.execute("select hypertape.server_tier()").fetchone()
     assert row is not None
     return str(row[0])
 
@@ -89,7 +87,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
     was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises.
     """
     markets = tuple(markets)
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
         connection.execute("set local client_min_messages = warning")
         connection.execute("set local search_path = public, shim, bars")
@@ -109,11 +107,10 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
 
 def status(connection: Connection, markets: Iterable[Market]) -> list[ScriptStatus]:
     """Compare every script with the ledger. Raises SchemaMissing when nothing was ever applied."""
-    with translate_errors(connection):
-        if connection.execute("select to_regclass('public.schema_migration')").fetchone() == (None,):
-            raise SchemaMissing("The warehouse has no schema yet")
-        ledger = _ledger(connection)
-        known = scripts(tier(connection), tuple(markets))
+    if connection.execute("select to_regclass('public.schema_migration')").fetchone() == (None,):
+        raise SchemaMissing("The warehouse has no schema yet")
+    ledger = _ledger(connection)
+    known = scripts(tier(connection), tuple(markets))
     return [ScriptStatus(script, _state(script, ledger.get(script.key))) for script in known]
 
 

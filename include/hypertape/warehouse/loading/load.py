@@ -19,7 +19,6 @@ import pyarrow as pa
 from hypertape.errors import HypertapeError, SuspectScale
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
@@ -64,12 +63,11 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
     Where a good part of a compressed chunk changes, the chunk is opened before and closed after it, in transactions of
     their own (not within a transaction of the caller's).
     """
-    with translate_errors(connection):
-        try:
-            return _load_opened(connection, bars, request)
-        except psycopg.errors.UniqueViolation:
-            # Another program, which takes no locks of ours, wrote one of these bars just now.
-            return _load_opened(connection, bars, request)
+    try:
+        return _load_opened(connection, bars, request)
+    except psycopg.errors.UniqueViolation:
+        # Another program, which takes no locks of ours, wrote one of these bars just now.
+        return _load_opened(connection, bars, request)
 
 
 def _load_opened(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
@@ -109,7 +107,7 @@ def _load(
 
 def refused_scales(connection: Connection, bars: pa.Table, request: LoadRequest) -> dict[str, SuspectScale]:
     """Say of which tickers of a normalised, gated frame a load would refuse the prices; nothing is written."""
-    with translate_errors(connection), connection.transaction(force_rollback=True):
+    with connection.transaction(force_rollback=True):
         batch = _open(bars, request)
         tickers = [entry.ticker for entry in batch]
         states = series_states(connection, request.market, request.interval, tickers)
@@ -127,7 +125,7 @@ def record_failures(
     if not failures:
         return
     batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(failures)]
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         rows = [
             (
                 *load_row(request, entry, "failed"),
@@ -154,8 +152,7 @@ def note_asked(
         "seconds": seconds,
         "calls": calls,
     }
-    with translate_errors(connection):
-        connection.execute(query("note_asked_seconds"), parameters)
+    connection.execute(query("note_asked_seconds"), parameters)
 
 
 def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:

@@ -127,15 +127,9 @@ def _planned(
         )
         for unit in left
     )
-    return BackfillPlan(
-        spec,
-        batches,
-        stored["expected"],
-        stored["backfill_id"],
-        stored["dry_run"],
-        resumed,
-        plan_figures(stored, units),
-    )
+    backfill_id, dry_run = stored["backfill_id"], stored["dry_run"]
+    figures = plan_figures(stored, units)
+    return BackfillPlan(spec, batches, stored["expected"], backfill_id, dry_run, resumed, figures)
 
 
 def _plan(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
@@ -18,6 +17,7 @@ from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
 from hypertape.quality.gate import Gated, gate
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
+from hypertape.stores._connected import ConnectedStore
 from hypertape.warehouse.connect import connect, resolve_dsn
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
@@ -25,7 +25,6 @@ from hypertape.warehouse.loading.stored import read_neighbours, series_states
 from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
-from hypertape.warehouse.schema import verify
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -50,7 +49,7 @@ def build(place: str, opening: Opening) -> WarehouseStore:
 
 
 @dataclass
-class WarehouseStore:
+class WarehouseStore(ConnectedStore):
     """The warehouse at a DSN, over one connection; it is for one thread.
 
     `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
@@ -149,23 +148,6 @@ class WarehouseStore:
     def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
         """Refresh the rollups over what loads changed, whoever ran them."""
         return refresh_pending(lambda autocommit: connect(self.dsn, autocommit=autocommit), market, interval)
-
-    def close(self) -> None:
-        """Close the connection, if one was opened."""
-        if "connection" in self.__dict__:
-            self.connection.close()
-            del self.__dict__["connection"]
-
-    @cached_property
-    def connection(self) -> psycopg.Connection[Any]:
-        """The connection, in autocommit; opened when it is first used."""
-        connection = connect(self.dsn, autocommit=True)
-        try:
-            verify(connection, all_markets().values())
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
         bars, request = self._request(market, interval, block)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from hypertape.api.bar_query import read_date, read_number
 from hypertape.api.pool import Connection
 from hypertape.api.respond import MOST_ROWS, USUAL_ROWS, json_response, rows_of
-from hypertape.api.routes.symbols import LARGEST_ID
+from hypertape.api.routes.symbols import find_symbol
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
 from hypertape.queries import query
@@ -102,13 +102,7 @@ def stream(state: OfApp) -> Response:
 
 
 def _name(state: State, symbol_id: int) -> str:
-    rows: list[dict[str, Any]] = []
-    if 0 < symbol_id <= LARGEST_ID:
-        parameters = {"markets": None, "symbol_id": symbol_id, "after_symbol_id": None, "rows": 1}
-        rows = rows_of(state.warehouse, "api_symbols", parameters)
-    if not rows:
-        raise HTTPException(404, f"There is no symbol {symbol_id}. List them with GET /api/v1/symbols.")
-    return str(rows[0]["ticker"])
+    return str(find_symbol(state, symbol_id)["ticker"])
 
 
 def _window(symbol_id: int, start: str | None, to: str | None, limit: str | None) -> dict[str, Any]:

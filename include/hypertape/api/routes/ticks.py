@@ -20,8 +20,8 @@ from hypertape.api.respond import MOST_ROWS, USUAL_ROWS, json_response, rows_of
 from hypertape.api.routes.symbols import find_symbol
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
+from hypertape.model import TIMEFRAMES
 from hypertape.queries import query
-from hypertape.stream.rollups import LEVELS
 from hypertape.stream.status import stream_status
 
 read_router = APIRouter(prefix="/api/v1", tags=["ticks"])
@@ -29,7 +29,7 @@ read_router = APIRouter(prefix="/api/v1", tags=["ticks"])
 From = Annotated[str | None, Query(alias="from", description="First instant (UTC), included.")]
 To = Annotated[str | None, Query(description="End (UTC), not included.")]
 Limit = Annotated[str | None, Query(description=f"Rows; default {USUAL_ROWS}, at most {MOST_ROWS}.")]
-Timeframe = Annotated[str | None, Query(description=f"One of: {', '.join(LEVELS)}; default 1m.")]
+Timeframe = Annotated[str | None, Query(description=f"One of: {', '.join(TIMEFRAMES)}; default 1m.")]
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -115,8 +115,10 @@ def _window(symbol_id: int, start: str | None, to: str | None, limit: str | None
 
 def _level(timeframe: str | None) -> str:
     level = timeframe or "1m"
-    if level not in LEVELS:
-        raise BadInput(f"There is no timeframe {level[:20]!r}", next_step=f"Timeframes: {', '.join(LEVELS)}.")
+    if level not in TIMEFRAMES:
+        raise BadInput(
+            f"There is no timeframe {level[:20]!r}", next_step=f"Timeframes: {', '.join(TIMEFRAMES)}."
+        )
     return level
 
 

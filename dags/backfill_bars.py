@@ -1,6 +1,6 @@
 """Bars of the past, for whatever the form asks: a market's missing bars, a window again, a whole history restated.
 
-`plan → unless_rehearsal → [extract → gate → load] per window and batch → reread → validate → refresh_rollups →
+`plan → unless_rehearsal → load (ask, gate, load) per window and batch → reread → validate → refresh_rollups →
 publish`
 """
 
@@ -9,18 +9,19 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import dag, get_current_context, task, task_group
+from airflow.sdk import dag, get_current_context, task
 
+from hypertape.model import parse_instant
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.assets import alias, tell
-from hypertape.orchestration.bar_tasks import extract, gate, refresh_rollups, reread, validate
+from hypertape.orchestration.bar_tasks import refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import BY_HAND
 from hypertape.orchestration.form_bars import backfill_form, backfill_wishes
 from hypertape.orchestration.labels import UNIT_LABEL
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import backfill_runbook
-from hypertape.orchestration.xcom import Json, head, run_spec, share_plan, this_try
+from hypertape.orchestration.xcom import Json, head, run_spec, share_plan, this_task, this_try
 from hypertape.settings import load_settings
 
 LATE_AFTER = timedelta(hours=12)
@@ -51,17 +52,24 @@ def unless_rehearsal() -> bool:
     return not head()["dry_run"]
 
 
-@task(execution_timeout=timedelta(hours=2), map_index_template=UNIT_LABEL)
-def load(reference: Json) -> Json:
-    """Write the rows that differ and note the unit as done; fail after the work if a ticker failed."""
-    from hypertape.steps.backfill import load_unit
-    from hypertape.steps.run_spec import Landed
+@task(execution_timeout=timedelta(hours=5), map_index_template=UNIT_LABEL)
+def load(batch: Json) -> Json:
+    """Ask for one window of one batch of tickers, gate it, load it and note it as done, once nobody else works on it.
 
-    spec, landed = run_spec(), Landed.from_json(reference)
+    One task, because it holds the unit's claim all the while. Fails after the work if a ticker failed.
+    """
+    from hypertape.steps.backfill import load_unit
+    from hypertape.steps.run_spec import Batch
+
+    planned, spec, unit = head(), run_spec(), Batch.from_json(batch)
     done = load_unit(
-        warehouse_dsn(), spec, head()["backfill_id"], landed, settings=load_settings(), **this_try()
-    )
-    _LOG.info("%s", done.sentence(spec, landed.batch.window))
+        warehouse_dsn(), spec, planned["backfill_id"], unit, since=parse_instant(planned["since"]),
+        worker=this_task(), settings=load_settings(), **this_try(),
+    )  # fmt: skip
+    if done is None:
+        _LOG.info("Another worker has loaded %s meanwhile.", unit.window)
+        return {}
+    _LOG.info("%s", done.sentence(spec, unit.window))
     return tell(done.to_json())
 
 
@@ -77,14 +85,6 @@ def publish() -> Json:
     return {**done.published.to_json(), "units": done.units}
 
 
-@task_group
-def per_unit(batch: Json) -> None:
-    """Ask for one window of one batch of tickers, and load it."""
-    named = {"map_index_template": UNIT_LABEL}
-    landed = extract.override(pool=BACKFILL.name, **named)(batch)
-    load.override(outlets=[alias("bars_loaded")])(gate.override(**named)(landed))
-
-
 @dag(
     description="Bars of the past: what is missing, a window again, or a whole history restated; rehearsed by default",
     params=backfill_form(),
@@ -97,7 +97,7 @@ def backfill_bars() -> None:
     """Wire the backfill."""
     units = plan()
     go = unless_rehearsal()
-    loaded = per_unit.expand(batch=units)
+    loaded = load.override(pool=BACKFILL.name, outlets=[alias("bars_loaded")]).expand(batch=units)
     validated = validate()
     refreshed = refresh_rollups.override(outlets=[alias("rollups_refreshed")])()
     restated = reread.override(pool=BACKFILL.name)()

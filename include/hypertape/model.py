@@ -161,6 +161,17 @@ _BY_SPELLING: dict[str, Interval] = {
 }
 STORED_INTERVALS = (Interval.D1, Interval.H1, Interval.M1)
 
+TIMEFRAMES: dict[str, timedelta] = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "1d": timedelta(days=1),
+}
+"""The documents' levels of candles, each built from the one before it and the first from ticks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

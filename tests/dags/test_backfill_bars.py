@@ -21,9 +21,7 @@ DAG, BARS = "backfill_bars", "bars_vn_1d"
 CHAIN = (
     "plan",
     "unless_rehearsal",
-    "per_unit.extract",
-    "per_unit.gate",
-    "per_unit.load",
+    "load",
     "reread",
     "validate",
     "refresh_rollups",
@@ -34,14 +32,12 @@ WEEK = {"start": "2024-03-04", "end": "2024-03-09"}
 FORM = {"market": "vn", "interval": "1d", "source": "sample", **WEEK}
 
 
-def test_the_chain_is_that_of_every_bar_dag_behind_a_gate(dag_bag: Any) -> None:
+def test_the_chain_is_that_of_every_bar_dag_with_a_task_a_unit(dag_bag: Any) -> None:
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag_bag.dags[DAG].tasks}
     assert downstream == {
-        "plan": {"unless_rehearsal", "per_unit.extract", "reread", "validate"},
-        "unless_rehearsal": {"per_unit.extract", "reread", "validate"},
-        "per_unit.extract": {"per_unit.gate"},
-        "per_unit.gate": {"per_unit.load"},
-        "per_unit.load": {"reread"},
+        "plan": {"unless_rehearsal", "load", "reread", "validate"},
+        "unless_rehearsal": {"load", "reread", "validate"},
+        "load": {"reread"},
         "reread": {"validate"},
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"publish"},
@@ -74,7 +70,7 @@ def test_the_form_offers_every_mode_there_is(dag_bag: Any) -> None:
 
 def test_batches_of_a_backfill_never_take_a_scheduled_runs_place_at_its_source(dag_bag: Any) -> None:
     tasks = {task.task_id: task.pool for task in dag_bag.dags[DAG].tasks}
-    assert tasks["per_unit.extract"] == tasks["reread"] == "hypertape_backfill"
+    assert tasks["load"] == tasks["reread"] == "hypertape_backfill"
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +149,8 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     loaded = run(airflow, mode="overwrite", dry_run=False, reason="a week again")
     assert states(loaded) == {task: {"success"} for task in CHAIN}, told(airflow, loaded)
     assert stored(dsn) == by_airflow
-    assert [task.name for task in loaded.tasks if task.task_id == "per_unit.load"] == [
-        "per_unit.load [2024-03-04 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
+    assert [task.name for task in loaded.tasks if task.task_id == "load"] == [
+        "load [2024-03-04 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
     ]
     published = airflow.xcom(DAG, loaded.run_id, "publish")
     assert "a week again" in Path(published["report"]).read_text()
@@ -182,7 +178,7 @@ def test_one_bad_ticker_is_all_that_the_next_run_asks_for(
     tree = {"source": "csv_tree", "source_dir": str(tmp_path), "tickers": ["AAA", "BBB"]}
     red = run(airflow, **tree, dry_run=False)
     assert red.state == "failed"
-    assert (red.states("per_unit.load"), red.states("publish")) == (["failed"], ["failed"])
+    assert (red.states("load"), red.states("publish")) == (["failed"], ["failed"])
     assert set(stored(dsn)) >= {"AAA"}
     write(tmp_path, "BBB")
     green = run(airflow, **tree, dry_run=False)

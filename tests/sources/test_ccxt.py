@@ -24,6 +24,7 @@ from hypertape.frame import BAR_SCHEMA, instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.quality.gate import gate
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.ccxt import Ccxt
 from replay_server import Answer
@@ -235,7 +236,9 @@ def test_requests_take_their_turn_by_exchange(replay: BinanceReplay) -> None:
         def record(self, source: str, ok: bool, **others: Any) -> None:
             told.append(ok)
 
-    source = open_source(SourceConfig("ccxt", endpoint=replay.url, exchange="binance"), throttle=Turns())
+    source = open_source(
+        SourceConfig("ccxt", endpoint=replay.url, exchange="binance"), Settings(), throttle=Turns()
+    )
 
     assert len(source.fetch(CRYPTO, ["BTC"], D1, WEEK, now=NOW).bars) == 7
     gate = f"ccxt:binance@{replay.url.removeprefix('http://')}"

@@ -25,6 +25,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.quality.gate import gate
 from hypertape.rows import RowCount
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources._vci_pages import bars_between, last_second
 from hypertape.sources.vci import FRAMES, Vci
@@ -524,17 +525,17 @@ def test_another_market_is_refused(vci: Vci) -> None:
         vci.fetch(get_market("us"), ["ABC"], D1, WEEK, now=NOW)
 
 
-def test_the_configuration_and_the_settings_reach_the_replay_server(
-    replay: VciReplay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYPERTAPE_SYMBOLS_PER_REQUEST", "1")
+def test_the_configuration_and_the_settings_reach_the_replay_server(replay: VciReplay) -> None:
     for config, endpoints in (
         (SourceConfig("vci", endpoint=replay.url), ""),
         (SourceConfig("vci"), replay.url),
     ):
-        monkeypatch.setenv("HYPERTAPE_SOURCE_ENDPOINTS", f"vci={endpoints}" if endpoints else "")
-        monkeypatch.setenv("HYPERTAPE_SOURCE_RATES", "vci=0")
-        source = open_source(config)
+        settings = Settings(
+            symbols_per_request=1,
+            source_endpoints=f"vci={endpoints}" if endpoints else "",
+            source_rates="vci=0",
+        )
+        source = open_source(config, settings)
         assert days(source.fetch(VN, ["ABC", "XYZ"], D1, WEEK, now=NOW)) == FIVE_DAYS
     assert len(replay.asked) == 4
 

@@ -25,6 +25,7 @@ from hypertape.frame import BAR_SCHEMA, instant
 from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.quality.gate import gate
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.yahoo import Yahoo, requests
 from yahoo_replay import Fault, Stock, YahooReplay, chart_error
@@ -426,12 +427,11 @@ def test_a_window_out_of_reach_is_no_data_and_says_why(
 
 
 def test_the_configuration_reaches_the_replay_server(
-    replay: YahooReplay, yahoo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    replay: YahooReplay, yahoo_cache: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path))
     replay.stocks["ABC"] = stock(US)
 
-    source = open_source(SourceConfig("yahoo", endpoint=replay.url))
+    source = open_source(SourceConfig("yahoo", endpoint=replay.url), Settings(state_dir=tmp_path))
 
     assert isinstance(source, Yahoo)
     assert source.cache_directory == tmp_path / "yfinance"

@@ -25,11 +25,10 @@ from ticks_lab import (
 
 from hypertape.errors import SchemaMissing
 from hypertape.frame import instant
-from hypertape.model import Window, utc
+from hypertape.model import TIMEFRAMES, Window, utc
 from hypertape.stream.model import MINUTE
 from hypertape.stream.retention import configure_ticks, drop_old_ticks, dropped_before
 from hypertape.stream.rollups import (
-    LEVELS,
     buckets,
     check_candles,
     note_window,
@@ -57,7 +56,7 @@ def test_late_reordered_and_repeated_ticks(connection, warehouse):
     assert value(connection, "select count(*) from ticks") == len(ticks)
     assert value(connection, "select count(*) from dead_letter") == 0
     checks = check_candles(connection, ALL)
-    assert [(c.timeframe, c.differing) for c in checks] == [(name, 0) for name in LEVELS]
+    assert [(c.timeframe, c.differing) for c in checks] == [(name, 0) for name in TIMEFRAMES]
     assert all(c.buckets == len(expected_candles(ticks, c.timeframe)) for c in checks)
 
 
@@ -145,12 +144,12 @@ def three_days(connection, warehouse):
 
 
 def test_history_outlives_its_ticks(connection, warehouse, three_days):
-    before = {name: stored_candles(connection, name) for name in LEVELS}
+    before = {name: stored_candles(connection, name) for name in TIMEFRAMES}
     border = drop_old_ticks(connection, keep_days=30, now=instant(NOW + 29 * DAY), holder="lab")
     assert border == utc(2026, 1, 7) == dropped_before(connection)
     assert value(connection, "select min(tick_time) from ticks") >= border
     assert all(len(candles) > 0 for candles in before.values())
-    assert {name: stored_candles(connection, name) for name in LEVELS} == before
+    assert {name: stored_candles(connection, name) for name in TIMEFRAMES} == before
     # a late tick of a dropped day, asked for by hand too
     store(warehouse, [tick("S0", NOON)], keep_days=30)
     assert value(connection, "select error from dead_letter") == "older than what is kept"
@@ -162,11 +161,11 @@ def test_history_outlives_its_ticks(connection, warehouse, three_days):
     )
     note_window(connection, ALL)
     refresh(connection)
-    for name in LEVELS:
+    for name in TIMEFRAMES:
         connection.execute(
             "call hypertape.refresh_tick_rollup(%s, '2025-12-01', '2026-02-01')", [f"bars.ohlc_{name}"]
         )
-    assert {name: stored_candles(connection, name) for name in LEVELS} == before
+    assert {name: stored_candles(connection, name) for name in TIMEFRAMES} == before
     assert [c.differing for c in check_candles(connection, ALL)] == [0] * 7
 
 
@@ -236,7 +235,7 @@ def test_candles_under_the_document_s_names(connection, warehouse):
         "select symbol_name, timeframe, close_time - open_time, open_price::text, volume::text, tick_count "
         "from ohlc_candles order by close_time - open_time",
     )
-    widths = list(LEVELS.items())
+    widths = list(TIMEFRAMES.items())
     assert found == [("EURUSD", name, width, "0.00000002", "0.00000003", 1) for name, width in widths]
     plan = "\n".join(
         line for (line,) in rows(connection, "explain select * from ohlc_candles where timeframe = '5m'")

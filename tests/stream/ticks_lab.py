@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from hypertape.frame import instant, micros
-from hypertape.model import Window, utc
+from hypertape.model import TIMEFRAMES, Window, utc
 from hypertape.stream.model import MINUTE, SCALE, Tick
-from hypertape.stream.rollups import LEVELS, refresh_candles
+from hypertape.stream.rollups import refresh_candles
 from hypertape.stream.symbols import SymbolIds
 from hypertape.stream.tick_table import DAY, TickTable
 from hypertape.stream.writer import BatchWriter, WriterOptions
@@ -96,7 +96,7 @@ def value(connection: Connection, statement: str, *parameters: Any) -> Any:
 
 def expected_candles(ticks: Iterable[Tick], timeframe: str) -> list[tuple[Any, ...]]:
     """Candles of distinct ticks: (symbol, open time, doubled open, high, low, close, volume, count), whole numbers."""
-    width = round(LEVELS[timeframe].total_seconds()) * 1_000_000
+    width = round(TIMEFRAMES[timeframe].total_seconds()) * 1_000_000
     origin = micros(utc(2000, 1, 3))
     parts: dict[tuple[str, int], list[Tick]] = {}
     for one in {(t.symbol, t.time, t.sequence): t for t in reversed(list(ticks))}.values():
@@ -122,7 +122,7 @@ def stored_candles(connection: Connection, timeframe: str) -> list[tuple[Any, ..
 
 
 def assert_candles_are_right(connection: Connection, ticks: Sequence[Tick]) -> None:
-    for timeframe in LEVELS:
+    for timeframe in TIMEFRAMES:
         assert stored_candles(connection, timeframe) == expected_candles(ticks, timeframe), timeframe
 
 

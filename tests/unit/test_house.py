@@ -189,6 +189,32 @@ def test_the_f_string_rule_itself(code: str, found: bool) -> None:
     assert bool(list(formatted_statements(ast.parse(code)))) is found
 
 
+TRANSLATORS = {
+    "warehouse/connect.py",  # of every connection of ours, in its `wait`
+    "api/pool.py",  # whose connections are psycopg_pool's
+    "warehouse/pins.py",  # on one of the pool's, without the server's place: its words reach the API's clients
+}
+OPENERS = {
+    "orchestration/standalone.py",  # Airflow's own database
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "rooms"),
+    [
+        # a statement on a connection of ours needs no wrapping: see WarehouseConnection
+        pytest.param("translate_errors(", TRANSLATORS, id="errors are translated by the connection"),
+        pytest.param("psycopg.connect(", OPENERS, id="a connection is ours"),
+        pytest.param("psycopg.Connection.connect(", set(), id="a connection is ours, by its class"),
+        pytest.param("ConnectionPool(", {"api/pool.py"}, id="one pool"),
+    ],
+)
+def test_failures_of_the_database_are_translated_in_one_place(call: str, rooms: set[str]) -> None:
+    package = ROOT / "include" / "hypertape"
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if call in read(path)}
+    assert found == rooms
+
+
 def test_every_query_says_what_it_is_for() -> None:
     assert [name_of(path) for path in QUERIES if not read(path).startswith("-- ")] == []
 

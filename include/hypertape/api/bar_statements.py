@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +48,8 @@ def stored_of(cursor: psycopg.Cursor[Any]) -> list[Stored]:
     return [Stored(*row) for row in cursor.fetchall()]
 
 
-def ask_newest(
+def _ask(
+    statement: str,
     connection: Connection,
     market: Market,
     interval: Interval,
@@ -60,28 +61,17 @@ def ask_newest(
     indicators: bool,
     schema: str = "public",
 ) -> psycopg.Cursor[Any]:
-    """Send the question for the newest bars of some tickers between two instants; `slices_of` reads the answer."""
+    """Send the question for some bars of some tickers between two instants; `slices_of` reads the answer."""
     parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
-    statement = _statement("api_newest", schema, market.relation(interval), indicators)
-    return array_cursor(connection).execute(statement, parameters)
+    composed = _statement(statement, schema, market.relation(interval), indicators)
+    return array_cursor(connection).execute(composed, parameters)
 
 
-def ask_onward(
-    connection: Connection,
-    market: Market,
-    interval: Interval,
-    tickers: Sequence[str],
-    bars: int,
-    start: datetime,
-    before: datetime,
-    *,
-    indicators: bool,
-    schema: str = "public",
-) -> psycopg.Cursor[Any]:
-    """Send the question for the oldest bars of some tickers between two instants; `slices_of` reads the answer."""
-    parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
-    statement = _statement("api_onward", schema, market.relation(interval), indicators)
-    return array_cursor(connection).execute(statement, parameters)
+ask_newest = partial(_ask, "api_newest")
+"""`_ask` for the newest bars."""
+
+ask_onward = partial(_ask, "api_onward")
+"""`_ask` for the oldest bars."""
 
 
 def slices_of(cursor: psycopg.Cursor[Any]) -> dict[str, BarSlice]:

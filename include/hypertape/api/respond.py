@@ -60,11 +60,6 @@ def listed(
     return {"rows": rows[:most], "next": following}
 
 
-def searched(text: str | None) -> str | None:
-    """A part of a ticker to look for; one with a NUL is in none, and PostgreSQL would refuse it."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if text else None
-
-
 def cursor_of(key: list[Any]) -> str:
     """The cursor that leads to what follows a row with this key."""
     texts = [value.isoformat() if isinstance(value, datetime) else value for value in key]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -23,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from hypertape.errors import BatchIncomplete, BatchRefused, HypertapeError
+from hypertape.errors import BadInput, BatchIncomplete, BatchRefused, HypertapeError
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Window, asked_window, midnight, parse_instant
 from hypertape.settings import load_settings
@@ -130,6 +131,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             *("" if cell is None else cell if isinstance(cell, Text) else str(cell) for cell in row)
         )
     return drawn
+
+
+def write_page(output: Path, html: str) -> None:
+    """Write a page to a file and say so. Raises BadInput where that cannot be."""
+    try:
+        output.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"{output} cannot be written: {error.strerror}", next_step="Name another file."
+        ) from error
+    console().print(f"wrote {output} ({output.stat().st_size / 1024:.0f} kB)", highlight=False)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from hypertape.cli.common import Connection
 from hypertape.errors import UnknownTicker
 from hypertape.markets import all_markets
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 
 def say_nothing(
@@ -44,8 +43,7 @@ def demand_known(
         "markets": list(markets) if markets else None,
         "intervals": list(intervals) if intervals else None,
     }
-    with translate_errors(connection):
-        held = [row[0] for row in connection.execute(query("held_tickers"), given).fetchall()]
+    held = [row[0] for row in connection.execute(query("held_tickers"), given).fetchall()]
     files = {
         t
         for code, market in all_markets().items()

@@ -18,10 +18,11 @@ from hypertape.cli.common import (
     table,
     warehouse,
     warehouse_dsn,
+    write_page,
 )
 from hypertape.cli.copy_output import NO_TICKER, SEE_THEM, show_after_load
 from hypertape.cli.listing import JsonOption, show_table
-from hypertape.errors import BadInput, BatchRefused
+from hypertape.errors import BatchRefused
 from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
@@ -84,13 +85,7 @@ def report(
 
     with warehouse() as connection:
         html = migration_report(connection, migration)
-    try:
-        output.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"{output} cannot be written: {error.strerror}", next_step="Name another file."
-        ) from error
-    console().print(f"wrote {output} ({output.stat().st_size / 1024:.0f} kB)", highlight=False)
+    write_page(output, html)
 
 
 @app.command("list")

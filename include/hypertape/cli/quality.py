@@ -19,6 +19,7 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
     window_of,
+    write_page,
 )
 from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput
@@ -76,10 +77,4 @@ def report(
     watch(warehouse_dsn(), "report", now=now(), settings=load_settings())
     with warehouse() as connection:
         html = run_report(connection, run) if run else cumulative_report(connection, now=now())
-    try:
-        output.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"{output} cannot be written: {error.strerror}", next_step="Name another file."
-        ) from error
-    console().print(f"wrote {output} ({output.stat().st_size / 1024:.0f} kB)", highlight=False)
+    write_page(output, html)

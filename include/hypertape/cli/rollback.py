@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -62,15 +64,7 @@ def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOp
     """Carry everything written since the cut-over back into SQLite, prove it, and make SQLite the truth."""
     from hypertape.steps.rollback import to_sqlite as run
 
-    with warehouse():
-        pass
-    at = now()
-    with progress() as on_step:
-        done = run(
-            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_sqlite"), reason=reason,
-            settings=load_settings(), on_step=on_step,
-        )  # fmt: skip
-    _show(done)
+    _switch("to_sqlite", run, store, by, reason)
 
 
 @app.command("to-warehouse")
@@ -83,19 +77,23 @@ def to_warehouse(
     """Migrate what SQLite holds, prove it, and make the warehouse the truth: the cut-over."""
     from hypertape.steps.rollback import to_warehouse as run
 
+    _switch("to_warehouse", partial(run, workers=workers), store, by, reason)
+
+
+def _switch(
+    verb: str, run: Callable[..., dict[str, Any]], store: str | None, by: str | None, reason: str | None
+) -> None:
+    """Make another side the truth and show what that did."""
     with warehouse():
-        pass
+        pass  # the schema is current
     at = now()
+    run_id = f"{verb}__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with progress() as on_step:
         done = run(
-            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=_run_id("to_warehouse"), reason=reason,
-            workers=workers, settings=load_settings(), on_step=on_step,
+            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=run_id, reason=reason,
+            settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)
-
-
-def _run_id(verb: str) -> str:
-    return f"{verb}__{now():%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
 
 
 def _show(done: dict[str, Any]) -> None:

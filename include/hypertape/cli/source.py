@@ -29,7 +29,7 @@ def list_sources(as_json: JsonOption = False) -> None:
     settings = load_settings()
     rows = []
     for name in source_names():
-        rate = rate_of(name)
+        rate = rate_of(name, settings.rates)
         markets = [
             f"{m.code} ({m.sources.index(name) + 1})" for m in all_markets().values() if name in m.sources
         ]

@@ -15,7 +15,6 @@ import psycopg
 from hypertape.model import Interval
 from hypertape.queries import query
 from hypertape.sources.sample import PLANTED, Defect, Planted
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -48,12 +47,11 @@ def find_planted(connection: Connection, loaded: Iterable[tuple[str, Interval]])
     A mismatch between a day and its hours shows in the daily suite, so it counts only where both were loaded.
     """
     pairs = set(loaded)
-    with translate_errors(connection):
-        return [
-            DemoFinding(planted, _evidence(connection, planted))
-            for planted in PLANTED
-            if _visible(planted, pairs)
-        ]
+    return [
+        DemoFinding(planted, _evidence(connection, planted))
+        for planted in PLANTED
+        if _visible(planted, pairs)
+    ]
 
 
 def _visible(planted: Planted, pairs: set[tuple[str, Interval]]) -> bool:

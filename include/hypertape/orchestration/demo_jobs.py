@@ -11,6 +11,7 @@ from hypertape.errors import BadInput, SourceFileMissing
 from hypertape.frame import instant, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Window, midnight, utc
+from hypertape.settings import load_settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources.sample import SPANS
 
@@ -80,7 +81,7 @@ def csv_jobs(directory: Path) -> list[Job]:
 
 
 def _newest(config: SourceConfig, market: str, interval: Interval) -> datetime | None:
-    source, of_market = open_source(config), get_market(market)
+    source, of_market = open_source(config, load_settings()), get_market(market)
     everything = Window(utc(1970), utc(2200))
     tickers = source.tickers(of_market, interval)
     bars = source.fetch(of_market, tickers, interval, everything, now=datetime.now(UTC)).bars

@@ -21,6 +21,10 @@ _HEAD = "head"
 _NO_PART = -1
 _NOTHING = "nothing to copy"
 
+_MEND_FETCHING = "See the red extract and gate tasks; mend the cause and clear them."
+_MEND_COPIES = "See the red copy tasks; mend the cause and clear them: what is equal is not written again."
+_MEND_BATCHES = "See the red tasks; mend the cause and clear them: what is equal is not written again."
+
 
 def share_plan(planned: Plan, **more: object) -> list[Json]:
     """Leave the plan without its batches for every task of the run (`head`, `run_spec`), and return the batches.
@@ -71,40 +75,37 @@ def this_try() -> Json:
     return {"attempt": get_current_context()["ti"].try_number, "now": datetime.now(UTC)}
 
 
+def this_task() -> str:
+    """Return a name of the running try of the running task that no other has."""
+    ti = get_current_context()["ti"]
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.try_number}"
+
+
 def require_all_loaded(loaded: int) -> None:
     """Raise BatchRefused when a batch never reached its load: its extract or gate failed. `loaded` counts tickers.
 
     A run's colour is that of its last task, so this is what turns it red.
     """
     planned = len({ticker for batch in _pull("return_value") for ticker in batch["tickers"]})
-    if loaded < planned:
-        rest = others(loaded, "published")
-        raise BatchRefused(
-            f"{planned - loaded} tickers of the run were never loaded and {rest}",
-            next_step="See the red extract and gate tasks; mend the cause and clear them.",
-        )
+    _require(loaded, planned, "tickers of the run were never loaded", "published", _MEND_FETCHING)
 
 
 def require_all_copied(copied: int) -> int:
     """Return how many parts were copied, unless it is fewer than were planned. Raises BatchRefused."""
     planned = len(_pull("return_value"))
-    if copied < planned:
-        raise BatchRefused(
-            f"{planned - copied} of {planned} parts failed and {others(copied, 'copied')}",
-            next_step="See the red copy tasks; mend the cause and clear them: what is equal is not written again.",
-        )
-    return copied
+    return _require(copied, planned, f"of {planned} parts failed", "copied", _MEND_COPIES)
 
 
 def require_all_synced(synced: int) -> int:
     """Return how many batches were asked for, unless it is fewer than were planned. Raises BatchRefused."""
     planned = len(_pull("return_value"))
-    if synced < planned:
-        raise BatchRefused(
-            f"{planned - synced} of {planned} batches failed and {others(synced, 'kept')}",
-            next_step="See the red tasks; mend the cause and clear them: what is equal is not written again.",
-        )
-    return synced
+    return _require(synced, planned, f"of {planned} batches failed", "kept", _MEND_BATCHES)
+
+
+def _require(done: int, planned: int, what: str, others_are: str, next_step: str) -> int:
+    if done < planned:
+        raise BatchRefused(f"{planned - done} {what} and {others(done, others_are)}", next_step=next_step)
+    return done
 
 
 def _pull(key: str) -> Any:

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import ModuleType
 
 from hypertape.errors import NoData, UnknownSource
 from hypertape.model import Interval, Market, Window
-from hypertape.settings import load_settings
+from hypertape.settings import Settings
 from hypertape.sources._completeness import completeness as completeness
 from hypertape.sources._protocol import CAPITAL_GAIN_SCHEMA as CAPITAL_GAIN_SCHEMA
 from hypertape.sources._protocol import DIVIDEND_SCHEMA as DIVIDEND_SCHEMA
@@ -50,7 +52,11 @@ def source_names() -> tuple[str, ...]:
 
 
 def open_source(
-    config: SourceConfig, *, throttle: Throttle | None = None, recorder: Recorder | None = None
+    config: SourceConfig,
+    settings: Settings,
+    *,
+    throttle: Throttle | None = None,
+    recorder: Recorder | None = None,
 ) -> Source:
     """Build the source a configuration names; `throttle` paces its requests, `recorder` keeps or replays its answers.
 
@@ -60,17 +66,13 @@ def open_source(
     cannot work.
     """
     vendor = _vendor(config.name)
-    settings = load_settings()
-    endpoint = config.endpoint or settings.endpoint_of(config.name)
-    limits = Limits(
-        settings.source_bytes, settings.source_seconds, settings.source_pages, settings.file_bytes
-    )
+    limits = Limits.of(settings)
     if hasattr(vendor, "RATE"):
         from hypertape.sources._throttle import LocalThrottle  # noqa: PLC0415 (it imports this module)
 
-        built = vendor.build(
-            replace(config, endpoint=endpoint), throttle or LocalThrottle(), recorder, limits
-        )
+        config = replace(config, endpoint=config.endpoint or settings.endpoint_of(config.name))
+        throttle = throttle or LocalThrottle(partial(rate_of, rates=settings.rates))
+        built = vendor.build(config, throttle, recorder, limits)
     else:
         built = vendor.build(config, limits)
     source: Source = built
@@ -86,16 +88,22 @@ def _vendor(name: str) -> ModuleType:
 
 
 def calls_for(
-    name: str, interval: Interval, window: Window, now: datetime, bars: int = 1, tickers: int = 1
+    name: str,
+    interval: Interval,
+    window: Window,
+    now: datetime,
+    limits: Limits,
+    bars: int = 1,
+    tickers: int = 1,
 ) -> int:
     """How many requests a source takes at most for a group of tickers and a window with so many bars of each.
 
-    For one group that is asked at once (`tickers_per_request()` of its module, else one ticker): what its module's
-    `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when it keeps nothing
-    that old. Raises UnknownSource with the valid names.
+    For one group that is asked at once (`tickers_per_request(limits)` of its module, else one ticker): what its
+    module's `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when it keeps
+    nothing that old. Raises UnknownSource with the valid names.
     """
     vendor = _vendor(name)
-    at_once = getattr(vendor, "tickers_per_request", lambda: 1)()
+    at_once = getattr(vendor, "tickers_per_request", lambda limits: 1)(limits)
     return -(-tickers // at_once) * _calls_of_one(vendor, interval, window, now, bars)
 
 
@@ -118,14 +126,13 @@ def cut(fetched: Fetched, market: Market, interval: Interval, window: Window, *,
     return judge(cut_tables(fetched, window), market, tuple(fetched.served_by), interval, window, now)
 
 
-def rate_of(gate: str) -> float | None:
+def rate_of(gate: str, rates: Mapping[str, float]) -> float | None:
     """Requests a second a source may be asked, all workers together; None: it is asked freely.
 
-    `gate` is a source as its turns go by (`vci`, `ccxt:kraken`, `vci@127.0.0.1:8080`). HYPERTAPE_SOURCE_RATES counts
-    first, under that name or the source's; 0 there means freely. Else what the vendor's module says.
+    `gate` is a source as its turns go by (`vci`, `ccxt:kraken`, `vci@127.0.0.1:8080`). `rates`, those of the settings,
+    count first, under that name or the source's; 0 there means freely. Else what the vendor's module says.
     """
     name = gate.partition("@")[0].partition(":")[0]
-    rates = load_settings().rates
     rate = rates.get(gate, rates.get(name))
     if rate is None and name in source_names():
         rate = getattr(importlib.import_module(f"{__name__}.{name}"), "RATE", None)

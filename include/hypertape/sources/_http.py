@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import tenacity
 
 from hypertape.cells import shown
 from hypertape.errors import CircuitOpen, RateLimited, SourceSchemaChanged, SourceUnavailable, TransientError
+from hypertape.model import Interval, Market
 from hypertape.sources._protocol import Limits, Recorder, Reply, SourceConfig, Throttle
 
 LONGEST_PAUSE = 120.0
@@ -127,6 +128,42 @@ def vendor_client(
     name = f"{config.name}:{part}" if part else config.name
     host = urlsplit(config.endpoint).netloc if config.endpoint else ""
     return VendorClient(name, f"{name}@{host}" if host else name, throttle, recorder, limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorSource:
+    """What every source over HTTP has.
+
+    A request is tried `attempts` times in all while the error may pass, with backoff waited for by `sleep`. After
+    `patience` requests in a row that failed so, the rest of the batch is not asked.
+    """
+
+    name: ClassVar[str]
+
+    endpoint: str | None = None
+    attempts: int = 4
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    timeout: float = 30.0
+    patience: int = 3
+    throttle: Throttle | None = field(default=None, repr=False)
+    recorder: Recorder | None = field(default=None, repr=False)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def part(self) -> str | None:
+        """The part of the vendor that is asked, where it has several that share nothing."""
+        return None
+
+    @property
+    def client(self) -> VendorClient:
+        """What requests go through."""
+        config = SourceConfig(self.name, endpoint=self.endpoint)
+        client = vendor_client(config, self.throttle, self.recorder, self.limits, self.part)
+        return replace(client, attempts=self.attempts, sleep=self.sleep)
+
+    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
+        """List the tickers of the market's file; which of them the vendor has is known when it is asked."""
+        return tuple(sorted(market.by_ticker))
 
 
 def request_text(

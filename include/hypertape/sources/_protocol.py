@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from hypertape.errors import BadInput, HypertapeError
 from hypertape.frame import TIME_TYPE
 from hypertape.model import Interval, Market, Window
 from hypertape.rows import RowCount
+from hypertape.settings import Settings
 
 DIVIDEND_SCHEMA = pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), ("amount", pa.float64())])
 """Cash per share in the market's price unit, at 00:00 UTC of the ex-date."""
@@ -75,12 +77,30 @@ FILE_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a vendor's answer to one request may cost, and a file of a tree: settings of the same names."""
+    """What a vendor's answer to one request may cost, and a file of a tree: settings of the same names.
+
+    `tickers` are asked for in one request where the vendor takes several. `keeps` is where a vendor's library may keep
+    what it learns between runs.
+    """
 
     bytes: int = 32 * 2**20
     seconds: float = 60.0
     pages: int = 5_000
     file_bytes: int = FILE_BYTES
+    tickers: int = 10
+    keeps: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """What the settings say."""
+        return cls(
+            settings.source_bytes,
+            settings.source_seconds,
+            settings.source_pages,
+            settings.file_bytes,
+            settings.symbols_per_request,
+            settings.state_dir,
+        )
 
 
 @dataclass(frozen=True, slots=True)

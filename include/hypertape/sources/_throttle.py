@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 
-from hypertape.sources import rate_of
-
 
 @dataclass(slots=True)
 class LocalThrottle:
@@ -19,7 +17,7 @@ class LocalThrottle:
     source gives up by itself.
     """
 
-    rate: Callable[[str], float | None] = rate_of
+    rate: Callable[[str], float | None]
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     _next: dict[str, float] = field(default_factory=dict, init=False, repr=False)

@@ -6,11 +6,10 @@ another dollar. Volume is in coins (Yahoo's is in dollars). Bars arrive with at 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hypertape.calendars import expected_times
 from hypertape.errors import NoData
@@ -25,7 +24,7 @@ from hypertape.sources._collect import (
     judge,
     placing,
 )
-from hypertape.sources._http import VendorClient, vendor_client
+from hypertape.sources._http import VendorClient, VendorSource
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
@@ -45,32 +44,26 @@ PAGE = 1_000
 def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, limits: Limits) -> Ccxt:
     """Open the configuration's exchange, or the server at its endpoint that answers in its place."""
     return Ccxt(
-        config.exchange or EXCHANGE, config.endpoint, throttle=throttle, recorder=recorder, limits=limits
+        config.exchange or EXCHANGE,
+        endpoint=config.endpoint,
+        throttle=throttle,
+        recorder=recorder,
+        limits=limits,
     )
 
 
 @dataclass(frozen=True)
-class Ccxt:
-    """One exchange as a source.
+class Ccxt(VendorSource):
+    """One exchange as a source."""
 
-    A request is tried `attempts` times in all while the error may pass, with backoff waited for by `sleep`. After
-    `patience` tickers in a row that failed so, the rest of the batch is not asked.
-    """
+    name: ClassVar[str] = "ccxt"
 
     exchange: str = EXCHANGE
-    endpoint: str | None = None
-    attempts: int = 4
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    timeout: float = 30.0
-    patience: int = 3
-    throttle: Throttle | None = field(default=None, repr=False)
-    recorder: Recorder | None = field(default=None, repr=False)
-    limits: Limits = field(default_factory=Limits)
-    name: str = "ccxt"
 
-    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
-        """List the tickers of the market's file; which of them the exchange has is known when it is asked."""
-        return tuple(sorted(market.by_ticker))
+    @property
+    def part(self) -> str:
+        """The exchange."""
+        return self.exchange
 
     def fetch(
         self,
@@ -91,9 +84,7 @@ class Ccxt:
         """
         from hypertape.sources._ccxt_client import CcxtClient  # noqa: PLC0415 (ccxt takes seconds to import)
 
-        config = SourceConfig("ccxt", endpoint=self.endpoint)
-        vendor = vendor_client(config, self.throttle, self.recorder, self.limits, self.exchange)
-        vendor = replace(vendor, attempts=self.attempts, sleep=self.sleep)
+        vendor = self.client
         with CcxtClient(self.exchange, self.endpoint, self.timeout, vendor) as client:
             client.require_interval(interval)
             begun = Window(window.start, max(window.start, min(window.end, now)))

@@ -9,11 +9,10 @@ and no dividends come along.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from hypertape import __version__
 from hypertape.errors import (
@@ -25,7 +24,6 @@ from hypertape.errors import (
     TransientError,
 )
 from hypertape.model import Interval, Market, Window
-from hypertape.settings import load_settings
 from hypertape.sources._collect import (
     TickerAnswer,
     away_where_all_refused,
@@ -33,7 +31,7 @@ from hypertape.sources._collect import (
     judge,
     placed,
 )
-from hypertape.sources._http import VendorClient, judge_status, request_text, vendor_client
+from hypertape.sources._http import VendorClient, VendorSource, judge_status, request_text
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 from hypertape.sources._session import BoundedSession, start_of
 from hypertape.sources._vci_answer import read_answer, refuses
@@ -59,16 +57,16 @@ _HEADERS = {
 }
 
 
-def tickers_per_request() -> int:
+def tickers_per_request(limits: Limits) -> int:
     """How many tickers one request asks for."""
-    return load_settings().symbols_per_request
+    return limits.tickers
 
 
 def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | None, limits: Limits) -> Vci:
     """Open VCI, or the server at the configuration's endpoint that answers in its place."""
     return Vci(
         endpoint=config.endpoint,
-        symbols_per_request=tickers_per_request(),
+        symbols_per_request=tickers_per_request(limits),
         throttle=throttle,
         recorder=recorder,
         limits=limits,
@@ -76,29 +74,16 @@ def build(config: SourceConfig, throttle: Throttle | None, recorder: Recorder | 
 
 
 @dataclass(frozen=True)
-class Vci:
+class Vci(VendorSource):
     """VCI as a source.
 
-    `symbols_per_request` tickers are asked for at once, at most `page` bars of each. A request is tried `attempts`
-    times in all while the error may pass, with backoff waited for by `sleep`. After `patience` requests in a row that
-    failed so, the rest of the batch is not asked.
+    `symbols_per_request` tickers are asked for at once, at most `page` bars of each.
     """
 
-    endpoint: str | None = None
+    name: ClassVar[str] = "vci"
+
     symbols_per_request: int = 10
     page: int = PAGE
-    attempts: int = 4
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    timeout: float = 30.0
-    patience: int = 3
-    throttle: Throttle | None = field(default=None, repr=False)
-    recorder: Recorder | None = field(default=None, repr=False)
-    limits: Limits = field(default_factory=Limits)
-    name: str = "vci"
-
-    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
-        """List the tickers of the market's file."""
-        return tuple(sorted(market.by_ticker))
 
     def fetch(
         self,
@@ -121,10 +106,7 @@ class Vci:
                 f"VCI has Vietnamese prices only, not those of {market.code}",
                 next_step=f"Sources of {market.code}: {', '.join(market.sources)}.",
             )
-        config = SourceConfig("vci", endpoint=self.endpoint)
-        client = vendor_client(config, self.throttle, self.recorder, self.limits)
-        client = replace(client, attempts=self.attempts, sleep=self.sleep)
-        wanted = tuple(dict.fromkeys(tickers))
+        client, wanted = self.client, tuple(dict.fromkeys(tickers))
         with BoundedSession("VCI", self.limits, self.endpoint, headers=_HEADERS) as session:
             read = Reader(self, client, session, market, interval, window, wanted, now)
             fetched = collect(read, wanted, window, on_ticker)

@@ -8,19 +8,17 @@ Limits, as of yfinance 1.7.0: 1m reaches 30 days back in requests of at most 7 d
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hypertape.calendars import expected_times
 from hypertape.errors import NoData, UnknownTicker
 from hypertape.model import Interval, Market, Window
-from hypertape.settings import load_settings
 from hypertape.sources._collect import Patience, TickerAnswer, away_where_all_refused, collect, joined, judge
-from hypertape.sources._http import VendorClient, vendor_client
+from hypertape.sources._http import VendorClient, VendorSource
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ def build(
     """Open Yahoo, or the server at the configuration's endpoint that answers in its place."""
     return Yahoo(
         endpoint=config.endpoint,
-        cache_directory=load_settings().state_dir / "yfinance",
+        cache_directory=limits.keeps / "yfinance" if limits.keeps else None,
         throttle=throttle,
         recorder=recorder,
         limits=limits,
@@ -53,36 +51,16 @@ def build(
 
 
 @dataclass(frozen=True)
-class Yahoo:
+class Yahoo(VendorSource):
     """Yahoo as a source.
 
     `session` replaces the HTTP session (tests). `cache_directory` keeps what yfinance knows of time zones and cookies.
-    A request is tried `attempts` times in all while the error may pass, with exponential backoff and jitter, waited
-    for by `sleep`. After `patience` tickers in a row that failed so, the rest of the batch is not asked.
     """
 
-    endpoint: str | None = None
+    name: ClassVar[str] = "yahoo"
+
     cache_directory: Path | None = None
     session: YahooSession | None = None
-    attempts: int = 4
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    timeout: float = 30.0
-    patience: int = 3
-    throttle: Throttle | None = field(default=None, repr=False)
-    recorder: Recorder | None = field(default=None, repr=False)
-    limits: Limits = field(default_factory=Limits)
-    name: str = "yahoo"
-
-    @property
-    def client(self) -> VendorClient:
-        """What requests go through."""
-        config = SourceConfig("yahoo", endpoint=self.endpoint)
-        client = vendor_client(config, self.throttle, self.recorder, self.limits)
-        return replace(client, attempts=self.attempts, sleep=self.sleep)
-
-    def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
-        """List the tickers of the market's file: Yahoo has no list of its own."""
-        return tuple(sorted(market.by_ticker))
 
     def fetch(
         self,

@@ -37,7 +37,7 @@ from hypertape.steps.mirror import deliver_mirrors
 from hypertape.steps.refresh import NONE_REFRESHED, Rollups, refresh
 from hypertape.steps.run_spec import Json, OnStep, RunSpec, loaded_spec, silent
 from hypertape.stores.delivery import Delivered
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.gaps.ledger import GapCounts
 from hypertape.warehouse.ledger import (
     RunLoad,
@@ -174,7 +174,7 @@ def after_run(
 
 def specs_of(dsn: str, run_id: str, *, now: datetime) -> list[RunSpec]:
     """A spec for each market and interval that a run has loaded, over the windows its loads asked for, up to `now`."""
-    with connect(dsn) as connection, translate_errors(connection):
+    with connect(dsn) as connection:
         rows = connection.execute(query("run_scopes"), {"run_id": run_id}).fetchall()
     return [
         loaded_spec(run_id, market, interval, source, Window(min(start, now), min(end, now)))

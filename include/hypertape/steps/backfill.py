@@ -6,11 +6,8 @@ Its tasks in the DAG `backfill_bars` and `hypertape backfill` call the same func
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from hypertape.errors import BatchRefused, ClaimLost, HypertapeError, others
@@ -20,33 +17,24 @@ from hypertape.settings import Settings
 from hypertape.steps.after_load import AfterLoad, Published, prove, publish, write_report
 from hypertape.steps.backfill_plan import BackfillPlan, plan_backfill
 from hypertape.steps.backfill_request import BackfillRequest
+from hypertape.steps.backfill_units import KIND, UnitLoader, load_unit
 from hypertape.steps.failures import Failure
 from hypertape.steps.restate import settle
-from hypertape.steps.run_batch import Guard, fetch_again, load, run_batch
 from hypertape.steps.run_spec import (
     Batch,
-    BatchResult,
     Counts,
-    Landed,
     OnStep,
     RunSpec,
-    raise_if_failed,
     silent,
 )
 from hypertape.warehouse import backfills
-from hypertape.warehouse.claims import Claim, Worker, look, working
+from hypertape.warehouse.claims import Claim, working
 from hypertape.warehouse.connect import connect
 
 __all__ = ["BackfillRequest", "backfill", "finish", "load_unit", "plan_backfill", "plan_table", "rehearse"]
 
 AGAIN = "run the same again: only what is open is asked for"
 """What to do about failed tickers where there are no tasks to clear."""
-
-KIND = "backfill"
-"""Of the claims; a unit is `<backfill_id>/<unit>`."""
-
-POLL_SECONDS = 0.5
-"""Between two looks at the units that other commands work on."""
 
 CLEAR = "clear the run's red tasks or run the same again: only what is open is asked for"
 """What to do about them where there are."""
@@ -87,47 +75,6 @@ class BackfillResult:
     def may_pass(self) -> set[str]:
         """The failed tickers that may succeed when asked again."""
         return {ticker for ticker, failure in self.failures.items() if failure.transient}
-
-
-def load_unit(
-    dsn: str,
-    spec: RunSpec,
-    backfill_id: int,
-    landed: Landed,
-    *,
-    settings: Settings,
-    now: datetime,
-    attempt: int = 1,
-) -> BatchResult:
-    """Load what landed of a unit, note what became of it, and return the batch's result.
-
-    When tickers failed, everything else is stored and noted first; then BatchIncomplete or BatchRefused is raised.
-    """
-
-    def go() -> BatchResult:
-        again = fetch_again(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
-        return load(dsn, spec, again, settings=settings, now=now, attempt=attempt)
-
-    done = _work(dsn, backfill_id, landed.batch, go)
-    raise_if_failed(done.failed, spec, done.tickers)
-    return done
-
-
-def _work(dsn: str, backfill_id: int, unit: Batch, go: Callable[[], BatchResult]) -> BatchResult:
-    """Work on one unit and note in the ledger what became of it. Raises what the work raises.
-
-    The one place where units are begun and ended.
-    """
-    with connect(dsn, autocommit=True) as ledger:
-        backfills.unit_started(ledger, backfill_id, unit.index)
-        try:
-            done = go()
-        except HypertapeError as error:
-            backfills.unit_failed(ledger, backfill_id, unit.index, str(error))
-            raise
-        failed = {ticker: failure.message for ticker, failure in done.failed.items()}
-        backfills.unit_ended(ledger, backfill_id, unit.index, done.counts.to_json(), failed)
-    return done
 
 
 def finish(
@@ -211,65 +158,29 @@ def _load_units(
     settings: Settings,
     on_step: OnStep,
 ) -> None:
-    """Load the units that nobody else works on, until none is left: another command with the same wish shares them."""
-    waiting = {f"{planned.backfill_id}/{unit.index}": unit for unit in planned.batches}
-    total = len(waiting)
+    """Load the units that nobody else works on, until none is left: another with the same wish shares them."""
+    total = len(planned.batches)
+    on_step("load", 0, total)
     with working(dsn, KIND) as worker:
-        while waiting:
-            on_step("load", total - len(waiting), total)
-            taken, ended = _next(dsn, worker, list(waiting), planned.since)
-            waiting = {name: unit for name, unit in waiting.items() if name not in ended}
-            if taken is not None:
-                unit = waiting.pop(taken.unit)
-                guard = partial(worker.require, claims=[taken])
-                error = _load_unit(dsn, planned, unit, result, guard, now, settings)
-                with connect(dsn, autocommit=True) as connection:
-                    worker.end(connection, [taken], {taken.unit: error} if error else {})
-            elif not ended:
-                time.sleep(POLL_SECONDS)
-    on_step("load", total, total)
+        loader = UnitLoader(dsn, planned.spec, planned.backfill_id, worker, settings, now, planned.since)
+        for ended, (unit, claim) in enumerate(loader.in_turn(planned.batches), 1):
+            if claim is not None:
+                _load_unit(loader, unit, claim, result)
+            on_step("load", ended, total)
 
 
-def _next(
-    dsn: str, worker: Worker, units: Sequence[str], since: datetime | None
-) -> tuple[Claim | None, set[str]]:
-    """Take one unit; and say which of them others have ended since."""
-    with connect(dsn, autocommit=True) as connection:
-        ended = {
-            unit.unit
-            for unit in look(connection, KIND, units)
-            if unit.state in ("done", "failed")
-            and since is not None
-            and unit.ended_at is not None
-            and unit.ended_at >= since
-        }
-        # `since` again: another may have ended one since the look.
-        left = [unit for unit in units if unit not in ended]
-        taken = worker.take(connection, KIND, left, most=1, since=since)
-    return (taken[0] if taken else None), ended
-
-
-def _load_unit(
-    dsn: str,
-    planned: BackfillPlan,
-    unit: Batch,
-    result: BackfillResult,
-    guard: Guard,
-    now: datetime,
-    settings: Settings,
-) -> str | None:
-    """Load one unit and add what came of it to the result; return why it failed as a whole or in part."""
-    go = partial(run_batch, dsn, planned.spec, unit, settings=settings, now=now, guard=guard)
+def _load_unit(loader: UnitLoader, unit: Batch, claim: Claim, result: BackfillResult) -> None:
+    """Load one unit and add what came of it to the result."""
     try:
-        done = _work(dsn, planned.backfill_id, unit, go)
+        done = loader.load(unit, claim)
     except ClaimLost:
-        return None  # the unit is another worker's, and so is what becomes of it
+        return  # the unit is another worker's, and so is what becomes of it
     except HypertapeError as error:
         result.failures |= dict.fromkeys(unit.tickers, Failure.of(error))
-        return str(error)
-    result.total += done.counts
-    result.failures |= done.failed
-    return "; ".join(sorted(done.failed)) or None
+        return
+    if done is not None:
+        result.total += done.counts
+        result.failures |= done.failed
 
 
 def plan_table(planned: BackfillPlan) -> str:

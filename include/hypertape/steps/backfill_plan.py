@@ -21,7 +21,7 @@ from hypertape.markets import get_market
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.reports.backfill import plan_figures
 from hypertape.settings import Settings
-from hypertape.sources import calls_for
+from hypertape.sources import Limits, calls_for
 from hypertape.steps.backfill_request import BackfillRequest, ResolvedBackfill, resolve
 from hypertape.steps.plan import stored_interval
 from hypertape.steps.run_spec import Batch, BatchKind, Json, Plan, RunSpec
@@ -64,7 +64,13 @@ class BackfillPlan(Plan):
 
     def to_json(self) -> Json:
         """Return a JSON object."""
-        more = {"backfill_id": self.backfill_id, "dry_run": self.dry_run, "resumed": self.resumed}
+        since = self.since.isoformat() if self.since else None
+        more = {
+            "backfill_id": self.backfill_id,
+            "dry_run": self.dry_run,
+            "resumed": self.resumed,
+            "since": since,
+        }
         return {**Plan.to_json(self), **more, "plan": self.figures}
 
 
@@ -121,15 +127,9 @@ def _planned(
         )
         for unit in left
     )
-    return BackfillPlan(
-        spec,
-        batches,
-        stored["expected"],
-        stored["backfill_id"],
-        stored["dry_run"],
-        resumed,
-        plan_figures(stored, units),
-    )
+    backfill_id, dry_run = stored["backfill_id"], stored["dry_run"]
+    figures = plan_figures(stored, units)
+    return BackfillPlan(spec, batches, stored["expected"], backfill_id, dry_run, resumed, figures)
 
 
 def _plan(
@@ -177,7 +177,7 @@ def _plan(
         seconds_per_call=seconds,
         timed_calls=timed,
         planned_at=now,
-        units=tuple(units_of(asked, parts, there, now, settings.batch_size)),
+        units=tuple(units_of(asked, parts, there, now, settings)),
     )
 
 
@@ -258,10 +258,11 @@ def _sessions_over(
 
 
 def units_of(
-    asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs, now: datetime, batch_size: int
+    asked: ResolvedBackfill, parts: Sequence[Part], there: Pairs, now: datetime, settings: Settings
 ) -> list[PlannedUnit]:
     """The units of work, oldest window first. In mode `missing` only tickers that miss bars in a window are in it."""
     units: list[PlannedUnit] = []
+    name, limits, batch_size = asked.source.name, Limits.of(settings), settings.batch_size
     for number, part in enumerate(parts):
         wanted = [
             t for t in asked.tickers if asked.mode != "missing" or _misses(part, there.get((t, number)))
@@ -279,7 +280,7 @@ def units_of(
                     sessions_missing=sum(_absent(part, pair) for pair in pairs),
                     sessions_thin=sum(pair.thin for pair in pairs),
                     calls=calls_for(
-                        asked.source.name, asked.interval, part.window, now, part.expected, len(tickers)
+                        name, asked.interval, part.window, now, limits, part.expected, len(tickers)
                     ),
                 )
             )

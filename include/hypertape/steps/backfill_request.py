@@ -67,7 +67,7 @@ def resolve(
     config = resolve_source(market, request.source, settings)
     named = dict.fromkeys(request.tickers or ())
     named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (request.groups or ()))
-    wanted = choose_tickers(market, interval, config, tuple(named))
+    wanted = choose_tickers(market, interval, config, tuple(named), settings)
     earliest, present = midnight(market.history_start[interval]), min(now, database_now(connection))
     window = asked_window(request.start, request.end, earliest=earliest, now=present)
     if request.mode == "restate":

@@ -32,7 +32,7 @@ from hypertape.frame import empty_frame, empty_rejects
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.sources import NOTES, TABLES, Fetched, OnTicker, Source, Throttle, cut, open_source
+from hypertape.sources import NOTES, TABLES, Fetched, OnTicker, Source, Throttle, cut, open_source, rate_of
 from hypertape.steps.failures import Failure
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
 from hypertape.steps.run_spec import Batch, BatchKind, RunSpec
@@ -59,11 +59,14 @@ def ask_sources(
     """Fetch some tickers of a batch from the run's sources, or from the run it replays."""
     landing = settings.landing
     if spec.source.replay:
-        return _replay(spec, batch, tickers, landing, spec.source.replay, on_ticker)
+        return _replay(spec, batch, tickers, settings, spec.source.replay, on_ticker)
     keeper = RawKeeper(landing, spec.run_id) if settings.raw_days else None
     with shared_throttle(dsn, settings) as throttle:
         fetched = fetch_from(
-            [partial(open_source, config, throttle=throttle, recorder=keeper) for config in spec.source.chain],
+            [
+                partial(open_source, config, settings, throttle=throttle, recorder=keeper)
+                for config in spec.source.chain
+            ],
             spec.market, tickers, spec.interval, batch.window, now=now, on_ticker=on_ticker,
         )  # fmt: skip
     if keeper is not None and keeper.kept:
@@ -135,22 +138,29 @@ def shared_throttle(dsn: str | None, settings: Settings) -> Iterator[Throttle | 
     if dsn is None:
         yield None
         return
-    with DatabaseThrottle(dsn, settings.source_failures, settings.source_pause) as throttle:
+    rate = partial(rate_of, rates=settings.rates)
+    with DatabaseThrottle(dsn, rate, settings.source_failures, settings.source_pause) as throttle:
         yield throttle
 
 
 def _replay(
-    spec: RunSpec, batch: Batch, tickers: Sequence[str], landing: str, run: str, on_ticker: OnTicker | None
+    spec: RunSpec,
+    batch: Batch,
+    tickers: Sequence[str],
+    settings: Settings,
+    run: str,
+    on_ticker: OnTicker | None,
 ) -> Fetched:
     """Make every try of the run again, whole, and take each ticker from its last one.
 
     Whole, because a vendor that takes several tickers in a request is asked for the same ones together.
     """
+    landing = settings.landing
     recorder = RawReplay(landing, run)
     answer = Fetched(empty_frame(), empty_rejects(), {t: _not_asked(spec, batch, t, run) for t in tickers})
     for note in _holding(notes(landing, run, spec.market, spec.interval), batch.window, tickers):
         chain = replace(note.source, replay=run).chain
-        sources = [partial(open_source, one, recorder=recorder) for one in chain]
+        sources = [partial(open_source, one, settings, recorder=recorder) for one in chain]
         for at, asked in note.asks:
             again = [ticker for ticker in tickers if ticker in asked]
             if again:

@@ -16,7 +16,7 @@ from hypertape.model import Interval, Market
 from hypertape.queries import query
 from hypertape.steps.plan import stored_interval
 from hypertape.steps.refresh import refresh_waiting
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import known_tickers
 from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.locks import lock_series
@@ -76,7 +76,7 @@ def forget(
     """
     asked = _Series(get_market(market), stored_interval(interval), tuple(dict.fromkeys(tickers)))
     with connect(dsn) as connection:
-        with translate_errors(connection), connection.transaction():
+        with connection.transaction():
             lock_series(connection, asked.market.code, asked.interval.value, asked.tickers)
             asked = _with_lonely(connection, asked)
             tables = [name for (name,) in connection.execute(query("forget_tables")).fetchall()]

@@ -17,7 +17,7 @@ from hypertape.markets import all_markets
 from hypertape.model import format_instant, midnight
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import Look, Looked, headline, keep, open_findings
 from hypertape.warehouse.findings.observe_work import see_channels
 from hypertape.warehouse.locks import lock_name
@@ -55,11 +55,10 @@ def tell(dsn: str, *, now: datetime, settings: Settings) -> Told:
     if not channels:
         return Told()
     with connect(dsn) as connection:
-        with translate_errors(connection):
-            lock_name(connection, "messages")
-            for channel in channels:
-                _write_due(connection, channel, now)
-            connection.execute(query("message_forget"), {"before": now - KEPT})
+        lock_name(connection, "messages")
+        for channel in channels:
+            _write_due(connection, channel, now)
+        connection.execute(query("message_forget"), {"before": now - KEPT})
         connection.commit()
         return _send_all(connection, channels, now)
 
@@ -161,7 +160,7 @@ def _send_waiting(connection: Connection, channel: Channel, now: datetime) -> tu
     """Send what waits for a channel, each in a transaction of its own, until one is not taken."""
     count, last = 0, 0
     while True:
-        with translate_errors(connection), connection.transaction():
+        with connection.transaction():
             asked = {"channel": channel.name, "after": last}
             row = connection.execute(query("message_next"), asked).fetchone()
             if row is None:

@@ -62,7 +62,7 @@ def plan(
         found = notes(settings.landing, config.replay, of_market, of_interval)
         config, batches = replace(found[0].source, replay=config.replay), replayed(found, tickers)
     else:
-        wanted = choose_tickers(of_market, of_interval, config, tickers)
+        wanted = choose_tickers(of_market, of_interval, config, tickers, settings)
     with connect(dsn) as connection:
         demand_spelled(connection, of_market, tickers or ())
         owned = until_now(data_interval, min(now, database_now(connection)))
@@ -124,7 +124,7 @@ def resolve_source(market: Market, given: SourceWish | None, settings: Settings)
 
 
 def choose_tickers(
-    market: Market, interval: Interval, config: SourceConfig, asked: Sequence[str] | None
+    market: Market, interval: Interval, config: SourceConfig, asked: Sequence[str] | None, settings: Settings
 ) -> tuple[str, ...]:
     """The run's tickers: those asked for, else those the source lists, else (no directory of files) the market's file.
 
@@ -132,7 +132,7 @@ def choose_tickers(
     """
     if asked:
         return tuple(dict.fromkeys(asked))
-    listed = open_source(config).tickers(market, interval)
+    listed = open_source(config, settings).tickers(market, interval)
     if not listed and config.directory is None:
         listed = tuple(market.by_ticker)
     if not listed:

@@ -21,7 +21,7 @@ from hypertape.settings import Settings
 from hypertape.steps.findings import watch
 from hypertape.steps.refresh import refresh_waiting
 from hypertape.steps.run_spec import OnStep, silent
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.read import stored_tickers
 from hypertape.warehouse.reindicate import Reindicated, foreign_tickers, reindicate_series
 from hypertape.warehouse.rollups import Refreshed, RollupCheck, buckets, check_rollups, rebuild
@@ -141,8 +141,7 @@ def parts_of(
     connection: Connection, market: Market, level: Interval, now: datetime, since: datetime | None
 ) -> Iterator[Part]:
     """The months of a rollup, oldest first; where bars are dropped by age, only those of which all bars are there."""
-    with translate_errors(connection):
-        row = connection.execute(query("proof_span"), (market.code, level.base.value)).fetchone()
+    row = connection.execute(query("proof_span"), (market.code, level.base.value)).fetchone()
     first, last = row or (None, None)
     if first is None or last is None:
         return

@@ -23,7 +23,7 @@ from hypertape.quality.gate import Gated
 from hypertape.quality.gate import gate as judge
 from hypertape.rows import RowCount, require_all
 from hypertape.settings import Settings
-from hypertape.sources import TABLES
+from hypertape.sources import TABLES, Limits, calls_for
 from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.fetch import ask_sources, told_from_outage
 from hypertape.steps.landing import Landing, Received, keep_landed_actions
@@ -148,7 +148,8 @@ def load(
             guard(connection)
         results = load_bars(connection, place.read("clean"), request)
         if received.asked:
-            note_asked(connection, request, {"tickers": list(received.asked), "seconds": received.seconds})
+            calls = _calls(request, received, settings)
+            note_asked(connection, request, received.asked, seconds=received.seconds, calls=calls)
         register_symbols(connection, spec.market, [r.ticker for r in results if r.inserted])
         record_failures(
             connection,
@@ -254,6 +255,20 @@ def _request(
         watch=not rereads and spec.mode != "restate",
         rereads=rereads,
         served_by=received.served_by,
+    )
+
+
+def _calls(request: LoadRequest, received: Received, settings: Settings) -> int:
+    """The requests that the source took for what it was asked for."""
+    bars = max((expected for expected, _ in request.expected.values()), default=1)
+    return calls_for(
+        request.source,
+        request.interval,
+        request.window,
+        request.now,
+        Limits.of(settings),
+        bars,
+        len(received.asked),
     )
 
 

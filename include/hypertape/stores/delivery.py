@@ -29,7 +29,6 @@ from hypertape.queries import query
 from hypertape.stores import Block, Store, Written, require_all_rows
 from hypertape.stores.mirrors import Mirror, require_present
 from hypertape.warehouse.claims import Worker
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.pg_binary import array_cursor
 
 Connection = psycopg.Connection[Any]
@@ -156,7 +155,7 @@ def _deliver(
     guard: Callable[[Connection], None],
 ) -> None:
     market, interval = batch[0].market, batch[0].interval
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         guard(connection)
         found = (mirror.name, market, interval.value, [series.ticker for series in batch])
         notes = connection.execute(query("mirror_notes"), found).fetchall()
@@ -223,13 +222,12 @@ def _enriched(ticker: str, time: Any, columns: list[Any]) -> pa.Table:
 
 
 def _waiting(connection: Connection, mirror: Mirror) -> list[Series]:
-    with translate_errors(connection):
-        rows = connection.execute(query("mirror_waiting"), (mirror.name,)).fetchall()
+    rows = connection.execute(query("mirror_waiting"), (mirror.name,)).fetchall()
     return [Series(market, ticker, Interval.parse(interval)) for market, interval, ticker in rows]
 
 
 def _record(connection: Connection, mirror: Mirror, done: Delivered, now: datetime) -> None:
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         if done.complaint is None:
             connection.execute(query("mirror_succeeded"), (now, mirror.name))
         else:

@@ -19,7 +19,6 @@ from hypertape.errors import BadInput, StoreAway
 from hypertape.model import STORED_INTERVALS, Interval
 from hypertape.queries import query
 from hypertape.stores import Selection
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -61,8 +60,7 @@ class Mirror:
 
 def mirrors(connection: Connection) -> list[Mirror]:
     """Return every mirror, sorted by name."""
-    with translate_errors(connection):
-        rows = connection.execute(query("mirrors")).fetchall()
+    rows = connection.execute(query("mirrors")).fetchall()
     return [
         Mirror(name, address, str(key), tuple(markets), tuple(map(Interval.parse, intervals)), *others)
         for name, address, key, markets, intervals, *others in rows
@@ -99,7 +97,7 @@ def add_mirror(
             f"No load writes {', '.join(derived)}, so a mirror would never receive it",
             next_step=f"Intervals: {', '.join(interval.value for interval in STORED_INTERVALS)}.",
         )
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute(query("mirror_lock_outbox"))
         values = (name, address, list(markets), [interval.value for interval in intervals])
         try:
@@ -121,7 +119,7 @@ def add_mirror(
 
 def note_everything(connection: Connection, mirror: Mirror) -> None:
     """Note every stored series for the mirror again, as when it was added: it was lost, or put back from a backup."""
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute(query("mirror_lock_outbox"))
         connection.execute(query("mirror_seed"), (mirror.name,))
         _write_mark(mirror)
@@ -129,13 +127,13 @@ def note_everything(connection: Connection, mirror: Mirror) -> None:
 
 def enable_mirror(connection: Connection, mirror: Mirror, enabled: bool) -> None:
     """Deliver to the mirror or stop delivering; what loads change meanwhile is noted either way."""
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute(query("mirror_enable"), (enabled, mirror.name))
 
 
 def remove_mirror(connection: Connection, mirror: Mirror) -> None:
     """Forget the mirror and what it waits for. Its files stay; its mark goes where it can be reached."""
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute(query("mirror_lock_outbox"))
         connection.execute(query("mirror_remove"), (mirror.name, mirror.name))
     if _marked(mirror):

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import psycopg
+from typing import TYPE_CHECKING, ClassVar
 
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.errors import BadInput
 from hypertape.frame import bar_frame, instant
-from hypertape.markets import all_markets
 from hypertape.model import Interval, Market, Series
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Written
-from hypertape.warehouse.connect import connect, resolve_dsn
+from hypertape.stores._connected import ConnectedStore
+from hypertape.warehouse.connect import resolve_dsn
 from hypertape.warehouse.pins import Pin, find_pin, pinned_bars, pinned_series
-from hypertape.warehouse.schema import verify
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -30,7 +27,7 @@ def build(place: str, opening: Opening) -> PinStore:
 
 
 @dataclass
-class PinStore:
+class PinStore(ConnectedStore):
     """A pin of the warehouse at a DSN; it is for one thread.
 
     Raises BadInput where there is no such pin, PinBroken where it no longer reads as it did, and what
@@ -83,23 +80,6 @@ class PinStore:
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
         """Raise BadInput: a pin is only read."""
         raise self._only_read()
-
-    def close(self) -> None:
-        """Close the connection, if one was opened."""
-        if "connection" in self.__dict__:
-            self.connection.close()
-            del self.__dict__["connection"]
-
-    @cached_property
-    def connection(self) -> psycopg.Connection[Any]:
-        """The connection, in autocommit; opened when it is first used."""
-        connection = connect(self.dsn, autocommit=True)
-        try:
-            verify(connection, all_markets().values())
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     @cached_property
     def _pin(self) -> Pin:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
@@ -18,14 +17,14 @@ from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
 from hypertape.quality.gate import Gated, gate
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
-from hypertape.warehouse.connect import connect, resolve_dsn, translate_errors
+from hypertape.stores._connected import ConnectedStore
+from hypertape.warehouse.connect import connect, resolve_dsn
 from hypertape.warehouse.ledger import register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
 from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
-from hypertape.warehouse.schema import verify
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -50,7 +49,7 @@ def build(place: str, opening: Opening) -> WarehouseStore:
 
 
 @dataclass
-class WarehouseStore:
+class WarehouseStore(ConnectedStore):
     """The warehouse at a DSN, over one connection; it is for one thread.
 
     `now` (UTC) is the instant against which bars are judged future or still open; `run_id` and `source` are noted on
@@ -76,8 +75,7 @@ class WarehouseStore:
             "tickers": list(selection.tickers),
             "start": selection.start or "-infinity",
         }
-        with translate_errors(self.connection):
-            rows = self.connection.execute(query("store_series"), parameters).fetchall()
+        rows = self.connection.execute(query("store_series"), parameters).fetchall()
         for market, interval, ticker, first, last in rows:
             if market in all_markets():
                 yield SeriesInfo(Series(market, ticker, Interval(interval)), first=first, last=last)
@@ -87,20 +85,18 @@ class WarehouseStore:
     ) -> Iterator[Block]:
         """Yield the stored bars; each block is one statement that seeks its key."""
         market = get_market(series.market)
-        with translate_errors(self.connection):
-            for time, columns in series_blocks(
-                self.connection, market, series.interval, series.ticker, VALUE_COLUMNS, start=start, rows=rows
-            ):
-                values = dict(zip(VALUE_COLUMNS, columns, strict=True))
-                yield Block(bar_frame(series.ticker, time, values))
+        for time, columns in series_blocks(
+            self.connection, market, series.interval, series.ticker, VALUE_COLUMNS, start=start, rows=rows
+        ):
+            values = dict(zip(VALUE_COLUMNS, columns, strict=True))
+            yield Block(bar_frame(series.ticker, time, values))
 
     def read_before(self, series: Series, moment: datetime) -> Bars:
         """The bars nearest before an instant, by a read bounded in time."""
         market = get_market(series.market)
-        with translate_errors(self.connection):
-            states = series_states(self.connection, market, series.interval, [series.ticker])
-            spans = {ticker: (micros(moment), state.last) for ticker, state in states.items()}
-            found = read_neighbours(self.connection, market, series.interval, states, spans)
+        states = series_states(self.connection, market, series.interval, [series.ticker])
+        spans = {ticker: (micros(moment), state.last) for ticker, state in states.items()}
+        found = read_neighbours(self.connection, market, series.interval, states, spans)
         return found[series.ticker][0] if found else Bars.empty()
 
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
@@ -132,9 +128,8 @@ class WarehouseStore:
 
     def require_loadable(self, market: Market, interval: Interval, block: Block) -> None:
         """Raise SuspectScale when a load of the block would: by the market's plausible prices, or by what is stored."""
-        with translate_errors(self.connection):
-            for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
-                raise refused
+        for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
+            raise refused
 
     def keep_rejects(self, found: Unassigned) -> None:
         """Keep rows that belong to no series in quarantine."""
@@ -145,36 +140,18 @@ class WarehouseStore:
     def digest(self, series: Series, *, start: datetime | None = None) -> SeriesDigest:
         """The digest over the stored bars from `start` on."""
         market = get_market(series.market)
-        with translate_errors(self.connection):
-            blocks = series_blocks(
-                self.connection, market, series.interval, series.ticker, CANONICAL_COLUMNS, start=start
-            )
-            return digest_blocks(series.ticker, blocks)
+        blocks = series_blocks(
+            self.connection, market, series.interval, series.ticker, CANONICAL_COLUMNS, start=start
+        )
+        return digest_blocks(series.ticker, blocks)
 
     def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
         """Refresh the rollups over what loads changed, whoever ran them."""
         return refresh_pending(lambda autocommit: connect(self.dsn, autocommit=autocommit), market, interval)
 
-    def close(self) -> None:
-        """Close the connection, if one was opened."""
-        if "connection" in self.__dict__:
-            self.connection.close()
-            del self.__dict__["connection"]
-
-    @cached_property
-    def connection(self) -> psycopg.Connection[Any]:
-        """The connection, in autocommit; opened when it is first used."""
-        connection = connect(self.dsn, autocommit=True)
-        try:
-            verify(connection, all_markets().values())
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
         bars, request = self._request(market, interval, block)
-        with translate_errors(self.connection), self.connection.transaction():
+        with self.connection.transaction():
             self.guard(self.connection)
             results = load_bars(self.connection, bars, request)
             register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])

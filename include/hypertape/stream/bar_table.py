@@ -19,7 +19,7 @@ from hypertape.stream.model import SCALE, Bar1m
 from hypertape.stream.spool import Spool
 from hypertape.stream.tick_table import lively, tell_poison
 from hypertape.stream.writer import BatchWriter, WriterOptions
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
@@ -39,7 +39,7 @@ class BarTable:
     def store(self, rows: Sequence[Bar1m]) -> None:
         """Upsert a batch in one transaction."""
         connection = self._connected()
-        with tell_poison(connection):
+        with tell_poison():
             newest = list({(bar.symbol, bar.time): bar for bar in rows}.values())
             parameters: dict[str, Any] = {
                 "symbols": [bar.symbol for bar in newest],
@@ -57,8 +57,7 @@ class BarTable:
 
     def bury(self, row: Bar1m, error: str) -> None:
         """Keep a bar in `dead_letter`."""
-        with translate_errors(self._connected()):
-            add_letters(self._connected(), [bar_letter(row, error)])
+        add_letters(self._connected(), [bar_letter(row, error)])
 
     def encode(self, rows: Sequence[Bar1m]) -> bytes:
         """Bars as a record of the spool."""
@@ -127,15 +126,13 @@ class BarStorage:
 
 def get_bars(connection: Connection, symbol: str, start: datetime, end: datetime) -> list[Bar1m]:
     """The stored bars of a symbol that open in [start, end), oldest first."""
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_bars"), (symbol, start, end)).fetchall()
+    rows = connection.execute(query("stream_bars"), (symbol, start, end)).fetchall()
     return [_bar(row) for row in rows]
 
 
 def get_latest_bars(connection: Connection, symbol: str, limit: int) -> list[Bar1m]:
     """The newest `limit` bars of a symbol, oldest first."""
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_latest_bars"), (symbol, limit)).fetchall()
+    rows = connection.execute(query("stream_latest_bars"), (symbol, limit)).fetchall()
     return [_bar(row) for row in reversed(rows)]
 
 

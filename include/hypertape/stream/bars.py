@@ -23,7 +23,7 @@ from hypertape.model import Window
 from hypertape.queries import query
 from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import MARKET
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.pg_binary import TimeArray, array_cursor
 
 Connection = psycopg.Connection[Any]
@@ -141,7 +141,7 @@ def build_bars(connection: Connection, minutes: Iterable[Minute]) -> list[BuiltB
             "first_time": instant(part[0][1]),
             "end_time": instant(part[-1][1] + MINUTE),
         }
-        with translate_errors(connection), array_cursor(connection) as cursor:
+        with array_cursor(connection) as cursor:
             rows = cursor.execute(query("stream_build_bars"), parameters).fetchall()
         built += [BuiltBar(symbol, time, corrected) for symbol, time, corrected in rows]
     return built
@@ -151,8 +151,7 @@ def check_bars(connection: Connection, window: Window) -> BarCheck:
     """Compare the bars that open in a window with `ohlc_1m`, as far as raw ticks are kept. Candles must be refreshed
     before."""
     parameters = {"market": MARKET, "start": window.start, "end": window.end}
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_check_bars"), parameters).fetchall()
+    rows = connection.execute(query("stream_check_bars"), parameters).fetchall()
     differing = tuple((symbol, micros(time)) for _, symbol, time in rows if symbol is not None)
     return BarCheck(rows[0][0] if rows else 0, differing)
 

@@ -31,7 +31,7 @@ class EventTable:
     def store(self, rows: Sequence[Notice]) -> None:
         """Store notices in one transaction; the same one twice changes nothing but its count."""
         connection = self._connected()
-        with tell_poison(connection), connection.transaction():
+        with tell_poison(), connection.transaction():
             add_letters(connection, [rejected_letter(row) for row in rows if isinstance(row, Rejected)])
             add_gaps(connection, [row for row in rows if isinstance(row, FeedGap)])
             fill_gaps(connection, [row for row in rows if isinstance(row, GapFilled)])

@@ -13,7 +13,6 @@ from hypertape.frame import instant
 from hypertape.queries import query
 from hypertape.stream.model import FeedGap, GapFilled
 from hypertape.stream.symbols import MARKET
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -40,27 +39,25 @@ def add_gaps(connection: Connection, gaps: Sequence[FeedGap]) -> None:
     newest = {(gap.source, gap.symbol, gap.reason, gap.start, gap.last_sequence): gap for gap in gaps}
     for gap in newest.values():
         end = None if gap.end is None else instant(gap.end)
-        with translate_errors(connection):
-            connection.execute(
-                query("stream_add_gap"),
-                (
-                    gap.source,
-                    gap.symbol,
-                    gap.reason,
-                    instant(gap.start),
-                    end,
-                    gap.last_sequence,
-                    gap.first_sequence,
-                ),
-            )
+        connection.execute(
+            query("stream_add_gap"),
+            (
+                gap.source,
+                gap.symbol,
+                gap.reason,
+                instant(gap.start),
+                end,
+                gap.last_sequence,
+                gap.first_sequence,
+            ),
+        )
 
 
 def fill_gaps(connection: Connection, filled: Sequence[GapFilled]) -> None:
     """Close gaps of which the feed itself says that everything came after all. In the caller's transaction."""
     for gap, by in filled:
         key = gap.source, gap.symbol, gap.reason, instant(gap.start), gap.last_sequence
-        with translate_errors(connection):
-            connection.execute(query("stream_fill_gap"), (by, *key))
+        connection.execute(query("stream_fill_gap"), (by, *key))
 
 
 def feed_gaps(
@@ -68,19 +65,16 @@ def feed_gaps(
 ) -> list[KnownGap]:
     """Known gaps, newest first; those that are closed too where `closed`."""
     parameters = {"source": source, "closed": closed, "limit": limit}
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_gaps"), parameters).fetchall()
+    rows = connection.execute(query("stream_gaps"), parameters).fetchall()
     return [KnownGap(*row) for row in rows]
 
 
 def close_filled_gaps(connection: Connection, by: str) -> list[int]:
     """Close the gaps of a symbol's sequence all of whose numbers are stored by now; return their ids."""
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_close_filled_gaps"), {"by": by, "market": MARKET}).fetchall()
+    rows = connection.execute(query("stream_close_filled_gaps"), {"by": by, "market": MARKET}).fetchall()
     return [gap_id for (gap_id,) in rows]
 
 
 def close_gaps(connection: Connection, gap_ids: Sequence[int], by: str) -> None:
     """Close gaps that a replay is known to cover, saying what did it."""
-    with translate_errors(connection):
-        connection.execute(query("stream_close_gaps"), (by, list(gap_ids)))
+    connection.execute(query("stream_close_gaps"), (by, list(gap_ids)))

@@ -18,7 +18,6 @@ import psycopg
 
 from hypertape.queries import query
 from hypertape.stream.model import SCALE, Bar1m, Rejected, Tick
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,8 +95,7 @@ def add_letters(connection: Connection, letters: Iterable[Letter]) -> None:
         [letter.record for _, letter in kept],
         [_text(letter.error) for _, letter in kept],
     )
-    with translate_errors(connection):
-        connection.execute(query("stream_add_letters"), columns)
+    connection.execute(query("stream_add_letters"), columns)
 
 
 def dead_letters(
@@ -111,15 +109,13 @@ def dead_letters(
     """Stored letters in the order they came, `limit` of those with a greater id than `after`; open ones unless
     `replayed`."""
     parameters = {"source": source, "replayed": replayed, "after": after, "limit": limit}
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_letters"), parameters).fetchall()
+    rows = connection.execute(query("stream_letters"), parameters).fetchall()
     return [DeadLetter(*row) for row in rows]
 
 
 def mark_replayed(connection: Connection, letter_ids: Sequence[int]) -> None:
     """Note that letters were stored after all."""
-    with translate_errors(connection):
-        connection.execute(query("stream_letters_replayed"), (list(letter_ids),))
+    connection.execute(query("stream_letters_replayed"), (list(letter_ids),))
 
 
 def decimal(value: Any) -> Any:

@@ -10,7 +10,6 @@ import psycopg
 from hypertape.model import Window, midnight, utc
 from hypertape.queries import query
 from hypertape.stream.rollups import RefreshedCandles, note_window, refresh_candles
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -19,10 +18,9 @@ _FIRST = utc(1970)
 
 def configure_ticks(connection: Connection, *, chunk_hours: int, compress_days: int) -> None:
     """Say how wide the chunks to come are and when they are compressed; only recorded on plain PostgreSQL."""
-    with translate_errors(connection):
-        connection.execute(
-            query("stream_configure_ticks"), (timedelta(hours=chunk_hours), timedelta(days=compress_days))
-        )
+    connection.execute(
+        query("stream_configure_ticks"), (timedelta(hours=chunk_hours), timedelta(days=compress_days))
+    )
 
 
 def drop_old_ticks(connection: Connection, *, keep_days: int, now: datetime, holder: str) -> datetime | None:
@@ -40,19 +38,16 @@ def drop_old_ticks(connection: Connection, *, keep_days: int, now: datetime, hol
         refreshed: list[RefreshedCandles] | None = refresh_candles(connection, holder)
         if refreshed is None:
             return dropped_before(connection)
-        with translate_errors(connection):
-            connection.execute(query("stream_drop_ticks"), (border,))
+        connection.execute(query("stream_drop_ticks"), (border,))
     return dropped_before(connection)
 
 
 def dropped_before(connection: Connection) -> datetime | None:
     """The instant (a midnight, UTC) before which raw ticks are gone; None where none were dropped."""
-    with translate_errors(connection):
-        row = connection.execute(query("stream_border")).fetchone()
+    row = connection.execute(query("stream_border")).fetchone()
     return row[0] if row else None
 
 
 def _first_tick(connection: Connection, window: Window) -> datetime | None:
-    with translate_errors(connection):
-        row = connection.execute(query("stream_first_tick"), (window.start, window.end)).fetchone()
+    row = connection.execute(query("stream_first_tick"), (window.start, window.end)).fetchone()
     return row[0] if row else None

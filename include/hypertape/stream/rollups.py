@@ -19,23 +19,11 @@ import psycopg
 from psycopg import sql
 
 from hypertape.errors import HypertapeError
-from hypertape.model import Window, utc
+from hypertape.model import TIMEFRAMES, Window, utc
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.rollups import merge_windows
 
 Connection = psycopg.Connection[Any]
-
-LEVELS: dict[str, timedelta] = {
-    "1m": timedelta(minutes=1),
-    "5m": timedelta(minutes=5),
-    "15m": timedelta(minutes=15),
-    "30m": timedelta(minutes=30),
-    "1h": timedelta(hours=1),
-    "4h": timedelta(hours=4),
-    "1d": timedelta(days=1),
-}
-"""The documents' timeframes, each built from the one before it and the first from ticks."""
 
 LEASE = timedelta(minutes=3)
 """A refresher that is silent for so long has died; each call covers a day at most and is far shorter."""
@@ -70,11 +58,11 @@ def refresh_candles(connection: Connection, holder: str) -> list[RefreshedCandle
     what `translate_errors` raises; the notes stay then.
     """
     done: list[RefreshedCandles] = []
-    with translate_errors(connection), _lease(connection, holder) as held:
+    with _lease(connection, holder) as held:
         if not held:
             return None
         notes = connection.execute(query("stream_pending_ticks")).fetchall()
-        for timeframe in LEVELS:
+        for timeframe in TIMEFRAMES:
             for window in _windows(timeframe, [(first, last) for _, first, last in notes]):
                 _extend(connection, holder)
                 connection.execute(
@@ -87,29 +75,26 @@ def refresh_candles(connection: Connection, holder: str) -> list[RefreshedCandle
 
 def note_window(connection: Connection, window: Window) -> None:
     """Ask the next refresh for this range too."""
-    with translate_errors(connection):
-        connection.execute(query("stream_note_window"), (window.start, window.end))
+    connection.execute(query("stream_note_window"), (window.start, window.end))
 
 
 def pending_notes(connection: Connection) -> tuple[int, datetime | None]:
     """How many ranges wait for their refresh, and since when."""
-    with translate_errors(connection):
-        row = connection.execute(query("stream_pending_count")).fetchone()
+    row = connection.execute(query("stream_pending_count")).fetchone()
     assert row is not None
     return row[0], row[1]
 
 
 def check_candles(
-    connection: Connection, window: Window, timeframes: Iterable[str] = tuple(LEVELS)
+    connection: Connection, window: Window, timeframes: Iterable[str] = tuple(TIMEFRAMES)
 ) -> list[CandleCheck]:
     """Compare every bucket that begins in a window with its ticks, as far as raw ticks cover it."""
-    with translate_errors(connection):
-        return [_check(connection, timeframe, window) for timeframe in timeframes]
+    return [_check(connection, timeframe, window) for timeframe in timeframes]
 
 
 def buckets(timeframe: str, first: datetime, last: datetime) -> Window:
     """The whole buckets that hold the ticks from `first` to `last` (inclusive)."""
-    width = LEVELS[timeframe]
+    width = TIMEFRAMES[timeframe]
     start = _ORIGIN + (first - _ORIGIN) // width * width
     return Window(start, _ORIGIN + (last - _ORIGIN) // width * width + width)
 
@@ -141,7 +126,7 @@ def _extend(connection: Connection, holder: str) -> bool:
 
 def _check(connection: Connection, timeframe: str, window: Window) -> CandleCheck:
     statement = query("stream_check_rollup").format(
-        rollup=sql.Identifier("bars", f"ohlc_{timeframe}"), width=sql.Literal(LEVELS[timeframe])
+        rollup=sql.Identifier("bars", f"ohlc_{timeframe}"), width=sql.Literal(TIMEFRAMES[timeframe])
     )
     rows = connection.execute(statement, {"start": window.start, "end": window.end}).fetchall()
     if not rows:

@@ -13,7 +13,6 @@ from psycopg.rows import dict_row
 from hypertape.queries import query
 from hypertape.stream.symbols import MARKET
 from hypertape.stream.workers import StreamWorker, stream_workers
-from hypertape.warehouse.connect import translate_errors
 
 ALIVE = timedelta(seconds=15)
 """A stream that has not beaten for so long is dead, or cannot reach the warehouse."""
@@ -28,7 +27,7 @@ def stream_status(connection: psycopg.Connection[Any], now: datetime) -> dict[st
     `lag_seconds` is how old the newest tick of the last seven days is, null without one.
     """
     parameters = {"since": now - _LOOK_BACK, "before": now + _LOOK_AHEAD, "market": MARKET}
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         counts = cursor.execute(query("stream_counts"), parameters).fetchone() or {}
     newest = counts.get("newest_tick")
     return {

@@ -11,7 +11,6 @@ import psycopg
 
 from hypertape.queries import query
 from hypertape.stream.model import SCALE, SymbolInfo
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -67,8 +66,7 @@ def sync_symbols(connection: Connection, listed: Sequence[SymbolInfo], now: date
         "contract_sizes": [_number(info.contract_size) for info in newest.values()],
         "now": now,
     }
-    with translate_errors(connection):
-        connection.execute(query("stream_sync_symbols"), parameters)
+    connection.execute(query("stream_sync_symbols"), parameters)
     return len(newest)
 
 

@@ -25,7 +25,7 @@ from hypertape.stream.letters import Letter, add_letters, tick_letter
 from hypertape.stream.model import MINUTE, Tick
 from hypertape.stream.symbols import SymbolIds
 from hypertape.stream.table import PoisonedRow
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.dsn import normalise_dsn
 from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 
@@ -66,11 +66,10 @@ def lively(dsn: str) -> str:
 
 
 @contextmanager
-def tell_poison(connection: Connection | None) -> Iterator[None]:
-    """Raise PoisonedRow where values of a row are at fault, else what `translate_errors` raises."""
+def tell_poison() -> Iterator[None]:
+    """Raise PoisonedRow where values of a row are at fault, else what the connection raises."""
     try:
-        with translate_errors(connection):
-            yield
+        yield
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise PoisonedRow(error.diag.message_primary or str(error)) from error
     except (OverflowError, TypeError, ValueError) as error:
@@ -99,7 +98,7 @@ class TickTable:
 
     def store(self, rows: Sequence[Tick]) -> None:
         """Store a batch; see `Table.store`."""
-        with self._connected() as connection, tell_poison(connection):
+        with self._connected() as connection, tell_poison():
             ids = self._symbol_ids.resolve(connection, {tick.symbol for tick in rows})
             columns = tick_columns(rows, ids)
             while not self._attempt(connection, rows, columns):

@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -33,18 +32,15 @@ class StreamWorker:
 def beat(connection: Connection, name: str, started_at: datetime, figures: Mapping[str, Any]) -> None:
     """Say that a stream lives, and how it does."""
     parameters = (name, socket.gethostname(), os.getpid(), started_at, json.dumps(dict(figures), default=str))
-    with translate_errors(connection):
-        connection.execute(query("stream_beat"), parameters)
+    connection.execute(query("stream_beat"), parameters)
 
 
 def stream_workers(connection: Connection) -> list[StreamWorker]:
     """Every stream that ever ran and was not removed, newest beat first."""
-    with translate_errors(connection):
-        rows = connection.execute(query("stream_workers")).fetchall()
+    rows = connection.execute(query("stream_workers")).fetchall()
     return [StreamWorker(*row) for row in rows]
 
 
 def remove_worker(connection: Connection, name: str) -> None:
     """A stream ended as it should."""
-    with translate_errors(connection):
-        connection.execute(query("stream_remove_worker"), (name,))
+    connection.execute(query("stream_remove_worker"), (name,))

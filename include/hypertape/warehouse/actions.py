@@ -33,7 +33,6 @@ from psycopg.rows import dict_row
 from hypertape.frame import Floats
 from hypertape.model import Market, Window
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -109,13 +108,12 @@ def keep_actions(
     """
     columns = actions.to_pydict()
     changes: list[str] = []
-    with translate_errors(connection):
-        for source in dict.fromkeys(_source(answer, ticker) for ticker in columns["ticker"]):
-            rows = [at for at, ticker in enumerate(columns["ticker"]) if _source(answer, ticker) == source]
-            part = {name: [cells[at] for at in rows] for name, cells in columns.items()}
-            changes += _upsert(connection, market, table, part, source, answer)
-        given = _keys(columns) + (_keys(refused.to_pydict()) if refused is not None else [])
-        withdrawn = _withdraw(connection, market, table, given, answer) if answer else 0
+    for source in dict.fromkeys(_source(answer, ticker) for ticker in columns["ticker"]):
+        rows = [at for at, ticker in enumerate(columns["ticker"]) if _source(answer, ticker) == source]
+        part = {name: [cells[at] for at in rows] for name, cells in columns.items()}
+        changes += _upsert(connection, market, table, part, source, answer)
+    given = _keys(columns) + (_keys(refused.to_pydict()) if refused is not None else [])
+    withdrawn = _withdraw(connection, market, table, given, answer) if answer else 0
     keys = len(set(_keys(columns)))
     counts = {name: changes.count(name) for name in ("new", "changed", "restored")}
     return Kept(**counts, unchanged=keys - len(changes), withdrawn=withdrawn)
@@ -129,12 +127,11 @@ def note_refused(
     Raises what `translate_errors` raises.
     """
     rows: list[dict[str, Any]] = refused.to_pylist()
-    with translate_errors(connection):
-        for source in dict.fromkeys(answer.sources.get(row["ticker"]) for row in rows):
-            part = [row for row in rows if answer.sources.get(row["ticker"]) == source]
-            arrays = {f"{name}s": [row[name] for row in part] for name in refused.column_names}
-            names = {"market": market.code, "run_id": answer.run_id, "now": answer.now, "source": source}
-            connection.execute(query("note_refused_actions"), {**arrays, **names})
+    for source in dict.fromkeys(answer.sources.get(row["ticker"]) for row in rows):
+        part = [row for row in rows if answer.sources.get(row["ticker"]) == source]
+        arrays = {f"{name}s": [row[name] for row in part] for name in refused.column_names}
+        names = {"market": market.code, "run_id": answer.run_id, "now": answer.now, "source": source}
+        connection.execute(query("note_refused_actions"), {**arrays, **names})
     return rows
 
 
@@ -210,7 +207,7 @@ def list_actions(
     start, end = (window.start, window.end) if window else ("-infinity", "infinity")
     named = list(tickers) if tickers else None
     parameters = {"market": market.code, "tickers": named, "start": start, "end": end, "limit": limit}
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("actions_of"), parameters).fetchall()
 
 
@@ -237,8 +234,7 @@ def adjusted(
         "end": end,
         "split_adjusted": split_adjusted,
     }
-    with translate_errors(connection):
-        rows = connection.execute(query("adjusted_bars"), parameters).fetchall()
+    rows = connection.execute(query("adjusted_bars"), parameters).fetchall()
     times, *columns = zip(*rows, strict=True) if rows else ((),) * 5
     micros = np.array([round(time.timestamp() * 1e6) for time in times], np.int64)
     return Adjusted(micros, *(np.array(column, np.float64) for column in columns))
@@ -248,10 +244,9 @@ def tickers_with_actions(
     connection: Connection, market: Market, tickers: Sequence[str]
 ) -> list[tuple[str, str | None]]:
     """Of some tickers, those that have daily bars and an action, each with the source of its newest load."""
-    with translate_errors(connection):
-        return connection.execute(
-            query("adjusted_tickers"), {"market": market.code, "tickers": list(tickers)}
-        ).fetchall()
+    return connection.execute(
+        query("adjusted_tickers"), {"market": market.code, "tickers": list(tickers)}
+    ).fetchall()
 
 
 def differs_from_vendor(series: Adjusted, tolerance: float) -> np.ndarray[Any, np.dtype[np.bool_]]:

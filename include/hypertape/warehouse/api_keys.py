@@ -20,7 +20,6 @@ from psycopg.rows import class_row
 
 from hypertape.errors import BadInput
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -57,22 +56,19 @@ def create(
     if role not in ROLES:
         raise BadInput(f"There is no role {role!r}", next_step=f"Roles: {', '.join(ROLES)}.")
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    with translate_errors(connection):
-        connection.execute(
-            query("api_key_add"), (key_id, _digest(secret), name.strip(), role, now, expires_at)
-        )
+    connection.execute(query("api_key_add"), (key_id, _digest(secret), name.strip(), role, now, expires_at))
     return f"ht_{key_id}_{secret}"
 
 
 def keys(connection: Connection) -> list[ApiKey]:
     """Every key, the newest first."""
-    with translate_errors(connection), connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+    with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
         return cursor.execute(query("api_keys")).fetchall()
 
 
 def revoke(connection: Connection, which: str, *, now: datetime) -> list[ApiKey]:
     """Revoke the keys of an id or a name and return those that were open. Raises BadInput when there is none."""
-    with translate_errors(connection), connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+    with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
         revoked = cursor.execute(query("api_key_revoke"), {"which": which, "now": now}).fetchall()
     if not revoked:
         raise BadInput(f"No open key has the id or name {which!r}", next_step="See `hypertape keys list`.")
@@ -81,7 +77,7 @@ def revoke(connection: Connection, which: str, *, now: datetime) -> list[ApiKey]
 
 def find(connection: Connection, key_id: str) -> ApiKey | None:
     """The key of a public part."""
-    with translate_errors(connection), connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+    with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
         return cursor.execute(query("api_key_find"), (key_id,)).fetchone()
 
 

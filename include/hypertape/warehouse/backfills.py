@@ -20,7 +20,6 @@ from psycopg.types.json import Jsonb
 from hypertape.errors import BadInput
 from hypertape.model import EXPLAINED, Interval, Market, Window, midnight
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -128,7 +127,7 @@ def present(
         "parts": list(parts),
         "explained": list(EXPLAINED),
     }
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute("set local work_mem = '64MB'")
         statement = query("backfill_days" if daily else "backfill_sessions").format(**names)
         bars = connection.execute(statement, parameters).fetchall()
@@ -155,8 +154,7 @@ def holes(
         "starts": [window.start for window in windows],
         "ends": [window.end for window in windows],
     }
-    with translate_errors(connection):
-        rows = connection.execute(query("backfill_holes"), parameters).fetchall()
+    rows = connection.execute(query("backfill_holes"), parameters).fetchall()
     return {(ticker, part): bars for ticker, part, bars in rows}
 
 
@@ -170,8 +168,7 @@ def timing(
         "source": source,
         "most": _TIMED_CALLS,
     }
-    with translate_errors(connection):
-        found = connection.execute(query("backfill_timing"), parameters).fetchone()
+    found = connection.execute(query("backfill_timing"), parameters).fetchone()
     return found if found and found[1] else None
 
 
@@ -185,10 +182,9 @@ def begin(connection: Connection, planned: Planned) -> int:
         "calls": planned.calls,
     }
     units = Jsonb([unit.to_json() for unit in planned.units])
-    with translate_errors(connection):
-        connection.execute(query("backfill_forget"), {"run_id": planned.run_id})
-        (backfill_id,) = connection.execute(query("backfill_begin"), values).fetchone() or (0,)
-        connection.execute(query("backfill_add_units"), {"backfill_id": backfill_id, "units": units})
+    connection.execute(query("backfill_forget"), {"run_id": planned.run_id})
+    (backfill_id,) = connection.execute(query("backfill_begin"), values).fetchone() or (0,)
+    connection.execute(query("backfill_add_units"), {"backfill_id": backfill_id, "units": units})
     return int(backfill_id)
 
 
@@ -214,10 +210,16 @@ def units(connection: Connection, backfill_id: int) -> list[Row]:
     return _rows(connection, "backfill_units", backfill_id=backfill_id)
 
 
+def open_tickers(connection: Connection, backfill_id: int, unit: int) -> tuple[str, ...]:
+    """The tickers of a unit that are not loaded yet; none when it is done."""
+    values = {"backfill_id": backfill_id, "unit": unit}
+    found = connection.execute(query("backfill_open_tickers"), values).fetchone()
+    return tuple(found[0]) if found else ()
+
+
 def unit_started(connection: Connection, backfill_id: int, unit: int) -> None:
     """Note that a unit is being loaded."""
-    with translate_errors(connection):
-        connection.execute(query("backfill_unit_start"), {"backfill_id": backfill_id, "unit": unit})
+    connection.execute(query("backfill_unit_start"), {"backfill_id": backfill_id, "unit": unit})
 
 
 def unit_ended(
@@ -232,25 +234,22 @@ def unit_ended(
     error = "; ".join(f"{ticker}: {why}" for ticker, why in sorted(failed.items())) or None
     state = "failed" if failed else "done"
     values |= {"backfill_id": backfill_id, "unit": unit, "state": state, "open_tickers": sorted(failed)}
-    with translate_errors(connection):
-        connection.execute(query("backfill_unit_end"), {**values, "error": error})
+    connection.execute(query("backfill_unit_end"), {**values, "error": error})
 
 
 def unit_failed(connection: Connection, backfill_id: int, unit: int, error: str) -> None:
     """Note that a unit failed as a whole."""
     values = {"backfill_id": backfill_id, "unit": unit, "error": error}
-    with translate_errors(connection):
-        connection.execute(query("backfill_unit_failed"), values)
+    connection.execute(query("backfill_unit_failed"), values)
 
 
 def end(connection: Connection, backfill_id: int, now: datetime) -> int:
     """Close a backfill and return how many of its units are not done."""
-    with translate_errors(connection):
-        values = {"backfill_id": backfill_id, "now": now}
-        (left_open,) = connection.execute(query("backfill_end"), values).fetchone() or (0,)
+    values = {"backfill_id": backfill_id, "now": now}
+    (left_open,) = connection.execute(query("backfill_end"), values).fetchone() or (0,)
     return int(left_open)
 
 
 def _rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query(name), parameters).fetchall()

@@ -74,6 +74,12 @@ class Unit:
     error: str | None
     silent: bool
 
+    def ended_since(self, since: datetime | None) -> bool:
+        """True when somebody has done it, or failed at it, at or after an instant."""
+        if since is None or self.ended_at is None:
+            return False
+        return self.state in ("done", "failed") and self.ended_at >= since
+
 
 @dataclass(slots=True)
 class Worker:
@@ -181,14 +187,20 @@ class Worker:
 
 @contextmanager
 def working(
-    dsn: str, kind: str, *, lease: timedelta = LEASE, metadata: Mapping[str, Any] | None = None
+    dsn: str,
+    kind: str,
+    *,
+    lease: timedelta = LEASE,
+    metadata: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> Iterator[Worker]:
     """A worker that beats on a timer of its own for the length of the block, also during a long request.
 
     Each beat opens a connection for itself, so that none is held between them. A beat that fails is logged and tried
-    again at the next one: the lease outlives some. At the end what is still held is free.
+    again at the next one: the lease outlives some. At the end what is still held is free. `name` is the worker's id
+    where it has one of its own; it must be unique.
     """
-    worker = Worker(kind, lease, metadata=metadata or {})
+    worker = Worker(kind, lease, name, metadata=metadata or {})
     with connect(dsn, autocommit=True) as connection:
         worker.beat(connection)
     stop = threading.Event()

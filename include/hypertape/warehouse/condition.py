@@ -17,7 +17,6 @@ from psycopg.rows import dict_row
 from hypertape import calendars
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -62,7 +61,7 @@ def conditions(
         "closes": [session.closes for session in wanted],
         "now": now,
     }
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return [_condition(row, fresh) for row in cursor.execute(query("condition"), named)]
 
 

@@ -17,7 +17,6 @@ from psycopg.types.json import Jsonb
 
 from hypertape.model import Interval, Series
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -49,13 +48,13 @@ class Change:
 
 def standing(connection: Connection) -> Cutover | None:
     """The decision that stands; None before the first one, when the warehouse is the truth."""
-    with translate_errors(connection), connection.cursor(row_factory=class_row(Cutover)) as cursor:
+    with connection.cursor(row_factory=class_row(Cutover)) as cursor:
         return cursor.execute(query("cutover_standing")).fetchone()
 
 
 def history(connection: Connection) -> list[Cutover]:
     """Every decision, the newest first."""
-    with translate_errors(connection), connection.cursor(row_factory=class_row(Cutover)) as cursor:
+    with connection.cursor(row_factory=class_row(Cutover)) as cursor:
         return cursor.execute(query("cutover_history")).fetchall()
 
 
@@ -71,13 +70,12 @@ def decide(
 ) -> None:
     """Make a store the truth from now on, in the caller's transaction."""
     values = (truth, address, since, decided_by, reason, Jsonb(synced or {}))
-    with translate_errors(connection):
-        connection.execute(query("cutover_decide"), values)
+    connection.execute(query("cutover_decide"), values)
 
 
 def changed_since(connection: Connection, load_id: int) -> list[Change]:
     """The series that loads after `load_id` changed, sorted."""
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(query("cutover_changed"), (load_id,)).fetchall()
     return [
         Change(
@@ -91,5 +89,4 @@ def changed_since(connection: Connection, load_id: int) -> list[Change]:
 
 def hold_loads(connection: Connection) -> None:
     """Wait for every load that has begun, and let none begin until the caller's transaction ends."""
-    with translate_errors(connection):
-        connection.execute(query("cutover_hold_loads"))
+    connection.execute(query("cutover_hold_loads"))

@@ -16,7 +16,6 @@ from hypertape.model import CRITICAL, Interval, Market
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.findings import headline, open_findings
 from hypertape.warehouse.findings.headline import BAD, GOOD
@@ -59,9 +58,8 @@ def examine(
         lambda: iter([_policies(connection, markets)]),
         lambda: _data(connection, now),
     )
-    with translate_errors(connection):
-        for check in checks:
-            findings += check()
+    for check in checks:
+        findings += check()
     return findings
 
 
@@ -114,7 +112,7 @@ def _measured(subject: str, directory: Path) -> Finding:
 def _database_disk(connection: Connection, directory: Path | None) -> Finding:
     subject = "database's disk"
     try:
-        with translate_errors(connection), connection.transaction(force_rollback=True):
+        with connection.transaction(force_rollback=True):
             connection.execute(query("doctor_room"))
     except DiskFull as error:
         return Finding(

@@ -14,7 +14,6 @@ from hypertape.calendars import Session, expected_times, provisional_from, sessi
 from hypertape.frame import Micros, instant, micros
 from hypertape.model import EXPLAINED, Interval, Market, Window, midnight
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -38,11 +37,10 @@ def register_sessions(connection: Connection, market: Market, found: Sequence[Se
     """Let SQL see the calendar's sessions of a plan; changed hours are corrected."""
     if not found:
         return
-    with translate_errors(connection):
-        connection.execute(
-            query("register_sessions"),
-            (market.code, [s.date for s in found], [s.opens for s in found], [s.closes for s in found]),
-        )
+    connection.execute(
+        query("register_sessions"),
+        (market.code, [s.date for s in found], [s.opens for s in found], [s.closes for s in found]),
+    )
 
 
 def register_calendar(connection: Connection, market: Market, window: Window, until: datetime) -> None:
@@ -59,23 +57,21 @@ def register_symbols(connection: Connection, market: Market, tickers: Iterable[s
     """Add tickers to `symbols`, with what the market's file knows of them."""
     names = sorted(tickers)
     rows = [market.by_ticker.get(ticker) for ticker in names]
-    with translate_errors(connection):
-        connection.execute(
-            query("register_symbols"),
-            (
-                market.code,
-                names,
-                [row.name if row else None for row in rows],
-                [market.kind_of(ticker) for ticker in names],
-                [row.group if row else None for row in rows],
-            ),
-        )
+    connection.execute(
+        query("register_symbols"),
+        (
+            market.code,
+            names,
+            [row.name if row else None for row in rows],
+            [market.kind_of(ticker) for ticker in names],
+            [row.group if row else None for row in rows],
+        ),
+    )
 
 
 def database_now(connection: Connection) -> datetime:
     """The present by the database's clock (UTC): the one clock that all hosts share."""
-    with translate_errors(connection):
-        row = connection.execute(query("database_now")).fetchone()
+    row = connection.execute(query("database_now")).fetchone()
     assert row is not None
     now: datetime = row[0]
     return now.astimezone(UTC)
@@ -83,8 +79,7 @@ def database_now(connection: Connection) -> datetime:
 
 def known_tickers(connection: Connection, market: Market) -> set[str]:
     """The tickers of a market that have bars of any interval, or are in `symbols`."""
-    with translate_errors(connection):
-        return {ticker for (ticker,) in connection.execute(query("known_tickers"), {"market": market.code})}
+    return {ticker for (ticker,) in connection.execute(query("known_tickers"), {"market": market.code})}
 
 
 def resume_points(
@@ -97,8 +92,7 @@ def resume_points(
     before that bar, after a day the day: tickers that lag a little share their requests.
     """
     parameters = {"market": market.code, "interval": interval.value, "explained": list(EXPLAINED)}
-    with translate_errors(connection):
-        rows = connection.execute(query("resume_points"), parameters).fetchall()
+    rows = connection.execute(query("resume_points"), parameters).fetchall()
     if not rows:
         return {}
     grid = expected_times(market, interval, Window(min(min(row[2] for row in rows), end), end))
@@ -149,8 +143,7 @@ def series_starts(
     """The opening of the first stored bar of each of some tickers (UTC); those without any are absent."""
     wanted = set(tickers)
     parameters = {"market": market.code, "interval": interval.value}
-    with translate_errors(connection):
-        rows = connection.execute(query("series_starts"), parameters).fetchall()
+    rows = connection.execute(query("series_starts"), parameters).fetchall()
     return {ticker: first for ticker, first in rows if ticker in wanted}
 
 
@@ -170,14 +163,12 @@ def advance_watermarks(
         "history_start": midnight(market.history_start[interval]),
         "held": list(held),
     }
-    with translate_errors(connection):
-        moved = connection.execute(query("advance_watermarks"), parameters).rowcount
-        connection.execute(query("seen_symbols"), (market.code, interval.value))
+    moved = connection.execute(query("advance_watermarks"), parameters).rowcount
+    connection.execute(query("seen_symbols"), (market.code, interval.value))
     return moved
 
 
 def run_loads(connection: Connection, market: Market, interval: Interval, run_id: str) -> list[RunLoad]:
     """What a run did to each ticker: the status of its last attempt and the sum of its counts."""
-    with translate_errors(connection):
-        rows = connection.execute(query("run_loads"), (run_id, market.code, interval.value)).fetchall()
+    rows = connection.execute(query("run_loads"), (run_id, market.code, interval.value)).fetchall()
     return [RunLoad(*row) for row in rows]

@@ -18,7 +18,6 @@ from psycopg.types.json import Jsonb
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Series
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -176,15 +175,13 @@ def begin(
     """Open a migration and return its id."""
     asked, seen = Jsonb(options.to_json()), Jsonb(inspected)
     values = (run_id, fingerprint, Jsonb(files), asked, dry_run, seen, started_at)
-    with translate_errors(connection):
-        (found,) = connection.execute(query("migration_begin"), values).fetchone() or (0,)
+    (found,) = connection.execute(query("migration_begin"), values).fetchone() or (0,)
     return int(found)
 
 
 def find(connection: Connection, fingerprint: str) -> tuple[int, str] | None:
     """The newest migration of this fingerprint that was no rehearsal, as (id, state)."""
-    with translate_errors(connection):
-        return connection.execute(query("migration_find"), (fingerprint,)).fetchone()
+    return connection.execute(query("migration_find"), (fingerprint,)).fetchone()
 
 
 def get(connection: Connection, migration_id: int | None = None) -> Migration:
@@ -215,15 +212,13 @@ def note(
         "verified_at": verified_at,
         "finished_at": finished_at,
     }
-    with translate_errors(connection):
-        connection.execute(query("migration_set"), values)
+    connection.execute(query("migration_set"), values)
 
 
 def add_units(connection: Connection, migration_id: int, planned: Sequence[PlannedUnit]) -> None:
     """Write a migration's units."""
     columns = [[getattr(unit, field.name) for unit in planned] for field in fields(PlannedUnit)]
-    with translate_errors(connection):
-        connection.execute(query("migration_add_units"), (migration_id, *columns))
+    connection.execute(query("migration_add_units"), (migration_id, *columns))
 
 
 def units(
@@ -238,7 +233,7 @@ def units(
 def start(connection: Connection, migration_id: int, attempts: Mapping[str, int]) -> list[Unit]:
     """Mark units as running and return them, but those somebody else attempted since their `attempts` were read."""
     values = (list(attempts), list(attempts.values()), migration_id)
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return [_made(Unit, row) for row in cursor.execute(query("migration_unit_start"), values).fetchall()]
 
 
@@ -247,10 +242,7 @@ def advance(
 ) -> None:
     """Add what committed blocks did to their units; `done` ends these units in the same statement."""
     columns = [[getattr(each, name.name) for each in progress.values()] for name in fields(Progress)]
-    with translate_errors(connection):
-        connection.execute(
-            query("migration_unit_advance"), (done, done, list(progress), *columns, migration_id)
-        )
+    connection.execute(query("migration_unit_advance"), (done, done, list(progress), *columns, migration_id))
 
 
 def note_read(connection: Connection, migration_id: int, read: Mapping[str, UnitRead]) -> None:
@@ -258,23 +250,20 @@ def note_read(connection: Connection, migration_id: int, read: Mapping[str, Unit
     plain = ("source_rows", "source_digest", "adjusted_rows", "adjusted_digest")
     columns: list[list[Any]] = [[getattr(each, name) for each in read.values()] for name in plain]
     columns.append([Jsonb(dict(each.refused_rules)) for each in read.values()])
-    with translate_errors(connection):
-        connection.execute(query("migration_unit_read"), (list(read), *columns, migration_id))
+    connection.execute(query("migration_unit_read"), (list(read), *columns, migration_id))
 
 
 def end(connection: Connection, migration_id: int, unit: str, state: str, error: str | None = None) -> None:
     """End a unit as `done` or `failed`."""
     values = {"migration_id": migration_id, "unit": unit, "state": state, "error": error}
-    with translate_errors(connection):
-        connection.execute(query("migration_unit_end"), values)
+    connection.execute(query("migration_unit_end"), values)
 
 
 def keep_proof(connection: Connection, migration_id: int, unit: str, found: UnitProof) -> None:
     """Keep what the verification of a unit found."""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     values |= {"sample": Jsonb(list(found.sample)), "migration_id": migration_id, "unit": unit}
-    with translate_errors(connection):
-        connection.execute(query("migration_unit_verified"), values)
+    connection.execute(query("migration_unit_verified"), values)
 
 
 def totals(connection: Connection, migration_id: int) -> Totals:
@@ -291,7 +280,7 @@ def refused_rules(connection: Connection, migration_id: int) -> dict[str, int]:
 
 def rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:
     """The rows of a query as dicts."""
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query(name), parameters).fetchall()
 
 

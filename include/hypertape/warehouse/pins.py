@@ -71,34 +71,32 @@ def create_pin(
     widths = tuple(intervals) or tuple(market.intervals)
     if rolled := [width.value for width in widths if not width.is_stored]:
         raise BadInput(f"{rolled[0]} is rolled up, not stored", next_step="Pin the interval it is made of.")
-    with translate_errors(connection):
-        instant = known_now(connection)
-        stored = {width: stored_tickers(connection, market, width) for width in widths}
-        known = sorted({ticker for each in stored.values() for ticker in each})
-        if missing := sorted(set(tickers or ()) - set(known)):
-            raise UnknownTicker.among(market.code, missing, known)
-        with connection.transaction():
-            _keep(connection, name, market, widths, instant)
-            for width in widths:
-                chosen = [ticker for ticker in stored[width] if tickers is None or ticker in tickers]
-                parameters = {
-                    "name": name,
-                    "market": market.code,
-                    "interval": width.value,
-                    "known_at": instant,
-                }
-                connection.execute(query("pin_keep_blocks"), {**parameters, "tickers": chosen})
-            made = find_pin(connection, name)
-            if not made.bars:
-                raise BadInput(f"There is no bar to pin in {market.code}", next_step="Load some first.")
-        connection.commit()
+    instant = known_now(connection)
+    stored = {width: stored_tickers(connection, market, width) for width in widths}
+    known = sorted({ticker for each in stored.values() for ticker in each})
+    if missing := sorted(set(tickers or ()) - set(known)):
+        raise UnknownTicker.among(market.code, missing, known)
+    with connection.transaction():
+        _keep(connection, name, market, widths, instant)
+        for width in widths:
+            chosen = [ticker for ticker in stored[width] if tickers is None or ticker in tickers]
+            parameters = {
+                "name": name,
+                "market": market.code,
+                "interval": width.value,
+                "known_at": instant,
+            }
+            connection.execute(query("pin_keep_blocks"), {**parameters, "tickers": chosen})
+        made = find_pin(connection, name)
+        if not made.bars:
+            raise BadInput(f"There is no bar to pin in {market.code}", next_step="Load some first.")
+    connection.commit()
     return made
 
 
 def pins(connection: Connection, name: str | None = None) -> list[Pin]:
     """All pins, or the one of a name, oldest first."""
-    with translate_errors(connection):
-        rows = connection.execute(query("pin_list"), {"name": name}).fetchall()
+    rows = connection.execute(query("pin_list"), {"name": name}).fetchall()
     return [
         Pin(each, market, tuple(widths), known_at, version, created, tuple(tickers), bars, digest)
         for each, market, widths, known_at, version, created, tickers, bars, digest in rows
@@ -118,23 +116,20 @@ def find_pin(connection: Connection, name: str) -> Pin:
 def lost_of(connection: Connection, name: str) -> list[Lost]:
     """The parts of a pin that no longer read as they did; none when all of it does. Raises BadInput as find_pin."""
     find_pin(connection, name)
-    with translate_errors(connection):
-        return [Lost(*row) for row in connection.execute(query("pin_lost"), {"name": name}).fetchall()]
+    return [Lost(*row) for row in connection.execute(query("pin_lost"), {"name": name}).fetchall()]
 
 
 def drop_pin(connection: Connection, name: str) -> Pin:
     """Remove a pin and return what it was. Commits. Raises BadInput as find_pin."""
     found = find_pin(connection, name)
-    with translate_errors(connection):
-        connection.execute(query("pin_drop"), {"name": name})
-        connection.commit()
+    connection.execute(query("pin_drop"), {"name": name})
+    connection.commit()
     return found
 
 
 def pinned_series(connection: Connection, name: str) -> list[tuple[Interval, str]]:
     """The series of a pin: interval and ticker."""
-    with translate_errors(connection):
-        rows = connection.execute(query("pin_series"), {"name": name}).fetchall()
+    rows = connection.execute(query("pin_series"), {"name": name}).fetchall()
     return [(Interval(width), ticker) for width, ticker, _ in rows]
 
 

@@ -18,7 +18,6 @@ from psycopg import sql
 
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -74,9 +73,8 @@ class Announced:
 
 def known_now(connection: Connection) -> datetime:
     """An instant with nothing under way, taken in a transaction of its own (UTC)."""
-    with translate_errors(connection):
-        row = connection.execute(query("known_now")).fetchone()
-        connection.commit()
+    row = connection.execute(query("known_now")).fetchone()
+    connection.commit()
     assert row is not None
     instant: datetime = row[0]
     return instant
@@ -98,8 +96,7 @@ def unpublished(
         "patience": PATIENCE,
     }
     statement = query("publish_changes")
-    with translate_errors(connection):
-        return [Unpublished(*row) for row in connection.execute(statement, parameters).fetchall()]
+    return [Unpublished(*row) for row in connection.execute(statement, parameters).fetchall()]
 
 
 def not_looked_at(found: Iterable[Unpublished], window: Window) -> tuple[list[str], Window] | None:
@@ -133,15 +130,14 @@ def publish_series(
     `instant` is the one that the checks behind `held` began at (`known_now`).
     """
     place = _place(market, interval, run_id)
-    with translate_errors(connection):
-        connection.execute(query("publish_lock"), {**place, "tickers": sorted(tickers)})
-        changes = unpublished(connection, market, interval, run_id, instant, tickers)
-        waiting = {c.ticker: c.waits_for for c in changes if c.waits_for is not None and c.ticker not in held}
-        chosen = [ticker for ticker in sorted(tickers) if ticker not in held and ticker not in waiting]
-        connection.execute(query("publish_series"), {**place, "tickers": chosen, "instant": instant})
-        _hold(connection, place, held, instant)
-        moved = set(chosen)
-        sessions = _sessions(connection, place, [c for c in changes if c.ticker in moved], instant)
+    connection.execute(query("publish_lock"), {**place, "tickers": sorted(tickers)})
+    changes = unpublished(connection, market, interval, run_id, instant, tickers)
+    waiting = {c.ticker: c.waits_for for c in changes if c.waits_for is not None and c.ticker not in held}
+    chosen = [ticker for ticker in sorted(tickers) if ticker not in held and ticker not in waiting]
+    connection.execute(query("publish_series"), {**place, "tickers": chosen, "instant": instant})
+    _hold(connection, place, held, instant)
+    moved = set(chosen)
+    sessions = _sessions(connection, place, [c for c in changes if c.ticker in moved], instant)
     return PublishedSeries(tuple(chosen), dict(held), waiting, sessions)
 
 
@@ -149,8 +145,7 @@ def announce(connection: Connection, market: Market, interval: Interval, run_id:
     """Take the complete sessions that nobody was told of, whoever published them; asked again, the same run gets the
     same. The caller commits."""
     parameters = {**_place(market, interval, run_id), "most": MOST_ANNOUNCED}
-    with translate_errors(connection):
-        rows = connection.execute(query("announce_sessions"), parameters).fetchall()
+    rows = connection.execute(query("announce_sessions"), parameters).fetchall()
     return Announced(
         tuple(session for session, _, _ in rows),
         tuple(session for session, restated, _ in rows if restated),
@@ -165,8 +160,7 @@ def session_counts(
     statement = query("session_counts").format(
         relation=sql.Identifier("published", market.relation(interval))
     )
-    with translate_errors(connection):
-        rows = connection.execute(statement, {"market": market.code, "sessions": list(sessions)}).fetchall()
+    rows = connection.execute(statement, {"market": market.code, "sessions": list(sessions)}).fetchall()
     return {session: (tickers, bars) for session, tickers, bars in rows}
 
 
@@ -175,22 +169,19 @@ def published_sessions(
 ) -> set[date]:
     """The sessions between two days (both included) that are complete and published."""
     parameters = {"market": market.code, "interval": interval.value, "first": first, "last": last}
-    with translate_errors(connection):
-        return {session for (session,) in connection.execute(query("published_sessions"), parameters)}
+    return {session for (session,) in connection.execute(query("published_sessions"), parameters)}
 
 
 def held_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
     """The tickers that a critical check holds where they are, sorted."""
     parameters = {"market": market.code, "interval": interval.value}
-    with translate_errors(connection):
-        return [ticker for (ticker,) in connection.execute(query("publish_held"), parameters)]
+    return [ticker for (ticker,) in connection.execute(query("publish_held"), parameters)]
 
 
 def published_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
     """Every ticker that publishing knows, sorted."""
     parameters = {"market": market.code, "interval": interval.value}
-    with translate_errors(connection):
-        return [ticker for (ticker,) in connection.execute(query("published_tickers"), parameters)]
+    return [ticker for (ticker,) in connection.execute(query("published_tickers"), parameters)]
 
 
 def _hold(connection: Connection, place: Mapping[str, str], held: Held, instant: datetime) -> None:

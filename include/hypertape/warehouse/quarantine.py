@@ -14,7 +14,6 @@ from psycopg.rows import dict_row
 
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -71,8 +70,7 @@ def keep_rejects(
         "sources": [source] * len(rejects), "tickers": columns["ticker"], "times": columns["time"],
         "rules": columns["rule"], "values": columns["value"], "rows": columns["row"],
     }  # fmt: skip
-    with translate_errors(connection):
-        return connection.execute(query("quarantine_rows"), parameters).rowcount
+    return connection.execute(query("quarantine_rows"), parameters).rowcount
 
 
 def stored_keys(
@@ -89,17 +87,15 @@ def stored_keys(
         "first": min(times),
         "last": max(times),
     }
-    with translate_errors(connection):
-        return set(connection.execute(statement, parameters).fetchall())
+    return set(connection.execute(statement, parameters).fetchall())
 
 
 def release(connection: Connection, ids: Sequence[int], outcome: str, *, run_id: str, now: datetime) -> int:
     """Release rows as `LOADED` or `SUPERSEDED`; return how many were open until then. The caller commits."""
     values = {"ids": list(ids), "outcome": outcome, "run_id": run_id, "now": now}
-    with translate_errors(connection):
-        return connection.execute(query("quarantine_release"), values).rowcount
+    return connection.execute(query("quarantine_release"), values).rowcount
 
 
 def _rows(connection: Connection, name: str, **parameters: Any) -> list[Row]:
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query(name), parameters).fetchall()

@@ -15,7 +15,6 @@ from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
 from hypertape.frame import Micros, instant
 from hypertape.model import INDICATOR_COLUMNS, STORED_INDICATOR_COLUMNS, Interval, Market, Window
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.pg_binary import array_cursor
 
@@ -39,9 +38,8 @@ def digests(
     and volume as IEEE 754 doubles. With `indicators` the adjusted close, the five averages and the previous close and
     volume follow (NaN for null), which proves the derived columns as well.
     """
-    with translate_errors(connection):
-        for ticker in tickers if tickers is not None else stored_tickers(connection, market, interval):
-            yield _digest(connection, market, interval, ticker, indicators)
+    for ticker in tickers if tickers is not None else stored_tickers(connection, market, interval):
+        yield _digest(connection, market, interval, ticker, indicators)
 
 
 def stored_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
@@ -70,7 +68,7 @@ def read_bars(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
     )
     start, end = (window.start, window.end) if window else ("-infinity", "infinity")
-    with translate_errors(connection), connection.cursor(binary=True) as cursor:
+    with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(statement, {"tickers": list(tickers), "start": start, "end": end}).fetchall()
     schema = pa.schema(
         [

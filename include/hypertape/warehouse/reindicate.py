@@ -18,7 +18,6 @@ from hypertape.frame import Floats, Micros, instant
 from hypertape.indicators import enrich
 from hypertape.model import STORED_INDICATOR_COLUMNS, Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.stored import adopt_series, relation
 from hypertape.warehouse.locks import lock_series
 from hypertape.warehouse.pg_binary import FloatArray, TimeArray, array_cursor
@@ -40,8 +39,7 @@ class Reindicated:
 def foreign_tickers(connection: Connection, market: Market, interval: Interval) -> list[str]:
     """Tickers with bars that `series` does not know. Reads every bar's ticker."""
     statement = query("reindicate_foreign").format(bars=relation(market, interval))
-    with translate_errors(connection):
-        return [ticker for (ticker,) in connection.execute(statement, (market.code, interval.value))]
+    return [ticker for (ticker,) in connection.execute(statement, (market.code, interval.value))]
 
 
 def reindicate_series(
@@ -52,7 +50,7 @@ def reindicate_series(
     With them its span in `series` is corrected, and a note left for its rollups and mirrors. Bars themselves are taken
     as they stand. A dry run counts. Raises what `translate_errors` raises.
     """
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         lock_series(connection, market.code, interval.value, [ticker])
         found = _read(connection, market, interval, ticker)
         if found is None:

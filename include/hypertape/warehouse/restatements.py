@@ -18,7 +18,7 @@ import psycopg
 from hypertape.model import Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.claims import working
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 
 Connection = psycopg.Connection[Any]
 
@@ -126,19 +126,17 @@ def judge(
         "run_id": run_id,
         "now": now,
     }
-    with translate_errors(connection):
-        connection.execute(query("judge_restatement"), parameters)
-        connection.commit()
+    connection.execute(query("judge_restatement"), parameters)
+    connection.commit()
 
 
 def note_errors(connection: Connection, errors: Mapping[int, str]) -> None:
     """Keep why restatements could not be settled, by id; they stay open for the next run. Commits."""
     if errors:
-        with translate_errors(connection):
-            connection.execute(
-                query("note_restatement_errors"), {"ids": list(errors), "errors": list(errors.values())}
-            )
-            connection.commit()
+        connection.execute(
+            query("note_restatement_errors"), {"ids": list(errors), "errors": list(errors.values())}
+        )
+        connection.commit()
 
 
 def note_unread(connection: Connection, answers: Sequence[Unread], *, run_id: str, now: datetime) -> None:
@@ -161,17 +159,15 @@ def note_unread(connection: Connection, answers: Sequence[Unread], *, run_id: st
 
 def keep_unread(connection: Connection, answers: Sequence[Unread], *, run_id: str, now: datetime) -> None:
     """The same in a transaction of its own; commits."""
-    with translate_errors(connection):
-        note_unread(connection, answers, run_id=run_id, now=now)
-        connection.commit()
+    note_unread(connection, answers, run_id=run_id, now=now)
+    connection.commit()
 
 
 def states_of(connection: Connection, ids: Sequence[int]) -> list[str]:
     """The states of some restatements."""
-    with translate_errors(connection):
-        rows = connection.execute(query("restatement_states"), (list(ids),)).fetchall()
-        connection.commit()
-        return [state for (state,) in rows]
+    rows = connection.execute(query("restatement_states"), (list(ids),)).fetchall()
+    connection.commit()
+    return [state for (state,) in rows]
 
 
 def disputes_of_run(
@@ -179,5 +175,4 @@ def disputes_of_run(
 ) -> list[Dispute]:
     """The open disputes of the series that `source` served in a run, itself again."""
     parameters = {"market": market.code, "interval": interval.value, "run_id": run_id, "source": source}
-    with translate_errors(connection):
-        return [Dispute(*row) for row in connection.execute(query("disputes_of_run"), parameters)]
+    return [Dispute(*row) for row in connection.execute(query("disputes_of_run"), parameters)]

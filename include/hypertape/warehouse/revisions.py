@@ -11,7 +11,6 @@ from psycopg.rows import dict_row
 
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.stored import relation
 
 Connection = psycopg.Connection[Any]
@@ -44,11 +43,7 @@ def revisions(
         "limit": limit,
     }
     statement = query("revisions").format(bars=relation(market, interval))
-    with (
-        translate_errors(connection),
-        connection.transaction(),
-        connection.cursor("revisions", row_factory=dict_row) as cursor,
-    ):
+    with connection.transaction(), connection.cursor("revisions", row_factory=dict_row) as cursor:
         cursor.itersize = _ROWS
         yield from cursor.execute(statement, parameters)
 
@@ -70,5 +65,5 @@ def restatements(
         "state": state,
         "limit": limit,
     }
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("restatements"), parameters).fetchall()

@@ -21,7 +21,6 @@ from psycopg import sql
 from hypertape.errors import DatabaseBusy
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.locks import lock_name
 
@@ -77,11 +76,11 @@ def refresh_pending(
     refreshed stay.
     """
     done: list[Refreshed] = []
-    with connect(False) as holder, translate_errors(holder):
+    with connect(False) as holder:
         lock_name(holder, f"rollups/{market.relation(interval)}")
         notes = holder.execute(query("pending_ranges"), (market.code, interval.value)).fetchall()
         if notes:
-            with connect(True) as caller, translate_errors(caller):
+            with connect(True) as caller:
                 for level in derived(interval):
                     for window in merge_windows(buckets(level, start, last) for _, start, last in notes):
                         _refresh(caller, market, level, window)
@@ -92,8 +91,7 @@ def refresh_pending(
 
 def waiting_scopes(connection: Connection, age: timedelta) -> list[tuple[str, str]]:
     """The markets and intervals of which ranges wait for their refresh for longer than `age` (the database's clock)."""
-    with translate_errors(connection):
-        return [(row[0], row[1]) for row in connection.execute(query("waiting_scopes"), {"age": age})]
+    return [(row[0], row[1]) for row in connection.execute(query("waiting_scopes"), {"age": age})]
 
 
 def check_rollups(
@@ -113,12 +111,11 @@ def check_rollups(
     for level in reversed(levels):  # a finer one is compared wherever it stands for others
         if basis[level] in windows:
             windows[basis[level]] += windows[level]
-    with translate_errors(connection):
-        return [
-            _check(connection, market, Refreshed(level, window), basis[level])
-            for level in levels
-            for window in merge_windows(windows[level], most=len(windows[level]))
-        ]
+    return [
+        _check(connection, market, Refreshed(level, window), basis[level])
+        for level in levels
+        for window in merge_windows(windows[level], most=len(windows[level]))
+    ]
 
 
 def buckets(interval: Interval, first: datetime, last: datetime) -> Window:
@@ -162,8 +159,7 @@ def _refresh(
     target, deadline = f"bars.{market.relation(level)}", clock.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            with translate_errors(connection):
-                connection.execute(query(by), (target, window.start, window.end))
+            connection.execute(query(by), (target, window.start, window.end))
             return
         except DatabaseBusy as error:
             if not isinstance(error.__cause__, _REFUSED) or clock.monotonic() > deadline:

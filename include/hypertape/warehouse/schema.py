@@ -1,16 +1,16 @@
 """The schema runner: one transaction, an advisory lock, frozen hashes.
 
 `sql/bootstrap.sql` runs first, then `tier/both` and the tier's own functions, then `migrations/NNNN_*.sql` once each,
-then `repeatable/*.sql` whenever one of their texts changed. A script named `*.market.sql` runs once per market, one
-named `*.relation.sql` once per stored relation, with the names filled in for its placeholders, so a new market needs
-no new script.
+then `repeatable/*.sql` whenever one of their texts changed. A script named `*.SCOPE.sql` is a template and runs once
+for each of its scope (`schema_scopes`: market, relation, …), with the names filled in for its placeholders, so a new
+market needs no new script.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from psycopg import sql
 
 from hypertape import __version__
 from hypertape.errors import MigrationChanged, SchemaMissing, TierChanged
-from hypertape.model import Interval, Market
+from hypertape.model import Market
 from hypertape.queries import query, sql_directory
-from hypertape.warehouse.connect import translate_errors
+from hypertape.warehouse.schema_scopes import SCOPES, Names
 
 Connection = psycopg.Connection[Any]
 
@@ -30,21 +30,18 @@ _LOCK = "hypertape/schema"
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script of `sql/`, for one market or one stored relation of it when its text is a template."""
+    """One script of `sql/`; where its text is a template `scope` says for what, and `names` fills it in."""
 
     kind: str
     name: str
     text: str
-    market: Market | None = None
-    interval: Interval | None = None
+    scope: str = ""
+    names: Names | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str, str]:
         """Its key in `schema_migration`: its name, and `vn` or `vn 1d` where it is a template."""
-        return (
-            self.name,
-            " ".join(part for part in (self.market and self.market.code, self.interval) if part),
-        )
+        return self.name, self.scope
 
     @property
     def label(self) -> str:
@@ -58,12 +55,9 @@ class Script:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def statement(self) -> sql.SQL | sql.Composed:
-        """The text with the names of its market or relation filled in."""
+        """The text with the names of its scope filled in."""
         template = sql.SQL(self.text)
-        if self.market is None:
-            return template
-        names = _names(self.market) if self.interval is None else _relation_names(self.market, self.interval)
-        return template.format(**names)
+        return template if self.names is None else template.format(**self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +70,7 @@ class ScriptStatus:
 
 def tier(connection: Connection) -> str:
     """Return `timescaledb` (Community edition) or `plain`: the one place that asks."""
-    with translate_errors(connection):
-        row = connection.execute("select hypertape.server_tier()").fetchone()
+    row = connection.execute("select hypertape.server_tier()").fetchone()
     assert row is not None
     return str(row[0])
 
@@ -89,7 +82,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
     was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises.
     """
     markets = tuple(markets)
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
         connection.execute("set local client_min_messages = warning")
         connection.execute("set local search_path = public, shim, bars")
@@ -109,11 +102,10 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
 
 def status(connection: Connection, markets: Iterable[Market]) -> list[ScriptStatus]:
     """Compare every script with the ledger. Raises SchemaMissing when nothing was ever applied."""
-    with translate_errors(connection):
-        if connection.execute("select to_regclass('public.schema_migration')").fetchone() == (None,):
-            raise SchemaMissing("The warehouse has no schema yet")
-        ledger = _ledger(connection)
-        known = scripts(tier(connection), tuple(markets))
+    if connection.execute("select to_regclass('public.schema_migration')").fetchone() == (None,):
+        raise SchemaMissing("The warehouse has no schema yet")
+    ledger = _ledger(connection)
+    known = scripts(tier(connection), tuple(markets))
     return [ScriptStatus(script, _state(script, ledger.get(script.key))) for script in known]
 
 
@@ -152,10 +144,9 @@ def _read(kind: str, folder: Path, markets: tuple[Market, ...]) -> Iterator[Scri
     for path in sorted(folder.glob("*.sql")):
         name = f"{folder.name}/{path.name}"
         text = path.read_text(encoding="utf-8")
-        if path.name.endswith(".market.sql"):
-            yield from (Script(kind, name, text, market) for market in markets)
-        elif path.name.endswith(".relation.sql"):
-            yield from (Script(kind, name, text, market, i) for market in markets for i in market.intervals)
+        _, *scoped = path.stem.split(".")
+        if scoped:
+            yield from (Script(kind, name, text, *scope) for scope in SCOPES[scoped[0]](markets))
         else:
             yield Script(kind, name, text)
 
@@ -212,32 +203,3 @@ def _name_search_path(connection: Connection) -> None:
             sql.Identifier(connection.info.dbname)
         )
     )
-
-
-def _names(market: Market) -> dict[str, sql.Composable]:
-    """The placeholders of a market template: {bars_1d} {public_1d} {with_load_1d} {name_1d} …, {public} {market}."""
-    names: dict[str, sql.Composable] = {
-        "market": sql.Literal(market.code),
-        "public": sql.Identifier("public", market.table),
-        "published": sql.Identifier("published", market.table),
-    }
-    for interval in Interval:
-        of_relation = _relation_names(market, interval)
-        names |= {f"{name}_{interval.value}": value for name, value in of_relation.items()}
-    return names
-
-
-def _relation_names(market: Market, interval: Interval) -> dict[str, sql.Composable]:
-    """The placeholders of a relation template: {bars} (stored), {with_load}, {public}, {published} and
-    {published_with_load} (views); {name}, {market} and {interval} (as text)."""
-    relation = market.relation(interval)
-    return {
-        "bars": sql.Identifier("bars", relation),
-        "with_load": sql.Identifier("bars", f"{relation}_with_load"),
-        "public": sql.Identifier("public", relation),
-        "published": sql.Identifier("published", relation),
-        "published_with_load": sql.Identifier("bars", f"{relation}_published_with_load"),
-        "name": sql.Literal(f"bars.{relation}"),
-        "market": sql.Literal(market.code),
-        "interval": sql.Literal(interval.value),
-    }

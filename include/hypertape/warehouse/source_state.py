@@ -20,8 +20,7 @@ from psycopg.rows import class_row
 
 from hypertape.errors import CircuitOpen, DatabaseBusy, DatabaseUnreachable
 from hypertape.queries import query
-from hypertape.sources import rate_of
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 
 Connection = psycopg.Connection[Any]
 
@@ -65,9 +64,9 @@ class DatabaseThrottle:
     """
 
     dsn: str
+    rate: Callable[[str], float | None]
     failures: int = 5
     pause: float = 60.0
-    rate: Callable[[str], float | None] = rate_of
     sleep: Callable[[float], None] = time.sleep
     _connection: Connection | None = field(default=None, init=False, repr=False)
 
@@ -146,14 +145,12 @@ class DatabaseThrottle:
 
     def _run(self, name: str, values: dict[str, object]) -> psycopg.Cursor[Any]:
         try:
-            with translate_errors(self._connected()):
-                return self._connected().execute(query(name), values)
+            return self._connected().execute(query(name), values)
         except (DatabaseUnreachable, DatabaseBusy):
             if self._connection is None or not self._connection.closed:
                 raise
             self.close()  # the connection was lost between two requests, perhaps minutes apart: one new one
-            with translate_errors(self._connected()):
-                return self._connected().execute(query(name), values)
+            return self._connected().execute(query(name), values)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -163,11 +160,10 @@ class DatabaseThrottle:
 
 def source_states(connection: Connection, pause: float, source: str | None = None) -> list[SourceState]:
     """What is known of every source that was ever asked, or of one, by name."""
-    with translate_errors(connection), connection.cursor(row_factory=class_row(SourceState)) as cursor:
+    with connection.cursor(row_factory=class_row(SourceState)) as cursor:
         return cursor.execute(query("source_states"), {"pause": pause, "source": source}).fetchall()
 
 
 def reset_sources(connection: Connection, sources: Sequence[str]) -> list[str]:
     """Close the circuits of some sources and free their turns; return those that are known."""
-    with translate_errors(connection):
-        return sorted(name for (name,) in connection.execute(query("source_reset"), (list(sources),)))
+    return sorted(name for (name,) in connection.execute(query("source_reset"), (list(sources),)))

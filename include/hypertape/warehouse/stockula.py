@@ -11,7 +11,6 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 
 Connection = psycopg.Connection[Any]
 
@@ -105,8 +104,7 @@ def keep_rows(connection: Connection, name: str, rows: Sequence[Mapping[str, Any
     if not rows:
         return RowCounts(0, 0, 0)
     arrays = [_array(table, column, rows) for column in table.columns]
-    with translate_errors(connection):
-        written = connection.execute(_statement(name, table), [*_market(table), *arrays]).fetchall()
+    written = connection.execute(_statement(name, table), [*_market(table), *arrays]).fetchall()
     inserted = sum(1 for (new,) in written if new)
     return RowCounts(inserted, len(written) - inserted, len(rows) - len(written))
 

@@ -105,22 +105,19 @@ def test_a_rehearsal_stores_its_plan_and_touches_nothing_else(warehouse, place):
     ("tickers", "symbols", "calls", "reason"),
     [(27, 10, 3, "ten symbols a request"), (27, 5, 6, "five"), (10, 10, 1, "one request for all of them")],
 )
-def test_calls_are_those_the_source_makes_for_a_group(
-    warehouse, tmp_path, monkeypatch, tickers, symbols, calls, reason
-):
-    monkeypatch.setenv("HYPERTAPE_SYMBOLS_PER_REQUEST", str(symbols))
+def test_calls_are_those_the_source_makes_for_a_group(warehouse, tmp_path, tickers, symbols, calls, reason):
     asked = BackfillRequest(
         tickers=[f"B{at:02}" for at in range(tickers)], source={"name": "vci"}, start=utc(2024, 6, 3),
         end=utc(2024, 6, 29),
     )  # fmt: skip
-    settings = Settings(state_dir=tmp_path, batch_size=50)
+    settings = Settings(state_dir=tmp_path, batch_size=50, symbols_per_request=symbols)
     planned = plan_backfill(warehouse, "vn", "1d", asked, run_id="run", now=NOW, settings=settings)
     assert planned.figures["calls"] == calls, reason
     assert planned.figures["seconds"] == calls * planned.figures["seconds_per_call"]
 
 
 def test_time_per_call_is_measured_over_the_calls_that_were_made(warehouse, place, monkeypatch):
-    monkeypatch.setattr("hypertape.sources.csv_tree.tickers_per_request", lambda: 2, raising=False)
+    monkeypatch.setattr("hypertape.sources.csv_tree.tickers_per_request", lambda limits: 2, raising=False)
     place.run(warehouse)
     with connect(warehouse) as connection:
         asked = query(connection, "select count(*), sum(calls), min(calls), max(calls) from load")

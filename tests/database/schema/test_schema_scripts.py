@@ -197,11 +197,9 @@ def test_a_changed_old_migration_is_refused_by_name(empty, sql_copy):
 def test_a_new_migration_and_a_changed_view_run_when_applied(empty, sql_copy):
     apply(empty, MARKETS)
     (sql_copy / "migrations" / "0900_new.sql").write_text("create table new_table (only_column int);")
-    view = sql_copy / "repeatable" / "30_compatibility.sql"
+    view = sql_copy / "repeatable" / "71_ticks.sql"
     view.write_text(view.read_text() + "-- a remark\n")
-    with pytest.raises(
-        SchemaMissing, match=r"behind by: migrations/0900_new\.sql, repeatable/30_compatibility\.sql"
-    ):
+    with pytest.raises(SchemaMissing, match=r"behind by: migrations/0900_new\.sql, repeatable/71_ticks\.sql"):
         verify(empty, MARKETS)
     ran = apply(empty, MARKETS)
     assert ran[0] == "migrations/0900_new.sql"
@@ -222,7 +220,7 @@ def test_views_are_replaced_in_place(empty, sql_copy):
         "select relname, relacl::text from pg_class where relname in ('market_data', 'mine') "
         "and relnamespace = 'public'::regnamespace order by 1",
     )
-    view = sql_copy / "repeatable" / "20_market.market.sql"
+    view = sql_copy / "repeatable" / "44_market.market.sql"
     view.write_text(view.read_text() + "-- a remark\n")
     assert apply(empty, MARKETS) != []
     after = query(
@@ -326,8 +324,11 @@ def test_a_new_market_adds_its_relations_and_touches_nothing_else(empty):
     assert names == {
         "public.jp_data",
         *(prefix + JAPAN.relation(interval) for interval in Interval for prefix in ("public.", "bars.")),
-        *(f"bars.{JAPAN.relation(interval)}_published_with_load" for interval in JAPAN.intervals),
-        *(f"bars.{JAPAN.relation(interval)}_with_load" for interval in JAPAN.intervals),
+        *(
+            f"bars.{JAPAN.relation(interval)}_{view}"
+            for interval in JAPAN.intervals
+            for view in ("with_load", "published_with_load", "timed", "published_timed")
+        ),
     }
     assert query(empty, "select ctid::text, xmin::text from bars.crypto_data_1d") == bars
     assert put(empty, {"A": walk(30)}, JAPAN)["A"].inserted == 30

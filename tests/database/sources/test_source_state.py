@@ -14,6 +14,7 @@ import pytest
 from lab import new_ticker, query, value
 
 from hypertape.errors import CircuitOpen
+from hypertape.settings import Settings
 from hypertape.sources import Reply, rate_of
 from hypertape.sources._http import VendorClient
 from hypertape.warehouse.source_state import DatabaseThrottle, reset_sources, source_states
@@ -34,7 +35,7 @@ def naps():
 
 @pytest.fixture
 def throttle(common_warehouse, naps):
-    with DatabaseThrottle(common_warehouse, 3, 60.0, lambda gate: 1 / STEP, naps.append) as throttle:
+    with DatabaseThrottle(common_warehouse, lambda gate: 1 / STEP, 3, 60.0, naps.append) as throttle:
         yield throttle
 
 
@@ -239,7 +240,7 @@ class Waiter:
 
     def __init__(self, dsn, name, rate=0.2, pause=60.0):
         self.name, self.naps, self.asleep, self.awake = name, [], Event(), Event()
-        self.throttle = DatabaseThrottle(dsn, 3, pause, lambda gate: rate, self.sleep)
+        self.throttle = DatabaseThrottle(dsn, lambda gate: rate, 3, pause, self.sleep)
         self.outcome = None
         self.thread = Thread(target=self.work, daemon=True)
         self.thread.start()
@@ -269,7 +270,7 @@ def waiter(common_warehouse, common, name):
     def make(**others):
         return Waiter(common_warehouse, name, **others)
 
-    with DatabaseThrottle(common_warehouse, 3, rate=lambda gate: 0.2) as first:
+    with DatabaseThrottle(common_warehouse, failures=3, rate=lambda gate: 0.2) as first:
         first.reserve(name)
     return make
 
@@ -369,6 +370,5 @@ def test_a_request_tells_when_it_began(throttle, common, name):
         ("", "nobody", None),
     ],
 )
-def test_a_rate_is_the_settings_or_the_vendors(monkeypatch, rates, gate, rate):
-    monkeypatch.setenv("HYPERTAPE_SOURCE_RATES", rates)
-    assert rate_of(gate) == rate
+def test_a_rate_is_the_settings_or_the_vendors(rates, gate, rate):
+    assert rate_of(gate, Settings(source_rates=rates).rates) == rate

@@ -8,7 +8,7 @@ import pytest
 
 from hypertape.errors import UnknownSource
 from hypertape.model import Interval, Window, utc
-from hypertape.sources import calls_for, source_names
+from hypertape.sources import Limits, calls_for, source_names
 
 NOW = utc(2025, 6, 30)
 YEAR = Window(NOW - timedelta(days=365), NOW)
@@ -31,12 +31,12 @@ YEAR = Window(NOW - timedelta(days=365), NOW)
     ],
 )
 def test_calls_are_those_the_source_makes(name, interval, window, calls, reason) -> None:
-    assert calls_for(name, interval, window, NOW) == calls, reason
+    assert calls_for(name, interval, window, NOW, Limits()) == calls, reason
 
 
 @pytest.mark.parametrize(("bars", "calls"), [(0, 1), (5_000, 1), (5_001, 2), (18_900, 4)])
 def test_long_windows_come_in_pages(bars: int, calls: int) -> None:
-    assert calls_for("vci", Interval.M1, YEAR, NOW, bars) == calls
+    assert calls_for("vci", Interval.M1, YEAR, NOW, Limits(), bars) == calls
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_long_windows_come_in_pages(bars: int, calls: int) -> None:
 def test_a_group_takes_the_calls_the_source_makes_of_it(
     name: str, tickers: int, calls: int, reason: str
 ) -> None:
-    assert calls_for(name, Interval.D1, YEAR, NOW, 252, tickers) == calls, reason
+    assert calls_for(name, Interval.D1, YEAR, NOW, Limits(), 252, tickers) == calls, reason
 
 
 @pytest.mark.parametrize("name", source_names())
 def test_every_source_can_be_counted(name: str) -> None:
-    assert calls_for(name, Interval.D1, YEAR, NOW) >= 1
+    assert calls_for(name, Interval.D1, YEAR, NOW, Limits()) >= 1
 
 
 def test_an_unknown_source_is_named_with_the_known_ones() -> None:
     with pytest.raises(UnknownSource, match="csv_tree"):
-        calls_for("nasdaq", Interval.D1, YEAR, NOW)
+        calls_for("nasdaq", Interval.D1, YEAR, NOW, Limits())

@@ -35,6 +35,7 @@ from hypertape.model import (
     utc,
 )
 from hypertape.rows import RowCount
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.sources._csv_file import CELLS
 from hypertape.sources.csv_tree import CsvTree, exact_product, listed
@@ -66,7 +67,7 @@ def test_every_file_name_of_the_documents_is_read(
     tmp_path: Path, vn: Market, name: str, interval: Interval, below: str
 ) -> None:
     write(tmp_path / below, "VIC", name, ROW)
-    tree = open_source(SourceConfig("csv_tree", str(tmp_path)))
+    tree = open_source(SourceConfig("csv_tree", str(tmp_path)), Settings())
 
     assert tree.tickers(vn, interval) == ("VIC",)
     assert len(tree.fetch(vn, ["VIC"], interval, ALWAYS, now=NOW).bars) == 1

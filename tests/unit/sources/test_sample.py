@@ -15,6 +15,7 @@ from hypertape.errors import UnknownTicker
 from hypertape.frame import Bars, floats_of, instant, micros, normalise, split_series, times_of
 from hypertape.markets import all_markets, get_market
 from hypertape.model import PRICE_COLUMNS, STORED_INTERVALS, VALUE_COLUMNS, Interval, Window, utc
+from hypertape.settings import Settings
 from hypertape.sources import Fetched, SourceConfig, open_source
 from hypertape.sources.sample import CORRECTED_AT, PLANTED, SPANS, Defect, Planted, Sample, entries
 
@@ -70,7 +71,7 @@ def test_everything_says_that_it_is_synthetic() -> None:
 
 
 def test_it_opens_by_name() -> None:
-    assert open_source(SourceConfig("sample")).name == "sample"
+    assert open_source(SourceConfig("sample"), Settings()).name == "sample"
 
 
 def test_an_unknown_ticker_fails_alone() -> None:

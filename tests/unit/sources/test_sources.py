@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hypertape.errors import BadInput, UnknownSource
+from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source, source_names
 
 
@@ -17,18 +18,18 @@ def test_sources_are_the_modules() -> None:
 
 def test_an_unknown_source_names_the_known_ones() -> None:
     with pytest.raises(UnknownSource, match=r"There is no source 'bloomberg'.* Sources: .*csv_tree"):
-        open_source(SourceConfig("bloomberg"))
+        open_source(SourceConfig("bloomberg"), Settings())
 
 
 @pytest.mark.parametrize("name", ["_csv_file", "../csv_tree", ""])
 def test_parts_and_paths_are_no_sources(name: str) -> None:
     with pytest.raises(UnknownSource):
-        open_source(SourceConfig(name))
+        open_source(SourceConfig(name), Settings())
 
 
 def test_csv_tree_wants_a_directory() -> None:
     with pytest.raises(BadInput, match="--source-dir"):
-        open_source(SourceConfig("csv_tree"))
+        open_source(SourceConfig("csv_tree"), Settings())
 
 
 @pytest.mark.parametrize(

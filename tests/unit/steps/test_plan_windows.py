@@ -130,7 +130,10 @@ def test_a_source_is_not_told_what_it_does_not_know():
 
 
 def test_the_tickers_asked_for_once_each():
-    assert choose_tickers(VN, D1, SourceConfig("csv_tree", "/nowhere"), ["B", "A", "B"]) == ("B", "A")
+    assert choose_tickers(VN, D1, SourceConfig("csv_tree", "/nowhere"), ["B", "A", "B"], Settings()) == (
+        "B",
+        "A",
+    )
 
 
 def test_the_tickers_a_directory_has(tmp_path):
@@ -139,15 +142,15 @@ def test_the_tickers_a_directory_has(tmp_path):
     for name in ("A", "B"):
         (tmp_path / name / "1D.csv").touch()
     config = SourceConfig("csv_tree", str(tmp_path))
-    assert choose_tickers(VN, D1, config, None) == ("A", "B")
+    assert choose_tickers(VN, D1, config, None, Settings()) == ("A", "B")
     with pytest.raises(BadInput, match=r"lists no tickers for vn 1m\. Name them with --tickers"):
-        choose_tickers(VN, M1, config, None)
+        choose_tickers(VN, M1, config, None, Settings())
     with pytest.raises(SourceFileMissing):
-        choose_tickers(VN, D1, SourceConfig("csv_tree", str(tmp_path / "nowhere")), None)
+        choose_tickers(VN, D1, SourceConfig("csv_tree", str(tmp_path / "nowhere")), None, Settings())
 
 
 def test_a_vendor_that_cannot_be_asked_gets_the_markets_file():
-    assert set(choose_tickers(VN, D1, SourceConfig("yahoo"), None)) == set(VN.by_ticker)
+    assert set(choose_tickers(VN, D1, SourceConfig("yahoo"), None, Settings())) == set(VN.by_ticker)
 
 
 def test_a_replay_repeats_what_was_loaded_and_not_what_was_only_compared():

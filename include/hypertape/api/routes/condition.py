@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from hypertape.api.bar_query import read_date, read_mode, read_symbols
+from hypertape.api.list_filters import OneMarket, read_choice, read_stored
 from hypertape.api.respond import json_response
-from hypertape.api.routes.ledgers import read_choice, read_stored
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.model import Interval
@@ -26,7 +26,7 @@ USUAL_DAYS, MOST_DAYS = 7, 100
 )
 def condition(
     state: OfApp,
-    mode: Annotated[str | None, Query(description="One market.")] = None,
+    mode: OneMarket = None,
     interval: Annotated[str | None, Query(description="1D, 1H or 1m; default 1D.")] = None,
     symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated. None: all.")] = None,
     start_date: Annotated[str | None, Query(description="First UTC date; default: a week ago.")] = None,

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from hypertape import calendars
 from hypertape.api.bar_query import MOST_BARS, read_date, read_mode, read_number, read_symbols, read_width
-from hypertape.api.respond import MOST_ROWS, cursor_of, json_response, read_cursor, searched
+from hypertape.api.list_filters import After, Contains, OneMarket, read_name
+from hypertape.api.respond import MOST_ROWS, cursor_of, json_response, read_cursor
 from hypertape.api.routes.health import holdings
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
@@ -38,14 +39,14 @@ def coverage(
     interval: Annotated[str | None, Query(description="1D, 1H or 1m; default 1D.")] = None,
     start_date: Annotated[str | None, Query(description="First UTC date.")] = None,
     end_date: Annotated[str | None, Query(description="Last UTC date, included.")] = None,
-    mode: Annotated[str | None, Query(description="One market.")] = None,
+    mode: OneMarket = None,
     by: Annotated[str | None, Query(description="month or day; default month.")] = None,
-    contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
+    contains: Contains = None,
     limit: Annotated[
         str | None,
         Query(description="Tickers by name, at most; fewer when they are too much to count at a time."),
     ] = None,
-    after: Annotated[str | None, Query(description="`next` of the answer before.")] = None,
+    after: After = None,
 ) -> Response:
     """Answer buckets, the bars expected in each, each ticker's bars in the same order, and a cursor to more tickers.
 
@@ -62,7 +63,7 @@ def coverage(
     most = _at_most(known if asked is None else min(known, asked), expected, strict=asked is None)
     parameters = {
         "start": window.start, "end": window.end, "unit": bucket, "market": market.code, "interval": of.value,
-        "tickers": symbols, "part": searched(contains), "after": (read_cursor(after, ("ticker",)) or [None])[0],
+        "tickers": symbols, "part": read_name(contains), "after": (read_cursor(after, ("ticker",)) or [None])[0],
         "rows": most,
     }  # fmt: skip
     statement = query("api_coverage").format(relation=sql.Identifier("public", market.relation(of)))

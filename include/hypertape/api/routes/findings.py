@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from hypertape.api.bar_query import ALL, read_date, read_flag, read_mode, read_number, read_width
+from hypertape.api.list_filters import Limit, Mode, read_choice
 from hypertape.api.pool import Connection
 from hypertape.api.respond import MOST_ROWS, USUAL_ROWS, json_response
-from hypertape.api.routes.ledgers import read_choice
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.model import FINDING_KINDS, FINDING_SEVERITIES, Interval
@@ -33,14 +33,12 @@ MOST_REASON = 500
 )
 def findings(
     state: OfApp,
-    mode: Annotated[
-        str | None, Query(description="A market, one of its other names, or all (default).")
-    ] = None,
+    mode: Mode = None,
     interval: Annotated[str | None, Query(description="An interval; default all.")] = None,
     kind: Annotated[str | None, Query(description=f"One of: {', '.join(FINDING_KINDS)}.")] = None,
     severity: Annotated[str | None, Query(description="critical, warning or note.")] = None,
     closed: Annotated[str | None, Query(description="true: those that are over, too.")] = None,
-    limit: Annotated[str | None, Query(description="Rows; default 100, at most 5000.")] = None,
+    limit: Limit = None,
 ) -> Response:
     """Answer `{now, headline, findings: [finding, …]}`; the headline is of the place's that nobody acknowledged."""
     now, width = state.clock(), read_width(interval) if interval else None

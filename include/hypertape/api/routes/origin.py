@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from starlette.responses import Response
 
+from hypertape.api import list_filters
 from hypertape.api.bar_query import (
     Width,
     read_date,
@@ -19,10 +20,22 @@ from hypertape.api.bar_query import (
     read_symbols,
     read_width,
 )
+from hypertape.api.list_filters import (
+    After,
+    FirstBar,
+    LastBar,
+    Limit,
+    Mode,
+    OneMarket,
+    Run,
+    Symbol,
+    between,
+    page,
+    read_name,
+    wanted,
+)
 from hypertape.api.pool import Connection
-from hypertape.api.respond import MOST_ROWS, json_response, listed, rows_of
-from hypertape.api.routes import ledgers
-from hypertape.api.routes.ledgers import After, Limit, Mode, Run, Symbol, read_name, wanted
+from hypertape.api.respond import MOST_ROWS, json_response, rows_of
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
@@ -40,7 +53,7 @@ def origin(
     symbol: Annotated[str, Query(description="One ticker.")],
     time: Annotated[str, Query(description="The bar's opening: UTC date or instant.")],
     interval: Annotated[str | None, Query(description="Any interval of /tickers; default 1D.")] = None,
-    mode: Annotated[str | None, Query(description="One market.")] = None,
+    mode: OneMarket = None,
 ) -> Response:
     """Answer `{market, interval, symbol, start, end, loads: [load, …], total}`.
 
@@ -78,7 +91,7 @@ def origin(
 def quarantine(
     state: OfApp,
     mode: Mode = None,
-    interval: ledgers.Interval = None,
+    interval: list_filters.Interval = None,
     symbol: Symbol = None,
     rule: Annotated[str | None, Query(description="The rule that was broken.")] = None,
     run_id: Run = None,
@@ -93,23 +106,18 @@ def quarantine(
         "run_id": read_name(run_id),
         "open": read_flag("open", open, True),
     }
-    page = listed(
-        state.warehouse, "api_quarantine", filters, key=("quarantine_id",), limit=limit, after=after
-    )
-    return json_response({"quarantine": page["rows"], "next": page["next"]})
+    return page(state, "quarantine", "api_quarantine", filters, ("quarantine_id",), limit, after)
 
 
 @read_router.get("/flags", summary="Bars stored although they break a rule", response_class=Response)
 def flags(
     state: OfApp,
     mode: Mode = None,
-    interval: ledgers.Interval = None,
+    interval: list_filters.Interval = None,
     symbol: Symbol = None,
     rule: Annotated[str | None, Query(description="The rule that is broken.")] = None,
-    start_date: Annotated[str | None, Query(description="Bars from this UTC date or instant.")] = None,
-    end_date: Annotated[
-        str | None, Query(description="Bars up to this one; a date includes its day.")
-    ] = None,
+    start_date: FirstBar = None,
+    end_date: LastBar = None,
     limit: Limit = None,
     after: After = None,
 ) -> Response:
@@ -117,18 +125,16 @@ def flags(
     filters = {
         **wanted(mode, interval, symbol),
         "rule": read_name(rule),
-        "start": read_date("start_date", start_date) or "-infinity",
-        "end": read_date("end_date", end_date, include_day=True) or "infinity",
+        **between(start_date, end_date),
     }
-    page = listed(state.warehouse, "api_flags", filters, key=("flag_id",), limit=limit, after=after)
-    return json_response({"flags": page["rows"], "next": page["next"]})
+    return page(state, "flags", "api_flags", filters, ("flag_id",), limit, after)
 
 
 @read_router.get("/actions", summary="Splits and dividends", response_class=Response)
 def actions(
     state: OfApp,
-    mode: Annotated[str | None, Query(description="One market.")] = None,
-    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated.")] = None,
+    mode: OneMarket = None,
+    symbol: Symbol = None,
     start_date: Annotated[str | None, Query(description="From this UTC date.")] = None,
     end_date: Annotated[str | None, Query(description="Up to this one, included.")] = None,
     limit: Annotated[str | None, Query(description="Rows; default and at most 5000.")] = None,
@@ -140,8 +146,7 @@ def actions(
     parameters = {
         "market": _one_market(mode).code,
         "tickers": read_symbols(symbol),
-        "start": read_date("start_date", start_date) or "-infinity",
-        "end": read_date("end_date", end_date, include_day=True) or "infinity",
+        **between(start_date, end_date),
         "rows": read_number("limit", limit, MOST_ROWS) or MOST_ROWS,
     }
     return json_response({"actions": rows_of(state.warehouse, "api_actions", parameters)})

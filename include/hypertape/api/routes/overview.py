@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from hypertape import calendars
 from hypertape.api.bar_query import ALL, read_mode, read_number, read_width
+from hypertape.api.list_filters import Interval, Mode
 from hypertape.api.respond import json_response, rows_of
 from hypertape.api.routes.metrics import open_entries
 from hypertape.api.state import OfApp
@@ -66,10 +67,8 @@ def overview(state: OfApp) -> Response:
 )
 def runs(
     state: OfApp,
-    mode: Annotated[
-        str | None, Query(description="A market, one of its other names, or all (default).")
-    ] = None,
-    interval: Annotated[str | None, Query(description="1D, 1H or 1m; default all.")] = None,
+    mode: Mode = None,
+    interval: Interval = None,
     dag_id: Annotated[
         str | None, Query(description="With run_id: an Airflow run, and its repetitions.")
     ] = None,
@@ -96,9 +95,7 @@ def runs(
 )
 def trend(
     state: OfApp,
-    mode: Annotated[
-        str | None, Query(description="A market, one of its other names, or all (default).")
-    ] = None,
+    mode: Mode = None,
     days: Annotated[str | None, Query(description="How far back; default 90, at most 730.")] = None,
 ) -> Response:
     """Answer `{since, now, trend: [day, …], latest: [run, …], offenders: [ticker, …]}`.

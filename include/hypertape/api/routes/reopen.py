@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from hypertape.api.bar_query import ALL, read_date, read_flag, read_mode, read_symbols
+from hypertape.api.list_filters import Symbol, read_choice, read_stored
 from hypertape.api.respond import json_response
-from hypertape.api.routes.ledgers import REASONS, read_choice, read_stored
+from hypertape.api.routes.ledgers import REASONS
 from hypertape.api.state import OfApp
 from hypertape.errors import BadInput
 from hypertape.warehouse.gaps.healing import GapFilter, reopen_gaps
@@ -27,7 +28,7 @@ def reopen(
     state: OfApp,
     mode: Annotated[str | None, Query(description="A market, one of its other names, or all.")] = None,
     interval: Annotated[str | None, Query(description="1D, 1H or 1m.")] = None,
-    symbol: Annotated[list[str] | None, Query(description="A ticker; may be repeated.")] = None,
+    symbol: Symbol = None,
     reason: Annotated[str | None, Query(description=f"One of: {', '.join(REASONS)}.")] = None,
     start_date: Annotated[str | None, Query(description="Gaps that end after this.")] = None,
     end_date: Annotated[

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from hypertape.api.bar_query import ALL, read_mode, read_symbols
-from hypertape.api.respond import json_response, listed, searched
-from hypertape.api.routes.ledgers import After, Interval, Limit, Mode, Symbol, read_stored
+from hypertape.api.list_filters import After, Contains, Interval, Limit, Mode, Symbol, page, read_name, wanted
 from hypertape.api.state import OfApp
 
 read_router = APIRouter(tags=["lists"])
@@ -21,7 +17,7 @@ def series(
     mode: Mode = None,
     interval: Interval = None,
     symbol: Symbol = None,
-    contains: Annotated[str | None, Query(description="A part of the ticker, in any case.")] = None,
+    contains: Contains = None,
     limit: Limit = None,
     after: After = None,
 ) -> Response:
@@ -29,13 +25,5 @@ def series(
 
     `synthetic` is true for a series that holds bars of the sample source: made up, of no real instrument.
     """
-    stored = read_stored(interval)
-    filters = {
-        "markets": [market.code for market in read_mode(mode, ALL)],
-        "interval": stored.value if stored else None,
-        "tickers": read_symbols(symbol),
-        "part": searched(contains),
-    }
-    key = ("market", "interval", "ticker")
-    page = listed(state.warehouse, "pages_series", filters, key=key, limit=limit, after=after)
-    return json_response({"series": page["rows"], "next": page["next"]})
+    filters = {**wanted(mode, interval, symbol), "part": read_name(contains)}
+    return page(state, "series", "pages_series", filters, ("market", "interval", "ticker"), limit, after)

@@ -17,11 +17,11 @@ from starlette.responses import Response
 from hypertape.api.bar_query import read_date, read_number
 from hypertape.api.pool import Connection
 from hypertape.api.respond import MOST_ROWS, USUAL_ROWS, json_response, rows_of
-from hypertape.api.routes.symbols import LARGEST_ID
+from hypertape.api.routes.symbols import find_symbol
 from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
+from hypertape.model import TIMEFRAMES
 from hypertape.queries import query
-from hypertape.stream.rollups import LEVELS
 from hypertape.stream.status import stream_status
 
 read_router = APIRouter(prefix="/api/v1", tags=["ticks"])
@@ -29,7 +29,7 @@ read_router = APIRouter(prefix="/api/v1", tags=["ticks"])
 From = Annotated[str | None, Query(alias="from", description="First instant (UTC), included.")]
 To = Annotated[str | None, Query(description="End (UTC), not included.")]
 Limit = Annotated[str | None, Query(description=f"Rows; default {USUAL_ROWS}, at most {MOST_ROWS}.")]
-Timeframe = Annotated[str | None, Query(description=f"One of: {', '.join(LEVELS)}; default 1m.")]
+Timeframe = Annotated[str | None, Query(description=f"One of: {', '.join(TIMEFRAMES)}; default 1m.")]
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -102,13 +102,7 @@ def stream(state: OfApp) -> Response:
 
 
 def _name(state: State, symbol_id: int) -> str:
-    rows: list[dict[str, Any]] = []
-    if 0 < symbol_id <= LARGEST_ID:
-        parameters = {"markets": None, "symbol_id": symbol_id, "after_symbol_id": None, "rows": 1}
-        rows = rows_of(state.warehouse, "api_symbols", parameters)
-    if not rows:
-        raise HTTPException(404, f"There is no symbol {symbol_id}. List them with GET /api/v1/symbols.")
-    return str(rows[0]["ticker"])
+    return str(find_symbol(state, symbol_id)["ticker"])
 
 
 def _window(symbol_id: int, start: str | None, to: str | None, limit: str | None) -> dict[str, Any]:
@@ -121,8 +115,10 @@ def _window(symbol_id: int, start: str | None, to: str | None, limit: str | None
 
 def _level(timeframe: str | None) -> str:
     level = timeframe or "1m"
-    if level not in LEVELS:
-        raise BadInput(f"There is no timeframe {level[:20]!r}", next_step=f"Timeframes: {', '.join(LEVELS)}.")
+    if level not in TIMEFRAMES:
+        raise BadInput(
+            f"There is no timeframe {level[:20]!r}", next_step=f"Timeframes: {', '.join(TIMEFRAMES)}."
+        )
     return level
 
 

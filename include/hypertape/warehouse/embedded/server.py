@@ -16,7 +16,7 @@ from psycopg import conninfo, errors, sql
 from hypertape.errors import DatabaseUnreachable, ServerFailed, ServerReplaced
 from hypertape.queries import query
 from hypertape.settings import Settings
-from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded import process
 from hypertape.warehouse.embedded.binaries import choose_binaries
 from hypertape.warehouse.embedded.home import erase, file_errors, locked
@@ -113,10 +113,7 @@ class EmbeddedServer:
     def ensure_database(self, name: str) -> str:
         """Make a database of the running server unless it exists, and return its DSN."""
         port = self._running().port
-        with (
-            translate_errors(),
-            connect(self._home.dsn(port, MAINTENANCE_DATABASE), autocommit=True) as server,
-        ):
+        with connect(self._home.dsn(port, MAINTENANCE_DATABASE), autocommit=True) as server:
             if server.execute(query("database_exists"), [name]).fetchone() is None:
                 # Someone else may make it in between: that is as good.
                 with suppress(errors.DuplicateDatabase, errors.UniqueViolation):

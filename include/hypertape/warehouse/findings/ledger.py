@@ -20,7 +20,6 @@ from psycopg.types.json import Jsonb
 from hypertape.errors import BadInput
 from hypertape.model import FINDING_KINDS, format_instant
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.locks import lock_name
 
 Connection = psycopg.Connection[Any]
@@ -142,17 +141,16 @@ def keep(
 ) -> Changes:
     """Open what is new, keep current what is known, close what is over where was looked; the caller commits."""
     by_cause = {seen.cause: seen for seen in observed}
-    with translate_errors(connection):
-        hold(connection)
-        before = {cause: known for looked in looked_at for known, cause in _open_in(connection, looked)}
-        found = {
-            cause: connection.execute(query("finding_keep"), _row(seen, now, run_id)).fetchone()
-            for cause, seen in sorted(by_cause.items())
-        }
-        over = [known for cause, known in before.items() if cause not in by_cause]
-        parameters = {"findings": over, "now": now, "run_id": run_id}
-        closed = connection.execute(query("finding_close"), parameters).fetchall()
-        connection.execute(query("finding_forget"), {"before": now - KEPT})
+    hold(connection)
+    before = {cause: known for looked in looked_at for known, cause in _open_in(connection, looked)}
+    found = {
+        cause: connection.execute(query("finding_keep"), _row(seen, now, run_id)).fetchone()
+        for cause, seen in sorted(by_cause.items())
+    }
+    over = [known for cause, known in before.items() if cause not in by_cause]
+    parameters = {"findings": over, "now": now, "run_id": run_id}
+    closed = connection.execute(query("finding_close"), parameters).fetchall()
+    connection.execute(query("finding_forget"), {"before": now - KEPT})
     rows = [row for row in found.values() if row is not None]
     return Changes(
         tuple(known for known, opened in rows if opened),
@@ -217,7 +215,7 @@ def findings(
         "after": after,
         "most": most,
     }
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return [Finding(**row) for row in cursor.execute(query("findings"), named)]
 
 
@@ -274,8 +272,7 @@ def reopen(connection: Connection, finding: int, *, now: datetime) -> Finding:
 
 
 def _change(connection: Connection, name: str, named: Mapping[str, Any], now: datetime) -> Finding:
-    with translate_errors(connection):
-        changed = connection.execute(query(name), named).fetchone()
+    changed = connection.execute(query(name), named).fetchone()
     found = find(connection, named["finding"], now)
     if changed is None:
         raise BadInput(

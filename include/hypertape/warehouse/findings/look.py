@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.findings.ledger import Changes, Looked, Observation, hold, keep
 from hypertape.warehouse.findings.observe_bars import BAR_OBSERVERS
 from hypertape.warehouse.findings.observe_checks import CHECK_OBSERVERS
@@ -28,10 +27,9 @@ EXPLAINED_BY = {"late": ("source",), "gaps": ("source",), "check": ("source", "l
 
 def look(connection: Connection, at: Look) -> Changes:
     """Ask every observer about a place (or all), and keep what they see; commits nothing."""
-    with translate_errors(connection):
-        hold(connection)
-        observed, looked_at = observe(connection, at)
-        return keep(connection, observed, looked_at, at.now, at.run_id)
+    hold(connection)
+    observed, looked_at = observe(connection, at)
+    return keep(connection, observed, looked_at, at.now, at.run_id)
 
 
 def observe(connection: Connection, at: Look) -> tuple[list[Observation], list[Looked]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -16,11 +15,10 @@ from hypertape.queries import query
 from hypertape.warehouse.findings.headline import plural, some
 from hypertape.warehouse.findings.ledger import Observation
 from hypertape.warehouse.findings.observe_work import failing
-from hypertape.warehouse.findings.observer import Look, Observer, Row, options, rows, tickers_of
+from hypertape.warehouse.findings.observer import Look, Observer, Place, Row, by_place, rows, tickers_of
 from hypertape.warehouse.loading.stored import relation
 
 Connection = psycopg.Connection[Any]
-Place = tuple[str, str]
 
 
 def see_late(connection: Connection, at: Look) -> Iterator[Observation]:
@@ -29,10 +27,11 @@ def see_late(connection: Connection, at: Look) -> Iterator[Observation]:
     A ticker that was fresh when its source last answered and could not be loaded since is that failure's.
     """
     answered = {_key(row): row["answered_at"] for row in failing(connection, at)}
-    for (market, interval), found in _by_place(rows(connection, "finding_series", **at.place)).items():
-        late = [row for row in _behind(all_markets()[market], found, at.now, answered) if row["behind"] > 0]
+    for place in _places(connection, at, "finding_series"):
+        market = all_markets()[place.market]
+        late = [row for row in _behind(market, place.found, at.now, answered) if row["behind"] > 0]
         if late:
-            yield _late(market, interval, late, len(found))
+            yield _late(place, late, market.freshness_sessions)
 
 
 def _behind(
@@ -55,22 +54,18 @@ def _lag(market: Market, newest: datetime, now: datetime, known: dict[tuple[date
     return known[newest, now]
 
 
-def _late(market: str, interval: str, late: list[Row], held: int) -> Observation:
+def _late(place: Place, late: list[Row], allowed: int) -> Observation:
     tickers, most = tickers_of(late), max(row["behind"] for row in late)
-    newest = max(row["last_time"] for row in late)
     worst = sorted(late, key=lambda row: (-row["behind"], row["ticker"]))[:20]
-    return Observation(
-        cause=f"late/{market}/{interval}",
-        kind="late",
-        title=f"{len(tickers)} of {plural(held, 'ticker')} of {market} {interval} are behind their calendar, "
+    return place.observation(
+        "late",
+        f"{len(tickers)} of {plural(len(place.found), 'ticker')} of {place} are behind their calendar, "
         f"by up to {plural(most, 'session')}: {some(tickers)}",
-        mend=f"hypertape sync {options(market, interval, tickers)}",
-        market=market,
-        interval=interval,
+        f"hypertape sync {place.options(tickers)}",
         tickers=tickers,
         evidence={
-            "newest_bar": newest,
-            "allowed": all_markets()[market].freshness_sessions,
+            "newest_bar": max(row["last_time"] for row in late),
+            "allowed": allowed,
             "worst": [{name: row[name] for name in ("ticker", "last_time", "behind")} for row in worst],
         },
     )
@@ -79,44 +74,40 @@ def _late(market: str, interval: str, late: list[Row], held: int) -> Observation
 def see_gaps(connection: Connection, at: Look) -> Iterator[Observation]:
     """Missing bars that nothing excuses. Of a ticker that was never loaded the failed load speaks, if there is one."""
     failed = {_key(row) for row in failing(connection, at)}
-    found = rows(connection, "finding_gaps", explained=list(EXPLAINED), **at.place)
-    found = [row for row in found if not (row["never_loaded"] and _key(row) in failed)]
-    for (market, interval), missing in _by_place(found).items():
-        tickers, bars = tickers_of(missing), sum(row["bars"] for row in missing)
-        reasons = sorted({reason for row in missing for reason in row["reasons"]})
-        yield Observation(
-            cause=f"gaps/{market}/{interval}",
-            kind="gaps",
-            title=f"{plural(bars, 'bar')} of {plural(len(tickers), 'ticker')} of {market} {interval} "
-            f"{'is' if bars == 1 else 'are'} missing ({', '.join(reasons)}): {some(tickers)}",
-            mend=f"hypertape gaps heal {options(market, interval, tickers)}",
-            market=market,
-            interval=interval,
-            tickers=tickers,
-            essence=f"{bars} {','.join(tickers)}",
+    for place in _places(
+        connection,
+        at,
+        "finding_gaps",
+        unless=lambda row: row["never_loaded"] and _key(row) in failed,
+        explained=list(EXPLAINED),
+    ):
+        bars = place.total("bars")
+        reasons = sorted({reason for row in place.found for reason in row["reasons"]})
+        yield place.observation(
+            "gaps",
+            f"{plural(bars, 'bar')} of {place.whose} {'is' if bars == 1 else 'are'} missing "
+            f"({', '.join(reasons)}): {some(place.tickers)}",
+            f"hypertape gaps heal {place.options(place.tickers)}",
+            amount=bars,
             evidence={
-                "sessions": sum(row["sessions"] for row in missing),
+                "sessions": place.total("sessions"),
                 "bars": bars,
                 "reasons": reasons,
-                "first": min(row["first_missing"] for row in missing),
-                "last": max(row["last_missing"] for row in missing),
+                "first": min(row["first_missing"] for row in place.found),
+                "last": max(row["last_missing"] for row in place.found),
             },
         )
 
 
 def see_future(connection: Connection, at: Look) -> Iterator[Observation]:
     """Series marked as loaded beyond the present: later runs would not ask for them."""
-    for (market, interval), found in _by_place(rows(connection, "finding_future", **at.place)).items():
-        tickers, latest = tickers_of(found), max(row["watermark"] for row in found)
-        yield Observation(
-            cause=f"watermarks/{market}/{interval}",
-            kind="watermarks",
-            title=f"{plural(len(tickers), 'series', 'series')} of {market} {interval} ({some(tickers)}) marked as "
-            f"loaded up to {format_instant(latest)}, which is in the future",
-            mend=f"Synchronise the clocks; then hypertape sync {options(market, interval, tickers)}",
-            market=market,
-            interval=interval,
-            tickers=tickers,
+    for place in _places(connection, at, "finding_future"):
+        tickers, latest = place.tickers, max(row["watermark"] for row in place.found)
+        yield place.observation(
+            "watermarks",
+            f"{plural(len(tickers), 'series', 'series')} of {place} ({some(tickers)}) marked as loaded up to "
+            f"{format_instant(latest)}, which is in the future",
+            f"Synchronise the clocks; then hypertape sync {place.options(tickers)}",
         )
 
 
@@ -133,70 +124,53 @@ def _spans(connection: Connection, market: Market, interval: Interval) -> Iterat
     found = connection.execute(statement, (market.code, interval.value)).fetchall()
     drifted = tuple(ticker for ticker, same in found if not same)
     if drifted:
-        yield Observation(
-            cause=f"spans/{market.code}/{interval.value}",
-            kind="spans",
-            title=f"Bars of {plural(len(drifted), 'series', 'series')} of {market.code} {interval.value} were "
-            f"written past hypertape: {some(drifted)}",
-            mend=f"hypertape reindicate {market.code} {interval.value} --tickers {','.join(drifted[:20])}",
-            market=market.code,
-            interval=interval.value,
+        place = Place(market.code, interval.value)
+        yield place.observation(
+            "spans",
+            f"Bars of {plural(len(drifted), 'series', 'series')} of {place} were written past hypertape: "
+            f"{some(drifted)}",
+            f"hypertape reindicate {place} --tickers {','.join(drifted[:20])}",
             tickers=drifted,
         )
 
 
 def see_flags(connection: Connection, at: Look) -> Iterator[Observation]:
     """Bars that are stored as delivered although a rule finds fault with them."""
-    for (market, interval), found in _by_place(rows(connection, "finding_flags", **at.place)).items():
-        tickers, bars = tickers_of(found), sum(row["bars"] for row in found)
-        rules = sorted({row["rule"] for row in found})
-        yield Observation(
-            cause=f"flags/{market}/{interval}",
-            kind="flags",
-            title=f"{plural(bars, 'bar')} of {plural(len(tickers), 'ticker')} of {market} {interval} "
-            f"{'carries' if bars == 1 else 'carry'} a flag ({', '.join(rules)})",
-            mend="hypertape report --output report.html",
-            market=market,
-            interval=interval,
-            tickers=tickers,
-            essence=f"{bars} {','.join(tickers)}",
+    for place in _places(connection, at, "finding_flags"):
+        bars, rules = place.total("bars"), place.distinct("rule")
+        yield place.observation(
+            "flags",
+            f"{plural(bars, 'bar')} of {place.whose} {'carries' if bars == 1 else 'carry'} a flag "
+            f"({', '.join(rules)})",
+            "hypertape report --output report.html",
+            amount=bars,
             evidence={"bars": bars, "rules": rules},
         )
 
 
 def see_refused(connection: Connection, at: Look) -> Iterator[Observation]:
     """Rows that the gate refused and nobody released."""
-    for (market, interval), found in _by_place(rows(connection, "finding_refused", **at.place)).items():
-        tickers, count = tickers_of(found), sum(row["refused"] for row in found)
-        rules = sorted({row["rule"] for row in found})
-        yield Observation(
-            cause=f"quarantine/{market}/{interval}",
-            kind="quarantine",
-            title=f"{plural(count, 'refused row')} of {plural(len(tickers), 'ticker')} of {market} {interval} "
-            f"{'is' if count == 1 else 'are'} kept in quarantine ({', '.join(rules)})",
-            mend=f"hypertape quarantine list {options(market, interval)}",
-            market=market,
-            interval=interval,
-            tickers=tickers,
-            essence=f"{count} {','.join(tickers)}",
+    for place in _places(connection, at, "finding_refused"):
+        count, rules = place.total("refused"), place.distinct("rule")
+        yield place.observation(
+            "quarantine",
+            f"{plural(count, 'refused row')} of {place.whose} {'is' if count == 1 else 'are'} kept in quarantine "
+            f"({', '.join(rules)})",
+            f"hypertape quarantine list {place.options()}",
+            amount=count,
             evidence={"rows": count, "rules": rules},
         )
 
 
 def see_restatements(connection: Connection, at: Look) -> Iterator[Observation]:
     """Restatements that are not settled: suspected, confirmed and not read again, given up in part, disputed."""
-    for (market, interval), found in _by_place(rows(connection, "finding_restatements", **at.place)).items():
-        tickers, states = tickers_of(found), sorted({row["state"] for row in found})
-        yield Observation(
-            cause=f"restatements/{market}/{interval}",
-            kind="restatements",
-            title=f"A vendor's change of {plural(len(tickers), 'ticker')} of {market} {interval} is not settled "
-            f"({', '.join(states)}): {some(tickers)}",
-            mend="hypertape restatements",
-            market=market,
-            interval=interval,
-            tickers=tickers,
-            essence=f"{','.join(states)} {','.join(tickers)}",
+    for place in _places(connection, at, "finding_restatements"):
+        states = place.distinct("state")
+        yield place.observation(
+            "restatements",
+            f"A vendor's change of {place.whose} is not settled ({', '.join(states)}): {some(place.tickers)}",
+            "hypertape restatements",
+            amount=",".join(states),
         )
 
 
@@ -204,13 +178,17 @@ def _key(row: Row) -> tuple[str, ...]:
     return (row["market"], row["interval"], row["ticker"])
 
 
-def _by_place(found: Iterable[Row]) -> dict[Place, list[Row]]:
-    """The rows of each market that is known and interval, in order."""
-    places: dict[Place, list[Row]] = defaultdict(list)
-    for row in found:
-        if row["market"] in all_markets():
-            places[row["market"], row["interval"]].append(row)
-    return dict(sorted(places.items()))
+def _places(
+    connection: Connection,
+    at: Look,
+    statement: str,
+    *,
+    unless: Callable[[Row], bool] = lambda row: False,
+    **parameters: Any,
+) -> list[Place]:
+    """What a statement finds where the look is, by place; rows of markets nobody knows any more left out."""
+    found = rows(connection, statement, **parameters, **at.place)
+    return by_place(row for row in found if row["market"] in all_markets() and not unless(row))
 
 
 BAR_OBSERVERS = (

@@ -11,7 +11,7 @@ import psycopg
 from hypertape.model import CRITICAL, WARNING
 from hypertape.warehouse.findings.headline import plural, some
 from hypertape.warehouse.findings.ledger import Observation
-from hypertape.warehouse.findings.observer import Look, Observer, Row, options, rows
+from hypertape.warehouse.findings.observer import Look, Observer, Place, Row, rows
 
 Connection = psycopg.Connection[Any]
 
@@ -44,22 +44,21 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
     count, tickers = sum(row["unexpected"] or 0 for row in found), _tickers(found)
     severity = CRITICAL if any(row["severity"] == CRITICAL for row in found) else WARNING
     named = f": {some(tickers)}" if tickers else ""
-    mend = f"hypertape validate {options(market, interval)}"
+    place = Place(market, interval)
+    mend = f"hypertape validate {place.options()}"
     if check in INDICATOR_CHECKS:
-        mend = f"hypertape reindicate {market} {interval}"
+        mend = f"hypertape reindicate {place}"
     elif check in COMPLETENESS:
-        mend = f"hypertape gaps heal {options(market, interval, tickers)}"
-    return Observation(
-        cause=f"check/{market}/{interval}/{check}",
-        kind="check",
-        title=f"The check {check} of {market} {interval} fails {plural(count, 'time')}{named}",
-        mend=mend,
-        market=market,
-        interval=interval,
+        mend = f"hypertape gaps heal {place.options(tickers)}"
+    return place.observation(
+        "check",
+        f"The check {check} of {place} fails {plural(count, 'time')}{named}",
+        mend,
+        of=(check,),
         tickers=tickers,
+        amount=count,
         severity=severity,
         link=_link(found),
-        essence=f"{count} {','.join(tickers)}",
         evidence={
             "description": found[-1]["description"],
             "unexpected": count,
@@ -72,14 +71,12 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
 
 
 def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Observation:
-    ended = all(row["status"] != "broken" for row in found)
-    return Observation(
-        cause=f"check_not_run/{market}/{interval}/{check}",
-        kind="check_not_run",
-        title=f"The check {check} of {market} {interval} {'was ended before it was done' if ended else 'did not run'}",
-        mend=f"hypertape validate {options(market, interval)}",
-        market=market,
-        interval=interval,
+    ended, place = all(row["status"] != "broken" for row in found), Place(market, interval)
+    return place.observation(
+        "check_not_run",
+        f"The check {check} of {place} {'was ended before it was done' if ended else 'did not run'}",
+        f"hypertape validate {place.options()}",
+        of=(check,),
         severity=found[-1]["severity"],
         link=_link(found),
         essence=str(ended),
@@ -90,13 +87,9 @@ def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Ob
 def see_unchecked(connection: Connection, at: Look) -> Iterator[Observation]:
     """Markets and intervals with bars that no check has looked at."""
     for row in rows(connection, "finding_unchecked", **at.place):
-        yield Observation(
-            cause=f"unchecked/{row['market']}/{row['interval']}",
-            kind="unchecked",
-            title=f"Nothing of {row['market']} {row['interval']} was ever checked",
-            mend=f"hypertape validate {options(row['market'], row['interval'])}",
-            market=row["market"],
-            interval=row["interval"],
+        place = Place(row["market"], row["interval"])
+        yield place.observation(
+            "unchecked", f"Nothing of {place} was ever checked", f"hypertape validate {place.options()}"
         )
 
 
@@ -121,22 +114,19 @@ def see_differences(connection: Connection, at: Look) -> Iterator[Observation]:
 def _differs(kind: str, market: str, interval: str, found: Sequence[Row]) -> Observation:
     tickers = tuple(sorted({ticker for row in found for ticker in row["tickers"]}))
     count = sum(row["differing"] for row in found)
-    first = min(f"{row['part']:%Y-%m-%d}" for row in found)
+    first, place = min(f"{row['part']:%Y-%m-%d}" for row in found), Place(market, interval)
     if kind == "rollup":
         what, mend = "bucket", f"hypertape rollups verify -m {market} -i {interval} --since {first} --repair"
-        rest = f"of the {market} {interval} rollup differ from the bars"
+        rest = f"of the {place} rollup differ from the bars"
     else:
-        what, mend = "bar", f"hypertape reindicate {market} {interval}"
-        rest = f"of {market} {interval} carry averages that differ from a recomputation"
-    return Observation(
-        cause=f"{DIFFERS[kind]}/{market}/{interval}",
-        kind=DIFFERS[kind],
-        title=f"{plural(count, what)} {rest}: {some(tickers)}",
-        mend=mend,
-        market=market,
-        interval=interval,
+        what, mend = "bar", f"hypertape reindicate {place}"
+        rest = f"of {place} carry averages that differ from a recomputation"
+    return place.observation(
+        DIFFERS[kind],
+        f"{plural(count, what)} {rest}: {some(tickers)}",
+        mend,
         tickers=tickers,
-        essence=f"{count} {','.join(tickers)}",
+        amount=count,
         evidence={"first": first, "sample": [key for row in found for key in row["sample"]][:10]},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypertape.model import format_instant
 from hypertape.warehouse.claims import LEASE
 from hypertape.warehouse.findings.headline import plural, some
 from hypertape.warehouse.findings.ledger import Observation
-from hypertape.warehouse.findings.observer import Look, Observer, Row, options, rows, tickers_of
+from hypertape.warehouse.findings.observer import Look, Observer, Place, Row, by_place, rows, tickers_of
 from hypertape.warehouse.rollups import ABANDONED
 from hypertape.warehouse.source_state import SourceState, source_states
 
@@ -53,27 +53,25 @@ def see_sources(connection: Connection, at: Look) -> Iterator[Observation]:
 
 
 def _source_away(source: str, found: Sequence[Row], state: SourceState | None) -> Observation:
-    places = _by_place(found)
-    where = ", ".join(f"{market} {interval}" for market, interval in places)
-    tickers = tickers_of(found)
-    one = next(iter(places)) if len(places) == 1 else (None, None)
+    places, tickers = by_place(found), tickers_of(found)
+    one = places[0] if len(places) == 1 else None
     first = next((row for row in found if row["error_kind"] != "CircuitOpen"), found[0])
-    again = "; ".join(f"hypertape sync {options(*place)}" for place in places)
+    again = "; ".join(f"hypertape sync {place.options()}" for place in places)
     return Observation(
         cause=f"source/{source}",
         kind="source",
-        title=f"{source} does not answer: {plural(len(tickers), 'ticker')} of {where} not loaded",
+        title=f"{source} does not answer: {plural(len(tickers), 'ticker')} of {', '.join(map(str, places))} not loaded",
         mend=f"hypertape source status; then {again}",
-        market=one[0],
-        interval=one[1],
+        market=one.market if one else None,
+        interval=one.interval if one else None,
         tickers=tickers,
         evidence={
             "error": first["error"],
             "last_tried": max(row["loaded_at"] for row in found),
             "circuit": state.state if state else None,
             "places": [
-                {"market": market, "interval": interval, "tickers": list(tickers_of(those))}
-                for (market, interval), those in places.items()
+                {"market": place.market, "interval": place.interval, "tickers": list(place.tickers)}
+                for place in places
             ],
         },
     )
@@ -87,38 +85,25 @@ def see_loads(connection: Connection, at: Look) -> Iterator[Observation]:
             kind = row["error_kind"] or "error"
             groups[row["market"], row["interval"], row["source"], kind].append(row)
     for (market, interval, source, kind), found in sorted(groups.items()):
-        tickers = tickers_of(found)
-        yield Observation(
-            cause=f"loads/{market}/{interval}/{source}/{kind}",
-            kind="loads",
-            title=f"{plural(len(tickers), 'ticker')} of {market} {interval} could not be loaded from {source} "
-            f"({kind}): {some(tickers)}",
-            mend=f"hypertape sync {options(market, interval, tickers)}",
-            market=market,
-            interval=interval,
-            tickers=tickers,
+        place = Place(market, interval, found)
+        yield place.observation(
+            "loads",
+            f"{place.whose} could not be loaded from {source} ({kind}): {some(place.tickers)}",
+            f"hypertape sync {place.options(place.tickers)}",
+            of=(source, kind),
             evidence={"error": found[0]["error"], "run": found[0]["run_id"]},
         )
-
-
-def _by_place(found: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
-    places: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in found:
-        places[row["market"], row["interval"]].append(row)
-    return dict(sorted(places.items()))
 
 
 def see_waiting(connection: Connection, at: Look) -> Iterator[Observation]:
     """Rollups older than their bars for longer than a run would leave them so."""
     for row in rows(connection, "finding_waiting", age=ABANDONED, **at.place):
         since = f" since {format_instant(row['since'])}" if row["since"] else ""
-        yield Observation(
-            cause=f"rollups_wait/{row['market']}/{row['interval']}",
-            kind="rollups_wait",
-            title=f"Rollups of {row['market']} {row['interval']} wait for their refresh{since}",
-            mend=f"hypertape gaps find {options(row['market'], row['interval'])}",
-            market=row["market"],
-            interval=row["interval"],
+        place = Place(row["market"], row["interval"])
+        yield place.observation(
+            "rollups_wait",
+            f"Rollups of {place} wait for their refresh{since}",
+            f"hypertape gaps find {place.options()}",
             essence="",
             evidence={name: row[name] for name in ("ranges", "first_changed", "last_changed")},
         )

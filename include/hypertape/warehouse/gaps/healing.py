@@ -13,7 +13,6 @@ from psycopg.rows import dict_row
 from hypertape.errors import BadInput
 from hypertape.model import EXPLAINED, HEAL_ATTEMPTS, HEALABLE, Interval, Market, Window
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.gaps.rules import REASONS
 
 Connection = psycopg.Connection[Any]
@@ -73,7 +72,7 @@ def list_gaps(
     """
     limits = {"once": list(CONFIRMED_ONCE), "attempts_limit": HEAL_ATTEMPTS}
     parameters = {**wanted.parameters(), **limits, "closed": closed, "most": most}
-    with translate_errors(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("gap_list"), parameters).fetchall()
 
 
@@ -88,8 +87,7 @@ def healable_gaps(
 ) -> list[HealableGap]:
     """Open gaps with one of the reasons that were not asked for too often, by ticker and time."""
     parameters = _healing(market, interval, tickers, reasons, max_attempts)
-    with translate_errors(connection):
-        rows = connection.execute(query("gap_healable"), parameters).fetchall()
+    rows = connection.execute(query("gap_healable"), parameters).fetchall()
     return [HealableGap(ticker, Window(start, end), *rest) for ticker, start, end, *rest in rows]
 
 
@@ -104,8 +102,7 @@ def count_resting(
 ) -> int:
     """How many open gaps that nothing explains are not among the healable ones: they were answered often enough."""
     parameters = _healing(market, interval, tickers, reasons, max_attempts) | {"explained": list(EXPLAINED)}
-    with translate_errors(connection):
-        row = connection.execute(query("gap_resting"), parameters).fetchone()
+    row = connection.execute(query("gap_resting"), parameters).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -137,8 +134,7 @@ def count_attempts(
         "reasons": list(HEALABLE),
         "now": now,
     }
-    with translate_errors(connection):
-        return connection.execute(query("gap_attempted"), parameters).rowcount
+    return connection.execute(query("gap_attempted"), parameters).rowcount
 
 
 def sessions_line(open_sessions: Mapping[str, int], refused: int) -> str:
@@ -157,5 +153,4 @@ def resting_line(resting: int) -> str:
 
 def reopen_gaps(connection: Connection, wanted: GapFilter) -> int:
     """Let healing ask again for gaps whose attempts are used up; return how many."""
-    with translate_errors(connection):
-        return connection.execute(query("gap_reopen"), wanted.parameters()).rowcount
+    return connection.execute(query("gap_reopen"), wanted.parameters()).rowcount

@@ -28,7 +28,6 @@ from hypertape.errors import BadInput
 from hypertape.frame import instant, micros
 from hypertape.model import Interval, Market, Window
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.gaps.difference import Difference, Entry, difference
 from hypertape.warehouse.gaps.evidence import Notes, gather, look_elsewhere
 from hypertape.warehouse.gaps.grid import Grid, Series, Span, entry_span, read_present, read_series
@@ -95,7 +94,7 @@ def note_gaps(
     """
     if not interval.is_stored:
         raise BadInput(f"{interval.value} is rolled up", next_step=f"Look at {interval.base.value}.")
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         lock_name(connection, f"gaps/{market.code}/{interval.value}")
         now = min(now, database_now(connection))
         series = read_series(connection, market, interval)

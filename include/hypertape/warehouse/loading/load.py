@@ -10,7 +10,7 @@ merged series, and the affected rows are written (`write`). In the same transact
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -19,8 +19,6 @@ import pyarrow as pa
 from hypertape.errors import HypertapeError, SuspectScale
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
-from hypertape.sources import calls_for
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
 from hypertape.warehouse.loading.ledgers import (
     close_loads,
@@ -65,12 +63,11 @@ def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> l
     Where a good part of a compressed chunk changes, the chunk is opened before and closed after it, in transactions of
     their own (not within a transaction of the caller's).
     """
-    with translate_errors(connection):
-        try:
-            return _load_opened(connection, bars, request)
-        except psycopg.errors.UniqueViolation:
-            # Another program, which takes no locks of ours, wrote one of these bars just now.
-            return _load_opened(connection, bars, request)
+    try:
+        return _load_opened(connection, bars, request)
+    except psycopg.errors.UniqueViolation:
+        # Another program, which takes no locks of ours, wrote one of these bars just now.
+        return _load_opened(connection, bars, request)
 
 
 def _load_opened(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
@@ -110,7 +107,7 @@ def _load(
 
 def refused_scales(connection: Connection, bars: pa.Table, request: LoadRequest) -> dict[str, SuspectScale]:
     """Say of which tickers of a normalised, gated frame a load would refuse the prices; nothing is written."""
-    with translate_errors(connection), connection.transaction(force_rollback=True):
+    with connection.transaction(force_rollback=True):
         batch = _open(bars, request)
         tickers = [entry.ticker for entry in batch]
         states = series_states(connection, request.market, request.interval, tickers)
@@ -128,7 +125,7 @@ def record_failures(
     if not failures:
         return
     batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(failures)]
-    with translate_errors(connection), connection.transaction():
+    with connection.transaction():
         rows = [
             (
                 *load_row(request, entry, "failed"),
@@ -141,24 +138,21 @@ def record_failures(
             cursor.executemany(query("record_failed_load"), rows)
 
 
-def note_asked(connection: Connection, request: LoadRequest, asked: Mapping[str, Any] | None) -> None:
-    """Note in `load` how long the source took: `asked` holds the tickers and each one's share of the seconds."""
-    if asked is None:
-        return
-    bars = max((expected for expected, _ in request.expected.values()), default=1)
+def note_asked(
+    connection: Connection, request: LoadRequest, tickers: Sequence[str], *, seconds: float, calls: int
+) -> None:
+    """Note in `load` how often the source was asked for some tickers, and each one's share of the seconds it took."""
     parameters = {
         "run_id": request.run_id,
         "market": request.market.code,
         "interval": request.interval.value,
         "attempt": request.attempt,
         "window_start": request.window.start,
-        "calls": calls_for(
-            request.source, request.interval, request.window, request.now, bars, len(asked["tickers"])
-        ),
-        **asked,
+        "tickers": list(tickers),
+        "seconds": seconds,
+        "calls": calls,
     }
-    with translate_errors(connection):
-        connection.execute(query("note_asked_seconds"), parameters)
+    connection.execute(query("note_asked_seconds"), parameters)
 
 
 def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:

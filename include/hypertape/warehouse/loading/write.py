@@ -22,7 +22,6 @@ from hypertape.errors import HypertapeError
 from hypertape.frame import TIME_TYPE, instant, micros
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
 from hypertape.queries import query
-from hypertape.warehouse.connect import translate_errors
 from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
 from hypertape.warehouse.loading.stored import relation
 from hypertape.warehouse.pg_binary import (
@@ -171,7 +170,7 @@ def opened(connection: Connection, chunks: Sequence[str]) -> Iterator[None]:
 
 def _close(connection: Connection, chunk: str) -> None:
     try:
-        with translate_errors(connection), connection.transaction():
+        with connection.transaction():
             connection.execute(query("close_chunk"), (chunk,))
     except HypertapeError as error:
         _log.warning("%s stays decompressed until the compression policy runs: %s", chunk, error)

@@ -13,7 +13,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from hypertape.model import parse_instant
 from hypertape.orchestration.alerts import done_within
-from hypertape.orchestration.assets import alias, tell
+from hypertape.orchestration.assets import alias, report_to_asset
 from hypertape.orchestration.bar_tasks import refresh_rollups, reread, validate
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import BY_HAND
@@ -70,7 +70,7 @@ def load(batch: Json) -> Json:
         _LOG.info("Another worker has loaded %s meanwhile.", unit.window)
         return {}
     _LOG.info("%s", done.sentence(spec, unit.window))
-    return tell(done.to_json())
+    return report_to_asset(done.to_json())
 
 
 @task(execution_timeout=timedelta(minutes=30))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from hypertape.cli import main
 from hypertape.markets import all_markets
 from hypertape.settings import Settings, load_settings
 from hypertape.warehouse.connect import connect
@@ -129,6 +131,28 @@ def warehouse(new_warehouse: Callable[[], AbstractContextManager[str]]) -> Itera
     """The DSN of a warehouse of the test's own."""
     with new_warehouse() as dsn:
         yield dsn
+
+
+@pytest.fixture
+def command_line(
+    warehouse: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call `hypertape WORDS…` on a warehouse of its own; returns exit code, stdout, stderr."""
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
 
 
 @contextmanager

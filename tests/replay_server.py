@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from http_thread import HttpThread, Quiet
 
 
 @dataclass(frozen=True)
@@ -17,15 +18,14 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class ReplayServer:
+class ReplayServer(HttpThread):
     """Serves until stopped. `asked` keeps (path, query, body) of every request, `released` lets hanging ones go."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], str]] = []
-        self.released = threading.Event()
         replay = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self._serve()
 
@@ -50,23 +50,7 @@ class ReplayServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
+        super().__init__(Handler)
 
     def answer(self, path: str, query: dict[str, str], body: str) -> Answer:
         raise NotImplementedError
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def stop(self) -> None:
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
+
+from http_thread import HttpThread, Quiet
 
 Fault = Callable[[dict[str, str]], tuple[int, str] | None]
 """Answers a chart request in the stock's place, given its query; None lets the stock answer."""
@@ -29,17 +30,16 @@ class Stock:
     kind: str = "EQUITY"
 
 
-class YahooReplay:
+class YahooReplay(HttpThread):
     """The server. `stocks` answer, `faults` go first, `asked` keeps (path, query) of every request."""
 
     def __init__(self) -> None:
         self.stocks: dict[str, Stock] = {}
         self.faults: dict[str, Fault] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
-        self.released = threading.Event()
         replay = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 address = urlsplit(self.path)
                 query = {name: values[0] for name, values in parse_qs(address.query).items()}
@@ -53,23 +53,7 @@ class YahooReplay:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def stop(self) -> None:
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
 
     def charts(self, symbol: str) -> list[dict[str, str]]:
         """Queries of the chart requests for bars (not for the time zone), in order."""

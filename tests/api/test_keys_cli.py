@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from api_lab import NOW
@@ -17,22 +18,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def keys(warehouse: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def keys(command_line: Run) -> Run:
     """Call `hypertape keys …` on a warehouse of its own."""
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hypertape", "keys", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return partial(command_line, "keys")
 
 
 def test_a_key_is_printed_once_alone_on_stdout(keys: Run, warehouse: str) -> None:

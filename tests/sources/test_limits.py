@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from http_thread import HttpThread, Quiet
 from hypertape.errors import HypertapeError, SourceSchemaChanged, SourceUnavailable
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
@@ -66,14 +66,14 @@ def headers_without_end(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"X-More: " + b"x" * 1000 + b"\r\n")
 
 
-class OddServer:
+class OddServer(HttpThread):
     """Answers every request with `send`; `asked` counts them."""
 
     def __init__(self, send: Send) -> None:
         self.asked = 0
         odd = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -86,22 +86,7 @@ class OddServer:
             def do_POST(self) -> None:
                 self.do_GET()
 
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def stored_of(cursor: psycopg.Cursor[Any]) -> list[Stored]:
 
 
 def _ask(
-    statement: str,
+    order: str,
     connection: Connection,
     market: Market,
     interval: Interval,
@@ -63,14 +63,14 @@ def _ask(
 ) -> psycopg.Cursor[Any]:
     """Send the question for some bars of some tickers between two instants; `slices_of` reads the answer."""
     parameters = {"tickers": list(tickers), "start": start, "before": before, "bars": bars}
-    composed = _statement(statement, schema, market.relation(interval), indicators)
+    composed = _statement(order, schema, market.relation(interval), indicators)
     return array_cursor(connection).execute(composed, parameters)
 
 
-ask_newest = partial(_ask, "api_newest")
+ask_newest = partial(_ask, "desc")
 """`_ask` for the newest bars."""
 
-ask_onward = partial(_ask, "api_onward")
+ask_onward = partial(_ask, "asc")
 """`_ask` for the oldest bars."""
 
 
@@ -98,14 +98,15 @@ def _columns(indicators: bool) -> tuple[str, ...]:
 
 
 @cache
-def _statement(name: str, schema: str, relation: str, indicators: bool) -> bytes:
+def _statement(order: str, schema: str, relation: str, indicators: bool) -> bytes:
     """The statement as it is sent: composed once, so that each connection prepares it once."""
     names = _columns(indicators)
     arrays = [
         sql.SQL("array_agg(coalesce(bar.{0}, 'NaN')) as {0}").format(sql.Identifier(column))
         for column in names
     ]
-    statement = query(name).format(
+    statement = query("api_bars").format(
+        order=sql.SQL(order),
         relation=sql.Identifier(schema, relation),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         arrays=sql.SQL(", ").join(arrays),

@@ -24,7 +24,7 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
-from hypertape.cli.empty_results import demand_known
+from hypertape.cli.empty_results import require_known
 from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import (
     DirectoryOption,
@@ -99,7 +99,7 @@ def digest(
             f"{of_interval.value} is rolled up from {of_interval.base.value}", next_step="Digest that one."
         )
     with warehouse() as connection:
-        demand_known(connection, markets=[of_market.code], tickers=split(tickers))
+        require_known(connection, markets=[of_market.code], tickers=split(tickers))
         found = digests(connection, of_market, of_interval, split(tickers), indicators=indicators)
         if pin is not None:
             found = _pinned_digests(connection, pin, of_market, of_interval, split(tickers), indicators)

@@ -18,7 +18,7 @@ from hypertape.cli.common import (
     split,
     warehouse,
 )
-from hypertape.cli.empty_results import demand_known
+from hypertape.cli.empty_results import require_known
 from hypertape.cli.listing import JsonOption, show_table
 from hypertape.errors import BadInput
 from hypertape.model import parse_instant
@@ -46,7 +46,7 @@ def condition(
     last = (parse_instant(end) if end else at).date()
     first = parse_instant(start).date() if start else last - timedelta(days=7)
     with warehouse() as connection:
-        demand_known(connection, markets=[of_market.code], tickers=split(tickers))
+        require_known(connection, markets=[of_market.code], tickers=split(tickers))
         found = conditions(connection, of_market, of_interval, first, last, now=at, tickers=split(tickers))
     rows = [
         (

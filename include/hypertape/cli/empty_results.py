@@ -21,7 +21,7 @@ def say_nothing(
     tickers: Sequence[str] | None = None,
 ) -> None:
     """Say on stderr why there is none of `what` (`no gap`). Raises UnknownTicker for a ticker nobody knows."""
-    held = demand_known(connection, markets=markets, intervals=intervals, tickers=tickers)
+    held = require_known(connection, markets=markets, intervals=intervals, tickers=tickers)
     where = " ".join([", ".join(markets or ()), ", ".join(intervals or ())]).strip() or "any market"
     if held:
         text = f"There is {what}."
@@ -31,7 +31,7 @@ def say_nothing(
     typer.echo(text, err=True)
 
 
-def demand_known(
+def require_known(
     connection: Connection,
     *,
     markets: Sequence[str] | None = None,

@@ -28,7 +28,7 @@ from hypertape.cli.common import (
     warehouse_dsn,
     window_of,
 )
-from hypertape.cli.empty_results import demand_known, say_nothing
+from hypertape.cli.empty_results import require_known, say_nothing
 from hypertape.cli.gap_output import count_line, line, plain, say_resting, show_plan
 from hypertape.cli.listing import JsonOption, show
 from hypertape.cli.source_options import DirectoryOption, LegacyOption, SourceOption, chosen_source
@@ -107,7 +107,7 @@ def list_(
     if len(rows) > most:
         typer.echo(f"Only the first {most} are shown: --most shows more.", err=True)
     if strict:
-        _demand_explained([row["reason"] for row in rows if row["closed_at"] is None])
+        _require_explained([row["reason"] for row in rows if row["closed_at"] is None])
 
 
 @app.command()
@@ -130,7 +130,7 @@ def find(
 
     at = now()
     with warehouse() as connection:
-        demand_known(connection, markets=market, intervals=interval, tickers=split(tickers))
+        require_known(connection, markets=market, intervals=interval, tickers=split(tickers))
     found = []
     for of_market, of_interval in _relations(market, interval):
         window = _window(of_market, of_interval, start, end, at)
@@ -147,7 +147,7 @@ def find(
         columns = ("market", "interval", "opened", "closed", "changed", "sessions open, by reason")
         console().print(table("gaps", columns, [count_line(row) for row in found]))
     if strict:
-        _demand_explained([reason for row in found for reason in row["open"]])
+        _require_explained([reason for row in found for reason in row["open"]])
 
 
 @app.command()
@@ -177,7 +177,7 @@ def heal(
 
     of(market, interval)
     with warehouse() as connection:
-        demand_known(connection, markets=[market], tickers=split(tickers))
+        require_known(connection, markets=[market], tickers=split(tickers))
     at, settings = now(), load_settings()
     planned = plan_heal(
         warehouse_dsn(), market, interval, run_id=f"heal__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}", now=at,
@@ -228,7 +228,7 @@ def reopen(
             next_step="Give --market, --interval, --tickers, --reason, --start-date or --end-date, or --all.",
         )
     with warehouse() as connection:
-        demand_known(connection, markets=which.markets, tickers=which.tickers)
+        require_known(connection, markets=which.markets, tickers=which.tickers)
         count = reopen_gaps(connection, which)
         connection.commit()
     console().print(f"{count} gaps will be asked for again.", highlight=False)
@@ -269,7 +269,7 @@ def _window(
     return window_of(market, interval, start, end, at)
 
 
-def _demand_explained(reasons: Sequence[str]) -> None:
+def _require_explained(reasons: Sequence[str]) -> None:
     open_ones = sorted({reason for reason in reasons if reason not in EXPLAINED})
     if open_ones:
         raise CheckFailed(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import TickersOption, console, now, progress, split, table, warehouse, warehouse_dsn
-from hypertape.cli.empty_results import demand_known
+from hypertape.cli.empty_results import require_known
 from hypertape.cli.listing import JsonOption, show
 from hypertape.errors import BadInput, CheckFailed
 from hypertape.markets import all_markets, get_market
@@ -86,7 +86,7 @@ def reindicate(
         )
     with warehouse() as connection:
         if tickers:
-            demand_known(connection, markets=[of_market.code], tickers=split(tickers))
+            require_known(connection, markets=[of_market.code], tickers=split(tickers))
     with progress() as on_step:
         found = run(
             warehouse_dsn(), of_market.code, of_interval, run_id=f"reindicate__{at:%Y%m%dT%H%M%S}", now=at,

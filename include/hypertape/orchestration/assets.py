@@ -33,11 +33,11 @@ def assets(market: Market, interval: Interval) -> Assets:
 
 
 def alias(stage: str) -> AssetAlias:
-    """Stand for the asset of a stage where only the run knows the market and the interval (`tell` resolves it)."""
+    """Stand for the asset of a stage where only the run knows market and interval; `report_to_asset` resolves it."""
     return AssetAlias(name=f"backfill_{stage}", group="hypertape")
 
 
-def tell(facts: dict[str, Any]) -> dict[str, Any]:
+def report_to_asset(facts: dict[str, Any]) -> dict[str, Any]:
     """Attach facts (counts, windows; JSON) to the events of the running task's outlets, and return them.
 
     An alias becomes the asset of the market and interval that the run's plan names.

@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import task
 
 from hypertape.model import Interval, Market
-from hypertape.orchestration.assets import assets, tell, tell_partitions
+from hypertape.orchestration.assets import assets, report_to_asset, tell_partitions
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
@@ -67,7 +67,7 @@ def load(reference: Json) -> Json:
     spec, landed = run_spec(), Landed.from_json(reference)
     done = load_or_raise(warehouse_dsn(), spec, landed, settings=load_settings(), **this_try())
     _LOG.info("%s", done.sentence(spec, landed.batch.window))
-    return tell(done.to_json())
+    return report_to_asset(done.to_json())
 
 
 @task(execution_timeout=timedelta(hours=3), trigger_rule=EVEN_IF_LOADS_FAILED)
@@ -81,7 +81,7 @@ def reread() -> Json:
             "%s series changed in final bars: %s were local corrections, %s were read again.",
             done.suspected, done.local, done.reread,
         )  # fmt: skip
-    return tell(done.to_json())
+    return report_to_asset(done.to_json())
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule=EVEN_IF_LOADS_FAILED)
@@ -94,7 +94,7 @@ def validate() -> Json:
     for kind, lines in (("critical", found.critical), ("broken", found.broken), ("warning", found.warnings)):
         for line in lines:
             _LOG.warning("%s: %s", kind, line)
-    return tell(found.to_json())
+    return report_to_asset(found.to_json())
 
 
 @task(execution_timeout=timedelta(hours=2), pool=ROLLUPS.name)
@@ -106,7 +106,7 @@ def refresh_rollups() -> Json:
     _LOG.info(
         "%s buckets of %s compared, %s differ.", done.buckets, ", ".join(done.levels) or "no rollup", done.differing
     )  # fmt: skip
-    return tell(done.to_json())
+    return report_to_asset(done.to_json())
 
 
 @task(execution_timeout=timedelta(minutes=30))

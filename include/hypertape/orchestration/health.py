@@ -41,7 +41,7 @@ def is_ours(running: Running) -> bool:
     return processes.listens(running.pid, str(address.hostname), address.port or 0)
 
 
-def demand_ours(running: Running) -> None:
+def require_ours(running: Running) -> None:
     """Raise AirflowFailed unless it is our own Airflow that a request, with what it carries, would reach."""
     if is_ours(running):
         return

@@ -23,7 +23,7 @@ from hypertape.errors import AirflowFailed, HypertapeError
 from hypertape.markets import all_markets
 from hypertape.orchestration import processes
 from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, free_url
-from hypertape.orchestration.health import Status, demand_ours, health_of, is_a_strangers
+from hypertape.orchestration.health import Status, health_of, is_a_strangers, require_ours
 from hypertape.orchestration.rest import Airflow
 from hypertape.orchestration.supervisor import COMPONENTS, tail
 from hypertape.settings import Settings, load_settings
@@ -82,7 +82,7 @@ class Standalone:
         running = self._alive()
         if running is None:
             raise AirflowFailed("Airflow does not run", next_step="Start it with `make up`.")
-        return Airflow(running.url, USER, self.home.password(), before_each=lambda: demand_ours(running))
+        return Airflow(running.url, USER, self.home.password(), before_each=lambda: require_ours(running))
 
     def _start(self, progress: Progress, stop_with: int | None) -> Running:
         before = self.home.running()

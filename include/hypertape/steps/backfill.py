@@ -19,7 +19,7 @@ from hypertape.steps.backfill_plan import BackfillPlan, plan_backfill
 from hypertape.steps.backfill_request import BackfillRequest
 from hypertape.steps.backfill_units import KIND, UnitLoader, load_unit
 from hypertape.steps.failures import Failure
-from hypertape.steps.restate import settle
+from hypertape.steps.restate import resolve_restatements
 from hypertape.steps.run_spec import (
     Batch,
     Counts,
@@ -140,7 +140,7 @@ def backfill(
         return result
     _load_units(dsn, planned, result, now, settings, on_step)
     spec = planned.spec
-    restated = settle(dsn, spec, now=now, settings=settings, on_step=on_step)
+    restated = resolve_restatements(dsn, spec, now=now, settings=settings, on_step=on_step)
     result.total += restated.counts
     result.failures |= restated.failed
     quality, rollups = prove(dsn, spec, now=now, settings=settings, on_step=on_step)

@@ -15,7 +15,7 @@ from hypertape.errors import BadInput
 from hypertape.model import MODES, Interval, Market, Window, asked_window, midnight
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
-from hypertape.steps.plan import SourceWish, choose_tickers, demand_spelled, resolve_source
+from hypertape.steps.plan import SourceWish, choose_tickers, require_spelled, resolve_source
 from hypertape.warehouse.ledger import database_now, series_starts
 
 Connection = psycopg.Connection[Any]
@@ -63,7 +63,7 @@ def resolve(
 ) -> ResolvedBackfill:
     """Resolve and check what was asked for. Raises BadInput for what contradicts itself."""
     _check(market, request)
-    demand_spelled(connection, market, request.tickers or ())
+    require_spelled(connection, market, request.tickers or ())
     config = resolve_source(market, request.source, settings)
     named = dict.fromkeys(request.tickers or ())
     named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (request.groups or ()))

@@ -81,7 +81,7 @@ def forget(
             asked = _with_lonely(connection, asked)
             tables = [name for (name,) in connection.execute(query("forget_tables")).fetchall()]
             rows = _each(connection, "forget_count", asked, tables)
-            _demand_all_known(connection, asked, rows)
+            _require_all_known(connection, asked, rows)
             if not dry_run:
                 connection.execute(query("forget_note_pending"), asked.parameters)
                 _each(connection, "forget_delete", asked, tables)
@@ -118,7 +118,7 @@ def _each(
     return found
 
 
-def _demand_all_known(connection: Connection, asked: _Series, rows: dict[str, dict[str, int]]) -> None:
+def _require_all_known(connection: Connection, asked: _Series, rows: dict[str, dict[str, int]]) -> None:
     spoken_of = {ticker for of_table in rows.values() for ticker in of_table}
     unknown = [ticker for ticker in asked.tickers if ticker not in spoken_of]
     if unknown:

@@ -64,7 +64,7 @@ def plan(
     else:
         wanted = choose_tickers(of_market, of_interval, config, tickers, settings)
     with connect(dsn) as connection:
-        demand_spelled(connection, of_market, tickers or ())
+        require_spelled(connection, of_market, tickers or ())
         owned = until_now(data_interval, min(now, database_now(connection)))
         known = {} if exact else resume_points(connection, of_market, of_interval, owned.end)
         windows = {
@@ -143,7 +143,7 @@ def choose_tickers(
     return listed
 
 
-def demand_spelled(connection: Connection, market: Market, asked: Iterable[str]) -> None:
+def require_spelled(connection: Connection, market: Market, asked: Iterable[str]) -> None:
     """Raise UnknownTicker for a name that is a known one in other letters: `aapl` would become a second series.
 
     Known are the market's list and what the warehouse has of it. A name that nobody knows may be a new listing: whether

@@ -85,13 +85,13 @@ class _Work:
 
 
 def reread(dsn: str, spec: RunSpec, *, now: datetime, settings: Settings) -> Settled:
-    """What the task does: `settle`, and then raise BatchIncomplete or BatchRefused for the tickers that failed."""
-    done = settle(dsn, spec, now=now, settings=settings)
+    """What the task does; raises BatchIncomplete or BatchRefused at the end for the tickers that failed."""
+    done = resolve_restatements(dsn, spec, now=now, settings=settings)
     raise_if_failed(done.failed, spec, done.reread)
     return done
 
 
-def settle(
+def resolve_restatements(
     dsn: str, spec: RunSpec, *, now: datetime, settings: Settings, on_step: OnStep = silent
 ) -> Settled:
     """Settle the open restatements of the tickers this run has loaded, and return what became of them.

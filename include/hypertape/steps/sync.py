@@ -15,7 +15,7 @@ from hypertape.steps.after_load import AfterLoad, after_load
 from hypertape.steps.failures import Failure
 from hypertape.steps.plan import SourceWish, plan
 from hypertape.steps.refresh import Rollups
-from hypertape.steps.restate import Settled, settle
+from hypertape.steps.restate import Settled, resolve_restatements
 from hypertape.steps.run_batch import run_batch
 from hypertape.steps.run_spec import Counts, OnStep, Plan, silent
 
@@ -122,7 +122,7 @@ def carry_out(
         result.failures |= loaded.failed
         done += len(batch.tickers)
         on_step("load", done, total)
-    result.restated = settle(dsn, spec, now=now, settings=settings, on_step=on_step)
+    result.restated = resolve_restatements(dsn, spec, now=now, settings=settings, on_step=on_step)
     result.failures |= result.restated.failed
     result.after = after_load(dsn, spec, now=now, settings=settings, check=check, on_step=on_step)
     return result

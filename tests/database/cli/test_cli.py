@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from psycopg import conninfo
 
-from hypertape.cli import main
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.schema import tier
 
-BARS = """ticker,time,open,high,low,close,volume
-AAA,2025-01-02,1000,1100,900,1050,1000
-AAA,2025-01-03,1050,1200,1000,1150,1500
-AAA,2025-01-06,1150,1200,800,900,-5
-"""
-
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(
-    warehouse: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Call `hypertape …` on a warehouse of its own; returns exit code, stdout, stderr."""
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
-    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A CSV tree with one ticker: two good days and one that cannot be."""
-    directory = tmp_path / "csv" / "AAA"
-    directory.mkdir(parents=True)
-    (directory / "1D.csv").write_text(BARS)
-    return directory.parent
 
 
 def schedule_jobs(dsn: str, *, scheduled: bool) -> bool:
@@ -114,20 +75,8 @@ def test_a_database_without_a_schema_says_how_to_get_one(
     assert "hypertape schema apply" in err
 
 
-def test_sync_loads_what_is_good_and_keeps_what_is_not(run: Run, tree: Path, warehouse: str) -> None:
-    code, out, _ = run(
-        "sync",
-        "-m",
-        "vn",
-        "-i",
-        "1d",
-        "--source-dir",
-        str(tree),
-        "--start",
-        "2025-01-01",
-        "--end",
-        "2025-02-01",
-    )
+def test_sync_loads_what_is_good_and_keeps_what_is_not(load: Run, warehouse: str) -> None:
+    code, out, _ = load()
     assert code == 0
     assert "inserted" in out
     assert "report:" in out
@@ -198,21 +147,8 @@ def test_an_unreachable_warehouse_is_worth_another_try(run: Run, monkeypatch: py
     assert "secret" not in err
 
 
-def test_validate_finds_what_was_written_past_the_gate(run: Run, tree: Path, warehouse: str) -> None:
-    run(
-        "sync",
-        "-m",
-        "vn",
-        "-i",
-        "1d",
-        "--source-dir",
-        str(tree),
-        "--start",
-        "2025-01-01",
-        "--end",
-        "2025-02-01",
-        "--no-check",
-    )
+def test_validate_finds_what_was_written_past_the_gate(run: Run, load: Run, warehouse: str) -> None:
+    load("--no-check")
     with connect(warehouse) as connection:
         connection.execute("update bars.market_data_1d set ma10 = 5 where time = '2025-01-03'")
         connection.commit()
@@ -222,20 +158,8 @@ def test_validate_finds_what_was_written_past_the_gate(run: Run, tree: Path, war
     assert "averages" in err
 
 
-def test_reports_are_files(run: Run, tree: Path, tmp_path: Path) -> None:
-    run(
-        "sync",
-        "-m",
-        "vn",
-        "-i",
-        "1d",
-        "--source-dir",
-        str(tree),
-        "--start",
-        "2025-01-01",
-        "--end",
-        "2025-02-01",
-    )
+def test_reports_are_files(run: Run, load: Run, tmp_path: Path) -> None:
+    load()
     page = tmp_path / "report.html"
     assert run("report", "--output", str(page))[0] == 0
     assert "AAA" in page.read_text()

@@ -10,58 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hypertape.cli import main
 from hypertape.warehouse.connect import connect
 
 Run = Callable[..., tuple[int, str, str]]
 
-BARS = """ticker,time,open,high,low,close,volume
-AAA,2025-01-02,1000,1100,900,1050,1000
-AAA,2025-01-03,1050,1200,1000,1150,1500
-AAA,2025-01-06,1150,1200,800,900,-5
-"""
-LOAD = (
-    "sync",
-    "-m",
-    "vn",
-    "-i",
-    "1d",
-    "--start-date",
-    "2025-01-01",
-    "--end-date",
-    "2025-01-08",
-    "--no-check",
-)
 
-
-@pytest.fixture
-def run(
-    warehouse: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Call `hypertape …` on a warehouse of its own; returns exit code, stdout, stderr."""
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
-    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch, command_line: Run) -> None:
+    """What is said stands in one line."""
     monkeypatch.setenv("COLUMNS", "250")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> str:
-    directory = tmp_path / "csv" / "AAA"
-    directory.mkdir(parents=True)
-    (directory / "1D.csv").write_text(BARS)
-    return str(directory.parent)
 
 
 # --- windows
@@ -91,10 +48,10 @@ def test_a_window_in_the_future_is_refused_everywhere(run: Run, words: tuple[str
 @pytest.mark.parametrize(("start", "end"), [("--start", "--end"), ("--start-date", "--end-date")])
 @pytest.mark.parametrize("ticker", ["--tickers", "--ticker", "--symbols", "-t"])
 def test_windows_and_tickers_have_the_same_spellings_everywhere(
-    run: Run, tree: str, start: str, end: str, ticker: str
+    run: Run, tree: Path, start: str, end: str, ticker: str
 ) -> None:
     window, which = (start, "2025-01-01", end, "2025-01-08"), (ticker, "AAA")
-    source = ("--source-dir", tree)
+    source = ("--source-dir", str(tree))
     assert run("sync", "-m", "vn", "-i", "1d", *source, *window, *which, "--no-check")[0] == 0
     assert run("backfill", "vn", "1d", *source, *window, *which)[0] == 0
     assert run("reconcile", "vn", "1d", "--against", "csv_tree", *source, *window, *which)[0] == 0
@@ -125,8 +82,8 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("words", FILTERS, ids=" ".join)
-def test_a_ticker_nobody_knows_is_named(run: Run, tree: str, words: tuple[str, ...]) -> None:
-    run(*LOAD, "--source-dir", tree)
+def test_a_ticker_nobody_knows_is_named(run: Run, load: Run, words: tuple[str, ...]) -> None:
+    load("--no-check")
     code, out, err = run(*words, "--tickers", "NOPE")
     assert code == 2
     assert "NOPE is no ticker of " in err
@@ -144,8 +101,8 @@ def test_an_empty_warehouse_says_what_to_do_first(run: Run, words: tuple[str, ..
 
 
 @pytest.mark.parametrize("verb", ["list", "replay"])
-def test_a_rule_there_is_none_of_is_answered_with_those_there_are(run: Run, tree: str, verb: str) -> None:
-    run(*LOAD, "--source-dir", tree)
+def test_a_rule_there_is_none_of_is_answered_with_those_there_are(run: Run, load: Run, verb: str) -> None:
+    load("--no-check")
     code, _, err = run("quarantine", verb, "--rule", "nope")
     assert code == 2
     assert "No row was ever refused by a rule 'nope'" in err
@@ -154,8 +111,8 @@ def test_a_rule_there_is_none_of_is_answered_with_those_there_are(run: Run, tree
     assert (code, out, err) == (0, "", "There is no refused row of these.\n")
 
 
-def test_a_list_without_rows_is_still_json(run: Run, tree: str) -> None:
-    run(*LOAD, "--source-dir", tree)
+def test_a_list_without_rows_is_still_json(run: Run, load: Run) -> None:
+    load("--no-check")
     assert run("gaps", "list", "--reason", "delisted", "--json")[1] == "[]\n"
 
 
@@ -168,16 +125,16 @@ def test_no_source_asked_yet_is_said(run: Run) -> None:
 # --- what failed, and how to go on
 
 
-def test_an_unknown_ticker_fails_alone_or_among_others_alike(run: Run, tree: str) -> None:
+def test_an_unknown_ticker_fails_alone_or_among_others_alike(run: Run, load: Run) -> None:
     for named in ("NOPE", "AAA,NOPE"):
-        code, _, err = run(*LOAD[:-1], "--source-dir", tree, "--tickers", named)
+        code, _, err = load("--tickers", named)
         assert code == 4, named
         assert "clear the run's load tasks" not in err
         assert "run the same again" in err
 
 
-def test_a_continued_backfill_says_of_when_its_plan_is(run: Run, tree: str, warehouse: str) -> None:
-    words = ("backfill", "vn", "1d", "--source-dir", tree, "--start-date", "2025-01-01", "--end-date",
+def test_a_continued_backfill_says_of_when_its_plan_is(run: Run, tree: Path, warehouse: str) -> None:
+    words = ("backfill", "vn", "1d", "--source-dir", str(tree), "--start-date", "2025-01-01", "--end-date",
              "2025-01-08", "--tickers", "AAA,NOPE", "--no-dry-run")  # fmt: skip
     code, out, err = run(*words)
     assert code == 4
@@ -192,8 +149,8 @@ def test_a_continued_backfill_says_of_when_its_plan_is(run: Run, tree: str, ware
     assert f"present and missing is as of its plan, {planned.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" in out
 
 
-def test_another_reason_is_another_wish(run: Run, tree: str, warehouse: str) -> None:
-    words = ("backfill", "vn", "1d", "--source-dir", tree, "--tickers", "AAA,NOPE", "--mode", "restate",
+def test_another_reason_is_another_wish(run: Run, tree: Path, warehouse: str) -> None:
+    words = ("backfill", "vn", "1d", "--source-dir", str(tree), "--tickers", "AAA,NOPE", "--mode", "restate",
              "--no-dry-run", "--reason")  # fmt: skip
     run(*words, "a split")
     run(*words, "a wrong unit")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
 import pytest
 from lab import CRYPTO, D1, US, query, row_versions, walk
 
-from hypertape.cli import main
 from hypertape.errors import BadInput
 from hypertape.frame import instant
 from hypertape.model import Window, utc
@@ -144,31 +143,16 @@ def test_a_warehouse_without_bars_has_nothing_to_compare(loaded):
         )
 
 
-def call(monkeypatch, capsys, tree, *words):
-    line = [
-        "hypertape",
-        "reconcile",
-        "crypto",
-        "1d",
-        "--against",
-        "csv_tree",
-        "--source-dir",
-        str(tree),
-        *words,
-    ]
-    monkeypatch.setattr(sys, "argv", line)
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
+@pytest.fixture
+def call(loaded, command_line):
+    """Call `hypertape reconcile …` against the other tree; returns exit code, stdout, stderr."""
+    against = ("--against", "csv_tree", "--source-dir", str(loaded[1]))
+    return partial(command_line, "reconcile", "crypto", "1d", *against)
 
 
-def test_the_command_line_tells_and_exits_accordingly(loaded, monkeypatch, capsys):
+def test_the_command_line_tells_and_exits_accordingly(loaded, call):
     window = ("--start-date", "2024-01-01", "--end-date", "2024-02-01")
-    code, out, _ = call(monkeypatch, capsys, loaded[1], *window)
+    code, out, _ = call(*window)
     assert code == 0
     assert "stored and csv_tree" in out
 
@@ -178,18 +162,18 @@ def test_the_command_line_tells_and_exits_accordingly(loaded, monkeypatch, capsy
             row[2] *= 1.5
 
     write(loaded[1], "AAA", seed=0, change=change)
-    code, out, err = call(monkeypatch, capsys, loaded[1], *window)
+    code, out, err = call(*window)
     assert code == 3
     assert "disagree: high 1" in err
     assert "33.3 %" in out
     assert "2024-01-15" in out
-    assert call(monkeypatch, capsys, loaded[1], *window, "--tickers", "BBB")[0] == 0
-    assert call(monkeypatch, capsys, loaded[1], *window, "--tolerance", "0.00001")[0] == 3
-    assert call(monkeypatch, capsys, loaded[1], *window, "--tolerance", "0.5", "--no-volume")[0] == 0
-    assert call(monkeypatch, capsys, loaded[1], *window, "--tickers", "BBB,GONE")[0] == 2
+    assert call(*window, "--tickers", "BBB")[0] == 0
+    assert call(*window, "--tolerance", "0.00001")[0] == 3
+    assert call(*window, "--tolerance", "0.5", "--no-volume")[0] == 0
+    assert call(*window, "--tickers", "BBB,GONE")[0] == 2
 
 
-def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys):
+def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys, call):
     early = Window(utc(2023, 1, 1), utc(2023, 2, 1))
     done = against(loaded, window=early)
     assert done.compared == 0
@@ -210,18 +194,18 @@ def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys)
     assert "Nothing was compared" in err
 
 
-def test_a_ticker_nobody_knows_is_named_with_those_there_are(loaded, monkeypatch, capsys):
-    code, _, err = call(monkeypatch, capsys, loaded[1], "--tickers", "NOPE,BBB")
+def test_a_ticker_nobody_knows_is_named_with_those_there_are(call):
+    code, _, err = call("--tickers", "NOPE,BBB")
     assert code == 2
     assert "NOPE is no ticker of crypto" in err
     assert "There are: AAA, BBB" in err
 
 
-def test_when_no_ticker_was_served_nobody_agrees(loaded, monkeypatch, capsys):
+def test_when_no_ticker_was_served_nobody_agrees(loaded, call):
     for name in ("AAA", "BBB"):
         (loaded[1] / name / "1D.csv").unlink()
         (loaded[1] / name).rmdir()
-    code, _, err = call(monkeypatch, capsys, loaded[1])
+    code, _, err = call()
     assert code == 4
     assert "2 of 2 tickers were not compared." in err
     assert "agree" not in err

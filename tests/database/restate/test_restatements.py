@@ -22,7 +22,7 @@ from lab import (
 from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 
 from hypertape.errors import BatchRefused, SuspectScale
-from hypertape.steps.restate import Settled, reread, settle
+from hypertape.steps.restate import Settled, reread, resolve_restatements
 from hypertape.steps.sync import sync
 from hypertape.warehouse.loading.load import load_bars
 from hypertape.warehouse.restatements import claimed
@@ -160,7 +160,7 @@ def test_a_vendor_that_fails_meanwhile_leaves_the_suspicion_open(vendor, common,
     vendor.says(ticker, first_days(scaled(bars, 0.5), 251))
     spec, now = vendor.load_only(251, [ticker], "fails " + ticker)
     (vendor.root / "tree" / ticker / "1D.csv").unlink()
-    done = settle(vendor.dsn, spec, now=now, settings=vendor.settings)
+    done = resolve_restatements(vendor.dsn, spec, now=now, settings=vendor.settings)
     assert list(done.failed) == [ticker]
     with pytest.raises(BatchRefused, match=ticker):
         reread(vendor.dsn, spec, now=now, settings=vendor.settings)

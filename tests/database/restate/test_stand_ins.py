@@ -24,7 +24,7 @@ from lab import (
 from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, ledger, outcome, rereads, start
 
 from hypertape.frame import Bars, instant
-from hypertape.steps.restate import Settled, settle
+from hypertape.steps.restate import Settled, resolve_restatements
 from hypertape.warehouse.restatements import TRIES
 
 OVERLAP = 5
@@ -159,7 +159,7 @@ def test_nobody_asks_a_source_that_is_away(vendor, common, ticker):
     stood_in(common, ticker, scaled(bars, 0.5), 252, run_id="away " + ticker)
     (vendor.root / "tree" / ticker / "1D.csv").unlink()
     away = replace(spec, run_id="away " + ticker)
-    done = settle(vendor.dsn, away, now=now + timedelta(days=1), settings=vendor.settings)
+    done = resolve_restatements(vendor.dsn, away, now=now + timedelta(days=1), settings=vendor.settings)
     assert done == Settled()
     assert ledger(common, ticker, "state") == [("disputed",), ("suspected",)]
 

@@ -11,7 +11,7 @@ from restatement_lab import BEGIN, Vendor, assert_true, first_days, history, led
 from typer.testing import CliRunner
 
 from hypertape.cli import app
-from hypertape.steps.restate import settle
+from hypertape.steps.restate import resolve_restatements
 from hypertape.warehouse.restatements import TRIES
 
 COLUMNS = "state, unread, tries, reread_from"
@@ -97,7 +97,7 @@ def test_a_vendor_s_bad_hour_is_one_try(vendor, common, ticker):
     vendor.says(ticker, last_of(restated, 251, 12))
     spec, now = vendor.load_only(251, [ticker], "hourly " + ticker)
     for hour in range(TRIES + 1):
-        settle(vendor.dsn, spec, now=now + timedelta(hours=hour), settings=vendor.settings)
+        resolve_restatements(vendor.dsn, spec, now=now + timedelta(hours=hour), settings=vendor.settings)
     assert ledger(common, ticker, "state, tries") == [("confirmed", 1)]
     assert rereads(common, ticker) == TRIES + 1
 
@@ -164,7 +164,7 @@ def test_a_history_of_which_nothing_comes_is_given_up_too(vendor, common, ticker
         spec, now = vendor.load_only(day, [ticker], f"gone {day} {ticker}")
         common.execute("update restatement set state = 'confirmed' where ticker = %s", (ticker,))
         vendor.says(ticker, changed(first_days(restated, day), slice(None), low=-1.0))
-        done = settle(vendor.dsn, spec, now=now, settings=vendor.settings)
+        done = resolve_restatements(vendor.dsn, spec, now=now, settings=vendor.settings)
         states += ledger(common, ticker, "state, unread is not null")
         assert done.failed == {}
     assert states == [("confirmed", True)] * (TRIES - 1) + [("partial", True)]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
 import pytest
 
-from hypertape.cli import main
 from hypertape.markets import all_markets
 from hypertape.model import utc
 from hypertape.settings import load_settings
@@ -19,22 +18,9 @@ NOW = utc(2025, 6, 20)
 
 
 @pytest.fixture
-def run(warehouse, monkeypatch, capsys):
+def run(command_line):
     """Call `hypertape source …`; returns exit code, stdout, stderr."""
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["hypertape", "source", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return partial(command_line, "source")
 
 
 def test_the_list_names_rates_markets_and_endpoints(run, monkeypatch):

@@ -123,8 +123,8 @@ def _level(timeframe: str | None) -> str:
 
 
 def _candles(state: State, level: str, window: dict[str, Any], *, onward: bool) -> list[dict[str, Any]]:
-    statement = query("api_candles_onward" if onward else "api_candles_newest").format(
-        relation=sql.Identifier("public", f"ohlc_{level}")
+    statement = query("api_candles").format(
+        relation=sql.Identifier("public", f"ohlc_{level}"), order=sql.SQL("asc" if onward else "desc")
     )
 
     def work(connection: Connection) -> list[dict[str, Any]]:

@@ -13,13 +13,9 @@ from psycopg.rows import dict_row
 from hypertape.errors import BadInput
 from hypertape.model import EXPLAINED, HEAL_ATTEMPTS, HEALABLE, Interval, Market, Window
 from hypertape.queries import query
-from hypertape.warehouse.gaps.rules import REASONS
+from hypertape.warehouse.gaps.rules import CONFIRMED_ONCE, REASONS
 
 Connection = psycopg.Connection[Any]
-
-CONFIRMED_ONCE = ("holiday", "halted")
-"""Conclusions from what others had: one more answer confirms them, then they rest. So does a refused row: one equal
-answer shows that the vendor stands by it."""
 
 
 @dataclass(frozen=True, slots=True)

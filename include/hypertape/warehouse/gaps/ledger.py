@@ -33,6 +33,7 @@ from hypertape.warehouse.gaps.evidence import Notes, gather, look_elsewhere
 from hypertape.warehouse.gaps.grid import Grid, Series, Span, entry_span, read_present, read_series
 from hypertape.warehouse.gaps.inside import HoleLedger
 from hypertape.warehouse.gaps.rules import (
+    CONFIRMED_ONCE,
     DELISTED,
     EMPTY,
     FAILED,
@@ -51,7 +52,7 @@ from hypertape.warehouse.locks import lock_name
 
 Connection = psycopg.Connection[Any]
 
-_CONFIRMED_ONCE = (HOLIDAY, HALTED)
+_CONFIRMED_ONCE = tuple(map(REASONS.index, CONFIRMED_ONCE))
 _NEVER_ASKED_AGAIN = (NOT_LISTED, DELISTED)
 _UNEXPLAINED = (EMPTY, UNKNOWN)
 _UNLISTED = "before its first bar, answered once: not listed yet, or a cut answer"

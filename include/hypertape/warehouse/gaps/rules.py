@@ -58,6 +58,10 @@ REASONS = (
 )
 """Reason by code; code 0 is a session that has a bar or is not judged."""
 
+CONFIRMED_ONCE = ("holiday", "halted")
+"""Conclusions from what others had: one more answer confirms them, then they rest. So does a refused row: one equal
+answer shows that the vendor stands by it."""
+
 HOLIDAY, NOT_LISTED, DELISTED, HALTED, EMPTY, FAILED, UNKNOWN = range(1, 8)
 
 

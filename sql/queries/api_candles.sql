@@ -1,5 +1,6 @@
--- purpose: the newest candles of a symbol, oldest first
--- parameters: symbol_id, start, before, rows; {relation}: the view of a timeframe
+-- purpose: the oldest or newest candles of a symbol, oldest first
+-- parameters: symbol_id, start, before, rows; {relation}: the view of a timeframe; {order}: asc for the
+--   oldest, desc for the newest
 select open_time, close_time, open, high, low, close, volume, tick_count
 from (
     select
@@ -8,7 +9,7 @@ from (
         trim_scale(volume)::text as volume, tick_count
     from {relation}
     where symbol_id = %(symbol_id)s and open_time >= %(start)s and open_time < %(before)s
-    order by open_time desc
+    order by open_time {order}
     limit %(rows)s
-) as newest
+) as chosen
 order by open_time

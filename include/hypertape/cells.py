@@ -16,6 +16,7 @@ LONGEST_VALUE = 200
 """Characters kept of a cell that is shown."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
+_CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -44,6 +45,11 @@ def shown(cell: object, longest: int = LONGEST_VALUE) -> str:
     text = cell if isinstance(cell, str) else _written(cell)
     text = _UNSTORABLE.sub(_stand_in, text)
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
+
+
+def visible(text: str) -> str:
+    """A text for a terminal: control characters, which would act on it, as escapes; ends of lines and tabs stay."""
+    return _CONTROLS.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def row_text(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 -- purpose: changes of adjusted_close / close from bar to bar that are not those of the actions between the two: a step without
---          an action, and an action without its step. A dividend's is 1 - amount / close before, a split's 1 / ratio where
---          the closes show the split themselves, else none
+--          an action, and an action without its step. That of cash (dividend, capital gain) is 1 - amount / close before,
+--          a split's 1 / ratio where the closes show the split themselves, else none
 -- parameters: relation, market, start, end, tickers, adjustment_tolerance, dividend_tolerance (share of the yield)
 with stepped as (
     select
@@ -11,11 +11,9 @@ with stepped as (
     window series as (partition by ticker order by time)
 ),
 action as (
-    select ticker, time, ratio, null::float8 as amount from public.splits
-    where market = {market} and withdrawn_at is null and time >= {start} and time < {end}
-        and ({tickers} is null or ticker = any({tickers}))
-    union all
-    select ticker, time, null, amount from public.dividends
+    select
+        ticker, time, case when kind = 'split' then value end as ratio, case when kind <> 'split' then value end as amount
+    from public.corporate_actions
     where market = {market} and withdrawn_at is null and time >= {start} and time < {end}
         and ({tickers} is null or ticker = any({tickers}))
 ),
@@ -42,6 +40,6 @@ judged as (
 )
 select
     ticker, time, ratio_before, ratio, round(step::numeric, 6)::float8 as step, round((1 - yield)::numeric, 6)::float8 as expected,
-    amount as dividend, nullif(split, 1) as split
+    amount as cash, nullif(split, 1) as split
 from judged
 where abs(step - (1 - yield)) > greatest({adjustment_tolerance}, {dividend_tolerance} * yield)

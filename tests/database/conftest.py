@@ -53,7 +53,15 @@ def quality_warehouse(new_warehouse: Callable[[], Any]) -> Iterator[str]:
 def shared(quality_warehouse: str) -> Iterator[Connection]:
     """An autocommit connection to that warehouse, emptied of what suites look at."""
     with connect(quality_warehouse, autocommit=True) as connection:
-        for table in ("splits", "dividends", "gap", "series", "trading_session", "quality_result"):
+        for table in (
+            "splits",
+            "dividends",
+            "capital_gains",
+            "gap",
+            "series",
+            "trading_session",
+            "quality_result",
+        ):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(table)))
         for market in all_markets().values():
             for interval in market.intervals:

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.text import Text
 
-from hypertape.cells import LONGEST_VALUE, number, row_text, shown
+from hypertape.cells import LONGEST_VALUE, number, row_text, shown, visible
+from hypertape.cli.common import console, table
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,16 @@ def test_a_list_nested_deeper_than_the_stack_is_told_by_its_size() -> None:
         deep = [deep]
     assert shown(deep) == "a list of 1"
     assert json.loads(row_text({"o": deep})) == {"o": "a list of 1"}
+
+
+def test_what_is_printed_cannot_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory's name reaches the screen as it is; `\\x1b[2J` in it would wipe what was said before."""
+    named = "VIC\x1b[2J\x9b1mX\u202eY\ttab"
+    assert visible(named) == "VIC\\x1b[2J\\x9b1mX\\u202eY\ttab"
+    console().print(f"failed: {named}")
+    console().print(table("names", ("ticker",), [(named,)]))
+    console(stderr=True).print(Text("error:", "bold red"), Text(named))
+    said = capsys.readouterr()
+    assert "failed: VIC\\x1b[2J" in said.out
+    assert "\\u202e" in said.err
+    assert not [letter for letter in said.out + said.err if not letter.isprintable() and letter != "\n"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,9 +21,11 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from hypertape.cells import visible
 from hypertape.errors import BadInput, BatchIncomplete, BatchRefused, HypertapeError
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Market, Window, asked_window, midnight, parse_instant
@@ -66,10 +68,18 @@ class Output:
 output = Output()
 
 
+class _DataConsole(Console):
+    """A console on which data cannot act: a control character in a name is shown as what it is (`\\x1b`)."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 def console(*, stderr: bool = False) -> Console:
     """Where results go, or errors. What is printed is data: no markup and no emoji names are looked for in it."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
+    return _DataConsole(
         soft_wrap=True, stderr=stderr, markup=False, emoji=False, quiet=output.quiet and not stderr,
         width=None if stream.isatty() else _PIPED_WIDTH,
     )  # fmt: skip

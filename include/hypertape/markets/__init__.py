@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,22 @@ def get_market(code: str) -> Market:
     if code not in markets:
         raise UnknownMarket.named(code, markets)
     return markets[code]
+
+
+def misspelled(market: Market, names: Iterable[str], known: Iterable[str] = ()) -> dict[str, str]:
+    """Of some names those that are a ticker in other letters (`aapl`), with the ticker: each would be a second series.
+
+    Tickers are the market's list, of the names themselves those in capitals, and what is `known` beside them.
+    """
+    given = set(names)
+    right = {*market.by_ticker, *known}
+    capitals = (name for name in given if name == name.upper())
+    by_letters = {name.upper(): name for name in (*known, *capitals, *market.by_ticker)}
+    return {
+        name: by_letters[name.upper()]
+        for name in sorted(given - right)
+        if by_letters.get(name.upper(), name) != name
+    }
 
 
 def _with_tickers(module: ModuleType) -> Market:

@@ -180,7 +180,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "adjustment_steps",
-        "adjusted_close / close changes where a dividend or split lies between two bars, by its step, and nowhere else",
+        "adjusted_close / close changes where cash or a split lies between two bars, by its step, and nowhere else",
         WARNING,
         "adjusted_close, close",
         unit="adjusted closes",
@@ -188,7 +188,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "actions_applied",
-        "The closes show every declared split (or their source adjusts for it); no dividend is as large as the price",
+        "The closes show every declared split (or their source adjusts for it); no cash paid is as large as the price",
         WARNING,
         "close",
         intervals=_DAY,

@@ -22,6 +22,7 @@ from hypertape.cells import shown
 from hypertape.errors import BadInput, HypertapeError, SourceFileMissing, UnknownTicker
 from hypertape.files import list_directory, read_regular
 from hypertape.frame import Floats, floats_of
+from hypertape.markets import misspelled
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
 from hypertape.sources._collect import TickerAnswer, collect, judge, reading
 from hypertape.sources._csv_file import parse
@@ -117,7 +118,7 @@ class CsvTree:
         self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
     ) -> TickerAnswer:
         try:
-            path = self._bar_file(ticker, interval, directories)
+            path = self._bar_file(market, ticker, interval, directories)
             zone = market.timezone if interval is Interval.D1 else None
             data = read_regular(path, within=self.root, most=self.file_bytes)
             with reading("The file"):
@@ -129,12 +130,19 @@ class CsvTree:
         scale = file_scale(market, ticker) if self.legacy_scale else 1.0
         return TickerAnswer(scaled(parsed.bars, scale), parsed.rejects, rows_in=parsed.rows_in)
 
-    def _bar_file(self, ticker: str, interval: Interval, directories: dict[str, Path]) -> Path:
+    def _bar_file(
+        self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
+    ) -> Path:
         if ticker not in directories:
             raise UnknownTicker(
                 "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
             )
         directory = directories[ticker]
+        if meant := misspelled(market, directories).get(ticker):
+            raise UnknownTicker(
+                f"The directory {ticker} is {meant} in other letters",
+                next_step=f"Rename it to {meant}, or remove it: upper and lower case are different tickers.",
+            )
         entries = list_directory(directory, within=self.root)
         files = [entry for entry in entries if _kind(entry.name, interval) == "bars"]
         others = [entry.name for entry in entries if _kind(entry.name, interval) == "alike"]

@@ -14,7 +14,7 @@ import psycopg
 from hypertape.calendars import expected_times, provisional_from
 from hypertape.errors import BadInput, UnknownTicker
 from hypertape.frame import instant
-from hypertape.markets import get_market
+from hypertape.markets import get_market, misspelled
 from hypertape.model import Interval, Market, Window, midnight
 from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
@@ -150,11 +150,7 @@ def require_spelled(connection: Connection, market: Market, asked: Iterable[str]
     it is one, the source says.
     """
     strange = [ticker for ticker in asked if ticker not in market.by_ticker]
-    if not strange:
-        return
-    known = {*market.by_ticker, *known_tickers(connection, market)}
-    by_letters = {ticker.upper(): ticker for ticker in known}
-    meant = {t: by_letters[t.upper()] for t in strange if t not in known and t.upper() in by_letters}
+    meant = misspelled(market, strange, known_tickers(connection, market)) if strange else {}
     if meant:
         raise UnknownTicker(
             f"{', '.join(meant)} {'is no ticker' if len(meant) == 1 else 'are no tickers'} of {market.code}",

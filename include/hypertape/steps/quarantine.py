@@ -160,15 +160,20 @@ def _load(connection: Connection, spec: RunSpec, clean: pa.Table, now: datetime)
     """Load the rows that pass; return the tickers whose prices look scaled: nothing of theirs was written."""
     if len(clean) == 0:
         return set()
-    times = clean["time"].to_pylist()
-    window = Window(min(times), max(times) + (spec.interval.delta or timedelta(0)))
+    width = spec.interval.delta or timedelta(0)
+    windows = {
+        span["ticker"]: Window(span["time_min"], span["time_max"] + width)
+        for span in clean.group_by("ticker").aggregate([("time", "min"), ("time", "max")]).to_pylist()
+    }
+    hull = Window(min(w.start for w in windows.values()), max(w.end for w in windows.values()))
     request = LoadRequest(
         spec.market,
         spec.interval,
         spec.run_id,
         spec.source.name,
-        window,
+        hull,
         now,
+        windows=windows,
         keep_stored=True,
         reason=REASON,
     )

@@ -170,6 +170,24 @@ class KeepsRejects(Protocol):
 
 
 @runtime_checkable
+class TypedNames(Protocol):
+    """A store whose tickers are names that somebody typed: `aapl` may be meant for AAPL."""
+
+    def typed(self, infos: Iterable[SeriesInfo]) -> list[Series]:
+        """Of some of its series those whose names were typed."""
+        ...
+
+
+@runtime_checkable
+class KnowsTickers(Protocol):
+    """A store that knows which tickers there are."""
+
+    def known_tickers(self, market: Market) -> set[str]:
+        """The tickers of a market that it has, or has heard of."""
+        ...
+
+
+@runtime_checkable
 class WritesTogether(Protocol):
     """A store where one write of many short series is far cheaper than one write of each."""
 

@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from hypertape.errors import BadInput, HypertapeError, SourceFileMissing
 from hypertape.model import Series, format_instant
@@ -46,6 +46,7 @@ from hypertape.stores.series_copy import (
     handle,
     handle_together,
 )
+from hypertape.stores.series_names import refused_names
 
 __all__ = [
     "CopyReport",
@@ -135,7 +136,10 @@ def _run(
         wanted = selected(readable, selection)
         if job.write:
             _require_writable(target)
-        groups = list(_grouped(wanted, _held(target, selection, job), job))
+        refused = _refused_names(readable, target, wanted, job)
+        left = {entry.series for entry in refused}
+        able = [info for info in wanted if info.series not in left]
+        groups = list(_grouped(able, _held(target, selection, job), job))
         if workers > 1 and len(groups) > 1:
             if not (isinstance(source, Opening) and isinstance(target, Opening)):
                 raise BadInput(
@@ -146,12 +150,19 @@ def _run(
             done = _one_by_one(readable, target, groups)
         results = {}
         with closing(done):
-            for entry in done:
+            for entry in chain(refused, done):
                 results[entry.series] = entry
                 if on_series is not None:
                     on_series(entry, len(results), len(wanted))
         apart = _unassigned(readable, target, selection, job)
         return CopyReport(tuple(results[info.series] for info in wanted), apart, rest_of(readable))
+
+
+def _refused_names(source: Store, target: Place, wanted: Sequence[SeriesInfo], job: Job) -> list[SeriesCopy]:
+    if job.verify and not job.write:
+        return []
+    with _opened(target) as store:
+        return refused_names(source, store, wanted)
 
 
 def _unassigned(source: Store, target: Place, selection: Selection, job: Job) -> tuple[UnassignedRows, ...]:

@@ -53,6 +53,10 @@ class CsvStore:
         """How the command line names it."""
         return f"csv:{self.root}"
 
+    def typed(self, infos: Iterable[SeriesInfo]) -> list[Series]:
+        """All: a ticker is the name of a directory."""
+        return [info.series for info in infos]
+
     def series(self, selection: Selection) -> Iterator[SeriesInfo]:
         """List the files of the selected series; what a file holds is not known before it is read.
 

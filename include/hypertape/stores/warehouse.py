@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
-from hypertape.frame import Bars, bar_frame, empty_rejects, instant, micros, times_of
+from hypertape.frame import TIME_TYPE, Bars, bar_frame, empty_rejects, micros
 from hypertape.markets import all_markets, get_market
-from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, utc
+from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, midnight
 from hypertape.quality.gate import Gated, gate
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
 from hypertape.stores._connected import ConnectedStore
 from hypertape.warehouse.connect import connect, resolve_dsn
-from hypertape.warehouse.ledger import register_symbols
+from hypertape.warehouse.ledger import known_tickers, register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
 from hypertape.warehouse.quarantine import keep_rejects
@@ -29,8 +30,8 @@ from hypertape.warehouse.rollups import Refreshed, refresh_pending
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
 
-_ALWAYS = Window(utc(1900), utc(2100))
 _WIDTH = timedelta(microseconds=1)
+_KEY = ["ticker", "time"]
 
 
 def _nothing(connection: psycopg.Connection[Any]) -> None:
@@ -131,6 +132,10 @@ class WarehouseStore(ConnectedStore):
         for refused in refused_scales(self.connection, *self._request(market, interval, block)).values():
             raise refused
 
+    def known_tickers(self, market: Market) -> set[str]:
+        """Those that have bars of any interval, or a line in `symbols`."""
+        return known_tickers(self.connection, market)
+
     def keep_rejects(self, found: Unassigned) -> None:
         """Keep rows that belong to no series in quarantine."""
         keep_rejects(
@@ -164,17 +169,31 @@ class WarehouseStore(ConnectedStore):
             gated = gate(block.bars, market, interval, now=self.now)
             rejects = pa.concat_tables([block.rejects, gated.rejects])
         request = LoadRequest(
-            market, interval, self.run_id, self.source, _span(block.bars), self.now,
+            market, interval, self.run_id, self.source, Window(self.now, self.now + _WIDTH), self.now,
             rejects=rejects, fetched=_rows_by_ticker(block), duplicates=gated.duplicates,
-            accept_scale=self.accept_scale,
+            windows=_windows(market, interval, gated.bars, rejects, self.now), accept_scale=self.accept_scale,
         )  # fmt: skip
         return gated.bars, request
 
 
-def _span(bars: pa.Table) -> Window:
-    """The window a block owns: from its first to its last opening."""
-    times = times_of(bars.filter(bars["time"].is_valid()))
-    return Window(instant(int(times.min())), instant(int(times.max())) + _WIDTH) if len(times) else _ALWAYS
+def _windows(
+    market: Market, interval: Interval, bars: pa.Table, rejects: pa.Table, now: datetime
+) -> dict[str, Window]:
+    """The window that is owned of each ticker: from its first row to the end of its last, refused ones included.
+
+    A refused row counts where its time is a possible one. A ticker without such a row owns nothing that has been.
+    """
+    width = interval.delta or _WIDTH
+    floor, ceiling = pa.scalar(midnight(market.history_start[interval]), TIME_TYPE), pa.scalar(now, TIME_TYPE)
+    refused = rejects.filter((pc.field("time") >= floor) & (pc.field("time") <= ceiling))
+    rows = pa.concat_tables([bars.select(_KEY), refused.select(_KEY)])
+    spans = rows.group_by("ticker").aggregate([("time", "min"), ("time", "max")]).to_pylist()
+    return {
+        span["ticker"]: Window(
+            span["time_min"], max(span["time_max"] + _WIDTH, min(span["time_max"] + width, now))
+        )
+        for span in spans
+    }
 
 
 def _tickers(block: Block) -> set[str]:

@@ -177,12 +177,12 @@ def split_by(ratio: float, *, step: float) -> Plant:
     return change("AAA", several(scaled(step, -10, *RAW), scaled(1 / ratio, 0, "adjusted_close")))
 
 
-def dividend(share: float) -> Plant:
-    """A dividend of that share of the close before."""
+def dividend(share: float, table: str = "dividends") -> Plant:
+    """A dividend (or what else is paid in cash) of that share of the close before."""
 
     def plant(connection: Connection, series: Series) -> None:
         amount = share * float(series["AAA"].close[-11])
-        action("dividends", "amount", EX, amount)(connection, series)
+        action(table, "amount", EX, amount)(connection, series)
 
     return plant
 
@@ -287,6 +287,19 @@ DEFECTS = {
         {"close_jump": [("AAA", EX)]},
     ),
     "adjusted closes that ignore a dividend": (dividend(0.02), {"adjustment_steps": [("AAA", EX)]}),
+    "adjusted closes that ignore a capital gain": (
+        dividend(0.02, "capital_gains"), {"adjustment_steps": [("AAA", EX)]},
+    ),
+    "an adjustment with a capital gain that was withdrawn": (
+        both(
+            change("AAA", adjusted_before(0.98)), dividend(0.02, "capital_gains"), withdrawn("capital_gains")
+        ),
+        {"adjustment_steps": [("AAA", EX)]},
+    ),
+    "a capital gain in a smaller currency": (
+        both(change("AAA", adjusted_before(0.98)), dividend(0.02 * 1350, "capital_gains")),
+        {"adjustment_steps": [("AAA", EX)], "actions_applied": [("AAA", EX)]},
+    ),
     "adjusted closes that count a dividend twice": (
         both(change("AAA", adjusted_before(0.98**2)), dividend(0.02)), {"adjustment_steps": [("AAA", EX)]},
     ),
@@ -337,6 +350,14 @@ EXPLAINED = {
     "a stock dividend too small to be told from a day's move": action("splits", "ratio", EX, 1.1),
     "a dividend of 30 % with its step": both(
         change("AAA", several(scaled(0.7, -10, *RAW), scaled(0.7, 0, "adjusted_close"))), dividend(0.30)
+    ),
+    "a dividend and a capital gain of 15 % each, on one day, with their step": both(
+        change("AAA", several(scaled(0.7, -10, *RAW), scaled(0.7, 0, "adjusted_close"))),
+        dividend(0.15),
+        dividend(0.15, "capital_gains"),
+    ),
+    "an adjustment with its capital gain": both(
+        change("AAA", adjusted_before(0.98)), dividend(0.02, "capital_gains")
     ),
     "an adjustment with its dividend": both(change("AAA", adjusted_before(0.98)), dividend(0.02)),
     "an adjustment that took another day's close": both(

@@ -1,5 +1,7 @@
 """The warehouse as a store: through the gate and the load contract in, by key out."""
 
+from datetime import timedelta
+
 import lab
 import numpy as np
 import pyarrow as pa
@@ -173,3 +175,29 @@ def test_no_server():
     with pytest.raises(DatabaseUnreachable):
         list(store.series(Selection()))
     store.close()
+
+
+def test_each_ticker_of_a_load_has_the_window_of_its_own_rows(store):
+    """Series written together would else claim of each other that their source was asked, and answered nothing."""
+    old, new, refused, timeless = (new_ticker() for _ in range(4))
+    early, late = walk(10, start=utc(2020, 1, 1)), walk(10, start=utc(2024, 1, 1))
+    rejects = reject_frame(
+        [
+            (new, utc(2023, 12, 20), "not_finite", "inf", "{}"),
+            (new, utc(2099), "future", "2099", "{}"),
+            (refused, utc(2022, 3, 1), "not_finite", "inf", "{}"),
+            (refused, utc(2022, 3, 9), "not_finite", "inf", "{}"),
+            (timeless, None, "bad_time", "?", "{}"),
+        ]
+    )
+    store.write_together(CRYPTO, D1, [Block(to_frame({old: early})), Block(to_frame({new: late}), rejects)])
+    rows = query(
+        store.connection, "select ticker, window_start, window_end from load where ticker = any(%s)",
+        [old, new, refused, timeless],
+    )  # fmt: skip
+    assert {ticker: window for ticker, *window in rows} == {
+        old: [utc(2020, 1, 1), utc(2020, 1, 11)],
+        new: [utc(2023, 12, 20), utc(2024, 1, 11)],
+        refused: [utc(2022, 3, 1), utc(2022, 3, 10)],
+        timeless: [NOW, NOW + timedelta(microseconds=1)],
+    }

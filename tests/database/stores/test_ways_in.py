@@ -239,3 +239,46 @@ def test_a_ticker_that_is_none_ends_with_its_own_exit_code(connection: Any, tmp_
         assert "bad_ticker" in said
     assert value(connection, "select count(*) from bars.crypto_data_1d") == 30
     assert value(connection, "select count(*) from quarantine where ticker = 'AB\\xff'") == 30
+
+
+@pytest.mark.parametrize("way", ["import", "copy", "sync"])
+def test_a_directory_in_other_letters_makes_no_second_series(
+    connection: Any, tmp_path: Path, way: str
+) -> None:
+    """`btc` beside BTC; one that is stored already under its odd name stays what it is."""
+    for ticker in ("BTC", "btc", "eth", "AAA", "aaa"):
+        tree(tmp_path / "tape", walk(30), ticker)
+    words = {
+        "import": ("import", "--input", tmp_path / "tape", "--market", "crypto"),
+        "copy": ("copy", f"csv:{tmp_path / 'tape'}", "warehouse", "--market", "crypto"),
+        "sync": (
+            "sync", "-m", "crypto", "-i", "1d", "--source", "csv_tree", "--source-dir", tmp_path / "tape",
+            "--start-date", "2020-01-01", "--end-date", "2022-01-01",
+        ),
+    }[way]  # fmt: skip
+    code, said = command(*words)
+    assert code == 4, said
+    for name, meant in (("btc", "BTC"), ("eth", "ETH"), ("aaa", "AAA")):
+        assert f"The directory {name} is {meant} in other letters" in said
+    assert query(connection, "select ticker from series order by 1") == [("AAA",), ("BTC",)]
+    assert value(connection, "select count(*) from gap where ticker = any(%s)", ["btc", "eth", "aaa"]) == 0
+
+
+def test_what_is_stored_under_an_odd_name_can_be_copied_again(connection: Any, tmp_path: Path) -> None:
+    command("migrate", "sqlite", file(tmp_path / "files", walk(30), "btc"))
+    assert query(connection, "select ticker from series") == [("btc",)]
+    code, said = command("copy", f"csv:{tree(tmp_path / 'tape', walk(40), 'btc')}", "warehouse")
+    assert code == 0, said
+
+
+def test_a_name_that_can_be_no_ticker_misses_no_bar(connection: Any, tmp_path: Path) -> None:
+    """Its rows are refused whatever they say, so it has nothing that could be missing."""
+    tree(tmp_path / "tape", walk(30), "BTC")
+    for name in ("a b", "..x", "=cmd()", "X\n", "\x1b[31m"):
+        (tmp_path / "tape" / name).mkdir()
+        (tmp_path / "tape" / name / "1D.csv").write_text(
+            (tmp_path / "tape" / "BTC" / "1D.csv").read_text().replace("BTC", name)
+        )
+    command("sync", "-m", "crypto", "-i", "1d", "--source", "csv_tree", "--source-dir", tmp_path / "tape")
+    assert query(connection, "select distinct ticker from gap") == [("BTC",)]
+    assert value(connection, "select count(distinct ticker) from quarantine where rule = 'bad_ticker'") == 5

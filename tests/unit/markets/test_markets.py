@@ -15,7 +15,7 @@ from croniter import croniter
 from hypertape import calendars, markets
 from hypertape.errors import UnknownMarket
 from hypertape.frame import instant
-from hypertape.markets import all_markets, get_market
+from hypertape.markets import all_markets, get_market, misspelled
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, utc
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -216,3 +216,12 @@ def literal_collections(path: Path) -> Iterator[tuple[int, set[object]]]:
 def test_a_list_of_markets_would_be_found(tmp_path: Path, text: str) -> None:
     (tmp_path / "module.py").write_text(text, encoding="utf-8")
     assert any({"vn"} < constants for _, constants in literal_collections(tmp_path / "module.py"))
+
+
+def test_a_name_in_other_letters_than_a_ticker_is_misspelled() -> None:
+    us = get_market("us")
+    assert misspelled(us, ["aapl", "AAPL", "Msft", "NEW", "new", "nobody"]) == {
+        "aapl": "AAPL", "Msft": "MSFT", "new": "NEW",
+    }  # fmt: skip
+    assert misspelled(us, ["held", "HELD", "Own"], known=["held", "OWN"]) == {"Own": "OWN"}
+    assert misspelled(us, []) == {}

@@ -116,6 +116,21 @@ def test_each_ticker_fails_for_itself(tmp_path: Path, vn: Market) -> None:
     assert ",".join(CELLS) in str(fetched.failures["OTHER"])
 
 
+def test_a_directory_in_other_letters_than_its_ticker_fails_alone(tmp_path: Path, vn: Market) -> None:
+    """It would become a second series beside the ticker's own."""
+    for ticker in ("VIC", "vic", "vnindex", "NEW", "new", "odd"):
+        write(tmp_path, ticker, "1D.csv", ROW)
+    tree = CsvTree(tmp_path)
+
+    fetched = tree.fetch(vn, tree.tickers(vn, Interval.D1), Interval.D1, ALWAYS, now=NOW)
+
+    assert {ticker: type(error) for ticker, error in fetched.failures.items()} == dict.fromkeys(
+        ("vic", "vnindex", "new"), UnknownTicker
+    )
+    assert "The directory vnindex is VNINDEX in other letters" in str(fetched.failures["vnindex"])
+    assert fetched.bars["ticker"].to_pylist() == ["NEW", "VIC", "odd"]
+
+
 @pytest.mark.parametrize("ticker", ["../VIC", "..", "", "/etc", "VIC/../VIC", "vic"])
 def test_a_ticker_is_a_directory_name_and_nothing_more(tmp_path: Path, vn: Market, ticker: str) -> None:
     write(tmp_path, "VIC", "1D.csv", ROW)

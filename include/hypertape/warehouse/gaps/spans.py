@@ -10,6 +10,7 @@ import psycopg
 
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, midnight
+from hypertape.quality.gate_rules import is_ticker
 from hypertape.queries import query
 from hypertape.warehouse.gaps.grid import Series, Span, read_asked
 
@@ -46,12 +47,17 @@ def spans_to_judge(
 
 
 def strangers(connection: Connection, market: Market, tickers: Iterable[str]) -> set[str]:
-    """Those of some tickers that nobody knows: not the market's list, no source, no table. A typo has no gaps."""
-    odd = [ticker for ticker in tickers if ticker not in market.by_ticker]
+    """Those of some tickers that nobody knows: not the market's list, no source, no table. A typo has no gaps.
+
+    Nor has a name that can be no ticker: all its rows are refused, whatever a source says.
+    """
+    given = set(tickers)
+    none = {ticker for ticker in given if not is_ticker(ticker)}
+    odd = [ticker for ticker in given - none if ticker not in market.by_ticker]
     if not odd:
-        return set()
+        return none
     rows = connection.execute(query("gap_strangers"), {"market": market.code, "tickers": odd})
-    return {ticker for (ticker,) in rows}
+    return none | {ticker for (ticker,) in rows}
 
 
 def _due_from(market: Market, interval: Interval, asked: Span | None, one: Series) -> int | None:

@@ -26,8 +26,9 @@ class LoadRequest:
 
     `rejects` (REJECT_SCHEMA) go to quarantine; `fetched` counts the source's rows per ticker before the gate; `now`
     (UTC) decides which bars are still open. `tickers` are those that were asked for: one without a row gets its line in
-    `load` too. `answered_until` says how far a ticker's answer reaches, where that is not the whole window. `served_by`
-    names the source of the tickers that another one than `source` served.
+    `load` too. `windows` holds the windows of tickers that own another one than `window`. `answered_until` says how far
+    a ticker's answer reaches, where that is not the whole window. `served_by` names the source of the tickers that
+    another one than `source` served.
 
     `keep_stored`: a bar that is stored and final stays as it is; incoming ones of its time count as unchanged.
     `keep_others`: so do the final bars of others where `served_by` names a source that only stands in for `source`.
@@ -49,6 +50,7 @@ class LoadRequest:
     answered_until: Mapping[str, datetime] = field(default_factory=dict)
     attempt: int = 1
     tickers: Sequence[str] = ()
+    windows: Mapping[str, Window] = field(default_factory=dict)
     served_by: Mapping[str, str] = field(default_factory=dict)
     keep_stored: bool = False
     keep_others: bool = False
@@ -56,6 +58,10 @@ class LoadRequest:
     reason: str | None = None
     watch: bool = False
     rereads: Mapping[str, int] = field(default_factory=dict)
+
+    def window_of(self, ticker: str) -> Window:
+        """The window that a ticker was asked for."""
+        return self.windows.get(ticker, self.window)
 
     def source_of(self, ticker: str) -> str:
         """The source that served a ticker."""

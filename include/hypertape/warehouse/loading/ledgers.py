@@ -23,10 +23,10 @@ Connection = psycopg.Connection[Any]
 def load_row(request: LoadRequest, entry: SeriesLoad, status: str) -> tuple[object, ...]:
     """The columns of one `load` row, but for its error."""
     expected, missing = request.expected.get(entry.ticker, (None, None))
-    open_bar = entry.open_bar(request)
+    open_bar, window = entry.open_bar(request), request.window_of(entry.ticker)
     return (
         request.run_id, request.market.code, request.interval.value, entry.ticker, request.attempt,
-        request.source_of(entry.ticker), request.window.start, request.window.end, status,
+        request.source_of(entry.ticker), window.start, window.end, status,
         request.fetched.get(entry.ticker, len(entry.incoming)),
         request.duplicates.get(entry.ticker, 0), expected, missing,
         None if open_bar is None else instant(open_bar), __version__, request.reason,

@@ -157,7 +157,8 @@ def _answer(
     unread: list[Unread] = []
     for dispute, ticker, source, since in connection.execute(query("open_disputes"), asked).fetchall():
         entry, state = by_ticker[ticker], states.get(ticker)
-        about = request.window.start < since and (state is None or micros(request.window.end) > state.last)
+        window = request.window_of(ticker)
+        about = window.start < since and (state is None or micros(window.end) > state.last)
         handed_over = request.accept_scale  # a person has another source's history written in its place
         if not about or (source != request.source_of(ticker) and not handed_over):
             continue

@@ -173,7 +173,7 @@ def test_the_command_line_tells_and_exits_accordingly(loaded, call):
     assert call(*window, "--tickers", "BBB,GONE")[0] == 2
 
 
-def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys, call):
+def test_a_comparison_of_nothing_agrees_with_nobody(loaded, call):
     early = Window(utc(2023, 1, 1), utc(2023, 2, 1))
     done = against(loaded, window=early)
     assert done.compared == 0
@@ -187,9 +187,7 @@ def test_a_comparison_of_nothing_agrees_with_nobody(loaded, monkeypatch, capsys,
             )
         }
     assert why == "neither the warehouse nor csv_tree has a final bar of these tickers in the window"
-    code, _, err = call(
-        monkeypatch, capsys, loaded[1], "--start-date", "2023-01-01", "--end-date", "2023-02-01"
-    )
+    code, _, err = call("--start-date", "2023-01-01", "--end-date", "2023-02-01")
     assert code == 2
     assert "Nothing was compared" in err
 

@@ -41,7 +41,7 @@ up: install ## start the warehouse and Airflow on this machine
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
 
-test: install browser services ## run the test suite with coverage: make test ARGS="-k load" JOBS=4
+test: install browser services ## run the test suite with coverage: make test ARGS="-k load" JOBS=4; ARGS=--thorough for long proofs
 	@$(RUN) pytest -n $(JOBS) --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
 
 browser: install ## find the browser for tests/web, or install one

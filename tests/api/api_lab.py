@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,14 +34,7 @@ MINUTES = [
     day + pd.Timedelta(hours=2, minutes=minute) for day in DAYS[-12:] for minute in range(150) if minute % 7
 ]
 
-THOROUGH = os.environ.get("HYPERTAPE_THOROUGH") == "1"
-
 Frames = dict[tuple[str, Interval, str], pd.DataFrame]
-
-
-def examples(usual: int) -> int:
-    """How many examples a law is shown on: ten times as many with HYPERTAPE_THOROUGH=1."""
-    return 10 * usual if THOROUGH else usual
 
 
 def walk(times: list[Any], seed: int) -> pd.DataFrame:

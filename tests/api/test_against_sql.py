@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from api_lab import VN, examples
+from api_lab import VN
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
@@ -23,6 +23,7 @@ from test_answers import DAY, INSTANT, LATE_DAY, is_backwards, parameters
 from hypertape.indicators import enrich
 from hypertape.markets import get_market
 from hypertape.model import INDICATOR_COLUMNS
+from thorough import examples
 
 PRICES = ("open", "high", "low", "close", "volume")
 FOUR_HOURS = (
@@ -111,7 +112,7 @@ def connection(filled: str) -> Any:
 
 
 @settings(
-    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(asked=ASKED)
 def test_any_question_is_answered_as_sql_answers_it(client: TestClient, connection: Any, asked: Any) -> None:

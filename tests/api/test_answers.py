@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from api_lab import VN, Frames, examples
+from api_lab import VN, Frames
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
@@ -20,6 +20,7 @@ from hypertape.api.bar_encoder import CSV_HEADER
 from hypertape.api.bar_query import SPELLINGS
 from hypertape.model import INDICATOR_COLUMNS
 from hypertape.warehouse.connect import connect
+from thorough import examples
 
 TICKERS = ("VCB", "FPT", "VNINDEX", "NEW", "ONE", "VNM", "BTC", "NOPE")
 DAY = st.dates(date(2022, 12, 20), date(2024, 4, 5))
@@ -83,7 +84,7 @@ def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 @settings(
-    max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(asked=ASKED)
 def test_any_question_is_answered_as_pandas_answers_it(client: TestClient, frames: Frames, asked) -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pytest
-from api_lab import D1, M1, Frames, client_of, examples, fill, open_app, walk
+from api_lab import D1, M1, Frames, client_of, fill, open_app, walk
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from hypertape.api import bar_reader, chunk_bounds
 from hypertape.api.bar_query import EVER
 from hypertape.api.chunk_bounds import back, step_of
 from hypertape.model import Interval, utc
+from thorough import examples
 
 LAST = pd.Timestamp("2024-03-29 20:00")
 

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import schemathesis
-from api_lab import examples, let_in
+from api_lab import let_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypertape.api import create_app
 from hypertape.model import utc
 from hypertape.settings import Settings
+from thorough import examples
 
 NOTHING = create_app(Settings(), authorize=let_in, clock=lambda: utc(2026, 1, 1), dsn=lambda: "")
 """Only its description is used: which routes there are and what they take."""
@@ -81,13 +82,13 @@ ANSWERED = (200, 304, 400, 403, 404)
 
 @SCHEMA.parametrize()
 @SCHEMA.given(headers=HEADERS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12, 100), deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_one_the_description_names(client: Any, case: Any, headers: Any) -> None:
     response = client.request(case.method, case.formatted_path, params=case.query, headers=headers)
     judge(response, SCHEMA[case.operation.path][case.method])
 
 
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_so_is_that_to_any_combination_of_edges(client: Any, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(path for path, names in ROUTES.items() if names)))

@@ -1,6 +1,6 @@
 """Ten thousand tickers as one CSV: it streams, whole, out of little memory.
 
-Two months of them here: `test_server` asks for a year of fewer. With HYPERTAPE_THOROUGH=1 it is a year of all.
+A month of them in every run: `test_server` asks for a year of fewer. With --thorough it is a year of all.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import httpx
-from api_lab import NOW, THOROUGH
+from api_lab import NOW
 from server_lab import fill_wide, serving
 
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from thorough import examples
 
 TICKERS, LIMIT_MB = 10_000, 300
-BARS = 252 if THOROUGH else 42
+BARS = examples(21, 252)
 
 
 def test_ten_thousand_tickers_stream_in_little_memory(new_warehouse) -> None:

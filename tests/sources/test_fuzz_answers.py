@@ -1,13 +1,12 @@
 """Whatever a vendor's server says, a source raises only our errors, costs nobody else, and accounts for every row.
 
 The bodies are made by hypothesis: bytes, JSON of any shape, and answers of the vendor's own shape with odd cells. The
-real clients read them from a real server. Thirty of each; five hundred with HYPERTAPE_THOROUGH=1.
+real clients read them from a real server. Thirty of each; five hundred with --thorough.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,12 +28,13 @@ from hypertape.sources.ccxt import Ccxt
 from hypertape.sources.vci import Vci
 from hypertape.sources.yahoo import Yahoo
 from replay_server import Answer, ReplayServer
+from thorough import examples
 
 WEEK = Window(utc(2025, 6, 2), utc(2025, 6, 7))
 NOW = utc(2025, 6, 20)
 D1, H1 = Interval.D1, Interval.H1
 SETTINGS = settings(
-    max_examples=500 if os.environ.get("HYPERTAPE_THOROUGH") == "1" else 30,
+    max_examples=examples(30, 500),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

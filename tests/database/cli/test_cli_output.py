@@ -20,6 +20,7 @@ from hypertape.cli import app, main
 from hypertape.model import utc
 from hypertape.warehouse.api_keys import create
 from hypertape.warehouse.connect import connect
+from thorough import is_thorough
 
 pytestmark = pytest.mark.database
 ODD = "a [red]:x:[/red] " + "long " * 30
@@ -191,8 +192,7 @@ READS = [
 ]
 PRINTS = [(path, json_too) for path in READS for json_too in (False, True) if json_too or path in ALWAYS]
 """What prints something of an empty warehouse: the lists say on the standard error that there is nothing."""
-if os.environ.get("HYPERTAPE_THOROUGH") != "1":
-    PRINTS = PRINTS[::6]  # each is a process, and all end in one place
+PRINTS = PRINTS[:: 1 if is_thorough() else 6]  # each is a process, and all end in one place
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hypertape.model import Window
 from hypertape.warehouse.connect import connect
+from thorough import examples
 
 TICKERS = ("A", "B", "C", "D")
 DAYS = 36
@@ -71,7 +72,7 @@ def from_scratch(tape: Tape) -> list[Any]:
 
 
 slow = settings(
-    max_examples=25,
+    max_examples=examples(15, 200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

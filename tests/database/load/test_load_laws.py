@@ -28,9 +28,10 @@ from hypertape.indicators import enrich
 from hypertape.model import INDICATOR_COLUMNS, STORED_INDICATOR_COLUMNS, utc
 from hypertape.quality.gate import gate
 from hypertape.warehouse.read import digests
+from thorough import examples
 
 examples = settings(
-    max_examples=50,
+    max_examples=examples(20, 300),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,

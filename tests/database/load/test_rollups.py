@@ -20,6 +20,7 @@ from hypertape.model import Interval, Window, utc
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, buckets, check_rollups, derived, refresh_pending
 from hypertape.warehouse.schema import tier
+from thorough import examples
 
 FROM_MINUTES = (Interval.M5, Interval.M15, Interval.M30)
 FROM_DAYS = (Interval.W1, Interval.W2, Interval.MO1)
@@ -163,7 +164,7 @@ def test_changes_that_end_with_a_buckets_first_instant_reach_that_bucket(years, 
         assert_equal(stored(connection, ticker, level), recomputed(part, level))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8, 100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 730), st.integers(1, 120), st.booleans()), min_size=1, max_size=4))
 def test_rollups_equal_a_recomputation_after_any_loads(years, parts):
     """Slices loaded in any order, some of them restated, with a refresh now and then."""

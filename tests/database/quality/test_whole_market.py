@@ -1,11 +1,10 @@
 """The first load of a whole market, from an empty warehouse: every rule's plan is held by the time it takes.
 
-Small here, so that the suite stays short; with HYPERTAPE_THOROUGH=1 as large as the market: 287 tickers, 2658 days.
+Small here, so that the suite stays short; with --thorough as large as the market: 287 tickers, 2658 days.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import time as clock
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ from hypertape.quality.run import validate
 from hypertape.settings import Settings
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect
+from thorough import examples
 
-THOROUGH = os.environ.get("HYPERTAPE_THOROUGH") == "1"
-TICKERS, DAYS = (287, 2658) if THOROUGH else (60, 500)
-SYNC_SECONDS, RULES_SECONDS = (180, 60) if THOROUGH else (60, 20)
+TICKERS, DAYS = examples(60, 287), examples(500, 2658)
+SYNC_SECONDS, RULES_SECONDS = examples(60, 180), examples(20, 60)
 HURRY = timedelta(milliseconds=3)
 NOW = utc(2026, 3, 2, 9)  # half a year after the last bar: every session since is one that no ticker has
 

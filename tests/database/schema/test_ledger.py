@@ -21,6 +21,7 @@ from hypertape.warehouse.ledger import (
 )
 from hypertape.warehouse.loading.batch import LoadRequest
 from hypertape.warehouse.loading.load import load_bars, record_failures
+from thorough import examples
 
 HISTORY = midnight(CRYPTO.history_start[D1])
 
@@ -123,7 +124,7 @@ def bare_series(common, ticker):
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(15, 200),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

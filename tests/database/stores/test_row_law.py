@@ -25,11 +25,12 @@ from hypertape.stores.copy import copy as copy_stores
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.migration_ledger import Totals
 from stockula_files import stockula_file
+from thorough import examples
 
 NOW = utc(2026, 1, 1)
 ALL = Selection()
 LAW = settings(
-    max_examples=8,
+    max_examples=examples(6, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

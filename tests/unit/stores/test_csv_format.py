@@ -12,6 +12,7 @@ from hypertape.sources.csv_tree import exact_product
 from hypertape.stores.addresses import CsvFormat, CsvOptions
 from hypertape.stores.csv import CsvStore
 from hypertape.stores.csv_format import HEADER, Writer, quotient
+from thorough import examples
 
 LEGACY = CsvOptions(CsvFormat.LEGACY, market="vn")
 
@@ -189,7 +190,7 @@ def test_a_legacy_price_is_the_text_read_back(value):
     assert writer.settle(bars_of([value])).close[0] == float(f"{value:.2f}")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.floats(1e-18, 1e18), st.sampled_from([Interval.D1, Interval.M1]))
 def test_every_double_survives_the_lossless_text(value, interval):
     row = cells(lines(bars_of([value], value, interval=interval), interval=interval)[0])

@@ -18,7 +18,7 @@ from hypertape.steps.checks import validate
 from hypertape.steps.heal import HealPlan, finish_heal, plan_heal
 from hypertape.steps.plan import plan
 from hypertape.steps.refresh import refresh
-from hypertape.steps.restate import reread
+from hypertape.steps.restate import resolve_restatements
 from hypertape.steps.run_batch import extract, gate, load
 from hypertape.steps.run_spec import Batch, BatchResult, Plan
 
@@ -182,7 +182,7 @@ class Pipeline:
     def finish(self, planned: Plan, results: list[BatchResult], run: Run) -> dict[str, Any]:
         spec = planned.spec
         self.tell("reread")
-        restated = reread(self.dsn, spec, now=run.now, settings=self.settings)
+        restated = resolve_restatements(self.dsn, spec, now=run.now, settings=self.settings)
         quality = validate(self.dsn, spec, now=run.now, settings=self.settings) if run.check else None
         self.tell("refresh")
         refreshed = refresh(self.dsn, spec)

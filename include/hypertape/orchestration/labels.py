@@ -9,7 +9,7 @@ BATCH_LABEL = "{{ batch_label(task.op_args[0]) }}"
 """The `map_index_template` of a task whose first argument is a batch or a reference to one."""
 
 UNIT_LABEL = "{{ unit_label(task.op_kwargs['batch']) }}"
-"""The same, with the window, for a task that is mapped over its argument `batch`: for runs whose batches have several."""
+"""The same, with the window, for a task that is mapped over its argument `batch`: batches have several."""
 
 PART_LABEL = "{{ batch_label(task.op_kwargs['part']) }}"
 """The same for a task that is mapped over its argument `part`."""

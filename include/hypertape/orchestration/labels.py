@@ -11,6 +11,9 @@ BATCH_LABEL = "{{ batch_label(task.op_args[0]) }}"
 UNIT_LABEL = "{{ unit_label(task.op_kwargs['batch']) }}"
 """The same, with the window, for a task that is mapped over its argument `batch`: batches have several."""
 
+MAPPED_BATCH_LABEL = "{{ batch_label(task.op_kwargs['batch']) }}"
+"""That of a task that is itself mapped over its argument `batch`, and not in a group that is."""
+
 PART_LABEL = "{{ batch_label(task.op_kwargs['part']) }}"
 """The same for a task that is mapped over its argument `part`."""
 

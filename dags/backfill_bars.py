@@ -73,6 +73,12 @@ def load(batch: Json) -> Json:
     return report_to_asset(done.to_json())
 
 
+documented_load = load.override(
+    pool=BACKFILL.name, outlets=[alias("bars_loaded")], doc_md=load.function.__doc__
+)
+"""A mapped task does not take its function's docstring by itself."""
+
+
 @task(execution_timeout=timedelta(minutes=30))
 def publish() -> Json:
     """Move the watermarks, write the report with the plan, turn the run red if anything is missing or wrong."""
@@ -97,7 +103,7 @@ def backfill_bars() -> None:
     """Wire the backfill."""
     units = plan()
     go = unless_rehearsal()
-    loaded = load.override(pool=BACKFILL.name, outlets=[alias("bars_loaded")]).expand(batch=units)
+    loaded = documented_load.expand(batch=units)
     validated = validate()
     refreshed = refresh_rollups.override(outlets=[alias("rollups_refreshed")])()
     restated = reread.override(pool=BACKFILL.name)()

@@ -13,7 +13,7 @@ from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS, EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.form_bars import actions_form, actions_wishes
-from hypertape.orchestration.labels import BATCH_LABEL
+from hypertape.orchestration.labels import MAPPED_BATCH_LABEL
 from hypertape.orchestration.pools import BACKFILL
 from hypertape.orchestration.runbook import actions_runbook
 from hypertape.orchestration.xcom import Json, require_all_synced
@@ -32,7 +32,7 @@ def plan() -> list[Json]:
     return [batch.to_json() for batch in planned]
 
 
-@task(execution_timeout=timedelta(hours=2), map_index_template=BATCH_LABEL, pool=BACKFILL.name)
+@task(execution_timeout=timedelta(hours=2), map_index_template=MAPPED_BATCH_LABEL, pool=BACKFILL.name)
 def sync_actions(batch: Json) -> Json:
     """Ask the source and keep what is new or different; a ticker that failed is told of by the check."""
     from hypertape.steps.actions import ActionsBatch, sync_actions

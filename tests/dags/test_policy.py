@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,23 @@ def test_no_deadline_counts_from_when_a_run_was_queued(dag_bag: Any) -> None:
     for dag in dag_bag.dags.values():
         for alert in dag.deadline:
             assert alert.reference.reference_name != "DagRunQueuedAtDeadline", dag
+
+
+def test_a_label_names_an_argument_that_the_task_has(dag_bag: Any) -> None:
+    """Airflow renders it after the work, and fails the task where it cannot."""
+    labelled = 0
+    for task in every_task(dag_bag):
+        template = (
+            task.partial_kwargs.get("map_index_template") if is_mapped(task) else task.map_index_template
+        )
+        if named := re.search(r"op_kwargs\['(\w+)'\]", template or ""):
+            assert named[1] in task.op_kwargs_expand_input.value, task
+        elif "op_args" in (template or ""):
+            assert not is_mapped(task), task
+            assert task.op_args, task
+        labelled += bool(template)
+    assert labelled
+
+
+def is_mapped(task: Any) -> bool:
+    return hasattr(task, "op_kwargs_expand_input")

@@ -8,8 +8,11 @@ from typing import Any
 BATCH_LABEL = "{{ batch_label(task.op_args[0]) }}"
 """The `map_index_template` of a task whose first argument is a batch or a reference to one."""
 
-UNIT_LABEL = "{{ unit_label(task.op_args[0]) }}"
-"""The same, with the window: for runs whose batches have several."""
+UNIT_LABEL = "{{ unit_label(task.op_kwargs['batch']) }}"
+"""The same, with the window, for a task that is mapped over its argument `batch`: batches have several."""
+
+MAPPED_BATCH_LABEL = "{{ batch_label(task.op_kwargs['batch']) }}"
+"""That of a task that is itself mapped over its argument `batch`, and not in a group that is."""
 
 PART_LABEL = "{{ batch_label(task.op_kwargs['part']) }}"
 """The same for a task that is mapped over its argument `part`."""

@@ -74,13 +74,15 @@ def copy(
     accept_scale: AcceptScale = False,
     dry_run: DryRun = False,
     pin: PinName = None,
+    legacy_scale: LegacyScale = False,
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
 
     Rows that cannot be bars are counted, shown, and kept in the warehouse's quarantine. Bars that only DST has stay and
     are counted. Exits 3 when --verify finds a bar of SRC that DST has not or has otherwise.
     """
-    selection, options = _selection(market, interval, symbols, start_date), CsvOptions(market=market)
+    selection = _selection(market, interval, symbols, start_date)
+    options = CsvOptions(legacy_scale=legacy_scale, market=market)
     src = _pinned(src, pin)
     planned = _planned(src, dst, selection, options, force=force, verify=verify, accept_scale=accept_scale)
     _transfer(planned, workers=workers, dry_run=dry_run)
@@ -94,6 +96,7 @@ def verify(
     symbols: Symbols = None,
     start_date: StartDate = None,
     workers: Workers = 1,
+    legacy_scale: LegacyScale = False,
 ) -> None:
     """Compare every series of SRC with DST: rows, first, last and digest. Exits 3 when one differs.
 
@@ -102,7 +105,7 @@ def verify(
     from hypertape.stores.copy import verify as run
 
     selection = _selection(market, interval, symbols, start_date)
-    planned = _planned(src, dst, selection, CsvOptions(market=market))
+    planned = _planned(src, dst, selection, CsvOptions(legacy_scale=legacy_scale, market=market))
     source, target = planned.openings(None, load_settings())
     with progress() as on_step:
         report = run(

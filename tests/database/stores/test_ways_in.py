@@ -282,3 +282,21 @@ def test_a_name_that_can_be_no_ticker_misses_no_bar(connection: Any, tmp_path: P
     command("sync", "-m", "crypto", "-i", "1d", "--source", "csv_tree", "--source-dir", tape, *window)
     assert query(connection, "select distinct ticker from gap") == [("BTC",)]
     assert value(connection, "select count(distinct ticker) from quarantine") == len(odd)
+
+
+def test_a_tree_in_thousands_is_copied_and_verified_with_the_option_that_the_refusal_names(
+    connection: Any, tmp_path: Path
+) -> None:
+    whole = walk(30)
+    thousands = Bars(
+        whole.time, *(getattr(whole, name) / 1000 for name in ("open", "high", "low", "close")),
+        whole.volume, whole.adjusted_close,
+    )  # fmt: skip
+    words = (f"csv:{tree(tmp_path / 'tape', thousands, 'VIC', VN)}", "warehouse", "--market", "vn")
+    code, said = command("copy", *words)
+    assert (code, "give --legacy-scale" in said) == (1, True), said
+    assert command("copy", *words, "--legacy-scale", "--verify")[0] == 0
+    assert command("verify", *words, "--legacy-scale")[0] == 0
+    assert command("verify", *words)[0] == 3
+    (close,) = query(connection, "select close from bars.market_data_1d order by time limit 1")[0]
+    assert close == pytest.approx(whole.close[0])

@@ -137,7 +137,9 @@ def _differs(kind: str, market: str, interval: str, found: Sequence[Row]) -> Obs
 def _tickers(found: Sequence[Row]) -> tuple[str, ...]:
     """All tickers that results are about, where their rules name them; else those of the keys that are kept."""
     keys = [key["ticker"] for row in found if not row["named"] for key in row["sample"] if key.get("ticker")]
-    return tuple(sorted({str(ticker) for row in found for ticker in row["named"] or ()} | set(map(str, keys))))
+    return tuple(
+        sorted({str(ticker) for row in found for ticker in row["named"] or ()} | set(map(str, keys)))
+    )
 
 
 def _names_all(row: Row) -> bool:

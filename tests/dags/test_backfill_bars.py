@@ -26,6 +26,8 @@ CHAIN = (
     "validate",
     "refresh_rollups",
     "publish",
+    "announce",
+    "announce_weeks",
 )
 AFTER_PLAN = CHAIN[2:]
 DAYS = {"start": "2024-03-07", "end": "2024-03-09"}
@@ -42,7 +44,9 @@ def test_the_chain_is_that_of_every_bar_dag_with_a_task_a_unit(dag_bag: Any) -> 
         "reread": {"validate"},
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"publish"},
-        "publish": set(),
+        "publish": {"announce"},
+        "announce": {"announce_weeks"},
+        "announce_weeks": set(),
     }
 
 
@@ -156,8 +160,16 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     published = airflow.xcom(DAG, loaded.run_id, "publish")
     assert "two days again" in Path(published["report"]).read_text()
     events = airflow.get("/assets/events", limit=100)["asset_events"]
-    mine = {event["name"] for event in events if event["source_run_id"] == loaded.run_id}
-    assert mine == {"vn_1d_bars_loaded", "vn_1d_rollups_refreshed"}
+    mine = [event for event in events if event["source_run_id"] == loaded.run_id]
+    assert {event["name"] for event in mine} == {
+        "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published", "vn_1w_bars_published",
+    }  # fmt: skip
+    keys = {name: sorted(each["partition_key"] for each in mine if each["name"] == name)
+            for name in ("vn_1d_bars_published", "vn_1w_bars_published")}  # fmt: skip
+    assert keys == {
+        "vn_1d_bars_published": [f"2024-03-0{day}" for day in range(4, 9)],
+        "vn_1w_bars_published": ["2024-03-04"],
+    }
 
     airflow.clear(DAG, loaded.run_id, ["plan"])
     cleared = airflow.wait(DAG, loaded.run_id, seconds=400)

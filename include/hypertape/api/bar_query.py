@@ -12,6 +12,7 @@
 | ma | true | false leaves out averages and scores, and keeps the changes |
 | ema | false | true adds ema10 … ema200; lengths such as `12,26` add those |
 | state | any | published: only bars that checks have passed, as the schema `published` has them |
+| provisional | json true, csv false | marks bars that may still change: by a key, in a last column |
 | pin | none | the name of a pin: its bars, in the stored intervals and 4h |
 """
 
@@ -87,6 +88,7 @@ class BarQuery:
     emas: tuple[int, ...] = ()
     state: str = STATES[0]
     pin: str | None = None
+    provisional: bool = False
 
     @property
     def schema(self) -> str:
@@ -146,6 +148,7 @@ def read_query(
     ema: str | None = None,
     state: str | None = None,
     pin: str | None = None,
+    provisional: str | None = None,
 ) -> BarQuery:
     """Read the parameters as they came. Raises BadInput with the valid values."""
     start, end = read_date("start_date", start_date), read_date("end_date", end_date, include_day=True)
@@ -156,6 +159,7 @@ def read_query(
     asked = read_number(
         "limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: the answer streams."
     )
+    csv = _choice("format", format or "json", ("json", "csv")) == "csv"
     return BarQuery(
         symbols=None if (named := read_symbols(symbol)) is None else tuple(named),
         width=read_width(interval or "1D"),
@@ -163,12 +167,13 @@ def read_query(
         end=end,
         limit=asked or (None if start else USUAL_LIMIT),
         markets=read_mode(mode),
-        csv=_choice("format", format or "json", ("json", "csv")) == "csv",
+        csv=csv,
         legacy=read_flag("legacy", legacy, False),
         averages=read_flag("ma", ma, True),
         emas=_emas(ema),
         state=_choice("state", state or STATES[0], STATES),
         pin=pin or None,
+        provisional=read_flag("provisional", provisional, not csv),  # old readers of CSV count columns
     )
 
 

@@ -1,8 +1,8 @@
 """Telling: one message per cause and channel when it opens, one when it closes; written down, and sent until taken.
 
-A message is taken, sent with no transaction open, and noted as sent; a channel gets one after the other. So each arrives
-at least once, in order, and twice only where the sender died (or lost the database) between the channel's taking it and
-the note: that one message, once more.
+A message is taken, sent with no transaction open, and noted as sent; a channel gets one after the other. So each
+arrives at least once, in order, and twice only where the sender died (or lost the database) between the channel's
+taking it and the note: that one message, once more.
 """
 
 from __future__ import annotations

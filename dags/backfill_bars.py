@@ -75,7 +75,8 @@ def load(batch: Json) -> Json:
 
 @task(execution_timeout=timedelta(minutes=30))
 def publish() -> Json:
-    """Publish what passed, move the watermarks, write the report with the plan, turn the run red if anything is missing or wrong."""
+    """Publish what passed, move the watermarks, write the report with the plan, turn the run red if anything is missing
+    or wrong."""
     from hypertape.steps.backfill import finish
 
     backfill_id = head()["backfill_id"]

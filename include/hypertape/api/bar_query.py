@@ -156,10 +156,7 @@ def read_query(
         raise BadInput(f"start_date={start_date} is after end_date={end_date}", next_step="Swap them.")
     if pin and state not in (None, "", STATES[0]):
         raise BadInput(f"pin={pin} and state={state} exclude each other", next_step="Choose one.")
-    asked = read_number(
-        "limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: the answer streams."
-    )
-    csv = _choice("format", format or "json", ("json", "csv")) == "csv"
+    asked = read_number("limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: it streams.")
     return BarQuery(
         symbols=None if (named := read_symbols(symbol)) is None else tuple(named),
         width=read_width(interval or "1D"),
@@ -167,13 +164,15 @@ def read_query(
         end=end,
         limit=asked or (None if start else USUAL_LIMIT),
         markets=read_mode(mode),
-        csv=csv,
+        csv=_choice("format", format or "json", ("json", "csv")) == "csv",
         legacy=read_flag("legacy", legacy, False),
         averages=read_flag("ma", ma, True),
         emas=_emas(ema),
         state=_choice("state", state or STATES[0], STATES),
         pin=pin or None,
-        provisional=read_flag("provisional", provisional, not csv),  # old readers of CSV count columns
+        provisional=read_flag(
+            "provisional", provisional, format != "csv"
+        ),  # old readers of CSV count columns
     )
 
 
@@ -236,9 +235,7 @@ def read_number(name: str, text: str | None, most: int, otherwise: str = "") -> 
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0):
         raise BadInput(f"{name}={text!r} is not a count", next_step=f"Write a whole number from 1 to {most}.")
     if int(text) > most:
-        raise BadInput(
-            f"{name}={text} is more than {most}", next_step=otherwise or "Ask for fewer at a time."
-        )
+        raise BadInput(f"{name}={text} is more than {most}", next_step=otherwise or "Ask for fewer.")
     return int(text)
 
 

@@ -257,6 +257,7 @@ ANSWERS: dict[str, Schema] = {
         "now": INSTANT, **fields(TEXT, "market interval"),
         "conditions": listed(record({"session": DAY, **fields(TEXT, "ticker condition"), "reasons": listed(TEXT)})),
     }),
+    "/caller": record({"name": TEXT, "may_write": FLAG}),
     "/gaps/reopen": record({"reopened": WHOLE}),
     "/cache/clear": record({"cleared": FLAG}),
 }  # fmt: skip

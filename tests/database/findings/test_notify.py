@@ -9,9 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,50 +24,13 @@ from hypertape.settings import Settings
 from hypertape.steps.notify import alert, raise_if_kept, tell, try_channels
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import Looked, Observation, acknowledge, findings, keep, open_findings
+from message_hook import Hook
 
 NOW = utc(2024, 4, 1, 3)
 """A Monday in which Ho Chi Minh City trades (10:00 there)."""
 
 NIGHT = utc(2024, 4, 1, 18)
 DEAD = Observation("source/yahoo", "source", "yahoo does not answer", "hypertape source status")
-
-
-class Hook:
-    """A web server that takes what Apprise's json:// posts, unless `status` says otherwise."""
-
-    def __init__(self) -> None:
-        self.taken: list[dict[str, Any]] = []
-        self.status = 200
-        self.before_answer: Callable[[], None] = lambda: None
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if hook.status == 200:
-                    hook.taken.append(body)
-                hook.before_answer()
-                self.send_response(hook.status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"json://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def titles(self) -> list[str]:
-        return [body["title"] for body in self.taken]
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    made = Hook()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
 
 
 class Teller:

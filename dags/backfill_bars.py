@@ -1,7 +1,7 @@
 """Bars of the past, for whatever the form asks: a market's missing bars, a window again, a whole history restated.
 
 `plan → unless_rehearsal → load (ask, gate, load) per window and batch → reread → validate → refresh_rollups →
-publish`
+publish → announce`
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow.sdk import dag, get_current_context, task
 from hypertape.model import parse_instant
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.assets import alias, report_to_asset
-from hypertape.orchestration.bar_tasks import refresh_rollups, reread, validate
+from hypertape.orchestration.bar_tasks import refresh_rollups, reread, tell_of_the_runs_sessions, validate
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import BY_HAND
 from hypertape.orchestration.form_bars import backfill_form, backfill_wishes
@@ -81,7 +81,8 @@ documented_load = load.override(
 
 @task(execution_timeout=timedelta(minutes=30))
 def publish() -> Json:
-    """Move the watermarks, write the report with the plan, turn the run red if anything is missing or wrong."""
+    """Publish what passed, move the watermarks, write the report with the plan, turn the run red if anything is missing
+    or wrong."""
     from hypertape.steps.backfill import finish
 
     backfill_id = head()["backfill_id"]
@@ -109,7 +110,9 @@ def backfill_bars() -> None:
     restated = reread.override(pool=BACKFILL.name)()
     units >> go >> [loaded, restated, validated]
     [units, loaded] >> restated
-    [units, restated] >> validated >> refreshed >> publish()
+    published = publish()
+    [units, restated] >> validated >> refreshed >> published
+    tell_of_the_runs_sessions(published)
 
 
 backfill_bars()

@@ -24,7 +24,7 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.schema import apply, tier
 
-pytest_plugins = ["scheduling", "thorough"]
+pytest_plugins = ["scheduling", "thorough", "message_hook"]
 """Loaded from beside this file."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]

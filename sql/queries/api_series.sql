@@ -1,7 +1,8 @@
 -- purpose: which series answer a question, and the newest load that changed each of them
 -- parameters: markets, interval, tickers (null: all); pending is the newest load whose rollups are not refreshed yet
 select
-    series.market, series.ticker, series.first_time, series.last_time, changed.load_id, changed.loaded_at, waiting.pending
+    series.market, series.ticker, series.first_time, series.last_time, changed.load_id, changed.loaded_at, waiting.pending,
+    series.provisional_time
 from series
 left join (
     select market, max(load_id) as pending

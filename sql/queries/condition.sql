@@ -31,10 +31,16 @@ select
     (
         select array_agg(distinct finding.title) from finding
         where finding.market = series.market and finding.interval = series.interval and finding.closed_at is null
-            and finding.kind = 'check' and finding.severity = 'critical' and exists (
-                select from jsonb_array_elements(finding.evidence -> 'sample') as key
-                where key ->> 'ticker' = series.ticker and key ->> 'time' ~ '^\d{4}-\d\d-\d\d'
-                    and (key ->> 'time')::timestamptz >= session.low and (key ->> 'time')::timestamptz < session.high
+            and finding.kind = 'check' and finding.severity = 'critical' and (
+                exists (
+                    select from jsonb_array_elements(finding.evidence -> 'sample') as key
+                    where key ->> 'ticker' = series.ticker and key ->> 'time' ~ '^\d{4}-\d\d-\d\d'
+                        and (key ->> 'time')::timestamptz >= session.low and (key ->> 'time')::timestamptz < session.high
+                )
+                -- more than is kept: any session of its time may have one
+                or (finding.evidence -> 'listed' = 'false' and series.ticker = any(finding.tickers)
+                    and (finding.evidence ->> 'first')::timestamptz < session.high
+                    and (finding.evidence ->> 'last')::timestamptz > session.low)
             )
     ) as checks
 from series

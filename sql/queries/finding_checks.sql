@@ -1,10 +1,12 @@
 -- purpose: what checks found wrong and no later run of the same check over the same bars has taken back: the newest result of
---   each window in which it failed; one that did not run, only where it is the newest of its check
+--   each window in which it failed; one that did not run, only where it is the newest of its check. A result that found more
+--   than its sample lists (is_listed) is about its whole window, and named (all its tickers; null: its rule cannot say) is who
 -- parameters: market, interval (null: all)
 with wrong as (
     select distinct on (market, interval, suite, expectation, target, window_start, window_end)
         result_id, run_id, market, interval, suite, expectation, target, description, severity, status, evaluated, unexpected,
-        sample, error, window_start, window_end, checked_at
+        sample, details -> 'tickers' as named, coalesce(unexpected <= jsonb_array_length(sample), false) as is_listed,
+        error, window_start, window_end, checked_at
     from quality_result
     where (status in ('failed', 'broken') or (status = 'not_evaluated' and error is not null))
         and (%(market)s::text is null or market = %(market)s)
@@ -22,7 +24,7 @@ spanned as (
         from (
             select (key ->> 'time')::timestamptz as time
             from jsonb_array_elements(wrong.sample) as key
-            where key ->> 'time' ~ '^\d{4}-\d\d-\d\d'
+            where wrong.is_listed and key ->> 'time' ~ '^\d{4}-\d\d-\d\d'
         ) as at
     ) as offending
 )

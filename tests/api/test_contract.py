@@ -411,7 +411,7 @@ def test_the_description_tells_every_route_and_parameter(client: TestClient) -> 
     told = {parameter["name"] for parameter in document["paths"]["/tickers"]["get"]["parameters"]}
     assert told == {
         "symbol", "interval", "start_date", "end_date", "limit", "mode", "format", "legacy", "ma", "ema",
-        "cache", "state", "pin",
+        "cache", "state", "pin", "provisional",
     }  # fmt: skip
     page = client.get("/docs")
     assert "GET /tickers" in page.text

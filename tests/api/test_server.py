@@ -119,6 +119,14 @@ def test_a_writer_writes_but_not_for_another_site(served: Served, keys: dict[str
         assert client.get("/tickers?limit=1&symbol=T00001").status_code == 200
 
 
+@pytest.mark.parametrize(("role", "writes"), [("read", False), ("write", True)])
+def test_a_key_is_told_whether_it_may_write(
+    served: Served, keys: dict[str, str], role: str, writes: bool
+) -> None:
+    answer = httpx.get(f"{served.url}/caller", headers={"X-API-Key": keys[role]}).json()
+    assert (answer["may_write"], answer["name"].split()[0]) == (writes, f"{role}er")
+
+
 def test_a_revoked_key_is_refused_soon_and_at_once_when_told(
     wide: str, served: Served, keys: dict[str, str]
 ) -> None:

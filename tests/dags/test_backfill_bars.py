@@ -26,6 +26,8 @@ CHAIN = (
     "validate",
     "refresh_rollups",
     "publish",
+    "announce",
+    "announce_weeks",
 )
 AFTER_PLAN = CHAIN[2:]
 DAYS = {"start": "2024-03-07", "end": "2024-03-09"}
@@ -42,7 +44,9 @@ def test_the_chain_is_that_of_every_bar_dag_with_a_task_a_unit(dag_bag: Any) -> 
         "reread": {"validate"},
         "validate": {"refresh_rollups"},
         "refresh_rollups": {"publish"},
-        "publish": set(),
+        "publish": {"announce"},
+        "announce": {"announce_weeks"},
+        "announce_weeks": set(),
     }
 
 
@@ -148,7 +152,8 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     assert stored(dsn) == {}
 
     loaded = run(airflow, mode="overwrite", dry_run=False, reason="two days again")
-    assert states(loaded) == {task: {"success"} for task in CHAIN}, told(airflow, loaded)
+    every = {**{task: {"success"} for task in CHAIN}, "announce_weeks": {"skipped"}}  # two days are no week
+    assert states(loaded) == every, told(airflow, loaded)
     assert stored(dsn) == by_airflow
     assert [task.name for task in loaded.tasks if task.task_id == "load"] == [
         "load [2024-03-07 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
@@ -156,8 +161,12 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     published = airflow.xcom(DAG, loaded.run_id, "publish")
     assert "two days again" in Path(published["report"]).read_text()
     events = airflow.get("/assets/events", limit=100)["asset_events"]
-    mine = {event["name"] for event in events if event["source_run_id"] == loaded.run_id}
-    assert mine == {"vn_1d_bars_loaded", "vn_1d_rollups_refreshed"}
+    mine = [event for event in events if event["source_run_id"] == loaded.run_id]
+    assert {event["name"] for event in mine} == {
+        "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published",
+    }  # fmt: skip
+    keys = [event["partition_key"] for event in mine if event["name"] == "vn_1d_bars_published"]
+    assert sorted(keys) == ["2024-03-07", "2024-03-08"]
 
     airflow.clear(DAG, loaded.run_id, ["plan"])
     cleared = airflow.wait(DAG, loaded.run_id, seconds=400)

@@ -108,6 +108,11 @@ def test_a_viewer_may_read_and_not_write(app: Any) -> None:
         assert status != 401
 
 
+@pytest.mark.parametrize(("role", "writes"), [("VIEWER", False), ("USER", False), ("OP", True)])
+def test_a_page_is_told_whether_its_reader_may_write(app: Any, role: str, writes: bool) -> None:
+    assert as_role(app, role).get("/caller").json() == {"name": role, "may_write": writes}
+
+
 def test_writing_routes_are_there_and_need_their_role_and_this_origin(app: Any) -> None:
     writing = [(method, path) for method, path in walked(app) if method not in ("GET", "HEAD")]
     assert writing

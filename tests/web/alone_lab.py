@@ -11,10 +11,12 @@ from typing import Any
 
 import psycopg
 import uvicorn
+from fastapi import HTTPException, Request
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from airflow_environment import REPOSITORY
 from hypertape.api import Access, create_app
+from hypertape.api.access import MAY_WRITE
 from hypertape.settings import Settings
 
 SCREENSHOTS = REPOSITORY / "build" / "screenshots"
@@ -23,12 +25,15 @@ NOW = datetime(2025, 7, 1, 12, tzinfo=UTC)
 
 
 @contextmanager
-def app_on_a_port(dsn: str) -> Iterator[str]:
-    """Serve the app for everybody, and yield its address."""
+def app_on_a_port(dsn: str, *, writing: bool = True) -> Iterator[str]:
+    """Serve the app for everybody, who may write or only read, and yield its address."""
 
     def let_in(access: Access) -> Any:
-        def admitted() -> None:
-            return None
+        def admitted(request: Request) -> None:
+            request.state.caller = "lab"
+            setattr(request.state, MAY_WRITE, lambda: writing)
+            if access is Access.WRITE and not writing:
+                raise HTTPException(403, "Only to read.")
 
         return admitted
 
@@ -47,15 +52,27 @@ def app_on_a_port(dsn: str) -> Iterator[str]:
 
 
 @contextmanager
-def window(browser: Browser, scheme: str = "light") -> Iterator[Page]:
+def window(browser: Browser, scheme: str = "light", width: int = 1280) -> Iterator[Page]:
     """A window whose scripts may not fail."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page, complaints = context.new_page(), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if _ours(message) else None)
     yield page
     context.close()
     assert complaints == []
+
+
+def picture(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def filled(page: Page) -> Page:
+    """The page once everything that it asks for has come."""
+    page.wait_for_selector("#asof time")
+    page.wait_for_load_state("networkidle")
+    return page
 
 
 def _ours(message: ConsoleMessage) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from alone_lab import NOW, SCREENSHOTS, add_load, add_result, add_series, app_on_a_port, window
-from playwright.sync_api import Browser, Page, expect
+from alone_lab import NOW, add_load, add_result, add_series, app_on_a_port, filled, picture, window
+from playwright.sync_api import Browser, expect
 
 from hypertape.settings import load_settings
 from hypertape.steps.sync import sync
@@ -19,18 +19,6 @@ from hypertape.warehouse.findings import Look, look
 pytestmark = [pytest.mark.database, pytest.mark.timeout(300)]
 
 TICKERS = [f"T{k:04}" for k in range(60)]
-
-
-def picture(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-
-def filled(page: Page) -> Page:
-    """The page once everything that it asks for has come."""
-    page.wait_for_selector("#asof time")
-    page.wait_for_load_state("networkidle")
-    return page
 
 
 # --- large markets

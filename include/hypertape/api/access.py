@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,8 +21,17 @@ class Access(StrEnum):
     WRITE = "write"
 
 
+MAY_WRITE = "may_write"
+"""Where the login leaves, in a request's state, a function that says whether the caller may write."""
+
 Authorize = Callable[[Access], Callable[..., Any]]
 """Gives the FastAPI dependency that lets a caller through or raises HTTPException: 401 unknown, 403 not allowed."""
+
+
+def may_write(request: Request) -> bool:
+    """Whether the caller may write; true where the login does not tell readers from writers."""
+    told: Callable[[], bool] | None = getattr(request.state, MAY_WRITE, None)
+    return True if told is None else told()
 
 
 def same_origin(others: Collection[str] = ()) -> Callable[[Request], None]:
@@ -62,15 +72,27 @@ def _foreign() -> HTTPException:
     return HTTPException(403, "A page of another site may not write here.")
 
 
-def with_author(admitted: Callable[..., Any], user_of: Callable[..., Any]) -> Callable[..., None]:
+def with_author(
+    admitted: Callable[..., Any], user_of: Callable[..., Any], writing: Callable[..., Any]
+) -> Callable[..., None]:
     """The dependency `admitted(request, user)`, which also puts the user's name where the logs read the caller.
 
-    It is there when the user is refused, too. `user_of` is the dependency that gives the user, `get_name()` its name.
+    It is there when the user is refused, too. `user_of` is the dependency that gives the user, `get_name()` its name;
+    `writing(request, user)` admits those who may write, and is asked only where somebody wants to know.
     """
     whoever = Depends(user_of)
 
     def known(request: Request, user: Any = whoever) -> None:
         request.state.caller = str(user.get_name()).encode("unicode_escape").decode("ascii")
+        setattr(request.state, MAY_WRITE, partial(_lets, writing, request, user))
         admitted(request, user)
 
     return known
+
+
+def _lets(admitted: Callable[..., Any], request: Request, user: Any) -> bool:
+    try:
+        admitted(request, user)
+    except HTTPException:
+        return False
+    return True

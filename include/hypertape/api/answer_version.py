@@ -57,8 +57,17 @@ def is_conditional(headers: Mapping[str, str]) -> bool:
     return "if-none-match" in headers or "if-modified-since" in headers
 
 
-def version_of(query: BarQuery, stored: Iterable[Stored], now: datetime) -> Version:
-    """The version of an answer over these series."""
+def version_of(
+    query: BarQuery,
+    stored: Iterable[Stored],
+    now: datetime,
+    openings: Mapping[tuple[str, str], datetime] | None = None,
+) -> Version:
+    """The version of an answer over these series.
+
+    `openings` says which of their bars are marked as provisional: a mark goes by the clock, too, so an answer that has
+    one has no date.
+    """
     entries = sorted(stored)
     content = blake2b(digest_size=12)
     content.update(repr((__version__, _words(query))).encode())
@@ -68,16 +77,17 @@ def version_of(query: BarQuery, stored: Iterable[Stored], now: datetime) -> Vers
         return Version(None, None)
     for entry in entries:
         content.update(repr((entry.market, entry.ticker, entry.load_id)).encode())
+    content.update(repr(sorted(openings.items()) if openings else "").encode())
     times = [entry.loaded_at for entry in entries if entry.loaded_at is not None]
     newest = max(times, default=None)
-    told = newest is not None and now - newest > _SETTLED
+    told = newest is not None and not openings and now - newest > _SETTLED
     return Version(f'W/"{content.hexdigest()}"', _whole_second(newest) if told and newest else None)
 
 
 def _words(query: BarQuery) -> tuple[object, ...]:
     codes = tuple(market.code for market in query.markets)
     window = (query.start, query.end, query.limit)
-    look = (query.csv, query.legacy, query.averages, query.emas)
+    look = (query.csv, query.legacy, query.averages, query.emas, query.provisional)
     return (query.symbols, query.width.spelling, *window, codes, *look)
 
 

@@ -14,11 +14,16 @@ import pyarrow.csv
 
 from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice
 from hypertape.api.bar_query import BarQuery
+from hypertape.api.provisional import NONE_OPEN, Openings, marks
+from hypertape.calendars import Mask
 from hypertape.frame import Floats, Micros
 from hypertape.model import AVERAGE_COLUMNS, CHANGE_COLUMNS, INDICATOR_COLUMNS, SCORE_COLUMNS
 
 CSV_HEADER = ",".join(("symbol", "time", *PRICES, *INDICATOR_COLUMNS))
 """The first line; the columns of an EMA follow when one was asked for."""
+
+MARK = "provisional"
+"""The key, and the last column, of a bar that may still change."""
 
 _SLICE = 5_000
 """Bars written at a time: what the memory holds of an answer beside the block it was read in."""
@@ -27,9 +32,11 @@ _CHUNK = 64 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-def as_json(parts: Iterable[BarChunk], query: BarQuery) -> Iterator[bytes]:
-    """`{NAME: [bar, …], …}` in chunks; parts of one series come one after the other."""
-    make = _bar_type(_indicators(query))
+def as_json(parts: Iterable[BarChunk], query: BarQuery, openings: Openings = NONE_OPEN) -> Iterator[bytes]:
+    """`{NAME: [bar, …], …}` in chunks; parts of one series come one after the other.
+
+    A bar that may still change has a key more, `"provisional": true`; see `provisional.marks` for `openings`.
+    """
     names, daily = _indicators(query), query.width.is_daily
     open_series: str | None = None
     buffer = bytearray(b"{")
@@ -39,7 +46,8 @@ def as_json(parts: Iterable[BarChunk], query: BarQuery) -> Iterator[bytes]:
             open_series = name
         else:
             buffer += b","
-        buffer += _encode(_rows(make, name, bars, names, daily))[1:-1]
+        marked = marks(query, bars.time, openings.get(name))
+        buffer += _encode(_rows(name, bars, names, daily, marked))[1:-1]
         if len(buffer) >= _CHUNK:
             yield bytes(buffer)
             buffer.clear()
@@ -47,14 +55,22 @@ def as_json(parts: Iterable[BarChunk], query: BarQuery) -> Iterator[bytes]:
     yield bytes(buffer)
 
 
-def as_csv(parts: Iterable[BarChunk], query: BarQuery) -> Iterator[bytes]:
-    """One line per bar, oldest first within a series, empty where there is no value."""
+def as_csv(parts: Iterable[BarChunk], query: BarQuery, openings: Openings = NONE_OPEN) -> Iterator[bytes]:
+    """One line per bar, oldest first within a series, empty where there is no value.
+
+    Where the query asks for marks, the last column is `true` for a bar that may still change.
+    """
     emas = [f"ema{n}" for n in query.emas]
     shown = set(_indicators(query))
     columns = (*INDICATOR_COLUMNS, *emas)
-    yield (",".join([CSV_HEADER, *emas]) + "\n").encode()
+    yield (",".join([CSV_HEADER, *emas, *([MARK] if query.provisional else [])]) + "\n").encode()
     for batch in _batched(parts):
-        yield _lines(batch, columns, shown, query.width.is_daily)
+        marked = None
+        if query.provisional:
+            found = [marks(query, bars.time, openings.get(name)) for name, bars in batch]
+            every = zip(found, batch, strict=True)
+            marked = np.concatenate([np.zeros(len(bars), bool) if m is None else m for m, (_, bars) in every])
+        yield _lines(batch, columns, shown, query.width.is_daily, marked)
 
 
 def time_texts(time: Micros, daily: bool) -> Any:
@@ -68,16 +84,22 @@ def _indicators(query: BarQuery) -> tuple[str, ...]:
 
 
 @cache
-def _bar_type(indicators: tuple[str, ...]) -> Any:
+def _bar_type(indicators: tuple[str, ...], marked: bool) -> Any:
     """A record that leaves out what is None; several times faster to fill and to write than a dict."""
     fields: list[Any] = [("time", str), *((name, float) for name in PRICES), ("symbol", str)]
     fields += [(name, float | None, None) for name in indicators]
+    fields += [(MARK, bool | None, None)] if marked else []
     return msgspec.defstruct("Bar", fields, omit_defaults=True, gc=False)
 
 
-def _rows(make: Any, name: str, bars: BarSlice, indicators: Sequence[str], daily: bool) -> list[Any]:
+def _rows(
+    name: str, bars: BarSlice, indicators: tuple[str, ...], daily: bool, marked: Mask | None
+) -> list[Any]:
+    make = _bar_type(indicators, marked is not None)
     prices = [bars.columns[column].tolist() for column in PRICES]
-    values = [_or_none(bars.columns[column]) for column in indicators]
+    values: list[Any] = [_or_none(bars.columns[column]) for column in indicators]
+    if marked is not None:
+        values.append([True if one else None for one in marked.tolist()])
     return list(map(make, time_texts(bars.time, daily).tolist(), *prices, repeat(name), *values))
 
 
@@ -110,7 +132,11 @@ def _batched(parts: Iterable[BarChunk]) -> Iterator[list[tuple[str, BarSlice]]]:
 
 
 def _lines(
-    batch: list[tuple[str, BarSlice]], indicators: Sequence[str], shown: set[str], daily: bool
+    batch: list[tuple[str, BarSlice]],
+    indicators: Sequence[str],
+    shown: set[str],
+    daily: bool,
+    marked: Mask | None,
 ) -> bytes:
     names = pa.array([name for name, _ in batch]).take(
         pa.array(np.repeat(np.arange(len(batch)), [len(bars) for _, bars in batch]))
@@ -124,6 +150,8 @@ def _lines(
             cells.append(pa.array(values + 0.0, pa.float64(), mask=~np.isfinite(values)))
         else:
             cells.append(pa.nulls(rows, pa.string()))
+    if marked is not None:
+        cells.append(pa.array(["true" if one else None for one in marked.tolist()], pa.string()))
     table = pa.table(cells, names=[str(k) for k in range(len(cells))])
     odd = any(set(name) & set(',"\r\n') for name, _ in batch)
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed" if odd else "none")

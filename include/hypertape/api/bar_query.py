@@ -12,6 +12,7 @@
 | ma | true | false leaves out averages and scores, and keeps the changes |
 | ema | false | true adds ema10 … ema200; lengths such as `12,26` add those |
 | state | any | published: only bars that checks have passed, as the schema `published` has them |
+| provisional | json true, csv false | marks bars that may still change: by a key, in a last column |
 | pin | none | the name of a pin: its bars, in the stored intervals and 4h |
 """
 
@@ -87,6 +88,7 @@ class BarQuery:
     emas: tuple[int, ...] = ()
     state: str = STATES[0]
     pin: str | None = None
+    provisional: bool = False
 
     @property
     def schema(self) -> str:
@@ -146,6 +148,7 @@ def read_query(
     ema: str | None = None,
     state: str | None = None,
     pin: str | None = None,
+    provisional: str | None = None,
 ) -> BarQuery:
     """Read the parameters as they came. Raises BadInput with the valid values."""
     start, end = read_date("start_date", start_date), read_date("end_date", end_date, include_day=True)
@@ -153,9 +156,7 @@ def read_query(
         raise BadInput(f"start_date={start_date} is after end_date={end_date}", next_step="Swap them.")
     if pin and state not in (None, "", STATES[0]):
         raise BadInput(f"pin={pin} and state={state} exclude each other", next_step="Choose one.")
-    asked = read_number(
-        "limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: the answer streams."
-    )
+    asked = read_number("limit", limit, MOST_BARS_EACH, "Leave it out and give a start_date: it streams.")
     return BarQuery(
         symbols=None if (named := read_symbols(symbol)) is None else tuple(named),
         width=read_width(interval or "1D"),
@@ -169,6 +170,9 @@ def read_query(
         emas=_emas(ema),
         state=_choice("state", state or STATES[0], STATES),
         pin=pin or None,
+        provisional=read_flag(
+            "provisional", provisional, format != "csv"
+        ),  # old readers of CSV count columns
     )
 
 
@@ -231,9 +235,7 @@ def read_number(name: str, text: str | None, most: int, otherwise: str = "") -> 
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0):
         raise BadInput(f"{name}={text!r} is not a count", next_step=f"Write a whole number from 1 to {most}.")
     if int(text) > most:
-        raise BadInput(
-            f"{name}={text} is more than {most}", next_step=otherwise or "Ask for fewer at a time."
-        )
+        raise BadInput(f"{name}={text} is more than {most}", next_step=otherwise or "Ask for fewer.")
     return int(text)
 
 

@@ -20,7 +20,9 @@ Connection = psycopg.Connection[Any]
 
 
 class Stored(NamedTuple):
-    """One series that answers: its span, and the newest load (id and time, UTC) that changed it."""
+    """One series that answers: its span, and the newest load (id and time, UTC) that changed it.
+
+    `provisional` is the opening of the bar that was open when it was last asked for."""
 
     market: str
     ticker: str
@@ -29,6 +31,7 @@ class Stored(NamedTuple):
     load_id: int | None
     loaded_at: datetime | None
     pending: int | None
+    provisional: datetime | None = None
 
 
 def ask_series(

@@ -14,7 +14,7 @@ from datetime import datetime
 from fastapi import HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
-from hypertape.api.access import Access
+from hypertape.api.access import MAY_WRITE, Access
 from hypertape.api.connection_limits import SLOW_DOWN
 from hypertape.api.pool import Warehouse
 from hypertape.api.rate_limit import RateLimit
@@ -65,6 +65,8 @@ class KeyGuard:
         if known is None:
             known = await self._checked(request)
             request.state.api_key, request.state.caller = known, f"{known.name} ({known.key_id})"
+            writes = known.role == "write"
+            setattr(request.state, MAY_WRITE, lambda: writes)
         return known
 
     async def _checked(self, request: Request) -> ApiKey:

@@ -101,10 +101,11 @@ BAR: Schema = {
             "volume": NUMBER,
             "symbol": TEXT,
         },
-        dict.fromkeys(INDICATOR_COLUMNS, NUMBER),
+        {**dict.fromkeys(INDICATOR_COLUMNS, NUMBER), "provisional": FLAG},
     ),
     "patternProperties": {"^ema[1-9][0-9]*$": NUMBER},
-    "description": "A bar. What is not known of it (an average of a young series) has no key.",
+    "description": "A bar. What is not known of it (an average of a young series) has no key. "
+    "One that may still change, because its time is not over, has `provisional: true`.",
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -256,6 +257,7 @@ ANSWERS: dict[str, Schema] = {
         "now": INSTANT, **fields(TEXT, "market interval"),
         "conditions": listed(record({"session": DAY, **fields(TEXT, "ticker condition"), "reasons": listed(TEXT)})),
     }),
+    "/caller": record({"name": TEXT, "may_write": FLAG}),
     "/gaps/reopen": record({"reopened": WHOLE}),
     "/cache/clear": record({"cleared": FLAG}),
 }  # fmt: skip

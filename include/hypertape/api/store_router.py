@@ -10,7 +10,7 @@ from threading import Lock
 from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice
 from hypertape.api.bar_query import EVER, BarQuery, refuse_too_many
 from hypertape.api.bar_reader import BarReader, Found, NamedSeries, name_series, shaped
-from hypertape.api.bar_statements import Stored
+from hypertape.api.bar_statements import Stored, ask_series, stored_of
 from hypertape.api.pool import Warehouse
 from hypertape.api.ttl_cache import TtlCache
 from hypertape.errors import HypertapeError
@@ -118,6 +118,16 @@ class Search:
         """The stores that serve the answer, the one with the most series first."""
         served = [self.choice.candidates[self._key(entry)][0] for entry in self.series]
         return tuple(sorted(set(served), key=lambda store: (-served.count(store), store)))
+
+    def stored(self) -> list[Stored]:
+        """The series of the answer; of those that the warehouse serves with what it knows of them."""
+        found = {(entry.market.code, entry.ticker): entry.stored for entry in self.series}
+        ours = sorted({e.ticker for e in self.series if self.choice.candidates[self._key(e)][0] == WAREHOUSE})
+        if ours:
+            width, markets = self._query.width.interval, self._query.markets
+            known = self._warehouse.run(lambda c: stored_of(ask_series(c, markets, width, ours)))
+            found |= {at: entry for entry in known if (at := (entry.market, entry.ticker)) in found}
+        return list(found.values())
 
     def parts(self) -> Iterator[BarChunk]:
         """The bars of every series, each from the store that has it; a store that fails gives way to the next."""

@@ -55,15 +55,17 @@ def report_to_asset(facts: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def tell_partitions(keys: Sequence[str], facts: dict[str, Any]) -> None:
-    """Attach partition keys and facts to the event of the running task's one outlet; skip it where there are none.
+def tell_partitions(asset: Asset, keys: Sequence[str], facts: dict[str, Any]) -> None:
+    """Tell of an asset, one event for each partition key, with facts; skip the running task where there are none.
 
-    A task that succeeds without any would tell of something all the same."""
+    A task that succeeds without any would tell of something all the same. An alias takes no keys, so a DAG of any
+    market declares one to be seen by, and its task gets the asset for an outlet here: Airflow reads them when it ends.
+    """
     if not keys:
         raise AirflowSkipException("Nothing is complete that was not told of before.")
     context = get_current_context()
-    (outlet,) = context["task"].outlets
-    event = context["outlet_events"][outlet]
+    context["task"].outlets = [asset]
+    event = context["outlet_events"][asset]
     event.extra.update(facts)
     event.add_partitions(list(keys))
 

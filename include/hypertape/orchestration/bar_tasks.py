@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import task
 
 from hypertape.model import Interval, Market
-from hypertape.orchestration.assets import assets, report_to_asset, tell_partitions
+from hypertape.orchestration.assets import alias, assets, report_to_asset, tell_partitions
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
@@ -132,8 +132,9 @@ def announce() -> Json:
     """Tell of the sessions that are complete and published, one event each; skipped where there are none."""
     from hypertape.steps.announce import announce
 
-    news = announce(warehouse_dsn(), run_spec())
-    tell_partitions(news.sessions, news.facts)
+    spec = run_spec()
+    news = announce(warehouse_dsn(), spec)
+    tell_partitions(assets(spec.market, spec.interval).bars_published, news.sessions, news.facts)
     _LOG.info("Complete and published: %s", ", ".join(news.sessions))
     return news.to_json()
 
@@ -141,7 +142,8 @@ def announce() -> Json:
 @task(execution_timeout=timedelta(minutes=10))
 def announce_weeks(told: Json) -> Json:
     """Tell of the weeks whose last session was told of just now; skipped where there are none."""
-    tell_partitions(told["weeks"], told["facts"])
+    published = assets(run_spec().market, Interval.W1).bars_published
+    tell_partitions(published, told["weeks"], told["facts"])
     return {"weeks": told["weeks"]}
 
 
@@ -151,3 +153,10 @@ def tell_of_sessions(published: Any, market: Market, interval: Interval) -> None
     published >> told
     if interval is Interval.D1:
         announce_weeks.override(outlets=[assets(market, Interval.W1).bars_published])(told)
+
+
+def tell_of_the_runs_sessions(published: Any) -> None:
+    """The same in a DAG of any market and interval; of other than daily bars the weeks are skipped."""
+    told = announce.override(outlets=[alias("bars_published")])()
+    published >> told
+    announce_weeks.override(outlets=[alias("1w_bars_published")])(told)

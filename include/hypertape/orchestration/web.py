@@ -55,4 +55,5 @@ def _authorize(access: Any) -> Callable[..., Any]:
 
     from hypertape.api.access import Access, with_author  # noqa: PLC0415
 
-    return with_author(requires_access_asset("POST" if access is Access.WRITE else "GET"), get_user)
+    reading, writing = requires_access_asset("GET"), requires_access_asset("POST")
+    return with_author(writing if access is Access.WRITE else reading, get_user, writing)

@@ -1,4 +1,9 @@
-"""Telling: one message per cause and channel when it opens, one when it closes; written down, and sent until taken."""
+"""Telling: one message per cause and channel when it opens, one when it closes; written down, and sent until taken.
+
+A message is taken, sent with no transaction open, and noted as sent; a channel gets one after the other. So each
+arrives at least once, in order, and twice only where the sender died (or lost the database) between the channel's
+taking it and the note: that one message, once more.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +37,9 @@ ALERTS_APART = timedelta(days=1)
 """A task that fails again within this is not told again."""
 
 KEPT = timedelta(days=90)
+
+LEASE = timedelta(minutes=2)
+"""How long sending one message may take; whoever took one and says nothing for longer is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ def alert(dsn: str, cause: str, line: str, *, now: datetime, settings: Settings)
     if not channels:
         return Told()
     with connect(dsn) as connection:
+        lock_name(connection, "messages")
         for channel in (channel for channel in channels if channel.what != DIGEST):
             said = _was_said(connection, channel, "alert", cause, now - ALERTS_APART)
             if not said:
@@ -157,21 +166,27 @@ def _send_all(connection: Connection, channels: Sequence[Channel], now: datetime
 
 
 def _send_waiting(connection: Connection, channel: Channel, now: datetime) -> tuple[int, str | None]:
-    """Send what waits for a channel, each in a transaction of its own, until one is not taken."""
-    count, last = 0, 0
-    while True:
-        with connection.transaction():
-            asked = {"channel": channel.name, "after": last}
-            row = connection.execute(query("message_next"), asked).fetchone()
-            if row is None:
-                return count, None
-            last, title, body = row
-            error = send(channel, title, body)
-            done = {"message": last, "sent_at": None if error else now, "error": error}
-            connection.execute(query("message_sent"), done)
+    """Send what waits for a channel, until one is not taken or somebody else sends."""
+    count = 0
+    while (taken := _take(connection, channel)) is not None:
+        message, title, body = taken
+        error = send(channel, title, body)
+        done = {"message": message, "sent_at": None if error else now, "error": error}
+        connection.execute(query("message_sent"), done)
+        connection.commit()
         if error:
             return count, error
         count += 1
+    return count, None
+
+
+def _take(connection: Connection, channel: Channel) -> tuple[int, str, str] | None:
+    """The next message, which is ours for `LEASE`; commits, so that no channel, however slow, holds a transaction."""
+    lock_name(connection, f"messages/{channel.name}")
+    asked = {"channel": channel.name, "lease": LEASE}
+    row: tuple[int, str, str] | None = connection.execute(query("message_take"), asked).fetchone()
+    connection.commit()
+    return row
 
 
 def _rows(connection: Connection, name: str, parameters: Mapping[str, Any]) -> list[Row]:

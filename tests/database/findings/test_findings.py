@@ -255,6 +255,46 @@ def test_a_failed_check_lasts_until_the_same_bars_pass(
     assert (titles(connection) == {}) is over
 
 
+@pytest.mark.parametrize(
+    ("away", "named", "folded"),
+    [
+        (10, 30, False),  # those that are listed are the outage's; twenty others are not
+        (30, 30, True),
+        (30, 31, False),  # one more
+        (30, 0, False),  # the rule cannot say who
+    ],
+)
+def test_what_a_check_found_follows_from_an_outage_only_where_all_its_tickers_do(
+    connection: Connection, away: int, named: int, folded: bool
+) -> None:
+    """Ten keys are kept of a check; comparing these alone hid whoever else had the defect."""
+    tickers = [f"FOLD{number:02d}" for number in range(31)]
+    fail(connection, {ticker: SourceUnavailable("no route") for ticker in tickers[:away]}, VN, NOW)
+    sample = tuple({"ticker": ticker, "time": "2024-03-05"} for ticker in tickers[:10])
+    details = {"tickers": tickers[:named]} if named else {}
+    found = result(FAILED, utc(2024, 3, 1), NOW, severity=WARNING, expectation="sessions_complete",
+                   unexpected=named or 30, sample=sample, details=details)  # fmt: skip
+    record(connection, [found])
+    look(connection, Look(NOW, "watch", "vn", "1d"))
+    kept = findings(connection, NOW, kinds=["check"])
+    assert (kept == []) is folded
+    assert [len(each.tickers) for each in kept] == ([] if folded else [named or 10])
+    assert [len(each.tickers) for each in findings(connection, NOW, kinds=["source"])] == [away]
+
+
+def test_a_check_with_more_offenders_than_are_kept_lasts_until_all_its_bars_pass(
+    connection: Connection,
+) -> None:
+    """The keys that are kept are all of the first days: a later look at these days proves nothing of the others."""
+    many = result(FAILED, utc(2024, 3, 1), utc(2024, 4, 1), unexpected=300, details={"tickers": ["AAA"]})
+    record(connection, [many, result(PASSED, utc(2024, 3, 5), utc(2024, 3, 6))])
+    look(connection, Look(NOW, "watch"))
+    assert titles(connection) == {"check": "The check high_not_below_low of vn 1d fails 300 times: AAA"}
+    record(connection, [result(PASSED, utc(2024, 3, 1), utc(2024, 4, 1))])
+    look(connection, Look(NOW, "watch"))
+    assert titles(connection) == {}
+
+
 def test_a_check_that_did_not_run_is_another_finding(connection: Connection) -> None:
     record(
         connection,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,49 +22,15 @@ from hypertape.errors import BadSetting, NotTaken
 from hypertape.model import utc
 from hypertape.settings import Settings
 from hypertape.steps.notify import alert, raise_if_kept, tell, try_channels
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import Looked, Observation, acknowledge, findings, keep, open_findings
+from message_hook import Hook
 
 NOW = utc(2024, 4, 1, 3)
 """A Monday in which Ho Chi Minh City trades (10:00 there)."""
 
 NIGHT = utc(2024, 4, 1, 18)
 DEAD = Observation("source/yahoo", "source", "yahoo does not answer", "hypertape source status")
-
-
-class Hook:
-    """A web server that takes what Apprise's json:// posts, unless `status` says otherwise."""
-
-    def __init__(self) -> None:
-        self.taken: list[dict[str, Any]] = []
-        self.status = 200
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if hook.status == 200:
-                    hook.taken.append(body)
-                self.send_response(hook.status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"json://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def titles(self) -> list[str]:
-        return [body["title"] for body in self.taken]
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    made = Hook()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
 
 
 class Teller:
@@ -118,6 +86,66 @@ def test_a_channel_that_fails_is_a_finding_and_loses_nothing(teller: Teller, hoo
     assert hook.address not in json.dumps(
         teller.connection.execute("select * from message").fetchall(), default=str
     )
+
+
+HOLDING = """
+select state, query from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and state like 'idle in transaction%'
+"""
+
+
+def test_a_slow_channel_holds_no_transaction(teller: Teller, hook: Hook) -> None:
+    """While it makes up its mind, messages can be read, written and even altered, and others look for what is wrong."""
+    seen: list[Any] = []
+
+    def look_around() -> None:
+        with connect(teller.dsn) as other:
+            other.execute("set lock_timeout = 1000")
+            other.execute("lock table message, finding in access exclusive mode")
+            seen.append(other.execute(HOLDING).fetchall())
+
+    teller.look(DEAD)
+    teller.connection.commit()
+    hook.before_answer = look_around
+    assert tell(teller.dsn, now=NOW, settings=teller.settings(hook.address)).kept == {}
+    assert seen == [[]]
+
+
+def test_two_who_tell_at_once_send_each_message_once_and_in_order(teller: Teller, hook: Hook) -> None:
+    settings = teller.settings(hook.address)
+    teller.look(*(Observation(f"loads/{n}", "source", f"cause {n}") for n in range(6)))
+    teller.connection.commit()
+    tellers = [threading.Thread(target=tell, args=(teller.dsn,), kwargs={"now": NOW, "settings": settings})
+               for _ in range(3)]  # fmt: skip
+    for each in tellers:
+        each.start()
+    for each in tellers:
+        each.join()
+    assert hook.titles == [f"hypertape critical: cause {n}" for n in range(6)]
+
+
+def test_who_dies_while_sending_repeats_that_message_alone(teller: Teller, hook: Hook) -> None:
+    """Killed after the channel took the first of two messages, before that is noted."""
+    teller.look(DEAD, Observation("loads/b", "source", "b does not answer"))
+    teller.connection.commit()
+    environment = {"HYPERTAPE_DATABASE_URL": teller.dsn, "HYPERTAPE_NOTIFY": hook.address}
+    program = subprocess.Popen(
+        [sys.executable, "-m", "hypertape.cli", "notify", "send"], env={**os.environ, **environment}
+    )
+    hook.before_answer = program.kill
+    assert program.wait(timeout=60) == -signal.SIGKILL
+    hook.before_answer = lambda: None
+    settings = teller.settings(hook.address)
+    tell(teller.dsn, now=NOW, settings=settings)
+    first, second = "hypertape critical: b does not answer", "hypertape critical: yahoo does not answer"
+    assert hook.titles == [first], "it may still be on its way"
+    teller.connection.execute(
+        "update message set taken_until = clock_timestamp() where taken_until is not null"
+    )
+    teller.connection.commit()
+    for _ in range(2):
+        tell(teller.dsn, now=NOW, settings=settings)
+    assert hook.titles == [first, first, second]
 
 
 def test_nothing_is_said_at_night_about_a_closed_market(teller: Teller, hook: Hook) -> None:

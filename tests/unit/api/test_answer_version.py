@@ -81,3 +81,10 @@ def test_what_a_client_has_already(headers: dict[str, str], known: bool, reason:
 def test_an_answer_without_a_time_is_never_unchanged_since() -> None:
     since = {"if-modified-since": "Thu, 02 Jan 2025 11:00:00 GMT"}
     assert not Version('W/"abc"', None).is_known(since)
+
+
+def test_an_answer_with_a_mark_has_a_tag_that_goes_with_the_mark_and_no_date() -> None:
+    """The mark goes by the clock, without a load."""
+    marked, over = (version_of(DAILY, [DAY], NOW, openings) for openings in ({("vn", "A"): NOW}, {}))
+    assert marked.etag != over.etag
+    assert (marked.modified, over.modified) == (None, DAY.loaded_at)

@@ -12,9 +12,11 @@ import pytest
 from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice, IndicatorStream
 from hypertape.api.bar_encoder import CSV_HEADER, as_csv, as_json
 from hypertape.api.bar_query import read_query
+from hypertape.model import utc
 
 DAY = 86_400_000_000
 QUESTION = read_query()
+AS_CSV = read_query(format="csv")
 
 
 def part(name: str, count: int) -> BarChunk:
@@ -24,7 +26,7 @@ def part(name: str, count: int) -> BarChunk:
 
 def test_nothing_is_an_empty_object_and_a_header() -> None:
     assert b"".join(as_json([], QUESTION)) == b"{}"
-    assert b"".join(as_csv([], QUESTION)).decode() == CSV_HEADER + "\n"
+    assert b"".join(as_csv([], AS_CSV)).decode() == CSV_HEADER + "\n"
 
 
 def test_pieces_of_a_series_are_one_list() -> None:
@@ -48,7 +50,7 @@ def test_slices_and_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch, most: in
 def test_an_odd_ticker_stays_one_cell_and_one_key(odd: str) -> None:
     parts = [part(odd, 2)]
     assert list(json.loads(b"".join(as_json(parts, QUESTION)))) == [odd]
-    lines = list(csv.DictReader(io.StringIO(b"".join(as_csv(parts, QUESTION)).decode(), newline="")))
+    lines = list(csv.DictReader(io.StringIO(b"".join(as_csv(parts, AS_CSV)).decode(), newline="")))
     assert [line["symbol"] for line in lines] == [odd, odd]
 
 
@@ -58,7 +60,7 @@ def test_what_is_no_number_has_no_key_and_an_empty_cell(value: float) -> None:
     bars.columns["close_changed"][1] = value
     told = json.loads(b"".join(as_json([BarChunk("A", bars)], QUESTION)))["A"]
     assert ["close_changed" in bar for bar in told] == [False, False, True]
-    lines = list(csv.DictReader(io.StringIO(b"".join(as_csv([BarChunk("A", bars)], QUESTION)).decode())))
+    lines = list(csv.DictReader(io.StringIO(b"".join(as_csv([BarChunk("A", bars)], AS_CSV)).decode())))
     assert lines[1]["close_changed"] == ""
 
 
@@ -67,5 +69,32 @@ def test_numbers_read_back_to_the_same_bits(value: float) -> None:
     bars = part("A", 1).bars
     bars.columns["open"][0] = value
     assert json.loads(b"".join(as_json([BarChunk("A", bars)], QUESTION)))["A"][0]["open"] == value
-    (line,) = csv.DictReader(io.StringIO(b"".join(as_csv([BarChunk("A", bars)], QUESTION)).decode()))
+    (line,) = csv.DictReader(io.StringIO(b"".join(as_csv([BarChunk("A", bars)], AS_CSV)).decode()))
     assert float(line["open"]) == value
+
+
+@pytest.mark.parametrize("most", [1, 5_000])
+def test_a_bar_that_may_change_has_a_key_more_and_no_other_is_touched(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """As JSON the default answer says it; as CSV the default answer has the columns that old readers count."""
+    monkeypatch.setattr("hypertape.api.bar_encoder._SLICE", most)
+    parts, openings = [part("A", 3), part("B", 3)], {"A": utc(1970, 1, 3)}
+    told = json.loads(b"".join(as_json(parts, QUESTION, openings)))
+    assert [bar.pop("provisional", None) for bar in told["A"]] == [None, None, True]
+    assert told == json.loads(b"".join(as_json(parts, QUESTION)))
+    plain, marked = (read_query(format="csv", **given).provisional for given in ({}, {"provisional": "true"}))
+    assert (plain, marked, read_query(provisional="false").provisional) == (False, True, False)
+    old = b"".join(as_csv(parts, read_query(format="csv"), openings)).decode()
+    assert old == b"".join(as_csv(parts, read_query(format="csv"))).decode()
+    new = b"".join(as_csv(parts, read_query(format="csv", provisional="true"), openings)).decode()
+    assert [line.rpartition(",")[0] for line in new.splitlines()] == old.splitlines()
+    assert [line.rpartition(",")[2] for line in new.splitlines()] == [
+        "provisional",
+        "",
+        "",
+        "true",
+        "",
+        "",
+        "",
+    ]

@@ -14,6 +14,7 @@ from hypertape.errors import RateLimited, SuspectScale
 from hypertape.markets import all_markets
 from hypertape.model import Interval
 from hypertape.orchestration import alerts
+from message_hook import Hook
 
 
 def context(error: BaseException | None, label: str | None = None) -> Any:
@@ -45,6 +46,29 @@ def test_the_callback_writes_the_line_to_the_log(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.ERROR, logger=alerts.__name__):
         alerts.report_failure(context(RateLimited()))
     assert [record.message for record in caplog.records] == [alerts.failure_line(context(RateLimited()))]
+
+
+@pytest.mark.database
+def test_the_callback_tells_every_channel_once_a_day_for_each_task(
+    warehouse: str, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("HYPERTAPE_NOTIFY", f"critical={hook.address} digest={hook.address}")
+    failed = context(SuspectScale(market="vn", ticker="VIC"), "VIC, VNM")
+    for _ in range(3):  # of many mapped tasks each fails
+        alerts.report_failure(failed)
+    (message,) = hook.taken
+    assert message["title"] == "hypertape: bars_vn_1d/per_batch.load failed"
+    assert message["message"] == alerts.failure_line(failed)
+
+
+def test_the_callback_tells_it_too_where_the_warehouse_is_what_failed(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("HYPERTAPE_NOTIFY", hook.address)
+    alerts.report_failure(context(RateLimited()))
+    assert [message["message"] for message in hook.taken] == [alerts.failure_line(context(RateLimited()))]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import {
   createChart,
   createSeriesMarkers,
 } from "./vendor/lightweight-charts.mjs";
-import { byId, colour, instant, make, number, percent, show } from "./common.js";
+import { byId, colour, instant, make, number, percent, pill, show } from "./common.js";
+import { conditionOf, word } from "./condition.js";
 import { howToAsk, origin } from "./origin.js";
 import { at, daily, keyOf, seconds, shown, timeOf } from "./series.js";
 
@@ -44,7 +45,14 @@ export function draw() {
     wickDownColor: down,
   });
   candles.setData(
-    shown.bars.map((bar) => ({ time: timeOf(bar), open: bar.open, high: bar.high, low: bar.low, close: bar.close })),
+    shown.bars.map((bar) => ({
+      time: timeOf(bar),
+      open: bar.open,
+      high: bar.high,
+      low: bar.low,
+      close: bar.close,
+      ...(bar.provisional && { borderColor: colour("soft"), wickColor: colour("soft") }),
+    })),
   );
   candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.24 } });
   const volume = chart.addSeries(HistogramSeries, {
@@ -145,6 +153,8 @@ function readout(position, byMouse = false) {
     field("volume", number(bar.volume)),
     bar.close_changed !== undefined &&
       field("change", `${bar.close_changed > 0 ? "+" : ""}${percent(bar.close_changed)}`),
+    bar.provisional && pill("unknown", "provisional", "its time is not over, or it was still open when it was last asked for"),
+    conditionOf(bar) && make("span", {}, "session ", word(conditionOf(bar))),
     ...shown.chosen.averages
       .filter((each) => bar[`ma${each}`] !== undefined)
       .map((each) => field(`ma${each}`, number(Number(bar[`ma${each}`].toPrecision(7))))),

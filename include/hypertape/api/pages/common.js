@@ -15,7 +15,7 @@ export class Refused extends Error {
       status === 401
         ? "Log in to Airflow again, then reload this page."
         : status === 403
-          ? "Ask who administers Airflow for the right to see assets."
+          ? "Ask who administers Airflow for the right to it: assets are what is read, asset events what is written."
           : status === 0
             ? "Check that Airflow’s API server runs, then try again."
             : status === 503
@@ -28,6 +28,9 @@ export class Refused extends Error {
 
 /** Ask the API for JSON. Parameters that are null, undefined or empty are left out; arrays repeat. */
 export const ask = (path, parameters = {}) => askAt(new URL(path, API), parameters);
+
+/** Ask the API to change something, with the reader's own login. */
+export const tell = (path, parameters = {}) => askAt(new URL(path, API), parameters, { method: "POST" });
 
 /** Ask Airflow's own API, as the same user. */
 export const askAirflow = (path, parameters = {}, options = {}) =>
@@ -174,25 +177,6 @@ export const verdict = (level, text, ...because) =>
 
 /** The headline of the findings, in the words of every other place that says it. */
 export const headlineOf = ({ level, text, because }) => verdict(level, text, ...because.slice(0, 5));
-
-/** Open findings, each with the command that mends it. */
-export function findingsTable(found) {
-  if (!found.length) return make("p", { class: "soft" }, "None is open.");
-  const levels = { critical: "bad", warning: "note", note: "unknown" };
-  const columns = [
-    { label: "Severity" },
-    { label: "What is wrong", kind: "w" },
-    { label: "Since (UTC)", kind: "t" },
-    { label: "What mends it", kind: "w" },
-  ];
-  const rows = found.map((each) => [
-    pill(levels[each.severity], each.severity),
-    make("span", { title: each.tickers.slice(0, 50).join(", ") }, `${each.title} (finding ${each.finding_id})`),
-    instant(each.opened_at.slice(0, 19)),
-    make("code", {}, each.mend),
-  ]);
-  return table("Findings", columns, rows);
-}
 
 /** What a checked run's counts amount to. */
 export function ofChecks(run) {

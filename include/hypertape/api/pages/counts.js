@@ -68,9 +68,9 @@ async function take(view, held) {
   const symbol = view.partial ? Object.keys(held.tickers) : null;
   const asked = { ...view.series, symbol, limit: MOST_GAPS };
   const none = symbol && !symbol.length;
-  const [gaps, refused] = none
-    ? [{ gaps: [] }, { quarantine: [] }]
-    : await Promise.all([ask("gaps", asked), ask("quarantine", asked)]);
+  const [gaps, refused, told] = none
+    ? [{ gaps: [] }, { quarantine: [] }, new Map()]
+    : await Promise.all([ask("gaps", asked), ask("quarantine", asked), conditions(view, symbol)]);
   const last = view.of.last_session?.date ?? view.end;
   view.held = held;
   view.due = held.expected
@@ -79,10 +79,19 @@ async function take(view, held) {
     .slice(-view.sessions);
   view.more ||= Boolean(gaps.next);
   for (const [ticker, each] of Object.entries(held.tickers))
-    view.rows.push(line(view, ticker, each, gaps.gaps, refused.quarantine));
+    view.rows.push(line(view, ticker, each, gaps.gaps, refused.quarantine, told));
 }
 
-function line({ held, due }, ticker, { first, bars }, gaps, refused) {
+/** The sessions that are degraded or pending, by ticker and session; the bars say which are there. */
+async function conditions({ window }, symbol) {
+  const asked = { mode: window.mode, interval: window.interval, start_date: window.start_date, end_date: window.end_date };
+  const answers = await Promise.all(
+    ["degraded", "pending"].map((condition) => ask("condition", { ...asked, symbol, condition })),
+  );
+  return new Map(answers.flatMap((each) => each.conditions).map((each) => [`${each.ticker} ${each.session}`, each]));
+}
+
+function line({ held, due }, ticker, { first, bars }, gaps, refused, told) {
   const mine = gaps.filter((gap) => gap.ticker === ticker);
   const bad = new Set(refused.filter((row) => row.ticker === ticker && row.time).map((row) => row.time.slice(0, 10)));
   let missing = 0,
@@ -94,7 +103,7 @@ function line({ held, due }, ticker, { first, bars }, gaps, refused) {
     missing += expected - has;
     total += expected;
     const gap = has ? null : mine.find((each) => each.start_time.slice(0, 10) <= day && day < endDay(each));
-    return { day, has: bars[position], expected, ratio: has / expected, gap, refused: bad.has(day) };
+    return { day, has: bars[position], expected, ratio: has / expected, gap, refused: bad.has(day), told: told.get(`${ticker} ${day}`) };
   });
   return { ticker, cells, missing, total };
 }

@@ -189,19 +189,23 @@ function cell(ticker, each) {
   const say =
     `${ticker} ${each.day}: ${count(each.has)} of ${plural(each.expected, "bar")}` +
     (each.gap ? `, ${each.gap.reason}${each.gap.detail ? ` (${each.gap.detail})` : ""}` : "") +
-    (each.refused ? ", a row was refused" : "");
+    (each.refused ? ", a row was refused" : "") +
+    (each.told ? `; ${each.told.condition}: ${each.told.reasons.join("; ")}` : "");
+  const degraded = each.refused || each.told?.condition === "degraded";
   const text = each.gap
     ? (REASONS[each.gap.reason] ?? "?")
     : !each.has
-      ? "✕"
-      : each.refused
+      ? each.told?.condition === "pending"
+        ? "…"
+        : "✕"
+      : degraded
         ? "!"
         : interval === "1d" || each.ratio >= 0.995
           ? "■"
           : String(Math.floor(100 * each.ratio));
   const quiet = each.gap && ["holiday", "not listed", "delisted", "halted"].includes(each.gap.reason);
-  const kind = quiet ? "hx" : shade(each.ratio);
-  const plain = each.has && !each.refused;
+  const kind = quiet || (!each.has && each.told?.condition === "pending") ? "hx" : shade(each.ratio);
+  const plain = each.has && !degraded;
   return make(
     "td",
     { class: kind, title: say, "aria-label": say },
@@ -235,7 +239,8 @@ function legend(interval) {
     item("h0", "F", "fetch failed"),
     item("h0", "P", "provider empty"),
     item("h0", "?", "reason unknown"),
-    item("h5", "!", "a row was refused"),
+    item("h5", "!", "degraded: a row was refused, a bar flagged, or a check failed"),
+    item("hx", "…", "pending: may still come"),
     item("hx", "T", "explained: T halted, H holiday, N not listed, D delisted"),
     item("none", "·", "before the first bar"),
   ];

@@ -10,7 +10,6 @@ import {
   dagPath,
   empty,
   filling,
-  findingsTable,
   headlineOf,
   instant,
   make,
@@ -27,6 +26,7 @@ import {
   table,
 } from "./common.js";
 import { coverage } from "./coverage.js";
+import { findings } from "./findings.js";
 import { dagRuns, runLink } from "./runs.js";
 
 const asked = parameters();
@@ -39,7 +39,7 @@ async function load() {
   const places = state.markets.flatMap((market) => market.intervals.map((entry) => ({ ...entry, of: market })));
   show("banner", synthetic(placesOf(state.markets)));
   show("verdict", headlineOf(state.headline));
-  show("findings", findingsTable(state.findings));
+  filling("findings", () => findings("findings", {}));
   if (!places.length) {
     show(
       "fresh",

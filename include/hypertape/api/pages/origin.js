@@ -10,11 +10,13 @@ import {
   number,
   pageLink,
   percent,
+  pill,
   plural,
   show,
   startLink,
   table,
 } from "./common.js";
+import { conditionOf, word } from "./condition.js";
 import { BASE, RELATION, daily, nextDay, shown, span } from "./series.js";
 import { runLink } from "./runs.js";
 
@@ -38,11 +40,14 @@ export function origin(position) {
       make("dt", {}, name),
       make("dd", {}, number(bar[name])),
     ]);
-    const day = bar.time.slice(0, 10);
+    const [day, session] = [bar.time.slice(0, 10), conditionOf(bar)];
     show(
       "origin",
       make("h2", {}, `Bar of ${instant(bar.time, true)}${daily() ? "" : " UTC"}`),
+      bar.provisional && make("p", {}, pill("unknown", "provisional"), " It may still change."),
       make("dl", { class: "facts two" }, facts),
+      session && make("h3", {}, "Its session is ", word(session)),
+      session?.reasons.map((each) => make("p", { class: "soft" }, each)),
       make("h3", {}, found.loads.length === 1 ? "Loaded by" : `Made of bars from ${plural(found.total, "load")}`),
       found.loads.length
         ? found.loads.slice(0, 8).map(loadCard)
@@ -100,7 +105,7 @@ export function listBars(pick) {
       .slice(-MOST_ROWS)
       .reverse();
     const rows = newest.map(([bar, position]) => [
-      instant(bar.time, true),
+      bar.provisional ? [instant(bar.time, true), " ", make("span", { class: "unit" }, "provisional")] : instant(bar.time, true),
       ...names.map((name) => number(bar[name])),
       ...shown.chosen.averages.map((each) =>
         bar[`ma${each}`] === undefined ? "–" : number(Number(bar[`ma${each}`].toPrecision(9))),

@@ -7,7 +7,6 @@ import {
   count,
   empty,
   filling,
-  findingsTable,
   headlineOf,
   instant,
   make,
@@ -23,6 +22,7 @@ import {
   table,
 } from "./common.js";
 import { check, newest } from "./checks.js";
+import { findings } from "./findings.js";
 import { runLink } from "./runs.js";
 
 /** Fill the page with what fails now, the trend and who needs attention; `asked` may have market, days and dag_id. */
@@ -76,7 +76,7 @@ export async function overTime(asked) {
     "body",
     controls(asked, state, mode, days),
     make("h2", {}, "Findings", make("small", {}, "what is wrong now, one line per cause")),
-    findingsTable(wrong.findings),
+    make("div", { id: "findings" }),
     make("h2", {}, "Failed expectations", make("small", {}, "in the newest checked run of each market and interval")),
     checks.length ? checks.map(check) : make("p", { class: "soft" }, "None."),
     make("h2", {}, "Newest checked runs"),
@@ -91,6 +91,7 @@ export async function overTime(asked) {
     ),
     offenders(found.offenders),
   );
+  await filling("findings", () => findings("findings", { mode }, wrong));
 }
 
 function controls(asked, state, mode, days) {

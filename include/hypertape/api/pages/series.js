@@ -18,8 +18,8 @@ export const BASE = {
 export const RELATION = { "1m": "1m", "1H": "1h", "1D": "1d" };
 export const DAY = 86400000;
 
-/** What was chosen in the form, its bars (oldest first) and its market as /overview describes it. */
-export const shown = { chosen: null, bars: [], of: null };
+/** What was chosen in the form, its bars (oldest first), its market as /overview describes it, and the server's time. */
+export const shown = { chosen: null, bars: [], of: null, now: null };
 
 export const daily = () => ["1D", "1W", "2W", "1M"].includes(shown.chosen.interval);
 export const seconds = (text) =>

@@ -21,6 +21,7 @@ import {
   synthetic,
 } from "./common.js";
 import { draw, pick, redraw } from "./chart.js";
+import { conditions, forget } from "./condition.js";
 import { happened } from "./marks.js";
 import { listBars } from "./origin.js";
 import { BASE, DAY, INTERVALS, RELATION, at, shown } from "./series.js";
@@ -55,6 +56,7 @@ function leaveByCredit() {
 async function start() {
   const state = await ask("overview");
   asOf(state.now);
+  shown.now = state.now;
   markets = state.markets.filter((market) => market.intervals.length);
   if (!markets.length) {
     show(
@@ -249,9 +251,10 @@ async function load() {
     return;
   }
   view(true);
+  forget();
   draw();
   listBars(pick);
-  await happened(() => mine !== turn);
+  await Promise.all([happened(() => mine !== turn), conditions(() => mine !== turn)]);
   pick(asked.at ? at(Date.parse(asked.at) / 1000) : shown.bars.length - 1, Boolean(asked.at));
 }
 

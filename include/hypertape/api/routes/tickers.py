@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 from threading import BoundedSemaphore
 from typing import Any
@@ -21,6 +22,7 @@ from hypertape.api.bar_reader import BLOCK, BarReader, NamedSeries
 from hypertape.api.parameters import without_value
 from hypertape.api.pinned_bars import PinReader
 from hypertape.api.pool import WAIT_SECONDS
+from hypertape.api.provisional import open_from
 from hypertape.api.state import OfApp, State
 from hypertape.api.store_router import WAREHOUSE, Search
 from hypertape.errors import DatabaseBusy
@@ -42,6 +44,7 @@ PARAMETERS = {
     "ma": "false: no averages and scores.",
     "ema": "true, or lengths such as 12,26.",
     "state": "any, or published: only bars that checks have passed; default any.",
+    "provisional": "Whether bars that may still change are marked; default true for JSON, false for CSV.",
     "pin": "The name of a pin: the bars that were known when it was made.",
     "cache": "What clients of older servers send; it changes nothing.",
 }
@@ -83,11 +86,13 @@ def tickers(request: Request, state: OfApp) -> Response:
 def _from_warehouse(request: Request, state: State, query: BarQuery) -> Response:
     read = BarReader(state.warehouse, query)
     found = read.find(ahead=not is_conditional(request.headers))
-    version = version_of(query, [entry.stored for entry in found.series], state.clock())
+    stored, now = [entry.stored for entry in found.series], state.clock()
+    openings = open_from(query, stored, now) if query.provisional else {}
+    version = version_of(query, stored, now, openings)
     headers = {**version.headers, STORE_HEADER: WAREHOUSE}
     if version.is_known(request.headers):
         return Response(status_code=304, headers=headers)
-    return _answer(state, query, found.series, read.parts(found), headers)
+    return _answer(state, query, found.series, read.parts(found), headers, openings)
 
 
 def _from_pin(state: State, query: BarQuery, name: str) -> Response:
@@ -100,7 +105,8 @@ def _from_pin(state: State, query: BarQuery, name: str) -> Response:
 def _from_several(state: State, query: BarQuery, order: tuple[str, ...]) -> Response:
     search = Search(state.stores, state.warehouse, query, order, state.clock())
     headers = {STORE_HEADER: ", ".join(search.stores) or order[0], "Cache-Control": "no-store"}
-    return _answer(state, query, search.series, search.parts(), headers)
+    openings = open_from(query, search.stored(), state.clock()) if query.provisional else {}
+    return _answer(state, query, search.series, search.parts(), headers, openings)
 
 
 def _answer(
@@ -109,9 +115,15 @@ def _answer(
     series: list[NamedSeries],
     parts: Iterator[BarChunk],
     headers: dict[str, str],
+    openings: Mapping[tuple[str, str], datetime] | None = None,
 ) -> Response:
     """Whole when it is one block, else in chunks, the first of which is made before the status is sent."""
-    chunks = as_csv(parts, query) if query.csv else as_json(parts, query)
+    marked = {
+        entry.name: openings[entry.market.code, entry.ticker]
+        for entry in series
+        if openings and (entry.market.code, entry.ticker) in openings
+    }
+    chunks = (as_csv if query.csv else as_json)(parts, query, marked)
     kind = "text/csv; charset=utf-8" if query.csv else "application/json"
     bars = sum(query.slots(entry.stored.first, entry.stored.last) for entry in series)
     if bars <= BLOCK:

@@ -65,7 +65,10 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
             "sample": [key for row in found for key in row["sample"]][:10],
             "run": found[-1]["run_id"],
             "suites": sorted({row["suite"] for row in found}),
-            "follows": check in COMPLETENESS and severity == WARNING,
+            "listed": all(row["is_listed"] for row in found),
+            "first": min(row["low"] for row in found),
+            "last": max(row["high"] for row in found),
+            "follows": check in COMPLETENESS and severity == WARNING and all(map(_names_all, found)),
         },
     )
 
@@ -132,8 +135,16 @@ def _differs(kind: str, market: str, interval: str, found: Sequence[Row]) -> Obs
 
 
 def _tickers(found: Sequence[Row]) -> tuple[str, ...]:
-    keys = [key for row in found for key in row["sample"]]
-    return tuple(sorted({str(key["ticker"]) for key in keys if key.get("ticker")}))
+    """All tickers that results are about, where their rules name them; else those of the keys that are kept."""
+    keys = [key["ticker"] for row in found if not row["named"] for key in row["sample"] if key.get("ticker")]
+    return tuple(
+        sorted({str(ticker) for row in found for ticker in row["named"] or ()} | set(map(str, keys)))
+    )
+
+
+def _names_all(row: Row) -> bool:
+    """True when `_tickers` misses nobody: what names some of many tickers must not be taken for another cause's."""
+    return bool(row["named"]) or (row["is_listed"] and all(key.get("ticker") for key in row["sample"]))
 
 
 def _link(found: Sequence[Row]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import psycopg
 from benchmarks.result import Result
+from benchmarks.ticks_peers import cryptofeed, fan_out
 from psycopg import sql
 
 from hypertape.frame import instant, micros
@@ -60,6 +61,8 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
                 durable / unnest,
             ),
             Result("spooled, fsync for each 1000", spooled, "rows/s"),
+            cryptofeed(dsn, ticks[:100_000], durable),
+            *fan_out(ticks[: 25_000 if quick else 100_000]),
         ]
         _clear(connection)
         _durable(dsn, ticks)

@@ -75,12 +75,20 @@ FINDING_KINDS: Mapping[str, str | None] = {
     "mirror": WARNING,
     "worker": WARNING,
     "letters": WARNING,
+    "feed_stale": WARNING,
+    "feed_lag": WARNING,
+    "feed_gap": WARNING,
+    "spool": WARNING,
+    "candles_wait": CRITICAL,
     "quarantine": NOTE,
     "flags": NOTE,
     "restatements": NOTE,
     "notify": WARNING,
 }
 """Every kind of finding with its severity; None: that of the check. docs/runbook.md has a paragraph for each."""
+
+STREAM_KINDS = ("feed_stale", "feed_lag", "feed_gap", "letters", "spool", "candles_wait")
+"""Those that speak of ticks and their feeds."""
 
 
 class Interval(StrEnum):

@@ -49,7 +49,7 @@ def test_a_page_loads_only_its_own_files_and_runs_nothing_inline(client: TestCli
 
 
 def test_there_are_these_pages() -> None:
-    assert PAGES == ("markets", "quality", "run", "ticker")
+    assert PAGES == ("markets", "quality", "run", "stream", "ticker")
 
 
 def test_scripts_import_what_is_served_and_write_text_only() -> None:

@@ -69,6 +69,8 @@ async def ticks_come_whole_and_in_order(play: Player) -> None:
     assert len(played.ticks) == 25
     assert {tick.source for tick in of(Tick, events)} == {played.feed.name}
     assert of(Rejected, events) == of(FeedGap, events) == []
+    assert played.feed.numbering in ("symbol", "feed", "session", "none")
+    assert isinstance(played.feed.live, bool)
 
 
 async def a_bad_record_is_kept_whole_and_stops_nothing(play: Player) -> None:

@@ -17,11 +17,28 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.schema import apply
 
+_EMPTY = "truncate bars.ticks, tick_pending, dead_letter, feed_gap, stream_worker, finding restart identity cascade"
+
 
 @pytest.fixture
 def connection(warehouse: str) -> Iterator[psycopg.Connection[Any]]:
     with connect(warehouse, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def module_warehouse(new_warehouse: Any) -> Iterator[str]:
+    """A warehouse that the tests of a module share."""
+    with new_warehouse() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def shared_warehouse(module_warehouse: str) -> str:
+    """That warehouse without a tick, gap, letter, stream or finding, for tests that leave the schema alone."""
+    with connect(module_warehouse, autocommit=True) as connection:
+        connection.execute(_EMPTY)
+    return module_warehouse
 
 
 @pytest.fixture(scope="module")

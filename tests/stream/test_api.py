@@ -15,10 +15,11 @@ from hypertape.api import create_app
 from hypertape.frame import micros
 from hypertape.settings import Settings
 from hypertape.stream.database import DatabaseSink
-from hypertape.stream.model import SCALE, FeedGap, Tick
+from hypertape.stream.model import SCALE, FeedGap, Rejected, Tick
 from hypertape.stream.rollups import refresh_candles
 from hypertape.stream.workers import beat
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.findings import Look, look
 
 pytestmark = pytest.mark.database
 
@@ -39,6 +40,7 @@ def client(new_warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
         with connect(dsn, autocommit=True) as connection:
             refresh_candles(connection, "lab")
             beat(connection, "lab-1", START, {"rate": 1.0})
+            look(connection, Look(NOW, "lab"))
         app = create_app(
             Settings(), authorize=lambda access: lambda: None, clock=lambda: NOW, dsn=lambda: dsn
         )
@@ -49,7 +51,9 @@ def client(new_warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
 async def _fill(dsn: str, spool: Path) -> None:
     async with DatabaseSink(dsn, spool, now=lambda: micros(NOW)) as sink:
         await sink.publish([*(tick(second) for second in range(600)), tick(7, "BRK/B")])
-        await sink.record([FeedGap("lab", "EURUSD", "sequence", 1, 2, 3, 9)])
+        await sink.record(
+            [FeedGap("lab", "EURUSD", "sequence", 1, 2, 3, 9), Rejected("other", b"\xff<b>", "no text")]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +115,33 @@ def test_candles_of_a_timeframe(client, symbol_id):
 def test_the_stream_says_how_it_does(client):
     answer = client.get("/api/v1/stream").json()
     assert answer["open_gaps"] == 1
-    assert answer["dead_letters"] == answer["pending_ranges"] == 0
+    assert (answer["dead_letters"], answer["pending_ranges"]) == (1, 0)
     assert answer["newest_tick"] == "2026-01-05T00:09:59.123456Z"
     assert answer["lag_seconds"] == pytest.approx(3000.877, abs=0.01)
     (stream,) = answer["streams"]
     assert (stream["name"], stream["figures"]) == ("lab-1", {"rate": 1.0})
+    assert answer["now"] == "2026-01-05T01:00:00Z"
+
+
+def test_gaps_and_letters_are_listed_with_what_is_wrong(client):
+    (gap,) = client.get("/api/v1/stream/gaps").json()["gaps"]
+    assert (gap["source"], gap["symbol"], gap["last_sequence"], gap["closed_at"]) == (
+        "lab",
+        "EURUSD",
+        3,
+        None,
+    )
+    assert client.get("/api/v1/stream/gaps?source=other").json() == {"gaps": []}
+    (letter,) = client.get("/api/v1/stream/dead-letters?source=other").json()["dead_letters"]
+    assert (letter["record"], letter["error"]) == ("\\xff<b>", "no text")
+    assert client.get("/api/v1/stream/dead-letters?source=lab").json() == {"dead_letters": []}
+    assert [row["ticker"] for row in client.get("/api/v1/stream/symbols").json()["symbols"]] == [
+        "BRK/B",
+        "EURUSD",
+    ]
+    found = client.get("/api/v1/stream/findings").json()
+    assert [each["kind"] for each in found["findings"]] == ["feed_gap", "letters"]
+    assert found["headline"]["text"].startswith("1 gap of the feed lab is open")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +159,8 @@ def test_the_stream_says_how_it_does(client):
         ("/api/v1/ticks/ID?start=2026-01-06", 400, "Parameters: from, limit, to"),
         ("/api/v1/ohlc/ID?timeframe=2m", 400, "Timeframes: 1m, 5m, 15m, 30m, 1h, 4h, 1d"),
         ("/api/v1/ohlc/999999", 404, "There is no symbol 999999"),
+        ("/api/v1/stream/gaps?limit=5001", 400, "Name a feed"),
+        ("/api/v1/stream/gaps?since=1", 400, "Parameters: limit, open, source"),
         ("/api/v1/symbols/name/NOBODY", 404, "List them with"),
         ("/api/v1/symbols/name/A%00B", 404, "List them with"),
         ("/api/v1/symbols/name/EURUSD?market=vn", 404, "List them with"),

@@ -16,7 +16,7 @@ from acceptor import Acceptor, accepting
 from conformance import CHECKS, Played
 
 from hypertape.errors import BadInput, SourceFileMissing
-from hypertape.stream.feeds import feed_names, open_feed, parse_address
+from hypertape.stream.feeds import feed_calendar, feed_names, open_feed, parse_address
 from hypertape.stream.model import SCALE, Tick
 from hypertape.stream.record import FIELDS, json_of, tick_fields
 
@@ -249,6 +249,14 @@ def test_options_say_whose_ticks_they_are(tmp_path):
     (batch,) = asyncio.run(_all(feed))
     assert batch[0].source == "fix:ME-THEM"
     assert parse_address("jsonl:-?silence=2").number("silence", 0) == 2
+
+
+def test_a_feed_speaks_by_the_calendar_that_its_address_names():
+    assert feed_calendar("jsonl:-", START) == "24/7"
+    assert feed_calendar("amqp:quotes?calendar=vn", START) == "HOSE", "a market's"
+    assert feed_calendar("synthetic:1?calendar=XNYS", START) == "XNYS"
+    with pytest.raises(BadInput, match="There is no calendar 'moon'"):
+        feed_calendar("csv:-?calendar=moon", START)
 
 
 async def _all(feed):

@@ -157,7 +157,7 @@ def test_no_bytes_crash_it(data):
         tick_of_json(data, "lab")
 
 
-@given(st.text(max_size=40))
+@given(st.text("0123456789-:TZ+. \x00é", max_size=40))
 def test_no_time_crashes_it(text):
     with contextlib.suppress(BadRecord):
         micros_of(text)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ from websockets.sync.client import connect as listen
 
 from hypertape.cli import app
 from hypertape.errors import HypertapeError
+from hypertape.orchestration.demo_summary import Summary
+from hypertape.orchestration.demo_ticks import find_ticks, run_ticks
+from hypertape.settings import load_settings
 from hypertape.stream.feeds import open_feed
-from hypertape.stream.feeds.synthetic import found
-from hypertape.stream.model import SCALE, Tick
+from hypertape.stream.gaps import add_gaps
+from hypertape.stream.model import SCALE, FeedGap, Tick
 from hypertape.stream.record import json_of
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
@@ -232,23 +236,30 @@ def test_with_the_database_away_ticks_wait_in_the_spool(lab):
     assert lab.run("replay", "--spool", "--json") == {"tick_batches": 0, "notice_batches": 0}
 
 
-def test_the_synthetic_feed_shows_every_defect_that_was_planted(lab):
-    start = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(time.time() - 600))
-    address = f"synthetic:7?ticks=600&start={start}"
-    lab.run("run", address, "--json", code=4)
-    feed = open_feed(address)
-    with connect(lab.dsn) as connection:
-        shown = found(connection, feed.planted)  # type: ignore[attr-defined]
-    assert shown == {"late": True, "gap": True, "duplicate": True, "poisoned": True}
-    with connect(lab.dsn, autocommit=True) as connection:
-        for statement in (
-            "delete from feed_gap",
-            "delete from dead_letter",
-            "delete from bars.ticks",
-            "delete from bars_1m",
-        ):
-            connection.execute(statement.encode())
-        assert not any(found(connection, feed.planted).values()), "a check that cannot fail is none"  # type: ignore[attr-defined]
+def test_a_killed_stream_knows_what_it_missed_when_it_starts_again(lab):
+    """Its last tick and number are in the warehouse: the time without it is a gap, and a replay closes it."""
+    with lab.running("jsonl:-") as (process, _):
+        assert process.stdin is not None
+        process.stdin.write("".join(json_of(tick(n)).decode() + "\n" for n in (1, 2)))
+        process.stdin.flush()
+        until(lambda: lab.sequences() == [1, 2])
+        process.kill()
+        process.wait()
+    assert lab.run("gaps", "--json") == [], "nobody knows of it yet"
+    again = lab.file("again.jsonl", [json_of(tick(n)) for n in (7, 8)])
+    done = lab.run("run", f"jsonl:{again}?source=jsonl:-", "--json")
+    assert done["feeds"]["jsonl:-"]["gaps"] == 1
+    (gap,) = lab.run("gaps", "--json")
+    shown = [gap[name] for name in ("source", "symbol", "reason", "last_sequence", "first_sequence")]
+    assert shown == ["jsonl:-", "EURUSD", "sequence", 2, 7]
+    missed = lab.file("missed.jsonl", [json_of(tick(n)) for n in range(3, 7)])
+    lab.run("replay", missed, "--source", "jsonl:-", "--json")
+    assert lab.run("gaps", "--json") == []
+    with connect(lab.dsn) as connection:  # a gap that no number proves filled: who replays says so
+        add_gaps(connection, [FeedGap("jsonl:-", None, "silent", NOW, NOW + 1, None, None)])
+    (silent,) = lab.run("gaps", "--json")
+    lab.run("replay", missed, "--source", "jsonl:-", "--closes", str(silent["gap_id"]), "--json")
+    assert lab.run("gaps", "--closed", "--json")[0]["closed_by"] == "replay"
 
 
 def test_the_synthetic_feed_is_the_same_for_a_seed():
@@ -275,6 +286,7 @@ def test_the_synthetic_feed_is_the_same_for_a_seed():
         (["replay", "ticks.txt"], 2, "Name its feed"),
         (["replay", "ticks.jsonl", "--spool"], 2, "Name a file, --dead-letter or --spool"),
         (["gaps", "--close", "x"], 2, "are no ids"),
+        (["replay", "--spool", "--closes", "1"], 2, "Name a file, --dead-letter or --spool"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -292,3 +304,17 @@ def _now(connection: psycopg.Connection[Any]) -> Any:
     row = connection.execute("select now()").fetchone()
     assert row is not None
     return row[0]
+
+
+def test_the_demos_ticks_show_every_defect_that_was_planted(lab):
+    settings, now = load_settings(state_dir=lab.directory / "state", database_url=lab.dsn), datetime.now(UTC)
+    shown = run_ticks(lab.dsn, settings, now)
+    assert {each.what for each in shown if each.found} == {"gap", "duplicate", "poisoned", "late"}
+    assert (
+        "4 of 4 planted defects found, 4 of them in ticks" in Summary([], [], [], [], True, shown).verdict()
+    )
+    with connect(lab.dsn, autocommit=True) as connection:
+        for table in ("feed_gap", "dead_letter", "bars.ticks", "bars_1m"):
+            connection.execute(f"delete from {table}".encode())
+    shown = find_ticks(lab.dsn, now)
+    assert len(Summary([], [], [], [], True, shown).missed) == 4, "a check that cannot fail is none"

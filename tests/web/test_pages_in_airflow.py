@@ -155,6 +155,14 @@ def test_quality_over_time_counts_what_is_stored(lab: Lab) -> None:
     lab.picture("quality")
 
 
+def test_stream_is_in_the_navigation_and_says_how_to_begin(lab: Lab) -> None:
+    lab.page.get_by_role("button", name="Browse").first.click()
+    lab.page.get_by_role("menuitem", name="Stream").click()
+    frame = lab.frame("stream")
+    expect(frame.locator("#streams .state")).to_contain_text("hypertape stream run")
+    expect(frame.locator("#gaps")).to_contain_text("None is open")
+
+
 def test_a_backfill_starts_from_a_filled_in_form(lab: Lab) -> None:
     frame = lab.open("plugin/hypertape-markets", "markets")
     frame.locator("#freshness tbody tr:has(a[href*='market=vn&interval=1m'])").get_by_role(

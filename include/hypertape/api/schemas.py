@@ -246,8 +246,24 @@ ANSWERS: dict[str, Schema] = {
     "/api/v1/ohlc/{symbol_id}": record({**_OF_SYMBOL, "timeframe": TEXT, "candles": listed(reference("Candle"))}),
     "/api/v1/ohlc/{symbol_id}/latest": record({**_OF_SYMBOL, "timeframe": TEXT, **_CANDLE}),
     "/api/v1/stream": record({
-        "streams": listed(_STREAM), "newest_tick": _MAYBE_INSTANT, "lag_seconds": _MAYBE_NUMBER,
+        "now": INSTANT, "streams": listed(_STREAM), "newest_tick": _MAYBE_INSTANT, "lag_seconds": _MAYBE_NUMBER,
         **fields(WHOLE, "open_gaps dead_letters pending_ranges"),
+    }),
+    "/api/v1/stream/gaps": record({"gaps": listed(record({
+        "gap_id": WHOLE, **fields(TEXT, "source reason"), **fields(_MAYBE_TEXT, "symbol closed_by"),
+        **fields(INSTANT, "start_time opened_at"), **fields(_MAYBE_INSTANT, "end_time closed_at"),
+        **fields(_MAYBE_WHOLE, "last_sequence first_sequence"),
+    }))}),
+    "/api/v1/stream/dead-letters": record({"dead_letters": listed(record({
+        **fields(WHOLE, "letter_id times"), **fields(TEXT, "kind source record error"),
+        **fields(INSTANT, "first_at last_at"), "replayed_at": _MAYBE_INSTANT,
+    }))}),
+    "/api/v1/stream/symbols": record({"symbols": listed(record({
+        "symbol_id": WHOLE, "ticker": TEXT, "name": _MAYBE_TEXT, "digits": _MAYBE_WHOLE,
+        **fields(_MAYBE_NUMBER, "tick_size contract_size"), "last_synced_at": _MAYBE_INSTANT,
+    }))}),
+    "/api/v1/stream/findings": record({
+        "now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding")),
     }),
     "/openapi.json": ANYTHING,
     "/findings": record({"now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding"))}),

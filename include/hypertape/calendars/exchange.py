@@ -16,7 +16,8 @@ import numpy as np
 
 from hypertape.calendars import hose
 from hypertape.errors import BadInput
-from hypertape.frame import Micros
+from hypertape.frame import Micros, micros
+from hypertape.model import Window
 
 MINUTE = 60_000_000
 DAY = 24 * 60 * MINUTE
@@ -79,6 +80,19 @@ def days(calendar: str, start: date, end: date) -> Days:
     if end > known[1]:
         raise BadInput(f"The calendar {calendar} is not known on {end}", next_step=f"Ask up to {known[1]}.")
     return known[2].dated(start, end)
+
+
+def open_time(calendar: str, window: Window) -> timedelta:
+    """How long a calendar was open in a window, breaks left out. Raises BadInput for a name nobody knows."""
+    start, end = (at.astimezone(UTC).date() for at in (window.start, window.end))
+    found = days(calendar, start - timedelta(days=1), end + timedelta(days=1))
+    first, last = micros(window.start), micros(window.end)
+
+    def within(opens: Micros, closes: Micros) -> int:
+        return int(np.maximum(np.minimum(closes, last) - np.maximum(opens, first), 0).sum())
+
+    open_for = within(found.opens, found.break_starts) + within(found.break_ends, found.closes)
+    return timedelta(microseconds=open_for)
 
 
 def _decades(calendar: str, start: date, end: date, known: _Known | None) -> _Known:

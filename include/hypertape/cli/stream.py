@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging.config
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
-from hypertape.cli.stream_output import plain, show_status, show_summary, shown_instant
+from hypertape.cli.common import now, warehouse, warehouse_dsn
+from hypertape.cli.stream_output import plain, show_gaps, show_letters, show_status, show_summary
 from hypertape.errors import BadInput, BatchRefused, CheckFailed, DatabaseUnreachable
 from hypertape.settings import load_settings
 
@@ -91,14 +92,17 @@ def replay(
     source: Annotated[
         str | None, typer.Option("--source", help="Whose ticks they are, as `stream gaps` names it.")
     ] = None,
+    closes: Annotated[
+        str | None, typer.Option("--closes", help="Gaps that the file covers whole: their ids, by commas.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Store what was not stored: a file of what was missed, the dead letters, or the spool. Gaps that this
-    fills are closed.
+    """Store what was not stored: a file of what was missed, the dead letters, or the spool. Gaps in numbers that
+    this fills are closed; of a broken connection or a silence only you know what covers it (--closes).
 
     The same tick twice is one, so that too much may be replayed.
     """
-    if sum([file is not None, dead_letter, spool]) != 1:
+    if sum([file is not None, dead_letter, spool]) != 1 or (closes is not None and file is None):
         raise BadInput(
             "Name a file, --dead-letter or --spool",
             next_step="One of them: `hypertape stream replay missed.jsonl`.",
@@ -107,8 +111,13 @@ def replay(
     _log_to_stderr()
     if file is not None:
         from hypertape.steps.stream import feed_address
+        from hypertape.stream.gaps import close_gaps
 
+        covered = _ids(closes) if closes is not None else []
         _run([feed_address(file, source)], "database", "", None, as_json, replay=True)
+        with warehouse() as connection:
+            close_gaps(connection, covered, "replay")
+            connection.commit()
     elif dead_letter:
         _replay_letters(source, as_json)
     else:
@@ -138,13 +147,7 @@ def gaps(
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], default=plain))
     elif rows:
-        columns = ("id", "feed", "symbol", "reason", "from", "to", "after", "before", "closed")
-        lines = [
-            (r.gap_id, r.source, r.symbol or "all", r.reason, shown_instant(r.start_time), shown_instant(r.end_time),
-             r.last_sequence, r.first_sequence, r.closed_by)
-            for r in rows
-        ]  # fmt: skip
-        console().print(table("feed gaps", columns, lines))
+        show_gaps(rows)
     else:
         typer.echo("There is no such gap.", err=True)
     if strict and any(row.closed_at is None for row in rows):
@@ -183,15 +186,28 @@ def dead_letters(
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], default=plain))
     elif rows:
-        columns = ("id", "feed", "kind", "times", "last", "error", "record")
-        lines = [
-            (r.letter_id, r.source, r.kind, r.times, shown_instant(r.last_at), r.error,
-             r.record[:200].decode("utf-8", "backslashreplace"))
-            for r in rows
-        ]  # fmt: skip
-        console().print(table("dead letters", columns, lines), markup=False)
+        show_letters(rows)
     else:
         typer.echo("There is no dead letter.", err=True)
+
+
+@app.command(epilog="Example: hypertape stream refresh")
+def refresh(as_json: JsonOption = False) -> None:
+    """Bring the candles up to date where ticks came and nobody did, and prove them equal to their ticks.
+
+    A running stream does so itself; the DAG refresh_ticks does it where none runs. Exits 3 where they differ.
+    """
+    from hypertape.steps.candles import refresh_ticks
+
+    with warehouse():
+        pass
+    done = refresh_ticks(warehouse_dsn(), f"refresh-{os.getpid()}")
+    if as_json:
+        typer.echo(json.dumps(done.to_json()))
+    elif done.ranges is None:
+        typer.echo("Somebody else refreshes at this moment.", err=True)
+    else:
+        typer.echo(f"{len(done.ranges)} ranges refreshed, {done.buckets} buckets equal to their ticks.")
 
 
 def _run(

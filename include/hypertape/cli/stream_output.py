@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypertape.cli.common import console, table
 from hypertape.model import format_instant
+
+if TYPE_CHECKING:
+    from hypertape.stream.gaps import KnownGap
+    from hypertape.stream.letters import DeadLetter
 
 
 def plain(value: Any) -> str:
@@ -19,6 +24,28 @@ def plain(value: Any) -> str:
 def shown_instant(value: datetime | None) -> str | None:
     """An instant for people."""
     return None if value is None else format_instant(value)
+
+
+def show_gaps(rows: Sequence[KnownGap]) -> None:
+    """Print what feeds know that they missed."""
+    columns = ("id", "feed", "symbol", "reason", "from", "to", "after", "before", "closed")
+    lines = [
+        (r.gap_id, r.source, r.symbol or "all", r.reason, shown_instant(r.start_time), shown_instant(r.end_time),
+         r.last_sequence, r.first_sequence, r.closed_by)
+        for r in rows
+    ]  # fmt: skip
+    console().print(table("feed gaps", columns, lines))
+
+
+def show_letters(rows: Sequence[DeadLetter]) -> None:
+    """Print what nobody could store, and why."""
+    columns = ("id", "feed", "kind", "times", "last", "error", "record")
+    lines = [
+        (r.letter_id, r.source, r.kind, r.times, shown_instant(r.last_at), r.error,
+         r.record[:200].decode("utf-8", "backslashreplace"))
+        for r in rows
+    ]  # fmt: skip
+    console().print(table("dead letters", columns, lines), markup=False)
 
 
 def show_summary(summary: Any) -> None:

@@ -24,6 +24,7 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, format_instant, midnight
 from hypertape.orchestration.demo_jobs import SAMPLE_PAIRS, Job, csv_jobs, sample_jobs
 from hypertape.orchestration.demo_summary import Summary, summarise
+from hypertape.orchestration.demo_ticks import TickFinding, run_ticks
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
 from hypertape.reports.pages import cumulative_report
@@ -71,6 +72,7 @@ def _demo(asked: argparse.Namespace, say: Callable[..., None]) -> int:
     jobs = csv_jobs(asked.data) if asked.data else sample_jobs()
     settings = _fresh_state(step)
     standalone = Standalone(settings)
+    ticks: list[TickFinding] = []
     try:
         dsn = _warehouse(settings, step)
         standalone = Standalone(settings, {"HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_LANDING_URL": ""})
@@ -78,10 +80,13 @@ def _demo(asked: argparse.Namespace, say: Callable[..., None]) -> int:
             starting = aside.submit(standalone.up, step)
             if not asked.data:
                 _yesterday(dsn, settings, step)
+                step("stream run synthetic: ticks of a made-up feed, with planted defects")
+                ticks = run_ticks(dsn, settings, datetime.now(UTC))
             starting.result()
         runs = _run_all(standalone, jobs, step)
         again = _again(dsn, jobs[0], settings, step)
-        summary = summarise(dsn, [(job.market, job.interval) for job in jobs], sample=not asked.data)
+        loaded = [(job.market, job.interval) for job in jobs]
+        summary = summarise(dsn, loaded, sample=not asked.data, ticks=ticks)
         with connect(dsn) as connection:
             html = cumulative_report(connection, now=datetime.now(UTC))
         reports = write_report(settings, "cumulative", html).parent

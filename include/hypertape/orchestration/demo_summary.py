@@ -13,6 +13,7 @@ from rich.table import Table
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
 from hypertape.orchestration.demo_defects import DemoFinding, find_planted
+from hypertape.orchestration.demo_ticks import TickFinding
 from hypertape.queries import query
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import derived
@@ -26,18 +27,20 @@ _WHOLE = ("relation", "check", "first", "last", "bars", "found by")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The tables of the demo's end; `findings` only for the sample."""
+    """The tables of the demo's end; `findings` and `ticks` only for the sample."""
 
     bars: list[Row]
     checks: list[Row]
     refused: list[Row]
     findings: list[DemoFinding]
     sample: bool
+    ticks: Sequence[TickFinding] = ()
 
     @property
-    def missed(self) -> list[DemoFinding]:
+    def missed(self) -> list[DemoFinding | TickFinding]:
         """Planted defects without evidence."""
-        return [finding for finding in self.findings if not finding.found]
+        planted: list[DemoFinding | TickFinding] = [*self.findings, *self.ticks]
+        return [finding for finding in planted if not finding.found]
 
     def verdict(self) -> str:
         """One sentence."""
@@ -45,8 +48,10 @@ class Summary:
             failed = sum(1 for row in self.checks if row[3] == "failed")
             bars, refused = sum(row[2] for row in self.bars), sum(row[-1] for row in self.refused)
             return f"{bars:,} bars, {refused} rows refused, {failed} checks found something."
-        found = len(self.findings) - len(self.missed)
-        return f"{found} of {len(self.findings)} planted defects found (SYNTHETIC sample data)."
+        planted = len(self.findings) + len(self.ticks)
+        of_ticks = f", {len(self.ticks)} of them in ticks" if self.ticks else ""
+        found = planted - len(self.missed)
+        return f"{found} of {planted} planted defects found{of_ticks} (SYNTHETIC sample data)."
 
     def tables(self) -> list[Table]:
         """Everything as tables for a terminal."""
@@ -73,20 +78,23 @@ class Summary:
                 )
                 for f in self.findings
             ]
+            rows += [("ticks", t.symbol, t.what, t.evidence or "NOT FOUND") for t in self.ticks]
             shown.append(
                 _table("planted defects (synthetic data)", ("where", "ticker", "planted", "found by"), rows)
             )
         return shown
 
 
-def summarise(dsn: str, pairs: Sequence[tuple[str, Interval]], *, sample: bool) -> Summary:
-    """Read the summary of the (market, interval) pairs that were loaded."""
+def summarise(
+    dsn: str, pairs: Sequence[tuple[str, Interval]], *, sample: bool, ticks: Sequence[TickFinding] = ()
+) -> Summary:
+    """Read the summary of the (market, interval) pairs that were loaded; `ticks` is what a feed showed."""
     with connect(dsn) as connection:
         bars = [row for market, interval in pairs for row in _bars(connection, market, interval)]
         checks = connection.execute(query("demo_checks")).fetchall()
         refused = connection.execute(query("demo_refused")).fetchall()
         findings = find_planted(connection, pairs) if sample else []
-    return Summary(bars, checks, refused, findings, sample)
+    return Summary(bars, checks, refused, findings, sample, ticks)
 
 
 def _bars(connection: Connection, code: str, interval: Interval) -> list[Row]:

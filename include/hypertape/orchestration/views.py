@@ -37,6 +37,14 @@ VIEWS: list[dict[str, Any]] = [
         **_ICONS,
     },
     {
+        "name": "Stream",
+        "href": f"{_PAGES}/stream",
+        "destination": "nav",
+        "category": "browse",
+        "url_route": "hypertape-stream",
+        **_ICONS,
+    },
+    {
         "name": "Market",
         "href": f"{_PAGES}/markets?dag_id={{DAG_ID}}",
         "destination": "dag",

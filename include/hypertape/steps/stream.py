@@ -16,7 +16,7 @@ from hypertape.errors import BadInput
 from hypertape.settings import Settings
 from hypertape.stream.bars import BarStream
 from hypertape.stream.database import DatabaseSink
-from hypertape.stream.feeds import FeedConfig, now_micros, open_feed
+from hypertape.stream.feeds import FeedConfig, feed_calendar, now_micros, open_feed
 from hypertape.stream.outlet import Outlet
 from hypertape.stream.replay import Replayed, drain_spool, replay_letters
 from hypertape.stream.run import Stream
@@ -64,6 +64,9 @@ async def run_stream(
     """
     config = FeedConfig(rabbitmq_url=settings.rabbitmq_url, fix_password=settings.fix_password)
     feeds = [open_feed(address, config) for address in addresses]
+    calendars = {
+        feed.name: feed_calendar(text, now_micros()) for feed, text in zip(feeds, addresses, strict=True)
+    }
     stores = "database" in targets
     bars = BarStream(dsn, lateness=settings.bar_lateness_seconds) if stores else None
     database = database_sink(settings, dsn, bars, replay=replay) if stores else None
@@ -79,6 +82,8 @@ async def run_stream(
         websocket=websocket,
         outlets=outlets,
         bars=bars,
+        calendars=calendars,
+        resumes=not replay,
         clock=now_micros,
         on_started=(lambda: on_listening(websocket.port)) if on_listening and websocket else None,
     )

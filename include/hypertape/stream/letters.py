@@ -113,6 +113,12 @@ def dead_letters(
     return [DeadLetter(*row) for row in rows]
 
 
+def letters_since(connection: Connection, since: datetime) -> int:
+    """How many letters came, or came again, since an instant and are open."""
+    row = connection.execute(query("stream_letters_since"), (since,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def mark_replayed(connection: Connection, letter_ids: Sequence[int]) -> None:
     """Note that letters were stored after all."""
     connection.execute(query("stream_letters_replayed"), (list(letter_ids),))

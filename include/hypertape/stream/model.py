@@ -90,6 +90,10 @@ class Feed(Protocol):
     """Where ticks come from. A feed raises only errors of `errors` and ends when its input ends."""
 
     name: str
+    numbering: str
+    """Who counts its ticks: each `symbol`, the `feed`, a `session` that begins anew with each connection, or `none`."""
+    live: bool
+    """Whether it has no end, so that silence and lateness mean something."""
 
     def run(self) -> AsyncIterator[list[Event]]:
         """Yield batches as they arrive; the next is asked for only when the last was accepted (back-pressure)."""

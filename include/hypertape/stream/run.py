@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -20,17 +20,19 @@ from functools import partial
 from typing import Any
 
 from hypertape.errors import BadInput, HypertapeError, TransientError
-from hypertape.queries import query
 from hypertape.stream.bars import BarStream
 from hypertape.stream.database import DatabaseSink
+from hypertape.stream.downtime import Downtime
 from hypertape.stream.event_table import Notice
+from hypertape.stream.feeds import ALWAYS
 from hypertape.stream.gaps import close_filled_gaps
+from hypertape.stream.letters import letters_since
 from hypertape.stream.model import Event, Feed, FeedGap, GapFilled, Rejected, Tick
 from hypertape.stream.outlet import Outlet
 from hypertape.stream.rollups import refresh_candles
 from hypertape.stream.sinks.websocket import WebSocketSink
-from hypertape.stream.summary import FeedFigures, Summary, gap_line
-from hypertape.stream.workers import beat, remove_worker, stream_workers
+from hypertape.stream.summary import FeedFigures, Summary, gap_line, sink_figures
+from hypertape.stream.workers import beat, sign_off
 from hypertape.warehouse.connect import connect
 
 BEAT_SECONDS = 2.0
@@ -46,7 +48,8 @@ log = logging.getLogger("hypertape.stream")
 class Stream:
     """Joins feeds and sinks. `dsn` is the warehouse, where the candles are refreshed and the stream reports itself.
 
-    `database` None: nothing is stored. `clock` gives microseconds.
+    `database` None: nothing is stored. `clock` gives microseconds. `calendars` say when feeds should speak, by their
+    names. `resumes`: what feeds missed since their earlier run is a gap; a replay resumes nothing.
     """
 
     def __init__(
@@ -58,12 +61,17 @@ class Stream:
         websocket: WebSocketSink | None = None,
         outlets: Sequence[Outlet] = (),
         bars: BarStream | None = None,
+        calendars: Mapping[str, str] | None = None,
+        resumes: bool = True,
         clock: Callable[[], int],
         on_started: Callable[[], None] | None = None,
     ) -> None:
         self._feeds, self._dsn, self._clock = list(feeds), dsn, clock
         self._database, self._websocket, self._outlets, self._bars = database, websocket, list(outlets), bars
-        self._figures = {feed.name: FeedFigures() for feed in feeds}
+        named = {feed.name: (calendars or {}).get(feed.name, ALWAYS) for feed in feeds}
+        self._figures = {feed.name: FeedFigures(calendar=named[feed.name], live=feed.live) for feed in feeds}
+        self._downtime = Downtime({feed.name: feed.numbering for feed in feeds}, named)
+        self._resumes = resumes and database is not None
         if len(self._figures) < len(self._feeds):
             raise BadInput("Two feeds have one name", next_step="Give one of them another: ?source=NAME.")
         self._errors: list[HypertapeError] = []
@@ -136,6 +144,8 @@ class Stream:
                 await self._insist(lambda: database.record(filled))
         self._count(figures, ticks, [*notices, *filled])
         if ticks:
+            if self._resumes:
+                self._downtime.see(ticks[0].source, ticks, figures.heard_at or 0)
             if self._websocket is not None:
                 await self._websocket.publish(ticks)
             for outlet in self._outlets:
@@ -168,6 +178,7 @@ class Stream:
                 figures.filled += 1
         if ticks:
             self._dirty = True
+            figures.heard_at = self._clock()
             figures.last_tick = max(figures.last_tick or 0, max(tick.time for tick in ticks))
 
     # --- what is done beside them
@@ -178,6 +189,7 @@ class Stream:
             chores.append((BEAT_SECONDS, self._beat))
         if self._database is not None:
             chores.append((CANDLE_SECONDS, self._refresh))
+            chores.append((BEAT_SECONDS, self._look_back))
         if self._bars is not None:
             chores.append((1.0, self._build))
         return chores
@@ -209,7 +221,14 @@ class Stream:
         if self._database is not None:
             await self._database.close()
             build = partial(self._build, idle=True)
-            for work in (self._refresh, build, self._close_gaps, self._count_letters, self._leave):
+            for work in (
+                self._refresh,
+                build,
+                self._look_back,
+                self._close_gaps,
+                self._count_letters,
+                self._leave,
+            ):
                 try:
                     await work()
                 except HypertapeError as error:
@@ -238,27 +257,25 @@ class Stream:
         if self._bars is not None:
             await self._bars.build(idle=idle)
 
+    async def _look_back(self) -> None:
+        """Note what feeds missed since their earlier run, once what was accepted is stored."""
+        assert self._database is not None
+        if not self._downtime.waiting or self._database.status.spool_records:
+            return
+        for gap in await self._on_connection(lambda known: self._downtime.compare(known, self._started)):
+            self._figures[gap.source].gaps += 1
+            log.warning("%s (since the earlier run)", gap_line(gap))
+
     async def _close_gaps(self) -> None:
         await self._on_connection(lambda connection: close_filled_gaps(connection, "replay"))
 
     async def _count_letters(self) -> None:
         """The warehouse knows of more than we do: ticks too old, keys that another tick has."""
-        started = self._started
-
-        def count(connection: Any) -> int:
-            row = connection.execute(query("stream_letters_since"), (started,)).fetchone()
-            return int(row[0]) if row else 0
-
-        self._letters = await self._on_connection(count)
+        self._letters = await self._on_connection(lambda known: letters_since(known, self._started))
 
     async def _leave(self) -> None:
-        await self._on_connection(self._sign_off)
-
-    def _sign_off(self, connection: Any) -> None:
-        remove_worker(connection, self.name)
-        for worker in stream_workers(connection):
-            if worker.beat_at < datetime.fromtimestamp(self._clock() / 1e6, UTC) - _FORGET_AFTER:
-                remove_worker(connection, worker.name)
+        silent_since = datetime.fromtimestamp(self._clock() / 1e6, UTC) - _FORGET_AFTER
+        await self._on_connection(lambda connection: sign_off(connection, self.name, silent_since))
 
     async def _on_connection(self, work: Callable[[Any], Any]) -> Any:
         dsn = self._dsn
@@ -271,23 +288,12 @@ class Stream:
         return await asyncio.to_thread(done)
 
     def _summary(self) -> Summary:
-        sinks: dict[str, dict[str, Any]] = {
-            outlet.name: {
-                "passed": outlet.passed,
-                "waiting": outlet.waiting,
-                "dropped": outlet.dropped,
-                "error": outlet.error,
-            }
-            for outlet in self._outlets
-        }
-        if self._websocket is not None:
-            sinks["websocket"] = {"clients": self._websocket.clients, "dropped": self._websocket.dropped}
         return Summary(
             self._figures,
             buried=self._database.status.buried if self._database else 0,
             letters=self._letters,
             bars=self._bars.built if self._bars else 0,
             corrected=self._bars.corrected if self._bars else 0,
-            sinks=sinks,
+            sinks=sink_figures(self._outlets, self._websocket),
             error=self._errors[0] if self._errors else None,
         )

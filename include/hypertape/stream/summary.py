@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hypertape.errors import HypertapeError
 from hypertape.stream.model import FeedGap
+from hypertape.stream.outlet import Outlet
 
 
 @dataclass
@@ -18,6 +20,10 @@ class FeedFigures:
     gaps: int = 0
     filled: int = 0
     last_tick: int | None = None
+    heard_at: int | None = None
+    """When ticks last arrived, by our clock."""
+    calendar: str = "24/7"
+    live: bool = False
     state: str = "running"
     error: str | None = None
 
@@ -48,6 +54,22 @@ class Summary:
             "corrected_bars": self.corrected,
             "sinks": self.sinks,
         }
+
+
+def sink_figures(outlets: Sequence[Outlet], websocket: Any) -> dict[str, dict[str, Any]]:
+    """What each sink beside the database did. `websocket` is a WebSocketSink, or None."""
+    sinks: dict[str, dict[str, Any]] = {
+        outlet.name: {
+            "passed": outlet.passed,
+            "waiting": outlet.waiting,
+            "dropped": outlet.dropped,
+            "error": outlet.error,
+        }
+        for outlet in outlets
+    }
+    if websocket is not None:
+        sinks["websocket"] = {"clients": websocket.clients, "dropped": websocket.dropped}
+    return sinks
 
 
 def gap_line(gap: FeedGap) -> str:

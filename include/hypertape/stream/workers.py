@@ -41,6 +41,14 @@ def stream_workers(connection: Connection) -> list[StreamWorker]:
     return [StreamWorker(*row) for row in rows]
 
 
+def sign_off(connection: Connection, name: str, silent_since: datetime) -> None:
+    """A stream ended as it should; those that fell silent before that instant are forgotten, too."""
+    remove_worker(connection, name)
+    for worker in stream_workers(connection):
+        if worker.beat_at < silent_since:
+            remove_worker(connection, worker.name)
+
+
 def remove_worker(connection: Connection, name: str) -> None:
-    """A stream ended as it should."""
+    """Forget a stream."""
     connection.execute(query("stream_remove_worker"), (name,))

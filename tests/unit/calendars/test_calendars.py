@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hypertape import calendars
 from hypertape.calendars import NO_SESSION
+from hypertape.calendars.exchange import open_time
 from hypertape.errors import BadInput
 from hypertape.frame import Micros, instant, micros
 from hypertape.markets import all_markets, get_market
@@ -237,6 +238,26 @@ def test_session_lag(code: str, newest: datetime, now: datetime, lag: int, reaso
 def test_session_of(moment: datetime, day: date | None, reason: str) -> None:
     session = calendars.session_of(get_market("vn"), moment)
     assert (session.date if session else None) == day, reason
+
+
+@pytest.mark.parametrize(
+    ("calendar", "window", "hours", "reason"),
+    [
+        ("24/7", Window(utc(2026, 1, 5), utc(2026, 1, 12)), 168, "always"),
+        ("XNYS", Window(utc(2026, 1, 5), utc(2026, 1, 12)), 5 * 6.5, "five sessions"),
+        ("XNYS", Window(utc(2026, 1, 10), utc(2026, 1, 11)), 0, "a Saturday"),
+        ("HOSE", Window(utc(2026, 1, 5), utc(2026, 1, 6)), 4.5, "the lunch break is closed"),
+        (
+            "HOSE",
+            Window(utc(2026, 1, 5, 4), utc(2026, 1, 5, 6, 15)),
+            0.75,
+            "half an hour before it, a quarter after",
+        ),
+        ("24/7", Window(utc(2026, 1, 5, 4), utc(2026, 1, 5, 4)), 0, "nothing"),
+    ],
+)
+def test_open_time(calendar: str, window: Window, hours: float, reason: str) -> None:
+    assert open_time(calendar, window) == timedelta(hours=hours), reason
 
 
 def test_midnight_belongs_to_the_crypto_day_it_begins() -> None:

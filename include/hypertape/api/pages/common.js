@@ -2,7 +2,7 @@
 
 const API = new URL("../../", import.meta.url);
 const AIRFLOW = new URL("../", API);
-const PAGES = { markets: "Markets", ticker: "Ticker", quality: "Quality" };
+const PAGES = { markets: "Markets", ticker: "Ticker", quality: "Quality", stream: "Stream" };
 
 export const MARKS = { good: "✓", note: "!", bad: "✕", unknown: "?" };
 

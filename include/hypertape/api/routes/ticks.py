@@ -1,4 +1,4 @@
-"""GET /api/v1/ticks, /ohlc, /symbols/name and /stream: what feeds brought, as the document's clients ask for it.
+"""GET /api/v1/ticks, /ohlc and /symbols/name: what feeds brought, as the document's clients ask for it.
 
 Times are RFC 3339 in UTC, numbers are decimals as text, the newest comes last. Without `from` the newest rows
 are answered, with it the oldest from there on; `to` is not included.
@@ -22,7 +22,6 @@ from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
 from hypertape.model import TIMEFRAMES
 from hypertape.queries import query
-from hypertape.stream.status import stream_status
 
 read_router = APIRouter(prefix="/api/v1", tags=["ticks"])
 
@@ -92,13 +91,6 @@ def latest_candle(state: OfApp, symbol_id: int, timeframe: Timeframe = None) -> 
     if not rows:
         raise HTTPException(404, f"There is no candle of {name}. See GET /api/v1/stream for the feeds.")
     return json_response({"symbol_id": symbol_id, "symbol": name, "timeframe": level, **rows[0]})
-
-
-@read_router.get("/stream", summary="How the streams do", response_class=Response)
-def stream(state: OfApp) -> Response:
-    """Answer what `hypertape stream status --json` says of the warehouse."""
-    now = state.clock()
-    return json_response(state.warehouse.run(lambda connection: stream_status(connection, now)))
 
 
 def _name(state: State, symbol_id: int) -> str:

@@ -3,7 +3,8 @@ second list.
 
 An address is `NAME:REST?option=value&…`: `jsonl:ticks.jsonl`, `csv:-`,
 `fix:quotes.example:5201?sender=ME&target=THEM`, `amqp:quotes`. The module's `OPTIONS` names the options it
-takes, its `EXAMPLE` shows an address. Modules whose name starts with an underscore are parts of feeds.
+takes, its `EXAMPLE` shows an address. Modules whose name starts with an underscore are parts of feeds. Every
+feed takes `calendar`: when it should speak.
 
 A feed hands over batches of events: ticks, records that are no ticks (`Rejected`), gaps it knows of (`FeedGap`,
 `GapFilled`) and instruments (`SymbolInfo`). Ticks that come twice are passed on twice: the tables' key makes
@@ -20,8 +21,18 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from urllib.parse import parse_qsl
 
+from hypertape.calendars.exchange import open_time
 from hypertape.errors import BadInput
+from hypertape.frame import instant
+from hypertape.markets import all_markets
+from hypertape.model import Window
 from hypertape.stream.model import Feed
+
+ALWAYS = "24/7"
+"""The calendar of a feed that names none."""
+
+COMMON = ("calendar",)
+"""Options that every feed takes."""
 
 
 def now_micros() -> int:
@@ -100,7 +111,7 @@ def parse_address(text: str) -> Address:
             f"{text!r} has options that cannot be read", next_step="Write ?name=value&name=value."
         ) from error
     options = dict(pairs)
-    known = _module(name).OPTIONS
+    known = (*_module(name).OPTIONS, *COMMON)
     strange = sorted(set(options) - set(known))
     if strange or len(pairs) != len(options):
         problem = f"has no option {strange[0]!r}" if strange else "names an option twice"
@@ -115,6 +126,18 @@ def open_feed(text: str, config: FeedConfig | None = None) -> Feed:
     address = parse_address(text)
     feed: Feed = _module(address.feed).build(address, config or FeedConfig())
     return feed
+
+
+def feed_calendar(text: str, now: int) -> str:
+    """The calendar by which the feed of an address should speak: a market's, a calendar's own name, or `24/7`.
+
+    `now` is an instant for which it must be known. Raises BadInput for one that nobody knows.
+    """
+    given = parse_address(text).options.get("calendar", ALWAYS)
+    markets = all_markets()
+    name = markets[given].calendar if given in markets else given
+    open_time(name, Window(instant(now), instant(now)))
+    return name
 
 
 def _examples() -> list[str]:

@@ -47,7 +47,9 @@ class LineFeed:
         self.name = address.options.get("source") or f"{address.feed}:{Path(address.rest).name}"
         self._paths = list(_paths(address, suffix))
         self._open_parser, self._clock = open_parser, config.clock
-        self._sequences = Sequences(self.name, address.choice("numbering", "symbol", "feed", "none"))
+        self.numbering = address.choice("numbering", "symbol", "feed", "none")
+        self.live = address.rest == "-"
+        self._sequences = Sequences(self.name, self.numbering)
         self._silence = address.number("silence", 0.0)
         self._closed = False
 

@@ -42,6 +42,8 @@ def build(address: Address, config: FeedConfig) -> Feed:
 class AmqpFeed:
     """One queue."""
 
+    live = True
+
     def __init__(self, address: Address, config: FeedConfig) -> None:
         given = address.options
         self.name = given.get("source") or str(address)
@@ -49,7 +51,8 @@ class AmqpFeed:
         self._exchange = given.get("exchange") or exchange.EXCHANGE
         self._prefetch = int(address.number("prefetch", 100, least=1, most=10_000))
         self._url = exchange.broker_url(config.rabbitmq_url)
-        self._sequences = Sequences(self.name, address.choice("numbering", "symbol", "feed", "none"))
+        self.numbering = address.choice("numbering", "symbol", "feed", "none")
+        self._sequences = Sequences(self.name, self.numbering)
         self._silence, self._clock = address.number("silence", 0.0), config.clock
         self._backoff = exchange.Backoff(config.first_pause, config.longest_pause)
         self._stop = asyncio.Event()

@@ -55,6 +55,8 @@ def build(address: Address, config: FeedConfig) -> Feed:
 class FixFeed:
     """One acceptor."""
 
+    numbering, live = "session", True
+
     def __init__(self, address: Address, config: FeedConfig, host: str, port: int) -> None:
         given = address.options
         self.name = given.get("source") or f"fix:{given['sender']}-{given['target']}"

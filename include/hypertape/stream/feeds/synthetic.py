@@ -62,7 +62,7 @@ def build(address: Address, config: FeedConfig) -> Feed:
 class SyntheticFeed:
     """Random walks of two symbols over nine minutes."""
 
-    name = NAME
+    name, numbering, live = NAME, "symbol", False
 
     def __init__(self, seed: int, ticks: int, start: int, pause: float) -> None:
         self._quotes, self.planted = _quotes(seed, ticks, start)

@@ -12,6 +12,7 @@ import psycopg
 from hypertape.warehouse.findings.ledger import Changes, Looked, Observation, hold, keep
 from hypertape.warehouse.findings.observe_bars import BAR_OBSERVERS
 from hypertape.warehouse.findings.observe_checks import CHECK_OBSERVERS
+from hypertape.warehouse.findings.observe_stream import STREAM_OBSERVERS
 from hypertape.warehouse.findings.observe_work import WORK_OBSERVERS
 from hypertape.warehouse.findings.observer import Look, Observer
 
@@ -19,7 +20,12 @@ __all__ = ["Look", "look", "observe"]
 
 Connection = psycopg.Connection[Any]
 
-OBSERVERS: tuple[Observer, ...] = (*WORK_OBSERVERS, *BAR_OBSERVERS, *CHECK_OBSERVERS)
+OBSERVERS: tuple[Observer, ...] = (
+    *WORK_OBSERVERS,
+    *STREAM_OBSERVERS,
+    *BAR_OBSERVERS,
+    *CHECK_OBSERVERS,
+)
 
 EXPLAINED_BY = {"late": ("source",), "gaps": ("source",), "check": ("source", "late", "gaps")}
 """What may follow from what: a dead vendor's tickers are late and have gaps, and checks find both."""

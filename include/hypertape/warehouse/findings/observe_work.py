@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -131,8 +132,10 @@ def see_workers(connection: Connection, at: Look) -> Iterator[Observation]:
         yield Observation(
             cause=f"worker/{row['kind']}/{row['worker']}",
             kind="worker",
-            title=f"The worker {row['worker']} is silent{since}{what}",
-            mend="Start it again: the next worker takes what it held.",
+            title=f"The {'stream' if row['kind'] == 'stream' else 'worker'} {row['worker']} is silent{since}{what}",
+            mend="Start it again: what it left in its spool is stored first, and what it missed becomes a gap."
+            if row["kind"] == "stream"
+            else "Start it again: the next worker takes what it held.",
             essence="",
             evidence={"host": row["host"], "units": row["units"], "kind": row["kind"]},
         )
@@ -145,7 +148,8 @@ def see_letters(connection: Connection, at: Look) -> Iterator[Observation]:
             cause=f"letters/{row['source']}/{row['kind']}",
             kind="letters",
             title=f"{plural(row['letters'], row['kind'])} of {row['source']} could not be stored",
-            mend="Mend what the error names, then replay the dead letters.",
+            mend=f"hypertape stream dead-letters --source {shlex.quote(row['source'])}; mend what the error names; "
+            "then hypertape stream replay --dead-letter",
             essence=str(row["letters"]),
             evidence={"since": row["since"], "error": row["error"]},
         )

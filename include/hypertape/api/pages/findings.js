@@ -20,7 +20,7 @@ export async function findings(id, asked, first = null) {
   const [open, away] = ["open", "acknowledged"].map((state) => answer.findings.filter((each) => each.state === state));
   show(
     id,
-    open.length ? openTable(open, mayWrite && again) : make("p", { class: "soft" }, "None is open."),
+    open.length ? openTable(open, answer.now, mayWrite && again) : make("p", { class: "soft" }, "None is open."),
     away.length > 0 && awayTable(away, mayWrite && again),
   );
 }
@@ -28,7 +28,7 @@ export async function findings(id, asked, first = null) {
 const what = (each) =>
   make("span", { title: each.tickers.slice(0, 50).join(", ") }, `${each.title} (finding ${each.finding_id})`);
 
-function openTable(found, again) {
+function openTable(found, now, again) {
   const columns = [
     { label: "Severity" },
     { label: "What is wrong", kind: "w" },
@@ -49,7 +49,7 @@ function openTable(found, again) {
             type: "button",
             class: "plain",
             "aria-label": `Acknowledge finding ${each.finding_id}`,
-            onclick: () => acknowledge(each, again),
+            onclick: () => acknowledge(each, now, again),
           },
           "Acknowledge …",
         ),
@@ -106,10 +106,11 @@ async function reopen(button, each, again) {
 }
 
 /** Ask why it may wait, and until when; then put it out of the way. */
-function acknowledge(each, again) {
+function acknowledge(each, now, again) {
   const said = make("div", { role: "alert" });
+  const tomorrow = new Date(Date.parse(now) + 86400000).toISOString().slice(0, 10);
   const reason = make("textarea", { name: "reason", rows: "3", required: true, maxlength: MOST_REASON });
-  const until = make("input", { name: "until", type: "date" });
+  const until = make("input", { name: "until", type: "date", min: tomorrow });
   const send = make("button", { class: "main", type: "submit" }, "Acknowledge");
   const dialog = make(
     "dialog",

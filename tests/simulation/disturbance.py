@@ -6,7 +6,9 @@ Which run suffers what comes from a seed; at which instruction a killed process 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,8 @@ _LATE = timedelta(minutes=40)
 class Ordeal:
     """One run of the disturbed year.
 
-    With `killed_in` the process dies `pause` seconds into that step. With `twin` another process takes the same data
+    With `killed_in` the process dies `pause` seconds into that step, and without a pause before its first instruction.
+    With `twin` another process takes the same data
     interval at the same time.
     """
 
@@ -43,7 +46,8 @@ STEPS = ("extract", "gate", "load", "load", "load", "reread", "refresh", "publis
 def disturb(plot: Plot, runs: Sequence[Run], seed: int) -> list[Ordeal]:
     """Lose, double, delay and kill. Healing and mending stay, and so does the last run: after it all must be well.
 
-    The days on which history changes fare worst: their runs die while they read it again, one with nobody to try again.
+    In the plot's `stranded` week every run dies between its load and its refresh, and nobody tries again. The days on
+    which history changes fare worst: their runs die while they read it again, one with nobody to try again.
     """
     chance = random.Random(seed)
     restated = {split.at.date(): story.ticker for story in plot.stories for split in story.splits}
@@ -52,6 +56,8 @@ def disturb(plot: Plot, runs: Sequence[Run], seed: int) -> list[Ordeal]:
     for at, run in enumerate(runs):
         if run.kind in ("heal", "mend") or at == len(runs) - 1:
             ordeals.append(Ordeal(run))
+        elif run.kind == "daily" and run.now.date() in plot.stranded:
+            ordeals.append(Ordeal(replace(run, kind="daily-stranded"), "refresh"))
         elif run.kind == "daily" and run.now.date() in restated:
             ordeals.append(_killed(run, "reread", chance))
             if restated[run.now.date()] != "SPLIT":
@@ -95,6 +101,11 @@ def _killed(run: Run, step: str, chance: random.Random) -> Ordeal:
 def suffer(pipeline: Pipeline, ordeal: Ordeal) -> bool:
     """Take a run through its ordeal; return whether it was killed at work."""
     pipeline.served.turn_to(ordeal.run.now)
+    if ordeal.killed_in and not ordeal.pause:
+        with _child(pipeline, ordeal.run, ordeal.killed_in) as (child, _):
+            pass
+        assert child.exitcode == -9
+        return True
     if ordeal.killed_in:
         with _child(pipeline, ordeal.run) as (child, told):
             _wait_for(told, ordeal.killed_in)
@@ -112,11 +123,11 @@ def suffer(pipeline: Pipeline, ordeal: Ordeal) -> bool:
 
 
 @contextmanager
-def _child(pipeline: Pipeline, run: Run) -> Iterator[tuple[Any, Any]]:
-    """Another process at work on a run, with the pipe it tells its steps through."""
+def _child(pipeline: Pipeline, run: Run, fatal: str = "") -> Iterator[tuple[Any, Any]]:
+    """Another process at work on a run, with the pipe it tells its steps through; in a `fatal` step it ends itself."""
     ours, theirs = CONTEXT.Pipe(duplex=False)
     still = replace(pipeline, served=_Still(pipeline.served.source))
-    child = CONTEXT.Process(target=_work, args=(still, run, theirs))
+    child = CONTEXT.Process(target=_work, args=(still, run, theirs, fatal))
     child.start()
     theirs.close()
     try:
@@ -145,8 +156,13 @@ def _wait_for(told: Any, step: str) -> None:
             return
 
 
-def _work(pipeline: Pipeline, run: Run, told: Any) -> None:
-    replace(pipeline, tell=told.send).go(run)
+def _work(pipeline: Pipeline, run: Run, told: Any, fatal: str) -> None:
+    def tell(step: str) -> None:
+        if step == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        told.send(step)
+
+    replace(pipeline, tell=tell).go(run)
 
 
 _: type[Served] = _Still

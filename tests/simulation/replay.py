@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from story import OPENS
 from tree import muddled
-from vendor import PRICES, VALUES, Vendor
+from vendor import PAGE, PRICES, VALUES, Vendor
 
 from hypertape.frame import instant
 from hypertape.model import Interval
@@ -47,6 +47,8 @@ class Replay:
 
         def away(request: Request) -> Answer:
             assert request["timeFrame"] == self.frame
+            if now.date() in plot.pages:
+                return Answer(404, PAGE, {"Content-Type": "text/html"})
             return OUTAGES[plot.outage.index(now.date()) % len(OUTAGES)]
 
         self.server.shape = shape

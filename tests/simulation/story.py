@@ -108,7 +108,9 @@ class Plot:
     """The year: its sessions by the calendar, who is in it, and what befalls everybody.
 
     `history` is where the vendor's bars begin. `closed` is a session of the calendar on which the exchange does not
-    trade. On the evening of the first date of `mend` an operator reads the sessions from the second to the third again.
+    trade. In the `pages` among the days of the `outage` the vendor answers everything with a web page. Where runs go
+    wrong, those of the days `stranded` die before their refresh. On the evening of the first date of `mend` an operator
+    reads the sessions from the second to the third again.
     """
 
     seed: int
@@ -118,6 +120,8 @@ class Plot:
     stories: tuple[Story, ...]
     closed: date | None = None
     outage: tuple[date, ...] = ()
+    pages: tuple[date, ...] = ()
+    stranded: tuple[date, ...] = ()
     noons: tuple[date, ...] = ()
     heals: tuple[date, ...] = ()
     mend: tuple[date, date, date] | None = None
@@ -208,7 +212,9 @@ def write_plot(seed: int = SEED) -> Plot:
         days,
         stories,
         closed=days[155],
-        outage=span(85, 3),
+        outage=span(85, 3) + span(228, 5),
+        pages=span(228, 5),
+        stranded=span(22, 5),
         noons=tuple(sorted({days[20], stories[1].splits[0].ex, days[86], days[150], days[225]})),
         heals=heals,
         mend=mend,

@@ -24,12 +24,13 @@ PLOT = write_plot(SEED)
 
 @dataclass
 class Aftermath:
-    """A disturbed year that is over."""
+    """A disturbed year that is over. `waiting`: changed spans without a refresh, after each run that died before it."""
 
     dsn: str
     vendor: Vendor
     ordeals: list[Ordeal]
     killed: int
+    waiting: list[int]
     memories: list[Memory]
 
 
@@ -40,14 +41,16 @@ def year(new_warehouse, tmp_path_factory):
     ordeals = disturb(PLOT, runs_of(PLOT), PLOT.seed)
     with new_warehouse() as dsn:
         pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
-        killed, memories, chance = 0, [], random.Random(PLOT.seed)
+        killed, waiting, memories, chance = 0, [], [], random.Random(PLOT.seed)
         with connect(dsn, autocommit=True) as watcher:
             for ordeal in ordeals:
                 killed += suffer(pipeline, ordeal)
                 pipeline.forget()
+                if ordeal.run.kind == "daily-stranded":
+                    waiting += watcher.execute("select count(*) from rollup_pending").fetchone()
                 if chance.random() < 0.45:
                     memories.append(remember(watcher))
-        yield Aftermath(dsn, vendor, ordeals, killed, memories)
+        yield Aftermath(dsn, vendor, ordeals, killed, waiting, memories)
 
 
 @pytest.fixture
@@ -66,6 +69,27 @@ def test_the_year_was_a_hard_one(year):
     assert sum(ordeal.twin for ordeal in year.ordeals) >= 4
     assert sum(bool(ordeal.killed_in) for ordeal in year.ordeals) >= 15
     assert year.killed >= 12, "most died at work"
+
+
+def test_a_week_of_loads_without_a_refresh_waits_in_the_ledger_until_the_next_run(connection, year):
+    assert len(year.waiting) == len(PLOT.stranded)
+    assert min(year.waiting) > 0
+    loaded = "select distinct run_id from load where run_id like 'daily-stranded%' and status = 'loaded'"
+    assert len(connection.execute(loaded).fetchall()) == len(PLOT.stranded)
+    assert connection.execute("select count(*) from rollup_pending").fetchone() == (0,)
+
+
+def test_a_week_of_web_pages_is_an_outage_in_every_ledger(connection, year):
+    """Whoever ran in that week failed for all; no session of it is excused, and all came when the vendor was back."""
+    asked = {o.run.run_id for o in year.ordeals if o.run.now.date() in PLOT.pages and not o.killed_in}
+    assert asked
+    runs = connection.execute(
+        "select distinct run_id, status, inserted from load where run_id = any(%s)", (sorted(asked),)
+    )
+    assert {row[1:] for row in runs.fetchall()} == {("failed", 0)}
+    told = {missing for missing in found_gaps(connection, PLOT) if missing.session in PLOT.pages}
+    assert {missing.reason for missing in told if missing.ticker != "GONE"} == {"fetch failed"}
+    assert all(missing.arrived for missing in told if missing.ticker != "GONE")
 
 
 def test_the_same_final_digest(connection, year):

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vendor import VALUES, Vendor
+from vendor import PAGE, VALUES, Vendor
 
 HEADER = "ticker,time,open,high,low,close,volume"
 
 
 class Tree:
-    """A CSV tree that always says what the vendor says. Where it does not answer the file is empty.
+    """A CSV tree that always says what the vendor says. Where it does not answer the file is empty, or a web page.
 
     Nobody stands in for it.
     """
@@ -35,7 +35,10 @@ class Tree:
             path.parent.mkdir(parents=True, exist_ok=True)
             answers = self.vendor.answers(ticker, now) and ticker not in self.vendor.plot.stood_in(now)
             answers |= self.vendor.slips(ticker, now)
-            path.write_text("\n".join([HEADER, *rows]) + "\n" if answers else "")
+            path.write_text("\n".join([HEADER, *rows]) + "\n" if answers else self._failure(now))
+
+    def _failure(self, now: datetime) -> str:
+        return PAGE if now.date() in self.vendor.plot.pages else ""
 
     def _rows(self, ticker: str, now: datetime) -> list[str]:
         bars = self.vendor.answer(ticker, now)

@@ -19,6 +19,8 @@ from hypertape.model import Interval, midnight
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
+PAGE = "<!doctype html><html><title>404 Not Found</title></html>"
+"""What a vendor says to everything who has moved, or is closed."""
 _TICK = 50.0
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR

@@ -158,7 +158,7 @@ if os.environ.get("HYPERTAPE_THOROUGH"):
         """The worker that has a child at work: killed with its children, as a host that is gone."""
         members = processes.session_members(session)
         workers = [
-            each for each in members if "celery" in " ".join(each.cmdline()) and each.ppid() == session
+            each for each in members if "worker-" in " ".join(each.cmdline()) and each.ppid() == session
         ]
         busy = max(workers, key=lambda each: len(each.children(recursive=True)))
         for each in [*busy.children(recursive=True), busy]:

@@ -36,7 +36,7 @@ from vci_replay import Request, VciReplay
 VN = get_market("vn")
 THOROUGH = bool(os.environ.get("HYPERTAPE_THOROUGH"))
 TICKERS = [f"T{n:03}" for n in range(300 if THOROUGH else 24)]
-STEP = 30.0 if THOROUGH else 3.0
+STEP = 20.0 if THOROUGH else 3.0
 """Real seconds a round: a minute of the market."""
 ROUNDS = 10 if THOROUGH else 3
 PATIENCE = 10.0

@@ -35,8 +35,8 @@ help: ## list these targets
 demo: install ## run the real DAGs once on sample data, or on a CSV tree: make demo DATA=dir
 	@$(RUN) hypertape.orchestration.demo $(if $(DATA),--data "$(DATA)")
 
-up: install ## start the warehouse and Airflow on this machine
-	@$(RUN) hypertape.orchestration.standalone up
+up: install ## start the warehouse and Airflow on this machine; with two Celery workers: make up EXECUTOR=celery
+	@$(RUN) hypertape.orchestration.standalone up $(if $(EXECUTOR),--executor $(EXECUTOR))
 
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
@@ -47,7 +47,7 @@ test: install browser services ## run the test suite with coverage: make test AR
 browser: install ## find the browser for tests/web, or install one
 	@$(BIN)/python tests/browser.py
 
-services: install ## find RabbitMQ for tests/stream, or install it
+services: install ## find or install the servers that tests run: RabbitMQ, PgBouncer, Redis
 	@$(BIN)/python tests/services.py
 
 check: install ## lint, format, types and import rules

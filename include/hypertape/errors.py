@@ -27,6 +27,7 @@ HypertapeError
     ├── CheckBroken           a quality rule itself does not run: our fault, not the data's
     ├── CheckEnded            a critical rule ran beyond its time and was ended: nothing is known of it
     ├── DatabaseRefused       wrong password, missing role, missing permission
+    │   └── PoolerTooOld      a pooler in between loses prepared statements
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
     ├── PinBroken             a pin no longer reads as it did: what it named was dropped, forgotten or written over
@@ -311,6 +312,15 @@ class DatabaseRefused(TerminalError):
     """The database refused the connection or the statement."""
 
     next_step = "Check user, password and permissions in HYPERTAPE_DATABASE_URL."
+
+
+class PoolerTooOld(DatabaseRefused):
+    """A pooler of transactions loses prepared statements."""
+
+    next_step = (
+        "Use PgBouncer 1.21 or newer with max_prepared_statements = 200, or name the server itself in "
+        "HYPERTAPE_DATABASE_URL."
+    )
 
 
 class DiskFull(TerminalError):

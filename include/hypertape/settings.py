@@ -4,6 +4,7 @@ that the documents name. An empty variable counts as not set.
 | variable | meaning |
 |---|---|
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
+| HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
 | HYPERTAPE_STATE_DIR | what this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
@@ -25,6 +26,11 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_FILE_BYTES | bytes that a file of a CSV tree may have |
 | HYPERTAPE_SYMBOLS_PER_REQUEST | tickers asked for in one request where the vendor takes several (vci) |
 | HYPERTAPE_RAW_DAYS | days the vendors' raw answers are kept, for `--replay` (0: none is kept) |
+| HYPERTAPE_WORKER_EVERY | between the rounds of `hypertape worker` while the market trades: `15s` |
+| HYPERTAPE_WORKER_IDLE_EVERY | between its rounds otherwise: `5m` |
+| HYPERTAPE_WORKER_FRESH | after which a series that anybody loaded is asked for again: `10s` |
+| HYPERTAPE_WORKER_TICKERS | tickers that a worker takes at once |
+| HYPERTAPE_WORKER_LEASE | after which a silent worker counts as dead, the same on every host: `5m` |
 | HYPERTAPE_RULE_SECONDS | seconds a rule of the quality suite may take; then it is ended and not evaluated |
 | HYPERTAPE_MIRRORS | what is written: mirrors this machine delivers to, by name (default: all; `none`: to none) |
 | HYPERTAPE_READ_STORES | what is read: stores in order, the first that has a ticker complete serves it |
@@ -96,6 +102,7 @@ class Settings(BaseSettings):
     )
 
     database_url: str | None = None
+    direct_database_url: str | None = None
     state_dir: Path = Path(".hypertape")
     pg_bindir: Path | None = None
     extension_dir: Path | None = None
@@ -117,6 +124,11 @@ class Settings(BaseSettings):
     file_bytes: int = Field(default=2**30, ge=1024)
     symbols_per_request: int = Field(default=10, ge=1)
     raw_days: int = Field(default=14, ge=0)
+    worker_every: Seconds = Field(default=15.0, ge=1, le=86_400)
+    worker_idle_every: Seconds = Field(default=300.0, ge=1, le=86_400)
+    worker_fresh: Seconds = Field(default=10.0, ge=0, le=86_400)
+    worker_tickers: int = Field(default=10, ge=1, le=2_000)
+    worker_lease: Seconds = Field(default=300.0, ge=1, le=86_400)
     rule_seconds: float = Field(default=300.0, gt=0)
     mirrors: str | None = None
     read_stores: str | None = None
@@ -165,6 +177,17 @@ class Settings(BaseSettings):
     def given_dsn(self) -> str | None:
         """The DSN the environment names, or None when the embedded server is meant."""
         return self.database_url or os.environ.get("AIRFLOW_CONN_HYPERTAPE_DB")
+
+    @property
+    def executor(self) -> str:
+        """Airflow's executor, as far as the environment says."""
+        return os.environ.get("AIRFLOW__CORE__EXECUTOR") or "LocalExecutor"
+
+    @property
+    def parallelism(self) -> int:
+        """How many tasks Airflow runs at once, as far as the environment says; its own default is 32."""
+        given = os.environ.get("AIRFLOW__CORE__PARALLELISM", "")
+        return int(given) if given.isdecimal() else 32
 
     @property
     def writing_origins(self) -> frozenset[str]:

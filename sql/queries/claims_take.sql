@@ -2,15 +2,26 @@
 -- parameters: kind, units (array), worker, lease (interval after which a silent worker's units are free), since (units
 --   that were done or failed at or after this instant stay so; null: all may be taken again), most (how many at most;
 --   null: all)
-with wanted as (
+-- A silent worker may have been frozen in the middle of its load, with its claims locked: these are passed over, not
+-- waited for, until the server has ended its session (claims_check).
+with abandoned as (
+    select held.unit
+    from claim as held
+    where held.kind = %(kind)s and held.unit = any(%(units)s) and held.state = 'running'
+        and not exists (
+            select from worker_heartbeat as beat
+            where beat.worker_id = held.worker_id and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+        )
+    for update of held skip locked
+),
+wanted as (
     select given.unit
     from unnest(%(units)s::text[]) with ordinality as given (unit, place)
         left join claim on claim.kind = %(kind)s and claim.unit = given.unit
-        left join worker_heartbeat as beat on beat.worker_id = claim.worker_id
     where claim.unit is null
         or claim.state = 'released'
         or claim.state in ('done', 'failed') and (%(since)s::timestamptz is null or claim.ended_at < %(since)s)
-        or claim.state = 'running' and coalesce(beat.last_heartbeat < clock_timestamp() - %(lease)s, true)
+        or given.unit in (select unit from abandoned)
     order by given.place
     limit %(most)s
 )

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import hypertape
-from hypertape.settings import Settings
+from hypertape.settings import Settings, variable_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yaml").read_text(encoding="utf-8")
@@ -137,10 +137,20 @@ def airflow_options() -> set[str]:
     assert spec is not None
     assert spec.origin is not None
     text = (Path(spec.origin).parent / "config_templates" / "config.yml").read_text(encoding="utf-8")
-    sections = yaml.safe_load(text).items()
+    sections = [*yaml.safe_load(text).items(), *celery_sections().items()]
     return {
         f"AIRFLOW__{section}__{option}".upper() for section, body in sections for option in body["options"]
     }
+
+
+def celery_sections() -> dict[str, Any]:
+    """The same of the provider that has the CeleryExecutor."""
+    spec = importlib.util.find_spec("airflow.providers.celery")
+    assert spec is not None
+    assert spec.origin is not None
+    about = runpy.run_path(str(Path(spec.origin).parent / "get_provider_info.py"))["get_provider_info"]()
+    sections: dict[str, Any] = about["config"]
+    return sections
 
 
 def test_airflow_settings_are_options_of_the_locked_airflow() -> None:
@@ -215,3 +225,36 @@ def test_health_probe(answer: dict[str, Any], healthy: bool) -> None:
     is_healthy = runpy.run_path(str(ROOT / "deploy" / "healthy.py"))["is_healthy"]
     with health_endpoint(answer) as url:
         assert is_healthy("scheduler", url) is healthy
+
+
+# --- Kubernetes
+
+
+VALUES_TEXT = (ROOT / "deploy" / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
+VALUES: dict[str, Any] = yaml.safe_load(VALUES_TEXT)
+
+
+def test_the_values_are_of_this_version() -> None:
+    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert VALUES["images"]["airflow"]["tag"] == hypertape.__version__
+    assert f"apache-airflow=={VALUES['airflowVersion']}\n" in requirements
+
+
+def test_the_values_name_settings_that_exist() -> None:
+    named = {each["name"] for each in VALUES["env"] if each["name"].startswith("HYPERTAPE_")}
+    assert named <= {variable_of(field) for field in Settings.model_fields}
+    assert {"HYPERTAPE_LANDING_URL", "HYPERTAPE_STATE_DIR"} <= named
+
+
+def test_every_host_sees_the_landing_area_of_the_values() -> None:
+    (landing,) = (each["value"] for each in VALUES["env"] if each["name"] == "HYPERTAPE_LANDING_URL")
+    assert landing.startswith("s3://")
+
+
+def test_no_secret_stands_in_the_values() -> None:
+    """Only names of secrets, which end in SecretName."""
+    assert not [each for each in VALUES["env"] if SECRET.search(each["name"])]
+    assert not re.search(r"(?i)password|://[^/\s]+:[^@\s…]+@", re.sub(r"#.*", "", VALUES_TEXT))
+    named = [name for name in VALUES if name.endswith("SecretName")]
+    assert all(re.fullmatch(r"[a-z0-9-]+", VALUES[name]) for name in named)
+    assert len(named) == 3

@@ -272,11 +272,14 @@ COMMANDS = typer.main.get_command(app)
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Every command of the tree by its words, groups left out."""
+    """Every command of the tree by its words; groups only where they do something by themselves."""
     children = getattr(command, "commands", {})
     if not children:
         return {path: command}
-    return {leaf: it for name, child in children.items() for leaf, it in leaves(child, (*path, name)).items()}
+    itself = {path: command} if path and command.invoke_without_command else {}
+    return itself | {
+        leaf: it for name, child in children.items() for leaf, it in leaves(child, (*path, name)).items()
+    }
 
 
 def written_commands() -> list[str]:

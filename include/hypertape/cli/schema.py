@@ -7,6 +7,7 @@ import typer
 from hypertape.cli.common import console, warehouse_dsn
 from hypertape.cli.listing import JsonOption, show_table
 from hypertape.markets import all_markets
+from hypertape.settings import load_settings
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
 
@@ -15,8 +16,11 @@ app = typer.Typer(no_args_is_help=True, help="The warehouse schema: versioned sc
 
 @app.command()
 def apply() -> None:
-    """Bring the schema up to date. Applying twice changes nothing."""
-    with connect(warehouse_dsn()) as connection:
+    """Bring the schema up to date. Applying twice changes nothing.
+
+    Where the warehouse is reached through a pooler it needs HYPERTAPE_DIRECT_DATABASE_URL, the server itself.
+    """
+    with connect(load_settings().direct_database_url or warehouse_dsn()) as connection:
         ran = schema.apply(connection, all_markets().values())
         connection.commit()
         for label in ran:

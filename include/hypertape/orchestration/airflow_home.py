@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import hypertape
 from hypertape.errors import AirflowFailed
+from hypertape.orchestration.supervisor import broker_socket
 from hypertape.settings import Settings, inherited_environment
 from hypertape.warehouse.embedded.process import free_port
 from hypertape.warehouse.embedded.state import HOST, write_private
@@ -94,7 +95,7 @@ class AirflowHome:
         return self.path / f"{component}.log"
 
     def environment(
-        self, metadata_dsn: str, url: str, overrides: Mapping[str, str] | None = None
+        self, metadata_dsn: str, url: str, overrides: Mapping[str, str] | None = None, executor: str = "local"
     ) -> dict[str, str]:
         """Return the whole environment of Airflow's components.
 
@@ -112,6 +113,7 @@ class AirflowHome:
             **kept,
             **self._surroundings(kept),
             **_configuration(self.path, metadata_dsn, url, self._secrets()),
+            **(_celery(self.path, metadata_dsn) if executor == "celery" else {}),
             **(overrides or {}),
         }
 
@@ -150,6 +152,21 @@ def checkout() -> Path:
             next_step="Run this from a checkout of the repository (`make up`), not from an installed wheel.",
         )
     return root
+
+
+def _celery(home: Path, metadata_dsn: str) -> dict[str, str]:
+    """What the CeleryExecutor needs beside that: its broker, and a worker that died found in a minute, not in five."""
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{broker_socket(home)}",
+        "AIRFLOW__CELERY__RESULT_BACKEND": metadata_dsn.replace(
+            "postgresql://", "db+postgresql+psycopg2://", 1
+        ),
+        # An unacknowledged task is given to another worker after this: longer than any task may take.
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    }
 
 
 def _configuration(home: Path, metadata_dsn: str, url: str, keys: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from airflow.sdk import task
 
 from hypertape.model import Interval, Market
 from hypertape.orchestration.assets import alias, assets, report_to_asset, tell_partitions
-from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.connection import use_landing_connection, warehouse_dsn
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
 from hypertape.orchestration.pools import ROLLUPS
@@ -49,7 +49,9 @@ def gate(reference: Json) -> Json:
     from hypertape.steps.run_batch import gate
     from hypertape.steps.run_spec import Landed
 
-    landed = gate(run_spec(), Landed.from_json(reference), settings=load_settings(), now=datetime.now(UTC))
+    settings = load_settings()
+    use_landing_connection(settings)  # the one task that asks no warehouse
+    landed = gate(run_spec(), Landed.from_json(reference), settings=settings, now=datetime.now(UTC))
     return landed.to_json()
 
 

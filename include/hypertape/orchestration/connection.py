@@ -1,4 +1,4 @@
-"""The warehouse's address inside an Airflow task."""
+"""The warehouse's address inside an Airflow task, and the landing area's credentials."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from hypertape.settings import Settings, load_settings
 CONNECTION = "hypertape_db"
 """The Airflow connection that names the warehouse."""
 
+LANDING = "hypertape_landing"
+"""The Airflow connection (type aws) with the endpoint and the credentials of a landing area on `s3://`."""
+
 
 def warehouse_dsn(settings: Settings | None = None) -> str:
     """Return the warehouse's DSN: HYPERTAPE_DATABASE_URL, else the Airflow connection `hypertape_db` wherever
     Airflow keeps it (environment, secrets backend, database), else the embedded server.
 
-    Raises BadSetting or DatabaseUnreachable.
+    Every task asks for it first, so what the landing area needs of Airflow's connections is found here too. Raises
+    BadSetting or DatabaseUnreachable.
     """
+    use_landing_connection(settings or load_settings())
     from hypertape.warehouse.connect import resolve_dsn  # noqa: PLC0415  (parsing a DAG needs no driver)
     from hypertape.warehouse.dsn import normalise_dsn  # noqa: PLC0415
 
@@ -34,6 +39,31 @@ def warehouse_dsn(settings: Settings | None = None) -> str:
             next_step="Make it one of type postgres.",
         )
     return _from_hook()
+
+
+def use_landing_connection(settings: Settings) -> None:
+    """Let `s3://` find its endpoint and credentials in the Airflow connection `hypertape_landing`, where there is one.
+
+    Login and password are the key and its secret; `endpoint_url`, `region_name` and `aws_session_token` stand in its
+    extra, as the Amazon provider writes them. Without it the environment's are used (`AWS_…`).
+    """
+    if not settings.landing.startswith("s3://"):
+        return
+    try:
+        found = Connection.get(LANDING)
+    except AirflowNotFoundException:
+        return
+    import fsspec  # noqa: PLC0415  (parsing a DAG needs no files)
+
+    extra = found.extra_dejson
+    given = {
+        "key": found.login,
+        "secret": found.password,
+        "token": extra.get("aws_session_token"),
+        "endpoint_url": extra.get("endpoint_url") or extra.get("host"),
+        "client_kwargs": {"region_name": extra["region_name"]} if extra.get("region_name") else None,
+    }
+    fsspec.config.conf["s3"] = {name: value for name, value in given.items() if value}
 
 
 def _from_hook() -> str:

@@ -25,7 +25,7 @@ from hypertape.orchestration import processes
 from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, free_url
 from hypertape.orchestration.health import Status, health_of, is_a_strangers, require_ours
 from hypertape.orchestration.rest import Airflow
-from hypertape.orchestration.supervisor import COMPONENTS, tail
+from hypertape.orchestration.supervisor import broker_command, components, tail
 from hypertape.settings import Settings, load_settings
 from hypertape.warehouse import schema
 from hypertape.warehouse.connect import connect
@@ -41,13 +41,19 @@ Say = Callable[..., None]
 
 
 class Standalone:
-    """Airflow of one state directory. `overrides` are environment variables of its components."""
+    """Airflow of one state directory. `overrides` are environment variables of its components.
 
-    def __init__(self, settings: Settings, overrides: Mapping[str, str] | None = None) -> None:
+    `executor` is `local`, or `celery`: then a broker and two workers run beside the others.
+    """
+
+    def __init__(
+        self, settings: Settings, overrides: Mapping[str, str] | None = None, executor: str = "local"
+    ) -> None:
         self.settings = settings
         self.home = AirflowHome(settings)
         self._server = EmbeddedServer(settings)
         self._overrides = overrides or {}
+        self._executor = executor
 
     def up(self, progress: Progress = lambda _: None, *, stop_with: int | None = None) -> Running:
         """Start everything that is not running, wait until it is healthy, and return its address.
@@ -89,14 +95,18 @@ class Standalone:
         if before is not None:
             self._end(before)  # a supervisor that was killed leaves its components behind
         self.home.prepare()
+        if self._executor == "celery":
+            broker_command(self.home.path)  # before anything runs
         started_database = before.started_database if before else self._server.status().state != "running"
         progress("database server")
         self._start_database(progress)
         metadata = self._metadata()
-        self._migrate_airflow(self.home.environment(metadata, free_url(), self._overrides), progress)
+        self._migrate_airflow(
+            self.home.environment(metadata, free_url(), self._overrides, self._executor), progress
+        )
         progress("components of Airflow")
         url = free_url()  # chosen late: whoever takes it meanwhile would be in the way
-        environment = self.home.environment(metadata, url, self._overrides)
+        environment = self.home.environment(metadata, url, self._overrides, self._executor)
         pid = self._supervise(environment, stop_with)
         running = Running(pid, processes.started_at(pid) or 0.0, url, started_database)
         self.home.remember(running)
@@ -129,7 +139,13 @@ class Standalone:
         stamp.write_text(_schema_version(self._metadata()) or "")
 
     def _supervise(self, environment: Mapping[str, str], stop_with: int | None) -> int:
-        command = [sys.executable, "-m", "hypertape.orchestration.supervisor", str(self.home.path)]
+        command = [
+            sys.executable,
+            "-m",
+            "hypertape.orchestration.supervisor",
+            str(self.home.path),
+            self._executor,
+        ]
         with self.home.log("supervisor").open("w") as output:
             supervisor = subprocess.Popen(
                 [*command, *([str(stop_with)] if stop_with else [])],
@@ -159,7 +175,8 @@ class Standalone:
             time.sleep(_POLL_SECONDS)
 
     def _give_up(self, what: str) -> None:
-        logs = "\n".join(f"--- {name}\n{tail(self.home.log(name))}" for name in ("supervisor", *COMPONENTS))
+        names = ("supervisor", *components(self._executor, self.home.path))
+        logs = "\n".join(f"--- {name}\n{tail(self.home.log(name))}" for name in names)
         self.down()
         raise AirflowFailed(f"{what}:\n{logs}", next_step=f"See the logs in {self.home.path}.")
 
@@ -190,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit code."""
     asked = _parser().parse_args(arguments)
     say = Console(highlight=False, soft_wrap=True, markup=False, emoji=False).print
-    standalone = Standalone(load_settings())
+    standalone = Standalone(load_settings(), executor=getattr(asked, "executor", "local"))
     try:
         return int(asked.verb(standalone, asked, say))
     except HypertapeError as error:
@@ -258,6 +275,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="up|down|status|run")
     up = verbs.add_parser("up", help="start everything and stay until Ctrl-C")
     up.add_argument("--detach", action="store_true", help="return when it is healthy")
+    up.add_argument(
+        "--executor", choices=("local", "celery"), default="local", help="celery: two workers, a broker"
+    )
     up.set_defaults(verb=_up)
     verbs.add_parser("down", help="stop everything").set_defaults(verb=_down)
     verbs.add_parser("status", help="say what runs; exits 1 unless healthy").set_defaults(verb=_status)

@@ -81,10 +81,9 @@ def validate(
     scope = Scope(market, interval, window, run_id, now, None if tickers is None else tuple(tickers))
     _analyse(connection, scope)
     counts = _counts(connection, scope)
-    found = [
-        _result(scope, _evaluated(connection, scope, counts, outcome), outcome)
-        for outcome in outcomes(dsn, scope, progress or (lambda _: None), limit)
-    ]
+    connection.commit()  # Great Expectations connects by itself: no two transactions at once, for a pool of one
+    ran = list(outcomes(dsn, scope, progress or (lambda _: None), limit))
+    found = [_result(scope, _evaluated(connection, scope, counts, outcome), outcome) for outcome in ran]
     if any(result.status == BROKEN for result in found):
         connection.execute("select 1")
     found = [_with_coverage(connection, scope, result) for result in found]

@@ -115,6 +115,7 @@ def after_load(
     again: str = AGAIN,
     tickers: Sequence[str] | None = None,
     refreshed: Rollups = NONE_REFRESHED,
+    sweeping: bool = True,
 ) -> AfterLoad:
     """Do everything that follows a load of one market and interval, and return what came of it.
 
@@ -122,14 +123,16 @@ def after_load(
     (everything was equal) has every series looked at; `tickers` names others. `check=False` leaves the suite and the
     report out, and with them the watermark; rollups, gaps and mirrors are brought up to date all the same.
     `refreshed` is what `refresh` did for the run before this: it counts as the tail's own, and what waits since is
-    added. Raises what the warehouse raises; failed checks and failed tickers are in `error`, which says to do `again`
-    what failed.
+    added. `sweeping=False` leaves the landing area's old files for another time. Raises what the warehouse raises;
+    failed checks and failed tickers are in `error`, which says to do `again` what failed.
     """
     quality, rollups = prove(
         dsn, spec, now=now, settings=settings, check=check, on_step=on_step, tickers=tickers
     )
     rollups = refreshed + rollups
-    published = publish(dsn, spec, now=now, settings=settings, again=again, tickers=tickers, check=check)
+    published = publish(
+        dsn, spec, now=now, settings=settings, again=again, tickers=tickers, check=check, sweeping=sweeping
+    )
     return AfterLoad(spec, quality, rollups, published)
 
 
@@ -192,6 +195,7 @@ def publish(
     again: str = CLEAR,
     tickers: Sequence[str] | None = None,
     check: bool = True,
+    sweeping: bool = True,
 ) -> Published:
     """Publish the run's series and advance their watermarks, but for those a critical check holds; bring the gap ledger
     up to date, write the run's report.
@@ -218,7 +222,8 @@ def publish(
         note_findings(dsn, connection, spec, now=now, settings=settings)
         if check and (loads or results):
             report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
-    sweep(settings.landing, now, settings.landing_days, settings.raw_days)
+    if sweeping:
+        sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)
     error = (verdict or _failed(loads, spec, report, again)) if check else None
     return Published(len(loads), moved, series, gaps, mirrored, report, error)

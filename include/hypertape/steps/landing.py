@@ -6,29 +6,26 @@ run id is a directory.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-import fsspec
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hypertape.errors import DiskFull, TransientError
 from hypertape.model import Interval
 from hypertape.rows import RowCount
 from hypertape.settings import Settings
 from hypertape.sources import Fetched
 from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
+from hypertape.steps.landing_files import newest, open_file, storage_errors, store_of
 from hypertape.steps.run_spec import Batch, Json, RunSpec
 from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
 
@@ -50,23 +47,23 @@ class Landing:
 
     def write(self, name: str, table: pa.Table) -> None:
         """Write a table; the file appears whole or not at all on local disks."""
-        with storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "wb", auto_mkdir=True) as file:
+        with storage_errors(), open_file(f"{self.url}/{name}.parquet", "wb") as file:
             pq.write_table(table, file, compression=_COMPRESSION)
 
     def read(self, name: str) -> pa.Table:
         """Read a table back."""
-        with storage_errors(), fsspec.open(f"{self.url}/{name}.parquet", "rb") as file:
+        with storage_errors(), open_file(f"{self.url}/{name}.parquet") as file:
             return pq.read_table(file)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a small JSON document."""
-        with storage_errors(), fsspec.open(f"{self.url}/{name}.json", "w", auto_mkdir=True) as file:
+        with storage_errors(), open_file(f"{self.url}/{name}.json", "w") as file:
             json.dump(value, file)
 
     def read_json(self, name: str) -> Any | None:
         """Read a JSON document, or None when it was never written."""
         try:
-            with fsspec.open(f"{self.url}/{name}.json") as file:
+            with storage_errors(), open_file(f"{self.url}/{name}.json") as file:
                 return json.load(file)
         except FileNotFoundError:
             return None
@@ -186,6 +183,14 @@ def _answer(spec: RunSpec, batch: Batch, received: Received, bars: pa.Table, now
     return Answer(spec.run_id, now, batch.window, sources, complete, replayed=bool(spec.source.replay))
 
 
+def clear(root: str, run_id: str) -> None:
+    """Remove what a run has landed; its raw answers stay."""
+    files, path = store_of(Landing(root, run_id, "").url.rstrip("/"))
+    with storage_errors():
+        if files.exists(path):
+            files.rm(path, recursive=True)
+
+
 def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:
     """Remove the runs whose newest file is older than `days`, and raw answers of runs older than `raw_days`.
 
@@ -198,31 +203,12 @@ def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> i
 
 
 def _sweep(root: str, oldest: datetime) -> int:
-    files, path = fsspec.core.url_to_fs(root)
-    if not files.exists(path):
-        return 0
-    runs = [run for run in files.ls(path, detail=False) if run.rstrip("/").rpartition("/")[2] != RAW]
-    old = [run for run in runs if _newest(files, run) < oldest]
-    for run in old:
-        files.rm(run, recursive=True)
+    files, path = store_of(root)
+    with storage_errors():
+        if not files.exists(path):
+            return 0
+        runs = [run for run in files.ls(path, detail=False) if run.rstrip("/").rpartition("/")[2] != RAW]
+        old = [run for run in runs if newest(files, run) < oldest]
+        for run in old:
+            files.rm(run, recursive=True)
     return len(old)
-
-
-def _newest(files: Any, run: str) -> datetime:
-    ages: list[datetime] = [files.modified(path) for path in files.find(run)]
-    return max(ages, default=datetime.max.replace(tzinfo=UTC))
-
-
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turn a full disk into DiskFull and any other failure of the store into TransientError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull("The landing area is full") from error
-        raise TransientError(
-            f"The landing area failed: {error}", next_step="Check HYPERTAPE_LANDING_URL, then try again."
-        ) from error

@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-import fsspec
 import pyarrow as pa
 
 from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.sources import Reply, SourceConfig
-from hypertape.steps.landing import RAW, storage_errors
+from hypertape.steps.landing import RAW
+from hypertape.steps.landing_files import open_file, storage_errors, store_of
 from hypertape.steps.run_spec import BatchKind
 
 
@@ -41,7 +41,7 @@ class RawKeeper:
         self.kept += 1
         header = json.dumps({"source": source, "request": request, "status": reply.status})
         packed = _packed(header.encode() + b"\n" + reply.body)
-        with storage_errors(), fsspec.open(_url(self.url, source, request), "wb", auto_mkdir=True) as file:
+        with storage_errors(), open_file(_url(self.url, source, request), "wb") as file:
             file.write(packed)
 
     def find(self, source: str, request: str) -> Reply | None:
@@ -63,7 +63,7 @@ class RawReplay:
     def find(self, source: str, request: str) -> Reply | None:
         """Return the answer kept for a request, or None."""
         try:
-            with storage_errors(), fsspec.open(_url(self.url, source, request), "rb") as file:
+            with storage_errors(), open_file(_url(self.url, source, request)) as file:
                 packed = file.read()
         except FileNotFoundError:
             return None
@@ -120,7 +120,7 @@ def write_note(root: str, run_id: str, note: Note) -> None:
     url = _note_url(_run_url(root, run_id), note)
     before = _read_note(url)
     known = before.asks if before is not None and before.window == note.window else ()
-    with storage_errors(), fsspec.open(url, "w", auto_mkdir=True) as file:
+    with storage_errors(), open_file(url, "w") as file:
         json.dump(replace(note, asks=(*known, *note.asks)).to_json(), file)
 
 
@@ -148,14 +148,15 @@ def notes(root: str, run_id: str, market: Market, interval: Interval) -> list[No
 
 def kept_runs(root: str) -> list[str]:
     """The runs whose answers are kept, by name."""
-    files, path = fsspec.core.url_to_fs(f"{root.rstrip('/')}/{RAW}")
-    if not files.exists(path):
-        return []
-    return sorted(unquote(run.rstrip("/").rpartition("/")[2]) for run in files.ls(path, detail=False))
+    files, path = store_of(f"{root.rstrip('/')}/{RAW}")
+    with storage_errors():
+        if not files.exists(path):
+            return []
+        return sorted(unquote(run.rstrip("/").rpartition("/")[2]) for run in files.ls(path, detail=False))
 
 
 def _notes(url: str) -> Iterator[Note]:
-    files, path = fsspec.core.url_to_fs(url)
+    files, path = store_of(url)
     if files.exists(path):
         for name in files.glob(f"{path}/batch-*.json"):
             with files.open(name) as file:
@@ -164,7 +165,7 @@ def _notes(url: str) -> Iterator[Note]:
 
 def _read_note(url: str) -> Note | None:
     try:
-        with fsspec.open(url) as file:
+        with storage_errors(), open_file(url) as file:
             return Note.from_json(json.load(file))
     except FileNotFoundError:
         return None

@@ -143,9 +143,14 @@ class Worker:
         return [taken[unit] for unit in dict.fromkeys(units) if unit in taken]
 
     def require(self, connection: Connection, claims: Sequence[Claim]) -> None:
-        """Hold the claims until the connection's transaction ends. Raises ClaimLost when one is another's by now."""
+        """Hold the claims until the connection's transaction ends. Raises ClaimLost when one is another's by now.
+
+        From then on a client that says nothing for a lease within the transaction is cut off: it may be frozen.
+        """
+        lease = f"{1000 * self.lease.total_seconds():.0f}"
         for kind, mine in _by_kind(claims).items():
-            rows = connection.execute(query("claims_check"), self._named(kind, mine)).fetchall()
+            named = {**self._named(kind, mine), "lease": lease}
+            rows = connection.execute(query("claims_check"), named).fetchall()
             if lost := {claim.unit for claim in mine} - {unit for (unit,) in rows}:
                 raise ClaimLost(
                     f"{self.worker_id} was silent for too long and lost {', '.join(sorted(lost))} to another worker"
@@ -165,6 +170,14 @@ class Worker:
     def release(self, connection: Connection, claims: Sequence[Claim]) -> set[str]:
         """Give claims back as if they had never been tried. Returns the units that were still held."""
         return self._end(connection, claims, "released", {})
+
+    def drop(self, connection: Connection, kind: str) -> int:
+        """Give back whatever the worker holds of a kind, also what it took without being told; return how much it is.
+
+        A connection that breaks in the middle of `take` tells nobody whether it was done.
+        """
+        named = {"kind": kind, "worker": self.worker_id}
+        return connection.execute(query("claims_drop"), named).rowcount
 
     def _end(
         self, connection: Connection, claims: Sequence[Claim], state: str, errors: Mapping[str, str]

@@ -19,6 +19,7 @@ from hypertape.errors import (
     DiskFull,
     HypertapeError,
     PinBroken,
+    PoolerTooOld,
     RolledBack,
     SchemaMissing,
     ServerReplaced,
@@ -62,6 +63,8 @@ _BY_SQLSTATE: dict[str, type[HypertapeError]] = {
     "28P01": DatabaseRefused,  # wrong password
     "3D000": DatabaseRefused,  # no such database
     "42501": DatabaseRefused,  # insufficient privilege
+    "42P05": PoolerTooOld,  # a prepared statement of another client of the same server
+    "26000": PoolerTooOld,  # a prepared statement that another server of the pool has
     "25006": DatabaseRefused,  # a read-only server or transaction
     "42P01": SchemaMissing,
     "3F000": SchemaMissing,
@@ -194,6 +197,12 @@ def pin_settings(connection: psycopg.Connection[Any], **more: str) -> None:
     settings = {**PINNED, **more}
     names, values = list(settings), list(settings.values())
     connection.execute(query("pin_settings"), {"names": names, "values": values})
+
+
+def is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """True where a pooler answers for the server: the server's process is not the one the client was told of."""
+    row = connection.execute(query("server_process")).fetchone()
+    return row is not None and row[0] != connection.info.backend_pid
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from typing import Any
 
 import psycopg
 
-from hypertape.errors import DiskFull, HypertapeError, ServerReplaced
+from hypertape.errors import DiskFull, HypertapeError, PoolerTooOld, ServerReplaced
 from hypertape.model import CRITICAL, Interval, Market
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
+from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.findings import headline, open_findings
 from hypertape.warehouse.findings.headline import BAD, GOOD
@@ -24,6 +25,9 @@ Connection = psycopg.Connection[Any]
 
 _LEAST_VERSION = 150_000
 _CLOCK_TOLERANCE = timedelta(seconds=5)
+CONNECTIONS_PER_TASK = 2
+"""One to work, one for a moment: a heartbeat, a turn at a source."""
+_POOLER_TRIES = 20
 _LEAST_FREE = 0.10
 _FULL_BYTES, _FULL_PART = 256_000_000, 0.05
 """Less free room (on a small disk: less than this part of it) is a full disk: a few segments of the log take it."""
@@ -47,7 +51,8 @@ def examine(
     connection: Connection, markets: Sequence[Market], settings: Settings, *, now: datetime
 ) -> list[Finding]:
     """Run every check. A schema that is missing or behind ends the examination with that finding."""
-    findings = [_server(connection, settings), _clock(connection, now), *_disks(connection, settings)]
+    findings = [_server(connection, settings), *_pooler(connection, settings), _clock(connection, now)]
+    findings += [*_disks(connection, settings), *_hosts(connection, settings)]
     schema = _schema(connection, markets)
     findings.append(schema)
     if schema.level == "bad":
@@ -78,6 +83,45 @@ def _server(connection: Connection, settings: Settings) -> Finding:
     if replaced:
         return Finding("bad", "server", replaced, ServerReplaced.next_step)
     return Finding("ok", "server", text)
+
+
+def _pooler(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """Whether a pooler in between keeps prepared statements, over more transactions than it has sessions at hand."""
+    if not is_pooled(connection):
+        return
+    try:
+        for _ in range(_POOLER_TRIES):
+            connection.execute(query("server_process"), prepare=True)
+            connection.commit()
+    except HypertapeError as error:
+        yield Finding("bad", "pooler", f"loses prepared statements: {error.what}", PoolerTooOld.next_step)
+        return
+    if settings.direct_database_url is None:
+        mend = "Set HYPERTAPE_DIRECT_DATABASE_URL."
+        yield Finding(
+            "note", "pooler", "prepared statements work; `schema apply` needs the server itself", mend
+        )
+    else:
+        yield Finding("ok", "pooler", "prepared statements work")
+
+
+def _hosts(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """Where tasks run on several hosts: whether all of them see the landing area, and get their connections."""
+    if settings.executor == "LocalExecutor":
+        return
+    if settings.landing.startswith("file:"):
+        mend = "Set HYPERTAPE_LANDING_URL to an object store, such as s3://bucket/landing."
+        yield Finding("bad", "landing", f"a directory of one host, under the {settings.executor}", mend)
+    else:
+        yield Finding("ok", "landing", f"{settings.landing}, for every host")
+    (there,) = _one(connection, "doctor_connections")
+    needed = CONNECTIONS_PER_TASK * settings.parallelism + settings.api_connections
+    text = f"{settings.parallelism} tasks and an API process may need {needed} connections, the server has {there}"
+    if needed > there:
+        mend = "Lower AIRFLOW__CORE__PARALLELISM, raise max_connections, or put PgBouncer between."
+        yield Finding("note", "connections", text, mend)
+    else:
+        yield Finding("ok", "connections", text)
 
 
 def _clock(connection: Connection, now: datetime) -> Finding:

@@ -18,9 +18,11 @@ import psycopg
 from psycopg import sql
 
 from hypertape import __version__
-from hypertape.errors import MigrationChanged, SchemaMissing, TierChanged
+from hypertape.errors import BadSetting, MigrationChanged, SchemaMissing, TierChanged
 from hypertape.model import Market
 from hypertape.queries import query, sql_directory
+from hypertape.warehouse.connect import is_pooled
+from hypertape.warehouse.dsn import place
 from hypertape.warehouse.schema_scopes import SCOPES, Names
 
 Connection = psycopg.Connection[Any]
@@ -79,9 +81,15 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
     """Bring the schema up to date and return the labels of the scripts that ran (none when nothing changed).
 
     Two appliers at once wait for each other. Everything happens in one transaction: a failure leaves the schema as it
-    was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises.
+    was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises; and BadSetting through a pooler, whose
+    open sessions would not learn of the search path that is set for the database.
     """
     markets = tuple(markets)
+    if is_pooled(connection):
+        raise BadSetting(
+            f"{place(connection.info.dsn)} is a pooler; the schema is applied at the server itself",
+            next_step="Name the server in HYPERTAPE_DIRECT_DATABASE_URL, and let the pooler reconnect afterwards.",
+        )
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
         connection.execute("set local client_min_messages = warning")

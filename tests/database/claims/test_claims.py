@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hypertape.errors import ClaimLost
+from hypertape.errors import ClaimLost, DatabaseBusy
 from hypertape.warehouse.claims import Worker, bury_dead_neighbours, look, reap, working
 from hypertape.warehouse.connect import connect
 
@@ -130,6 +130,31 @@ def test_a_claim_that_is_required_is_not_taken_before_the_transaction_ends(wareh
         loading.commit()
         taking.join()
     assert order == ["loaded", "taken"]
+
+
+def test_a_worker_that_is_frozen_in_its_transaction_keeps_nobody_waiting(warehouse):
+    """Its claims are locked: who takes units passes them over until the server has ended its session."""
+    with connect(warehouse) as loading, connect(warehouse, autocommit=True) as connection:
+        frozen, other = worker_of(connection, timedelta(seconds=1)), worker_of(connection, SHORT)
+        claims = frozen.take(connection, "k", ["a"])
+        frozen.require(loading, claims)
+        frozen.leave(connection)
+        other.beat(connection)
+        connection.execute("set lock_timeout = '100ms'")
+        assert [claim.unit for claim in other.take(connection, "k", ["a", "b"])] == ["b"]
+        time.sleep(1.5)
+        assert [claim.unit for claim in other.take(connection, "k", ["a"])] == ["a"]
+        with pytest.raises(DatabaseBusy, match="idle-in-transaction"):
+            loading.execute("select 1")
+
+
+def test_what_a_broken_connection_took_is_given_back(connection):
+    worker = worker_of(connection)
+    worker.take(connection, "k", ["a", "b"])
+    worker.take(connection, "other kind", ["a"])
+    assert worker.drop(connection, "k") == 2
+    assert {unit.state for unit in look(connection, "k")} == {"released"}
+    assert {unit.state for unit in look(connection, "other kind")} == {"running"}
 
 
 def test_a_worker_that_works_beats_by_itself(warehouse):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from hypertape.errors import BadSetting, DatabaseUnreachable
-from hypertape.orchestration.connection import warehouse_dsn
+from hypertape.orchestration.connection import use_landing_connection, warehouse_dsn
 from hypertape.settings import Settings
 
 CONNECTION = "AIRFLOW_CONN_HYPERTAPE_DB"
@@ -56,3 +57,29 @@ def test_without_either_the_embedded_server_is_meant(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv(CONNECTION, raising=False)
     with pytest.raises(DatabaseUnreachable, match="hypertape db up"):
         warehouse_dsn(Settings(database_url=None, state_dir=tmp_path))
+
+
+LANDING = (
+    '{"conn_type": "aws", "login": "key", "password": "secret", '
+    '"extra": {"endpoint_url": "http://127.0.0.1:9", "region_name": "eu-west-1"}}'
+)
+
+
+def test_the_landing_area_finds_its_credentials_in_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    monkeypatch.setenv("AIRFLOW_CONN_HYPERTAPE_LANDING", LANDING)
+    use_landing_connection(Settings(landing_url="file:///tmp/landing"))
+    assert fsspec.config.conf == {}, "a directory needs none"
+    use_landing_connection(Settings(landing_url="s3://bucket/landing"))
+    assert fsspec.config.conf["s3"] == {
+        "key": "key",
+        "secret": "secret",
+        "endpoint_url": "http://127.0.0.1:9",
+        "client_kwargs": {"region_name": "eu-west-1"},
+    }
+
+
+def test_without_that_connection_the_environments_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    use_landing_connection(Settings(landing_url="s3://bucket/landing"))
+    assert fsspec.config.conf == {}

@@ -1,0 +1,105 @@
+"""Files of the landing area, wherever it lies: a local directory, or an object store that every worker sees.
+
+Listings are never remembered: another worker writes the same area. Object stores need their package beside fsspec
+(s3fs is in the lock; gcsfs and adlfs are not), and find their address and credentials as those packages do:
+`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, a role of the machine. No bucket is made: one that is missing is a mistake in
+the address.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from hypertape.errors import BadSetting, DiskFull, TransientError
+
+_FRESH = {"use_listings_cache": False}
+_MODIFIED = ("LastModified", "last_modified", "updated")
+"""What object stores call it in a listing; of others each file is asked for."""
+
+_CLIENTS = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure")
+"""Libraries whose errors are no OSError."""
+
+
+_CREDENTIALS = (
+    "Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Airflow connection hypertape_landing."
+)
+
+
+def open_file(url: str, mode: str = "rb") -> AbstractContextManager[IO[Any]]:
+    """Open a file; a local directory is made for it. Used within `storage_errors`."""
+    local = urlsplit(url).scheme in ("", "file", "local")
+    opened: AbstractContextManager[IO[Any]] = fsspec.open(url, mode, auto_mkdir=local, **_FRESH)
+    return opened
+
+
+def store_of(url: str) -> tuple[Any, str]:
+    """The file system of an address (fsspec's), and the path in it."""
+    with storage_errors():
+        files, path = fsspec.core.url_to_fs(url, **_FRESH)
+    return files, path
+
+
+def newest(files: Any, directory: str) -> datetime:
+    """When the newest file of a directory was written (UTC); the end of time where there is none."""
+    found: Mapping[str, Any] = files.find(directory, detail=True)
+    ages = (_modified(files, path, about) for path, about in found.items())
+    return max(ages, default=datetime.max.replace(tzinfo=UTC))
+
+
+def _modified(files: Any, path: str, about: Mapping[str, Any]) -> datetime:
+    known = next((about[name] for name in _MODIFIED if isinstance(about.get(name), datetime)), None)
+    at: datetime = known or files.modified(path)
+    return at
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn a full disk into DiskFull, a missing package or refused credentials into BadSetting.
+
+    Any other failure of the store becomes TransientError. A file that is not there stays FileNotFoundError.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if "bucket does not exist" in str(error):
+            raise BadSetting(
+                f"The landing area's bucket is missing: {error}",
+                next_step="Make it, or correct HYPERTAPE_LANDING_URL.",
+            ) from error
+        raise
+    except ImportError as error:
+        raise BadSetting(
+            f"HYPERTAPE_LANDING_URL names a store that nothing here can read: {error}",
+            next_step="Install the package (s3:// is there, gs:// needs gcsfs, az:// adlfs), or name a directory.",
+        ) from error
+    except PermissionError as error:
+        raise BadSetting(
+            f"The landing area refuses: {error}",
+            next_step=f"Check the permissions. {_CREDENTIALS}",
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull("The landing area is full") from error
+        raise _failed(error) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _CLIENTS:
+            raise
+        if "credentials" in str(error).lower():
+            raise BadSetting(
+                f"The landing area: {error}",
+                next_step=_CREDENTIALS,
+            ) from error
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> TransientError:
+    return TransientError(
+        f"The landing area failed: {error}", next_step="Check HYPERTAPE_LANDING_URL, then try again."
+    )

@@ -1,0 +1,299 @@
+"""A worker: takes the due series of a market in rounds, loads them, and ends its round as any run ends.
+
+Rounds begin at the same instants of the database's clock for everybody (`every` while the market trades, `idle_every`
+otherwise), so that any number of workers share one list of series: what one of them has ended in a round, none asks for
+again in it. A worker takes a few series at a time by claims, loads them as any run does (`plan`, `run_batch`), and when
+nothing is left to take does what follows any load over its own part of the round. Until the next round it looks once a
+beat for series whose worker has died.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from hypertape.calendars import is_open
+from hypertape.errors import (
+    ClaimLost,
+    DatabaseBusy,
+    DatabaseRefused,
+    DatabaseUnreachable,
+    DiskFull,
+    HypertapeError,
+    SchemaMissing,
+    ServerReplaced,
+)
+from hypertape.model import Interval, Window, midnight
+from hypertape.settings import Settings
+from hypertape.steps.after_load import after_load
+from hypertape.steps.failures import Failure, Failures
+from hypertape.steps.landing import clear
+from hypertape.steps.plan import plan, span_of
+from hypertape.steps.restate import resolve_restatements
+from hypertape.steps.run_batch import run_batch
+from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
+from hypertape.steps.work_order import Round, WorkOrder
+from hypertape.warehouse import progress
+from hypertape.warehouse.claims import BEATS_PER_LEASE, Claim, Worker, reap, working
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.ledger import database_now
+from hypertape.warehouse.progress import SERIES, unit_of
+
+KIND = "worker"
+"""Of worker in `worker_heartbeat`."""
+
+SWEEP = timedelta(hours=1)
+"""Between two sweeps of the landing area by one worker: it looks at every file there."""
+
+AGAIN = "nothing: the next round asks for what failed"
+
+_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between tries to reach a warehouse that is away."""
+
+Claims = dict[str, Claim]
+"""Series that are ours for now, by ticker."""
+
+_LEAST = 0.05
+"""Seconds that a worker rests at least before it looks again."""
+
+_AWAY = (DatabaseUnreachable, DatabaseBusy)
+_HOPELESS = (DatabaseRefused, SchemaMissing, DiskFull, ServerReplaced)
+
+
+def work(
+    dsn: str,
+    order: WorkOrder,
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime],
+    stop: threading.Event,
+    once: bool = False,
+    on_round: Callable[[Round], None] = lambda _: None,
+    on_trouble: Callable[[HypertapeError], None] = lambda _: None,
+) -> None:
+    """Work until `stop` is set: the batch at hand is finished then, and what was not begun is given back.
+
+    `clock` tells the instant (UTC) that windows end at and the market's hours are judged by. `once` ends after one pass
+    over the intervals. A warehouse that is away is waited for and told of by `on_trouble`, unless `once`. Raises what
+    no waiting mends: a refused login, a missing schema, a full disk.
+    """
+    lease = timedelta(seconds=settings.worker_lease)
+    told = {"market": order.market.code, "intervals": [interval.value for interval in order.intervals]}
+    away = 0
+    with working(dsn, KIND, lease=lease, metadata=told) as worker:
+        shift = _Shift(dsn, order, settings, clock, stop, worker)
+        while not stop.is_set():
+            shift.wake = math.inf
+            try:
+                for interval in order.intervals:
+                    if (done := shift.work(interval)) is not None:
+                        on_round(done)
+                away = 0
+            except _AWAY as error:
+                if once:
+                    raise
+                on_trouble(error)
+                stop.wait(_PAUSES[min(away, len(_PAUSES) - 1)])
+                away += 1
+                continue
+            if once:
+                return
+            stop.wait(max(_LEAST, shift.wake - time.monotonic()))
+
+
+@dataclass(slots=True)
+class _Shift:
+    """The worker at its work. `wake`: when something may be due again, by this process's monotonic clock."""
+
+    dsn: str
+    order: WorkOrder
+    settings: Settings
+    clock: Callable[[], datetime]
+    stop: threading.Event
+    worker: Worker
+    wake: float = math.inf
+    rounds: dict[Interval, Round] = field(default_factory=dict)
+    swept: datetime | None = None
+
+    def work(self, interval: Interval) -> Round | None:
+        """Take and load series until none is left, then do what follows a load. None: there was nothing to do.
+
+        A round that a lost connection has interrupted is gone on with by the next call.
+        """
+        tickers = self.order.series(interval, self.settings)
+        begun = self.rounds[interval].begun if interval in self.rounds else None
+        while not self.stop.is_set():
+            begun, taken = self._take(interval, tickers, begun)
+            if not taken:
+                break
+            self._load(self.rounds[interval], taken)
+        done = self.rounds.get(interval)
+        if done is not None and done.spec is not None:
+            self._finish(done)
+        return self.rounds.pop(interval, None)
+
+    def _take(
+        self, interval: Interval, tickers: Sequence[str], begun: datetime | None
+    ) -> tuple[datetime, Claims]:
+        """Take some series that are due in the round, or that a dead worker holds, and note that they begin.
+
+        Returns when the round began: one that is under way (`begun`) goes on, however late it is.
+        """
+        market, lease = self.order.market, self.worker.lease
+        with connect(self.dsn, autocommit=True) as connection:
+            self.worker.drop(connection, SERIES)  # what a lost connection left: at this point nothing is ours
+            reap(connection, lease=lease, work=2 * lease)
+            now = database_now(connection)
+            begun = begun or self._round_begin(now)
+            fresh = now - timedelta(seconds=self.settings.worker_fresh)
+            states = progress.series_due(connection, market, interval, tickers, since=begun, fresh=fresh)
+            due = [ticker for ticker in tickers if states[ticker] in ("due", "running")]
+            skipped = [ticker for ticker in tickers if states[ticker] == "fresh"]
+            self._rest(now, bool(skipped))
+            units = {unit_of(market, interval, ticker): ticker for ticker in due}
+            with connection.transaction():
+                claims = self.worker.take(
+                    connection,
+                    SERIES,
+                    list(units),
+                    most=self.settings.worker_tickers,
+                    since=min(begun, fresh),
+                )
+                taken = {units[claim.unit]: claim for claim in claims}
+                progress.begin(connection, self.worker.worker_id, market, interval, list(taken))
+                self._skip(connection, interval, skipped)
+        if taken or skipped:
+            found = self.rounds.setdefault(interval, self._new_round(interval, begun))
+            found.skipped += [ticker for ticker in skipped if ticker not in found.skipped]
+            found.reclaimed += [ticker for ticker in taken if states[ticker] == "running"]
+        return begun, taken
+
+    def _skip(self, connection: progress.Connection, interval: Interval, skipped: Sequence[str]) -> None:
+        known = self.rounds.get(interval)
+        fresh = [ticker for ticker in skipped if known is None or ticker not in known.skipped + known.asked]
+        progress.begin(connection, self.worker.worker_id, self.order.market, interval, fresh, skipped=True)
+
+    def _new_round(self, interval: Interval, begun: datetime) -> Round:
+        code = self.order.market.code
+        run_id = f"worker__{code}_{interval.value}_{begun:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+        return Round(self.order.market, interval, run_id, begun)
+
+    def _round_begin(self, now: datetime) -> datetime:
+        """When the round of an instant of the database's clock began."""
+        width = self._width()
+        return now - timedelta(seconds=now.timestamp() % width.total_seconds())
+
+    def _width(self) -> timedelta:
+        trading = is_open(self.order.market, self.clock())
+        return self.order.every if trading else self.order.idle_every
+
+    def _rest(self, now: datetime, some_fresh: bool) -> None:
+        """Note when to look again: at the next round, but once a beat for the series of the dead."""
+        left = (self._round_begin(now) + self._width() - now).total_seconds()
+        beat = self.worker.lease.total_seconds() / BEATS_PER_LEASE
+        soon = min(left, beat, self.settings.worker_fresh if some_fresh else left)
+        self.wake = min(self.wake, time.monotonic() + soon)
+
+    def _load(self, done: Round, taken: Claims) -> None:
+        now = self.clock()
+        try:
+            planned = self._plan(done, list(taken), now)
+        except (*_AWAY, *_HOPELESS):
+            raise
+        except HypertapeError as error:
+            self._end(done, taken, dict.fromkeys(taken, Failure.of(error)))
+            return
+        done.spec = _over(done.spec, planned.spec)
+        up_to_date = taken.keys() - {ticker for batch in planned.batches for ticker in batch.tickers}
+        self._end(done, {ticker: claim for ticker, claim in taken.items() if ticker in up_to_date}, {})
+        for batch in planned.batches:
+            numbered = replace(batch, kind=BatchKind.PLAN, index=len(done.batches))
+            done.batches.append(numbered)
+            self._load_batch(done, planned.spec, numbered, taken, now)
+
+    def _plan(self, done: Round, tickers: Sequence[str], now: datetime) -> Plan:
+        day = midnight(now.date())
+        return plan(
+            self.dsn, done.market.code, done.interval.value, run_id=done.run_id,
+            data_interval=Window(min(day, now), now), exact=False, source=self.order.source, tickers=tickers,
+            settings=self.settings, now=now,
+        )  # fmt: skip
+
+    def _load_batch(self, done: Round, spec: RunSpec, batch: Batch, taken: Claims, now: datetime) -> None:
+        done.asked += batch.tickers
+        mine = {ticker: taken[ticker] for ticker in batch.tickers}
+        guard = partial(self.worker.require, claims=list(mine.values()))
+        try:
+            loaded = run_batch(self.dsn, spec, batch, settings=self.settings, now=now, guard=guard)
+        except ClaimLost as error:  # nothing was written; what is still ours is due for the next
+            done.lost += batch.tickers
+            self._give_up(done, mine, str(error))
+        except (*_AWAY, *_HOPELESS):
+            raise
+        except HypertapeError as error:
+            self._end(done, mine, dict.fromkeys(batch.tickers, Failure.of(error)))
+        else:
+            done.counts += loaded.counts
+            self._end(done, mine, loaded.failed)
+
+    def _end(self, done: Round, mine: Claims, failed: Failures) -> None:
+        """End claims that are still held, in `claim` and in `sync_progress` at once."""
+        if not mine:
+            return
+        done.failures |= failed
+        errors = {ticker: failure.message for ticker, failure in failed.items()}
+        by_unit = {mine[ticker].unit: text for ticker, text in errors.items() if ticker in mine}
+        with connect(self.dsn, autocommit=True) as connection, connection.transaction():
+            ended = self.worker.end(connection, list(mine.values()), by_unit)
+            held = [ticker for ticker, claim in mine.items() if claim.unit in ended]
+            progress.end(connection, self.worker.worker_id, done.market, done.interval, held, errors)
+
+    def _give_up(self, done: Round, mine: Claims, why: str) -> None:
+        with connect(self.dsn, autocommit=True) as connection, connection.transaction():
+            self.worker.release(connection, list(mine.values()))
+            tickers = list(mine)
+            errors = dict.fromkeys(tickers, why)
+            progress.end(connection, self.worker.worker_id, done.market, done.interval, tickers, errors)
+
+    def _finish(self, done: Round) -> None:
+        """What follows a load, over this worker's part of the round; then what landed of it may go."""
+        assert done.spec is not None
+        now = self.clock()
+        if not done.batches:
+            return
+        spec = replace(done.spec, window=span_of(done.batches) or done.spec.window)
+        try:
+            settled = resolve_restatements(self.dsn, spec, now=now, settings=self.settings)
+            done.counts += settled.counts
+            done.failures |= settled.failed
+            sweeping = self.swept is None or now - self.swept >= SWEEP
+            after = after_load(
+                self.dsn,
+                spec,
+                now=now,
+                settings=self.settings,
+                check=self.order.check,
+                again=AGAIN,
+                sweeping=sweeping,
+            )
+            self.swept = now if sweeping else self.swept
+            done.error = after.error
+        except (*_AWAY, *_HOPELESS):
+            raise
+        except HypertapeError as error:
+            done.error = error
+        clear(self.settings.landing, done.run_id)
+
+
+def _over(before: RunSpec | None, more: RunSpec) -> RunSpec:
+    """The spec of a round over the windows of both."""
+    if before is None:
+        return more
+    window = Window(min(before.window.start, more.window.start), max(before.window.end, more.window.end))
+    return replace(before, window=window)

@@ -113,7 +113,7 @@ def test_a_vendor_is_asked_once_for_each_unit(warehouse: str, vendor: VciReplay,
 def test_tasks_of_a_dag_and_a_command_ask_a_vendor_once_for_each_unit(
     warehouse: str, vendor: VciReplay, tmp_path: Any
 ) -> None:
-    """Two mapped tasks at a time in the order of the plan, as Airflow runs them, beside the command."""
+    """Two mapped tasks at a time in the order of the plan, as Airflow runs them, beside a command that has begun."""
     settings = Settings(
         state_dir=tmp_path / "airflow", source_endpoints=f"vci={vendor.url}", source_rates="vci=0", batch_size=1,
         backfill_bars=25,
@@ -124,6 +124,8 @@ def test_tasks_of_a_dag_and_a_command_ask_a_vendor_once_for_each_unit(
         warehouse, "vn", "1d", request, run_id="dag", now=now, dry_run=False, settings=settings
     )
     command = started(warehouse, vendor, tmp_path / "command")
+    while not vendor.requests and command.poll() is None:
+        time.sleep(0.05)  # its first answer waits for a task's request
 
     def task(unit: Batch) -> BatchResult | None:
         return load_unit(

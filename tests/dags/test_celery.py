@@ -1,6 +1,6 @@
 """Airflow with two Celery workers and a landing area on an object store.
 
-The small part starts the broker only; `make test ARGS=--thorough` runs the bar DAG over both workers and kills one of them.
+The small part starts the broker only; --thorough runs the bar DAG over both workers and kills one of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """kill -9 of the writer, of the server, and of both, under load: what was accepted is there once, and nothing else is.
 
-Sixty rounds, and two minutes without a database, with `make test ARGS=--thorough`. Without: two rounds, which kill the server
+Sixty rounds, and two minutes without a database, with --thorough. Without: two rounds, which kill the server
 under a living writer, then that writer, then both; and a moment without a database.
 """
 

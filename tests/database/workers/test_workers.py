@@ -1,6 +1,6 @@
 """Four workers share the minutes of a market: each series asked for once a round, none left out, whatever happens.
 
-Small by default; `make test ARGS=--thorough` makes it 300 tickers, ten minutes of the market, a kill and a freeze in each.
+Small by default; --thorough makes it 300 tickers, ten minutes of the market, a kill and a freeze in each.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Airflow with two Celery workers and a landing area on an object store.
 
-The small part starts the broker only; HYPERTAPE_THOROUGH=1 runs the bar DAG over both workers and kills one of them.
+The small part starts the broker only; --thorough runs the bar DAG over both workers and kills one of them.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -34,6 +33,7 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
 from object_store import object_store
 from real_airflow import one_at_a_time
+from thorough import is_thorough
 
 DAG = "bars_vn_1d"
 FORM = {"source": "sample", "start": "2024-03-04", "end": "2024-03-09"}
@@ -89,7 +89,7 @@ def test_without_a_broker_it_is_named(home: Path, monkeypatch: pytest.MonkeyPatc
         components("celery", home)
 
 
-if os.environ.get("HYPERTAPE_THOROUGH"):
+if is_thorough():
 
     @pytest.fixture
     def distributed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Standalone]:

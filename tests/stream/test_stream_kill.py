@@ -1,6 +1,6 @@
 """kill -9 of the writer, of the server, and of both, under load: what was accepted is there once, and nothing else is.
 
-Sixty rounds, and two minutes without a database, with HYPERTAPE_THOROUGH=1. Without: two rounds, which kill the server
+Sixty rounds, and two minutes without a database, with --thorough. Without: two rounds, which kill the server
 under a living writer, then that writer, then both; and a moment without a database.
 """
 
@@ -22,10 +22,11 @@ from ticks_lab import NOW, assert_candles_are_right, refresh, rows, tick_digest,
 from hypertape.stream.database import DatabaseSink
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
+from thorough import is_thorough
 
 pytestmark = pytest.mark.database
 
-THOROUGH = bool(os.environ.get("HYPERTAPE_THOROUGH"))
+THOROUGH = is_thorough()
 ROUNDS = 60 if THOROUGH else 2
 AWAY_PARTS, AWAY_SECONDS = (2_000, 120.0) if THOROUGH else (40, 0.0)
 """What is sent while the database is away, and how long it is."""

@@ -1,6 +1,6 @@
 """Four workers share the minutes of a market: each series asked for once a round, none left out, whatever happens.
 
-Small by default; HYPERTAPE_THOROUGH=1 makes it 300 tickers, ten minutes of the market, a kill and a freeze in each.
+Small by default; --thorough makes it 300 tickers, ten minutes of the market, a kill and a freeze in each.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.progress import workers
 from hypertape.warehouse.read import digests
 from replay_server import Answer
+from thorough import is_thorough
 from vci_replay import Request, VciReplay
 
 VN = get_market("vn")
-THOROUGH = bool(os.environ.get("HYPERTAPE_THOROUGH"))
+THOROUGH = is_thorough()
 TICKERS = [f"T{n:03}" for n in range(300 if THOROUGH else 24)]
 STEP = 20.0 if THOROUGH else 3.0
 """Real seconds a round: a minute of the market."""

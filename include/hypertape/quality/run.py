@@ -41,7 +41,7 @@ ENDED = "its statement was ended before it was done: nothing is known about the 
 RULE_LIMIT = timedelta(minutes=5)
 """How long a rule may take where nobody says otherwise."""
 
-READ_BY_RULES = ("series", "trading_session", "gap", "splits", "dividends")
+READ_BY_RULES = ("series", "trading_session", "gap", "splits", "dividends", "capital_gains")
 """Tables that rules read beside the bars."""
 
 FEW_CHANGES, CHANGED_SHARE = 200, 0.2

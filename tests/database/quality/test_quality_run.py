@@ -153,13 +153,16 @@ def test_a_database_that_is_gone_is_no_finding(quality_warehouse: str, shared: C
 def test_a_warning_rule_that_does_not_run_is_broken_and_nothing_more(warehouse: str) -> None:
     with psycopg.connect(warehouse, autocommit=True) as connection:
         lab.store(connection, VN, D1, lab.clean(VN, D1))
-        connection.execute("alter table splits rename to splits_elsewhere")
+        connection.execute("alter view corporate_actions rename to actions_elsewhere")
 
         results = lab.check(warehouse, connection, VN, D1)
 
     broken = {name: result for name, result in results.items() if result.status == BROKEN}
     assert set(failed(results)) == set(broken) == {"adjustment_steps", "close_jump", "actions_applied"}
-    assert all('relation "public.splits" does not exist' in str(result.error) for result in broken.values())
+    assert all(
+        'relation "public.corporate_actions" does not exist' in str(result.error)
+        for result in broken.values()
+    )
     assert {(result.evaluated, result.unexpected, result.sample) for result in broken.values()} == {
         (None, None, ())
     }

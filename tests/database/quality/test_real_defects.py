@@ -190,7 +190,7 @@ def test_the_real_files_are_known_for_these(chain, shared_data):
         "MPC": 5, "VNINDEX": 8, "VRG": 5,
     }  # fmt: skip
     assert (len(days["MPC"].missing), len(days["ACB"].missing), len(hours["VRG"].missing)) == (640, 5, 4)
-    assert (len(days["MPC"].untraded), len(days["VRG"].untraded)) == (28, 545)
+    assert (len(days["MPC"].untraded), len(days["VRG"].untraded)) == (28, 549)
     assert (len(days["MPC"].jumps), len(days["VRG"].jumps)) == (2, 24)
 
 

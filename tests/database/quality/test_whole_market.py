@@ -16,7 +16,7 @@ from market_files import write_market
 
 from hypertape.model import Interval, Window, utc
 from hypertape.quality.results import BROKEN, NOT_EVALUATED
-from hypertape.quality.run import validate
+from hypertape.quality.run import FEW_CHANGES, validate
 from hypertape.settings import Settings
 from hypertape.steps.sync import SyncResult, sync
 from hypertape.warehouse.connect import connect
@@ -74,6 +74,7 @@ def test_no_rule_is_far_behind_the_others(first):
 
 
 def test_the_tables_that_rules_read_are_analysed(first):
+    """Those that are small enough to be read whole need no statistics."""
     with connect(first.dsn) as connection:
         known = connection.execute(
             "select relname, reltuples from pg_class where relname in ('gap', 'series', 'trading_session') order by 1"
@@ -82,7 +83,9 @@ def test_the_tables_that_rules_read_are_analysed(first):
             connection.execute(f"select count(*) from {name}").fetchone()[0]  # type: ignore[index]
             for name, _ in known
         ]
-    assert all(0 < have <= 1.3 * told for (_, told), have in zip(known, held, strict=True)), (known, held)
+    counted = [(told, have) for (_, told), have in zip(known, held, strict=True) if have > FEW_CHANGES]
+    assert len(counted) >= 2
+    assert all(have <= 1.3 * told for told, have in counted), (known, held)
 
 
 def test_a_rule_that_takes_too_long_is_ended_and_not_evaluated(first):

@@ -3,9 +3,9 @@
 -- comparison a row: only bars after the first change of any series look further. They stand outside of the union, whose
 -- parts would else be planned apart: so the newest bars of a ticker are found from the end.
 --
--- The ticker goes through the union as varchar: TimescaleDB 2.29 on PostgreSQL 18 refuses to order a part of a union that is
--- compressed by what it is segmented and ordered by ("invalid array position"). The casts hide the column from that order;
--- filters lose nothing, as the planner removes the casts from them.
+-- The ticker goes through the union as {carried}, varchar on TimescaleDB: its version 2.29 on PostgreSQL 18 refuses to order
+-- a part of a union that is compressed by what it is segmented and ordered by ("invalid array position"). The casts hide the
+-- column from that order. The planner removes them from filters; the newest bars of a ticker cost the read of one chunk of it.
 create or replace view {published_with_load} as
 select
     ticker::text as ticker, time, open, high, low, close, volume, adjusted_close,
@@ -14,14 +14,14 @@ select
     close_changed, volume_changed, total_money_changed, load_id
 from (
     select
-        false as is_former, ticker::varchar as ticker, time, open, high, low, close, volume, adjusted_close,
+        false as is_former, ticker::{carried} as ticker, time, open, high, low, close, volume, adjusted_close,
         ma10, ma20, ma50, ma100, ma200,
         ma10_score, ma20_score, ma50_score, ma100_score, ma200_score,
         close_changed, volume_changed, total_money_changed, load_id
     from {with_load}
     union all
     select
-        true, behind.ticker::varchar, bar.time, open, high, low, close, volume, adjusted_close,
+        true, behind.ticker::{carried}, bar.time, open, high, low, close, volume, adjusted_close,
         ma10, ma20, ma50, ma100, ma200,
         (close - ma10) / nullif(ma10, 0) * 100,
         (close - ma20) / nullif(ma20, 0) * 100,

@@ -1,5 +1,5 @@
 -- The three stored intervals of one market as one relation, as the documents' SELECTs expect it, of what is stored and of
--- what is published. A constant interval reads one of them only. The ticker goes through the union as varchar for the reason
+-- what is published. A constant interval reads one of them only. The ticker goes through the union as {carried} for the reason
 -- told in 42_published; the published relations have done so already.
 create or replace view {public} as
 select
@@ -7,11 +7,11 @@ select
     ma10, ma20, ma50, ma100, ma200, ma10_score, ma20_score, ma50_score, ma100_score, ma200_score,
     close_changed, volume_changed, total_money_changed, created_at, updated_at
 from (
-    select ticker::varchar as series, * from {timed_1m}
+    select ticker::{carried} as series, * from {timed_1m}
     union all
-    select ticker::varchar, * from {timed_1h}
+    select ticker::{carried}, * from {timed_1h}
     union all
-    select ticker::varchar, * from {timed_1d}
+    select ticker::{carried}, * from {timed_1d}
 ) as bar;
 
 create or replace view {published} as

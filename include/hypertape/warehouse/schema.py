@@ -23,7 +23,7 @@ from hypertape.model import Market
 from hypertape.queries import query, sql_directory
 from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.dsn import place
-from hypertape.warehouse.schema_scopes import SCOPES, Names
+from hypertape.warehouse.schema_scopes import CARRIED, SCOPES, Names
 
 Connection = psycopg.Connection[Any]
 
@@ -145,16 +145,18 @@ def scripts(current_tier: str, markets: tuple[Market, ...]) -> list[Script]:
         ("migration", root / "migrations"),
         ("repeatable", root / "repeatable"),
     )
-    return [script for kind, folder in folders for script in _read(kind, folder, markets)]
+    more = {"carried": CARRIED[current_tier]}
+    return [script for kind, folder in folders for script in _read(kind, folder, markets, more)]
 
 
-def _read(kind: str, folder: Path, markets: tuple[Market, ...]) -> Iterator[Script]:
+def _read(kind: str, folder: Path, markets: tuple[Market, ...], more: Names) -> Iterator[Script]:
     for path in sorted(folder.glob("*.sql")):
         name = f"{folder.name}/{path.name}"
         text = path.read_text(encoding="utf-8")
         _, *scoped = path.stem.split(".")
         if scoped:
-            yield from (Script(kind, name, text, *scope) for scope in SCOPES[scoped[0]](markets))
+            for scope, names in SCOPES[scoped[0]](markets):
+                yield Script(kind, name, text, scope, {**names, **more})
         else:
             yield Script(kind, name, text)
 

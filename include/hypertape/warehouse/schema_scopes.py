@@ -93,6 +93,9 @@ SCOPES: dict[str, Callable[[Iterable[Market]], Iterator[Scope]]] = {
 }
 """By the middle part of a script's file name: each scope with its name in the ledger and what its placeholders mean."""
 
+CARRIED = {"timescaledb": sql.SQL("varchar"), "plain": sql.SQL("text")}
+"""{carried} of every template, by tier: the type in which a ticker goes through a union of bars (see 42_published)."""
+
 
 def _relation_names(market: Market, interval: Interval) -> dict[str, sql.Composable]:
     """{bars} (stored); {public}, {published}, {with_load}, {timed} and these two of what is published (views); {name},

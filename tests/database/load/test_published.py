@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from lab import new_ticker, put, query, value, walk
+import pytest
+from lab import LONG_AGO, compress_long_ago, instant, new_ticker, put, query, value, walk
 from test_as_of import random_load
 
 from hypertape.queries import query as of_file
@@ -76,6 +77,22 @@ def rows_read(plan: dict[str, Any]) -> float:
     below = sum(rows_read(each) for each in plan.get("Plans", []))
     scanned = "Scan" in plan["Node Type"] and "crypto_data_1d" in plan.get("Index Name", "")
     return below + (plan["Actual Rows"] * plan["Actual Loops"] if scanned else 0)
+
+
+@pytest.mark.parametrize(
+    "relation", ["crypto_data_1d", "crypto_data", "published.crypto_data_1d", "published.crypto_data"]
+)
+def test_compressed_bars_are_read_in_order(common: Any, relation: str) -> None:
+    """TimescaleDB 2.29 on PostgreSQL 18 cannot order a compressed part of a union by itself."""
+    tickers = [new_ticker("OR"), new_ticker("OR")]
+    bars = walk(400, start=LONG_AGO)
+    put(common, dict.fromkeys(tickers, bars))
+    publish(common, tickers)
+    compress_long_ago(common, "bars.crypto_data_1d")
+    expected = [(ticker, instant(int(at))) for ticker in tickers for at in bars.time]
+    read = f"select ticker, time from {relation} where ticker = any(%s) order by"
+    assert query(common, f"{read} ticker, time", tickers) == expected
+    assert query(common, f"{read} ticker desc, time desc limit 500", tickers) == expected[:-501:-1]
 
 
 def test_what_was_stored_before_the_upgrade_is_published(connection: Any) -> None:

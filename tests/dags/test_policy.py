@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import compileall
 import ast
+import compileall
 import json
 import re
 import subprocess

@@ -7,14 +7,14 @@ const MOST_REASON = 500;
 
 /**
  * Fill `id` with the findings of a place (`asked` as of GET /findings), and `verdict` with their headline when they change.
- * `first` is an answer that is at hand.
+ * `first` is an answer that is at hand, `path` another route that answers the same.
  */
-export async function findings(id, asked, first = null) {
-  const [answer, { may_write: mayWrite }] = await Promise.all([first ?? ask("findings", asked), ask("caller")]);
+export async function findings(id, asked, first = null, path = "findings") {
+  const [answer, { may_write: mayWrite }] = await Promise.all([first ?? ask(path, asked), ask("caller")]);
   const again = async () => {
-    const changed = await ask("findings", asked);
+    const changed = await ask(path, asked);
     show("verdict", headlineOf(changed.headline));
-    await findings(id, asked, changed);
+    await findings(id, asked, changed, path);
     byId(id).querySelector("button, summary")?.focus();
   };
   const [open, away] = ["open", "acknowledged"].map((state) => answer.findings.filter((each) => each.state === state));

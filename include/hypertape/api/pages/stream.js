@@ -8,7 +8,6 @@ import {
   count,
   empty,
   filling,
-  findingsTable,
   headlineOf,
   instant,
   make,
@@ -19,11 +18,13 @@ import {
   show,
   table,
 } from "./common.js";
+import { findings } from "./findings.js";
 
 const LEVELS = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"];
 const MOST_GAPS = 200;
 const MOST_LETTERS = 100;
 const MOST_CANDLES = 50;
+const FINDINGS = "api/v1/stream/findings";
 const asked = parameters();
 
 const code = (...words) => make("code", {}, words.join(" "));
@@ -47,10 +48,10 @@ export function duration(seconds) {
 }
 
 async function load() {
-  const [state, wrong] = await Promise.all([ask("api/v1/stream"), ask("api/v1/stream/findings")]);
+  const [state, wrong] = await Promise.all([ask("api/v1/stream"), ask(FINDINGS)]);
   asOf(state.now);
   show("verdict", headlineOf(wrong.headline));
-  show("findings", findingsTable(wrong.findings));
+  filling("findings", () => findings("findings", {}, wrong, FINDINGS));
   show("streams", streams(state));
   show("feeds", feeds(state));
   filling("gaps", gaps);

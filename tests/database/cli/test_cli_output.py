@@ -59,6 +59,7 @@ ALWAYS = {
     ("gaps", "heal"): "the plan, one object",
     ("stream", "status"): "one object: the streams, and what waits",
     ("stream", "replay"): "one object: what was stored",
+    ("stream", "refresh"): "one object: what was refreshed",
 }
 """Verbs that show something of an empty warehouse, and what."""
 

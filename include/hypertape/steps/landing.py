@@ -25,7 +25,7 @@ from hypertape.rows import RowCount
 from hypertape.settings import Settings
 from hypertape.sources import Fetched
 from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
-from hypertape.steps.landing_files import newest, open_file, storage_errors, store_of
+from hypertape.steps.landing_files import newest, open_file, remove, storage_errors, store_of
 from hypertape.steps.run_spec import Batch, Json, RunSpec
 from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
 
@@ -188,7 +188,7 @@ def clear(root: str, run_id: str) -> None:
     files, path = store_of(Landing(root, run_id, "").url.rstrip("/"))
     with storage_errors():
         if files.exists(path):
-            files.rm(path, recursive=True)
+            remove(files, path)
 
 
 def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:
@@ -210,5 +210,5 @@ def _sweep(root: str, oldest: datetime) -> int:
         runs = [run for run in files.ls(path, detail=False) if run.rstrip("/").rpartition("/")[2] != RAW]
         old = [run for run in runs if newest(files, run) < oldest]
         for run in old:
-            files.rm(run, recursive=True)
+            remove(files, run)
     return len(old)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -32,6 +32,9 @@ _CREDENTIALS = (
 )
 
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
 def open_file(url: str, mode: str = "rb") -> AbstractContextManager[IO[Any]]:
     """Open a file; a local directory is made for it. Used within `storage_errors`."""
     local = urlsplit(url).scheme in ("", "file", "local")
@@ -50,12 +53,21 @@ def newest(files: Any, directory: str) -> datetime:
     """When the newest file of a directory was written (UTC); the end of time where there is none."""
     found: Mapping[str, Any] = files.find(directory, detail=True)
     ages = (_modified(files, path, about) for path, about in found.items())
-    return max(ages, default=datetime.max.replace(tzinfo=UTC))
+    return max(ages, default=_NEVER)
+
+
+def remove(files: Any, directory: str) -> None:
+    """Remove a directory; what others remove at the same time is gone as well."""
+    with suppress(FileNotFoundError):
+        files.rm(directory, recursive=True)
 
 
 def _modified(files: Any, path: str, about: Mapping[str, Any]) -> datetime:
     known = next((about[name] for name in _MODIFIED if isinstance(about.get(name), datetime)), None)
-    at: datetime = known or files.modified(path)
+    try:
+        at: datetime = known or files.modified(path)
+    except FileNotFoundError:  # renamed or removed since it was listed: somebody works there now
+        return _NEVER
     return at
 
 

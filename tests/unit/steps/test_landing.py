@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from hypertape.errors import DiskFull, TransientError
 from hypertape.frame import BAR_SCHEMA, bar_frame
 from hypertape.model import utc
 from hypertape.steps.landing import Landing, sweep
+from hypertape.steps.landing_files import newest, remove
 
 NOW = utc(2024, 6, 1)
 
@@ -91,3 +95,18 @@ def test_a_run_is_as_old_as_its_newest_file(tmp_path):
 
 def test_nothing_landed_yet(tmp_path):
     assert sweep((tmp_path / "nowhere").as_uri(), NOW, 7) == 0
+
+
+class Shared(LocalFileSystem):
+    """A directory where somebody else removes what was just listed."""
+
+    def modified(self, path: str) -> datetime:
+        shutil.rmtree(Path(path).parent)
+        at: datetime = super().modified(path)
+        return at
+
+
+def test_what_others_remove_while_it_is_looked_at_is_no_failure(tmp_path):
+    Landing(tmp_path.as_uri(), "run", 0).write_json("answer", {})
+    assert newest(Shared(), str(tmp_path / "run")) > NOW + timedelta(days=10_000), "not to be swept"
+    remove(LocalFileSystem(), str(tmp_path / "run" / "0"))

@@ -134,13 +134,10 @@ def warehouse(new_warehouse: Callable[[], AbstractContextManager[str]]) -> Itera
 
 
 @pytest.fixture
-def command_line(
-    warehouse: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def hypertape_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Call `hypertape WORDS…` on a warehouse of its own; returns exit code, stdout, stderr."""
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
-    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("COLUMNS", "200")
+    """Call `hypertape WORDS…` in this process, as the environment stands; returns exit code, stdout, stderr."""
 
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hypertape", *words])
@@ -153,6 +150,20 @@ def command_line(
         return code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture
+def command_line(
+    warehouse: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    hypertape_here: Callable[..., tuple[int, str, str]],
+) -> Callable[..., tuple[int, str, str]]:
+    """Call `hypertape WORDS…` on a warehouse of its own; returns exit code, stdout, stderr."""
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
+    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return hypertape_here
 
 
 @contextmanager

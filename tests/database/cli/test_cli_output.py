@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from hypertape.cli import app, main
+from hypertape.cli import app
 from hypertape.model import utc
 from hypertape.warehouse.api_keys import create
 from hypertape.warehouse.connect import connect
@@ -110,18 +110,12 @@ def test_an_empty_warehouse_is_json_too(
     path: tuple[str, ...],
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hypertape_here: Callable[..., tuple[int, str, str]],
 ) -> None:
     """In this process: a process for each of forty verbs would take a minute."""
     for name in ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_STATE_DIR"):
         monkeypatch.setenv(name, environment[name])
-    monkeypatch.setattr(sys, "argv", ["hypertape", *path, *ARGUMENTS.get(path, ()), "--json"])
-    code = 0
-    try:
-        main()
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    said = capsys.readouterr().out
+    code, said, _ = hypertape_here(*path, *ARGUMENTS.get(path, ()), "--json")
     if path in NAMED:
         assert (code, said) == (2, "")
         return

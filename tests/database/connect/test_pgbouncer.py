@@ -6,7 +6,6 @@ One is enough but for the refresh of rollups, which holds a lock in one transact
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from hypertape.api.pool import Warehouse
-from hypertape.cli import main
 from hypertape.errors import BadSetting, ClaimLost, PoolerTooOld
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, utc
@@ -60,24 +58,11 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(
-    through: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(through: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hypertape_here: Run) -> Run:
     monkeypatch.setenv("HYPERTAPE_DATABASE_URL", through)
     monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("HYPERTAPE_WORKER_FRESH", "0")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return hypertape_here
 
 
 def test_a_pooler_is_known(through: str, direct: str):

@@ -14,7 +14,6 @@ import lab
 import pytest
 from lab import CRYPTO, D1, M1, NOW, VN, hear_interrupts, query, to_frame, value, walk
 
-from hypertape.cli import main
 from hypertape.errors import SuspectScale
 from hypertape.model import Series, utc
 from hypertape.settings import Settings
@@ -46,20 +45,15 @@ def fill(store, tickers=("AAA", "BBB", "CCC")):
 
 
 @pytest.fixture
-def hypertape(warehouse, tmp_path, monkeypatch, capsys):
+def hypertape(warehouse, tmp_path, monkeypatch, hypertape_here):
     """Run the command line here, against the test's own warehouse; returns the exit code and all it said."""
     monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, "".join(capsys.readouterr())
+        code, said, complained = hypertape_here(*words)
+        return code, said + complained
 
     return run
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lab import D1, VN
 
-from hypertape.cli import main
 from hypertape.warehouse import progress
 from hypertape.warehouse.claims import Worker, reap
 from hypertape.warehouse.connect import connect
@@ -25,31 +23,15 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(
-    warehouse: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(command_line: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Call `hypertape worker …` over a CSV tree of two tickers; returns exit code, stdout, stderr."""
     for ticker in ("AAA", "BBB"):
         (tmp_path / "csv" / ticker).mkdir(parents=True)
         (tmp_path / "csv" / ticker / "1D.csv").write_text(BARS.format(ticker))
-    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", warehouse)
-    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("HYPERTAPE_SOURCE_DIR", str(tmp_path / "csv"))
     monkeypatch.setenv("HYPERTAPE_SOURCE", "csv_tree")
     monkeypatch.setenv("HYPERTAPE_WORKER_FRESH", "24h")
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hypertape", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return command_line
 
 
 ONCE = ("worker", "-m", "vn", "-i", "1d", "--once", "--no-check")

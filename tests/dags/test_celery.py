@@ -33,7 +33,6 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
 from object_store import object_store
 from real_airflow import one_at_a_time
-from thorough import is_thorough
 
 DAG = "bars_vn_1d"
 FORM = {"source": "sample", "start": "2024-03-04", "end": "2024-03-09"}
@@ -89,78 +88,76 @@ def test_without_a_broker_it_is_named(home: Path, monkeypatch: pytest.MonkeyPatc
         components("celery", home)
 
 
-if is_thorough():
+@pytest.fixture
+def distributed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Standalone]:
+    """Airflow with the executor `celery`, whose landing area is a bucket."""
+    directory = Path(tempfile.mkdtemp(prefix="hypertape-celery-"))
+    directory.chmod(0o755)
+    with object_store() as server:
+        bucket = f"tape-{uuid.uuid4().hex}"
+        for name, value in {
+            "HYPERTAPE_LANDING_URL": f"s3://{bucket}/landing",
+            "HYPERTAPE_SOURCE": "sample",
+            "AWS_ENDPOINT_URL": server,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir(bucket)
+        settings = Settings(state_dir=directory)
+        made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"}, executor="celery")
+        try:
+            with one_at_a_time():
+                made.up()
+            yield made
+        finally:
+            made.down()
+            EmbeddedServer(settings).remove()
+            shutil.rmtree(directory)
 
-    @pytest.fixture
-    def distributed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Standalone]:
-        """Airflow with the executor `celery`, whose landing area is a bucket."""
-        directory = Path(tempfile.mkdtemp(prefix="hypertape-celery-"))
-        directory.chmod(0o755)
-        with object_store() as server:
-            bucket = f"tape-{uuid.uuid4().hex}"
-            for name, value in {
-                "HYPERTAPE_LANDING_URL": f"s3://{bucket}/landing",
-                "HYPERTAPE_SOURCE": "sample",
-                "AWS_ENDPOINT_URL": server,
-                "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret",
-                "AWS_DEFAULT_REGION": "us-east-1",
-            }.items():
-                monkeypatch.setenv(name, value)
-            fsspec.filesystem("s3").mkdir(bucket)
-            settings = Settings(state_dir=directory)
-            made = Standalone(settings, {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"}, executor="celery")
-            try:
-                with one_at_a_time():
-                    made.up()
-                yield made
-            finally:
-                made.down()
-                EmbeddedServer(settings).remove()
-                shutil.rmtree(directory)
 
-    @pytest.mark.airflow
-    @pytest.mark.timeout(1500)
-    def test_a_worker_killed_in_the_middle_of_load_costs_nothing(distributed: Standalone, new_warehouse):
-        dsn = EmbeddedServer(distributed.settings).up()
-        with distributed.client() as airflow:
-            airflow.wait_for_dags([DAG])
-            airflow.pause(DAG, paused=False)
-            run_id = airflow.trigger(DAG, FORM)
-            killed = kill_the_worker_of("load", airflow, run_id, distributed)
-            ended = airflow.wait(DAG, run_id, seconds=900)
-        print("killed", killed, [(task.name, task.state, task.seconds) for task in ended.tasks])
-        assert ended.state == "success"
-        vn = get_market("vn")
-        with new_warehouse() as alone:
-            sync(
-                alone, "vn", "1d", now=utc(2024, 6, 1), settings=Settings(state_dir=distributed.settings.state_dir),
-                start=utc(2024, 3, 4), end=utc(2024, 3, 9), source={"name": "sample"},
-            )  # fmt: skip
-            with connect(dsn) as one, connect(alone) as other:
-                assert list(digests(one, vn, Interval.D1, None)) == list(
-                    digests(other, vn, Interval.D1, None)
-                )
+@pytest.mark.airflow
+@pytest.mark.thorough  # a worker killed in its series: workers/test_workers.py
+@pytest.mark.timeout(1500)
+def test_a_worker_killed_in_the_middle_of_load_costs_nothing(distributed: Standalone, new_warehouse):
+    dsn = EmbeddedServer(distributed.settings).up()
+    with distributed.client() as airflow:
+        airflow.wait_for_dags([DAG])
+        airflow.pause(DAG, paused=False)
+        run_id = airflow.trigger(DAG, FORM)
+        killed = kill_the_worker_of("load", airflow, run_id, distributed)
+        ended = airflow.wait(DAG, run_id, seconds=900)
+    print("killed", killed, [(task.name, task.state, task.seconds) for task in ended.tasks])
+    assert ended.state == "success"
+    vn = get_market("vn")
+    with new_warehouse() as alone:
+        sync(
+            alone, "vn", "1d", now=utc(2024, 6, 1), settings=Settings(state_dir=distributed.settings.state_dir),
+            start=utc(2024, 3, 4), end=utc(2024, 3, 9), source={"name": "sample"},
+        )  # fmt: skip
+        with connect(dsn) as one, connect(alone) as other:
+            assert list(digests(one, vn, Interval.D1, None)) == list(digests(other, vn, Interval.D1, None))
 
-    def kill_the_worker_of(task: str, airflow: Airflow, run_id: str, made: Standalone) -> str:
-        """Kill the Celery worker, with what it started, that runs a task just now; its name."""
-        running = made.status().running
-        assert running is not None
-        until = time.monotonic() + 600
-        while time.monotonic() < until:
-            for found in airflow.get(f"/dags/{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]:
-                if found["task_id"].endswith(task) and found["state"] == "running":
-                    return kill_workers(running.pid)
-            time.sleep(0.05)
-        raise AssertionError(f"{task} never ran")
 
-    def kill_workers(session: int) -> str:
-        """The worker that has a child at work: killed with its children, as a host that is gone."""
-        members = processes.session_members(session)
-        workers = [
-            each for each in members if "worker-" in " ".join(each.cmdline()) and each.ppid() == session
-        ]
-        busy = max(workers, key=lambda each: len(each.children(recursive=True)))
-        for each in [*busy.children(recursive=True), busy]:
-            each.kill()
-        return " ".join(busy.cmdline())[-60:]
+def kill_the_worker_of(task: str, airflow: Airflow, run_id: str, made: Standalone) -> str:
+    """Kill the Celery worker, with what it started, that runs a task just now; its name."""
+    running = made.status().running
+    assert running is not None
+    until = time.monotonic() + 600
+    while time.monotonic() < until:
+        for found in airflow.get(f"/dags/{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]:
+            if found["task_id"].endswith(task) and found["state"] == "running":
+                return kill_workers(running.pid)
+        time.sleep(0.05)
+    raise AssertionError(f"{task} never ran")
+
+
+def kill_workers(session: int) -> str:
+    """The worker that has a child at work: killed with its children, as a host that is gone."""
+    members = processes.session_members(session)
+    workers = [each for each in members if "worker-" in " ".join(each.cmdline()) and each.ppid() == session]
+    busy = max(workers, key=lambda each: len(each.children(recursive=True)))
+    for each in [*busy.children(recursive=True), busy]:
+        each.kill()
+    return " ".join(busy.cmdline())[-60:]

@@ -187,8 +187,7 @@ def clear(root: str, run_id: str) -> None:
     """Remove what a run has landed; its raw answers stay."""
     files, path = store_of(Landing(root, run_id, "").url.rstrip("/"))
     with storage_errors():
-        if files.exists(path):
-            remove(files, path)
+        remove(files, path)
 
 
 def sweep(root: str, now: datetime, days: int, raw_days: int | None = None) -> int:

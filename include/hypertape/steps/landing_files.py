@@ -26,11 +26,9 @@ _MODIFIED = ("LastModified", "last_modified", "updated")
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure")
 """Libraries whose errors are no OSError."""
 
-
 _CREDENTIALS = (
     "Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Airflow connection hypertape_landing."
 )
-
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -57,7 +55,7 @@ def newest(files: Any, directory: str) -> datetime:
 
 
 def remove(files: Any, directory: str) -> None:
-    """Remove a directory; what others remove at the same time is gone as well."""
+    """Remove a directory, if it is there; what others remove at the same time is gone as well."""
     with suppress(FileNotFoundError):
         files.rm(directory, recursive=True)
 

@@ -130,7 +130,7 @@ def test_gaps_after_a_delisting_are_excused_and_the_finding_tells_of_it(
     assert min(at for reason, at in tail.items() if reason != "delisted") < utc(2025, 4, 10), (
         "before, it was listed"
     )
-    code, out, _ = command_line("findings", "list", "--json")
+    _, out, _ = command_line("findings", "list", "--json")
     (found,) = [row for row in json.loads(out) if row["kind"] == "listing"]
     assert "AAA" in found["title"]
     board.today["AAA"] = ("HSX", "An Phat")

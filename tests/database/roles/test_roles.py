@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,10 +24,12 @@ from hypertape.model import utc
 from hypertape.settings import load_settings
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.roles import Roles, grant
 from hypertape.warehouse.rollups import refresh_pending
 from hypertape.warehouse.schema import apply, tier
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 MARKETS = tuple(all_markets().values())
 NOW = utc(2025, 7, 1)
 
@@ -375,3 +381,68 @@ def test_an_owner_who_may_make_no_roles_is_told_what_to_run(house, hypertape_her
 def test_one_name_for_both_is_refused():
     with pytest.raises(BadSetting, match="two names"):
         Roles("tape", "tape")
+
+
+# --- what docker-compose.yaml starts the server with
+
+
+def test_the_stack_of_docker_compose_has_its_roles(server_dsn, tmp_path):
+    """The script of the server's first start, with names of the test's own, and then what `init` and a task do."""
+    stem = f"stack_{uuid.uuid4().hex[:8]}"
+    text = (REPOSITORY / "deploy" / "initdb" / "90_roles.sh").read_text()
+    renamed = re.sub(
+        r"(create role|owner to|owner|grant|to|in role) (hypertape|airflow)", rf"\1 {stem}_\2", text
+    )
+    renamed = renamed.replace("database airflow", f"database {stem}_airflow")
+    script = tmp_path / "roles.sh"
+    script.write_text(renamed)
+    psql = Path(EmbeddedServer(load_settings(state_dir=tmp_path)).tool("psql"))
+    given = conninfo.conninfo_to_dict(server_dsn)
+    kinds = (
+        "hypertape_api",
+        "hypertape_tasks",
+        "hypertape_reader",
+        "hypertape_writer",
+        "hypertape",
+        "airflow",
+    )
+    names = {kind: f"{stem}_{kind}" for kind in kinds}
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+        server.execute(sql.SQL("create database {}").format(sql.Identifier(stem)))
+        try:
+            environment = {
+                "PATH": f"{psql.parent}:{os.environ['PATH']}",
+                "PGHOST": given["host"], "PGPORT": str(given["port"]), "PGPASSWORD": given["password"],
+                "POSTGRES_USER": given["user"], "POSTGRES_DB": stem, "HYPERTAPE_DB_PASSWORD": "own",
+                "HYPERTAPE_WRITER_PASSWORD": "write", "HYPERTAPE_READER_PASSWORD": "read", "AIRFLOW_DB_PASSWORD": "fly",
+            }  # fmt: skip
+            done = subprocess.run(
+                ["sh", str(script)], env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            logins = {"owner": "hypertape", "writer": "hypertape_tasks", "reader": "hypertape_api"}
+            found = House(server_dsn, stem, {f"{role}_login": names[kind] for role, kind in logins.items()})
+
+            def dsn(role, password):
+                return conninfo.make_conninfo(found.dsn(role), password=password)
+
+            with connect(dsn("owner", "own"), autocommit=True) as owner:
+                apply(owner, MARKETS)
+                left = grant(owner, Roles(names["hypertape_writer"], names["hypertape_reader"]))
+                assert left == [], "the script has done what only a superuser may"
+            with connect(dsn("writer", "write"), autocommit=True) as writer:
+                put(writer, {"AAA": walk(40)})
+            refresh_pending(
+                lambda autocommit: connect(dsn("writer", "write"), autocommit=autocommit), CRYPTO, D1
+            )
+            with connect(dsn("reader", "read"), autocommit=True) as reader:
+                assert value(reader, "select count(*) from crypto_data_1w") > 0
+                with pytest.raises(DatabaseRefused):
+                    reader.execute("delete from bars.crypto_data_1d")
+        finally:
+            for database in (stem, f"{stem}_airflow"):
+                server.execute(
+                    sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database))
+                )
+            for name in names.values():
+                server.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(name)))

@@ -1,6 +1,6 @@
 """The vendors' lists of symbols, once a day: what is new, renamed or gone is noted and told, nothing is dropped.
 
-`follow` (one per market)
+`follow_vn`, `follow_crypto`, … (one per market)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hypertape.settings import load_settings
 LATE_AFTER = timedelta(hours=1)
 
 
-@task(execution_timeout=timedelta(minutes=30), map_index_template="{{ task.op_kwargs['market'] }}")
+@task(execution_timeout=timedelta(minutes=30))
 def follow(market: str) -> Json:
     """Ask for the market's list and keep it; a market whose sources publish none is skipped."""
     from airflow.sdk.exceptions import AirflowSkipException
@@ -49,7 +49,8 @@ def follow(market: str) -> Json:
 )
 def sync_symbols() -> None:
     """Wire the run."""
-    follow.expand(market=sorted(all_markets()))
+    for market in all_markets():
+        follow.override(task_id=f"follow_{market}")(market)
 
 
 sync_symbols()

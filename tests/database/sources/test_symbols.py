@@ -124,7 +124,7 @@ def test_gaps_after_a_delisting_are_excused_and_the_finding_tells_of_it(
     note_gaps(connection, VN, D1, window, utc(2025, 4, 19), "look", tickers=["AAA"])
     tail = dict(query(
         connection,
-        "select reason, min(start_time) from gap where ticker = 'AAA' and start_time > '2025-04-02' group by reason",
+        "select reason, min(start_time) from gap where ticker = 'AAA' and start_time >= '2025-04-02' group by reason",
     ))  # fmt: skip
     assert tail["delisted"] == utc(2025, 4, 10)
     assert min(at for reason, at in tail.items() if reason != "delisted") < utc(2025, 4, 10), (

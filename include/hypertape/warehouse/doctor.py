@@ -182,9 +182,8 @@ def _schema(connection: Connection, markets: Sequence[Market]) -> Finding:
 
 
 def schema_is_current(connection: Connection, markets: Sequence[Market]) -> bool:
-    """True where the data can be examined, and what is found be written down."""
-    _, read_only = _one(connection, "doctor_read_only")
-    return not read_only and _schema(connection, markets).level == "ok"
+    """True where the data can be examined, and what is found be written down by this role."""
+    return _schema(connection, markets).level == "ok" and _permissions(connection).level == "ok"
 
 
 def _tier(connection: Connection) -> Finding:

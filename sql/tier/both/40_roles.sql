@@ -9,14 +9,20 @@ end
 $$;
 revoke all on function hypertape.analyse(text) from public;
 
--- What is ours: the owner's relations and routines in the warehouse's schemas, without those that an extension brought.
+-- Whose the warehouse is, whoever asks.
+create or replace function hypertape.owner() returns name
+language sql stable as $$
+    select pg_get_userbyid(relowner) from pg_class where oid = 'public.schema_migration'::regclass
+$$;
+
+-- What is ours: the owner's relations in the warehouse's schemas, without those that an extension brought.
 create or replace function hypertape.owned_relations() returns table (relation regclass, kind "char")
 language sql stable
 set search_path = public
 as $$
     select oid::regclass, relkind from pg_class
     where relnamespace::regnamespace::text in ('public', 'bars', 'published', 'hypertape', 'shim')
-        and relkind in ('r', 'v', 'm', 'p', 'S') and pg_has_role(relowner, 'usage')
+        and relkind in ('r', 'v', 'm', 'p', 'S') and pg_get_userbyid(relowner) = hypertape.owner()
         and not exists (
             select from pg_depend
             where objid = pg_class.oid and deptype = 'e' and refclassid = 'pg_extension'::regclass
@@ -29,6 +35,7 @@ language plpgsql as $$
 declare
     place text;
     one record;
+    ours text := format('alter default privileges for role %I in schema ', hypertape.owner());
 begin
     execute format('grant connect on database %I to %I, %I', current_database(), writer, reader);
     execute format('grant temporary on database %I to %I', current_database(), writer);
@@ -36,11 +43,9 @@ begin
         select nspname from pg_namespace where nspname in ('public', 'bars', 'published', 'hypertape', 'shim')
     loop
         execute format('grant usage on schema %I to %I, %I', place, writer, reader);
-        execute format('alter default privileges in schema %I grant select on tables to %I', place, reader);
-        execute format(
-            'alter default privileges in schema %I grant select, insert, update, delete on tables to %I', place, writer
-        );
-        execute format('alter default privileges in schema %I grant usage, select on sequences to %I', place, writer);
+        execute ours || format('%I grant select on tables to %I', place, reader);
+        execute ours || format('%I grant select, insert, update, delete on tables to %I', place, writer);
+        execute ours || format('%I grant usage, select on sequences to %I', place, writer);
     end loop;
     for one in select relation, kind from hypertape.owned_relations() loop
         if one.kind = 'S' then
@@ -66,7 +71,7 @@ begin
     end loop;
     for one in  -- those that not everybody may call
         select oid::regprocedure as routine, proname from pg_proc
-        where pronamespace = 'hypertape'::regnamespace and proacl is not null and pg_has_role(proowner, 'usage')
+        where pronamespace = 'hypertape'::regnamespace and proacl is not null and pg_get_userbyid(proowner) = hypertape.owner()
     loop
         execute format('grant execute on function %s to %I', one.routine, writer);
         if one.proname = 'api_key_of' then

@@ -47,7 +47,7 @@ $$;
 create or replace function hypertape.begin_as_owner(target text) returns void
 language plpgsql as $$
 declare
-    owner name := (select relowner::regrole from pg_class where oid = target::regclass);
+    owner name := (select pg_get_userbyid(relowner) from pg_class where oid = target::regclass);
 begin
     if not pg_has_role(owner, 'usage') then
         perform set_config('role', owner, true);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -271,6 +272,21 @@ def test_what_each_role_may_do_by_verbs(house, hypertape_here, monkeypatch, tmp_
     assert (code == 0) is (role in those), (out, err)
     if code:
         assert "permission denied" in err or "must be owner" in err
+
+
+@pytest.mark.parametrize("role", sorted(ALL))
+def test_the_doctor_speaks_to_each_role(house, hypertape_here, monkeypatch, tmp_path, role):
+    """Nobody but a writer notes findings; everybody is told who may do what, and the same of the tables."""
+    monkeypatch.setenv("HYPERTAPE_DATABASE_URL", house.dsn(role))
+    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("HYPERTAPE_WRITER_ROLE", house.roles.writer)
+    monkeypatch.setenv("HYPERTAPE_READER_ROLE", house.roles.reader)
+    _, out, err = hypertape_here("doctor", "--json")
+    levels = {row["what"]: (row["level"], row["finding"]) for row in json.loads(out)}
+    assert levels["roles"][0] == "ok", err
+    assert house.names["owner_login"] in levels["roles"][1]
+    assert levels["permissions"][0] == ("bad" if role == "reader" else "ok")
+    assert {"statistics", "workers' clocks", "data"} <= set(levels)
 
 
 def test_a_writer_runs_the_suite(house, hypertape_here, monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -115,6 +116,7 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it ignores is told by the error it makes way for
     try:
         try:
             app()

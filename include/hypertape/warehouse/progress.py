@@ -28,7 +28,8 @@ SERIES = "series"
 class WorkerState:
     """A worker: since when it runs, what it holds (by kind, since `since`), and its series by how they ended last.
 
-    `state` is working, idle, dead (silent for a lease, or killed while it held work) or ended. Times are UTC.
+    `state` is working, idle, dead (silent for a lease, or killed while it held work) or ended; `gone_at` is since
+    when it is known to be gone. Times are UTC.
     """
 
     worker_id: str
@@ -36,7 +37,8 @@ class WorkerState:
     hostname: str
     metadata: Mapping[str, Any]
     started_at: datetime
-    last_heartbeat: datetime | None
+    last_heartbeat: datetime
+    gone_at: datetime | None
     state: str
     units: int
     since: datetime | None

@@ -113,10 +113,12 @@ def list_workers(
     as_json: JsonOption = False,
 ) -> None:
     """List workers of all kinds: who lives, what each does, since when, how its series ended; and the dead."""
+    from hypertape.warehouse.claims import bury_dead_neighbours
     from hypertape.warehouse.progress import workers
 
     lease = timedelta(seconds=load_settings().worker_lease)
     with warehouse() as connection:
+        bury_dead_neighbours(connection)
         found = workers(connection, lease=lease, everyone=everyone)
     if show((_named(each) for each in found), as_json=as_json):
         return

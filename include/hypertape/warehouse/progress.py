@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.claims import LEASE, bury_dead_neighbours
+from hypertape.warehouse.claims import LEASE
 
 Connection = psycopg.Connection[Any]
 
@@ -118,7 +118,9 @@ def end(
 
 
 def workers(connection: Connection, *, lease: timedelta = LEASE, everyone: bool = False) -> list[WorkerState]:
-    """The workers of all kinds, the newest first: those that live and those that are dead; `everyone`: all known."""
-    bury_dead_neighbours(connection)
+    """The workers of all kinds, the newest first: those that live and those that are dead; `everyone`: all known.
+
+    Who died on this host shows at once after `claims.bury_dead_neighbours`.
+    """
     with connection.cursor(row_factory=class_row(WorkerState)) as cursor:
         return cursor.execute(query("worker_list"), {"lease": lease, "everyone": everyone}).fetchall()

@@ -30,24 +30,17 @@ def url(new_warehouse: Any) -> Iterator[str]:
     with new_warehouse() as dsn:
         add_series(dsn, "vn", "1d", ["VCB"])
         with connect(dsn, autocommit=True) as connection:
-            for name in (
-                "host-a/11/working",
-                "host-a/12/idle",
-                "host-b/13/killed",
-                "host-b/14/ended",
-                "host-c/15/<b>silent",
-            ):
-                Worker("worker", worker_id=name).beat(connection)
-            working, killed = (
-                Worker("worker", worker_id="host-a/11/working"),
-                Worker("worker", worker_id="host-b/13/killed"),
-            )
+            names = ("a/11/working", "a/12/idle", "b/13/killed", "b/14/ended", "c/15/<b>silent")
+            everyone = [Worker("worker", worker_id=f"host-{name}") for name in names]
+            for each in everyone:
+                each.beat(connection)
+            working, _, killed, ended, _ = everyone
             working.take(connection, progress.SERIES, HELD)
             progress.begin(connection, working.worker_id, VN, M1, ["DONE", "BAD"])
             progress.end(connection, working.worker_id, VN, M1, ["DONE", "BAD"], {"BAD": "no answer"})
             killed.take(connection, progress.SERIES, ["vn/1m/LEFT"])
             killed.leave(connection)
-            Worker("worker", worker_id="host-b/14/ended").leave(connection)
+            ended.leave(connection)
             connection.execute(
                 "update worker_heartbeat set last_heartbeat = last_heartbeat - %s where worker_id like %s",
                 (timedelta(hours=1), "host-c/%"),

@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from api_lab import D1, NOW, VN, put, walk
-from server_lab import Served, fill_wide, serving
+from server_lab import fill_wide
 
 from hypertape.model import utc
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from served import Served, serving
 
 TICKERS, BARS = 1500, 252
 PAST = NOW - timedelta(days=2)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hypertape.api.pool import Warehouse
@@ -26,6 +27,7 @@ from hypertape.warehouse.claims import Worker, working
 from hypertape.warehouse.connect import connect, is_pooled, translate_errors
 from hypertape.warehouse.schema import apply
 from pooler import pooled
+from served import serving
 from stockula_files import bar, stockula_file
 
 Run = Callable[..., tuple[int, str, str]]
@@ -102,6 +104,8 @@ def test_every_verb_does_with_one_connection(run: Run, tree: Path, tmp_path: Pat
         (("mirror", "parity", "files"), (0,)),
         (("migrate", "sqlite", str(stockula_file(tmp_path / "stockula.db", [bar("AAA", "2025-01-02")]))), (0, 3, 4)),
         (("gaps", "find", *of_vn), (0, 3)),
+        (("pin", "create", "once", *of_vn), (0,)),
+        (("copy", "warehouse", f"csv:{tmp_path / 'copy'}", *of_vn), (0,)),
         (("rollups", "verify", "--market", "vn"), (0,)),
         (("quarantine", "list", "--json"), (0,)),
         (("findings", "list", "--json"), (0,)),
@@ -114,6 +118,25 @@ def test_every_verb_does_with_one_connection(run: Run, tree: Path, tmp_path: Pat
     assert wrong == {}
     pooler = [line for line in json.loads(said["doctor", "--json"][1]) if line["what"] == "pooler"]
     assert [line["level"] for line in pooler] == ["note"]
+
+
+def test_it_is_served_through_it(run: Run, through: str, tree: Path):
+    """`hypertape serve` as a process, with several requests at once."""
+    assert run("sync", "-m", "vn", "-i", "1d", "--source-dir", str(tree))[0] in (0, 3)
+    code, said, _ = run("keys", "create", "reader")
+    assert code == 0
+    headers = {"Authorization": f"Bearer {said.strip()}"}
+    with serving(through) as served, httpx.Client(base_url=served.url, headers=headers) as client:
+
+        def bars(ticker: str) -> int:
+            answer = client.get("/tickers", params={"symbol": ticker, "start_date": "2025-01-01"})
+            return len(answer.raise_for_status().json()[ticker])
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(bars, ["AAA", "BBB"] * 10)) == {2}
+        for path in ("/health", "/overview", "/workers", "/findings"):
+            assert client.get(path).status_code == 200, path
+        assert served.stop() == 0
 
 
 def test_the_reading_api_lends_what_it_has(through: str):

@@ -111,10 +111,7 @@ class Worker:
 
     def leave(self, connection: Connection, *, trace: bool = True) -> None:
         """Say that the worker ends; what it holds still is free. Without `trace` it is as if it had never been."""
-        if trace:
-            connection.execute(query("worker_gone"), {"workers": [self.worker_id]})
-        else:
-            connection.execute(query("worker_remove"), {"worker": self.worker_id})
+        connection.execute(query("worker_gone" if trace else "worker_remove"), {"workers": [self.worker_id]})
 
     def take(
         self,
@@ -215,8 +212,7 @@ def working(
 
     Each beat opens a connection for itself, so that none is held between them. A beat that fails is logged and tried
     again at the next one: the lease outlives some. At the end what is still held is free. `name` is the worker's id
-    where it has one of its own; it must be unique. Without `trace` nothing is left of it: of what is done every few
-    seconds the list of workers would tell nothing.
+    where it has one of its own; it must be unique. `trace`: see `Worker.leave`.
     """
     worker = Worker(kind, lease, name, metadata=metadata or {})
     with connect(dsn, autocommit=True) as connection:

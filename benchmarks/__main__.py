@@ -6,7 +6,20 @@ import argparse
 import platform
 import sys
 
-from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads, restate, ticks
+from benchmarks import (
+    api,
+    exchange,
+    gaps,
+    gate,
+    indicators,
+    load,
+    migration,
+    plan,
+    reads,
+    restate,
+    ticks,
+    workers,
+)
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -21,6 +34,7 @@ ON_A_SERVER = {
     "plan": plan.run,
     "restate": restate.run,
     "ticks": ticks.run,
+    "workers": workers.run,
 }
 
 

@@ -6,4 +6,5 @@ insert into worker_heartbeat (
 values (
     %(worker)s, %(type)s, %(host)s, clock_timestamp(), %(metadata)s, %(place)s, %(pid)s, %(process_started)s
 )
-on conflict (worker_id) do update set last_heartbeat = excluded.last_heartbeat, metadata = excluded.metadata
+on conflict (worker_id) do update
+set last_heartbeat = excluded.last_heartbeat, metadata = excluded.metadata, gone_at = null

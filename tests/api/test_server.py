@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from api_lab import D1, NOW, VN, put, walk
-from server_lab import Served, fill_wide, serving
+from server_lab import fill_wide
 
 from hypertape.model import utc
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from served import Served, serving
 
 TICKERS, BARS = 1500, 252
 PAST = NOW - timedelta(days=2)
@@ -248,7 +249,7 @@ def test_a_rollup_that_waits_for_its_refresh_is_another_answer_afterwards(
     day = utc(2024, 1, 3).replace(tzinfo=None)
     put(wide, VN, D1, {"T00003": walk([day], 1)}, refresh=False)
     before = reader.get("/tickers?symbol=T00003&interval=1W")
-    refresh_pending(lambda autocommit: connect(wide, autocommit=autocommit), VN, D1)
+    refresh_pending(wide, VN, D1)
     after = reader.get("/tickers?symbol=T00003&interval=1W")
     assert "last-modified" not in before.headers
     assert "etag" not in before.headers, "a background refresh may change the answer at any moment"

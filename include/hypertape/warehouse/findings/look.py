@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from hypertape.warehouse.findings.ledger import Changes, Looked, Observation, hold, keep
+from hypertape.warehouse.findings.observe_backups import BACKUP_OBSERVERS
 from hypertape.warehouse.findings.observe_bars import BAR_OBSERVERS
 from hypertape.warehouse.findings.observe_checks import CHECK_OBSERVERS
 from hypertape.warehouse.findings.observe_stream import STREAM_OBSERVERS
@@ -25,6 +26,7 @@ OBSERVERS: tuple[Observer, ...] = (
     *STREAM_OBSERVERS,
     *BAR_OBSERVERS,
     *CHECK_OBSERVERS,
+    *BACKUP_OBSERVERS,
 )
 
 EXPLAINED_BY = {"late": ("source",), "gaps": ("source",), "check": ("source", "late", "gaps")}

@@ -68,6 +68,7 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_BACKUP_DAYS | days backups are kept |
 | HYPERTAPE_BACKUP_FRESH_HOURS | hours after which the newest verified backup is too old: a finding |
 | HYPERTAPE_BACKUP_SCRATCH_URL | the server that verifications restore into (default: the warehouse's) |
+| HYPERTAPE_QUARANTINE_DAYS | days refused rows are kept after they were settled; open ones stay |
 | HYPERTAPE_WAL_ARCHIVE_DIR | a directory to which the embedded server archives its log, for a point in time |
 """
 
@@ -171,6 +172,7 @@ class Settings(BaseSettings):
     backup_days: int = Field(default=7, ge=1)
     backup_fresh_hours: float = Field(default=30.0, gt=0)
     backup_scratch_url: str | None = Field(default=None, repr=False)
+    quarantine_days: int = Field(default=90, ge=1)
     wal_archive_dir: Path | None = None
 
     @property

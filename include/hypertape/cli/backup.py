@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hypertape.cli.common import console, now, progress
 from hypertape.cli.listing import JsonOption, show_table
-from hypertape.errors import BackupBroken
 from hypertape.model import format_instant
 from hypertape.settings import Settings, load_settings
 from hypertape.warehouse.connect import resolve_dsn
@@ -43,9 +43,10 @@ def create(output: OutputOption = None, as_json: JsonOption = False) -> None:
     with progress() as on_step:
         made = run(
             server_dsn(settings), place, now=at, on_step=on_step, bindir=settings.pg_bindir,
-            run_id=f"backup__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}",
+            run_id=_run_id(at),
             fresh_for=timedelta(hours=settings.backup_fresh_hours),
         )  # fmt: skip
+    _note(settings)
     columns = ("name", "place", "bytes", "rows", "seconds")
     show_table(
         "backup", columns, [(made.name, place.shown, made.bytes, made.rows, made.seconds)], as_json=as_json
@@ -74,6 +75,7 @@ def verify(
     The scratch database is made on the warehouse's server, or on that of HYPERTAPE_BACKUP_SCRATCH_URL.
     """
     from hypertape.steps.backup import verify as run
+    from hypertape.steps.maintain import require_whole
 
     settings = load_settings()
     place, scratch = _place(settings, output), settings.backup_scratch_url
@@ -87,10 +89,10 @@ def verify(
                     scratch_server=normalise_dsn(scratch) if scratch else None, bindir=settings.pg_bindir,
                 )
             )  # fmt: skip
+    _note(settings)
     rows = [(each.name, each.whole, each.restored, each.seconds, each.reason) for each in found]
     show_table("verified", ("name", "whole", "restored", "seconds", "reason"), rows, as_json=as_json)
-    if broken := [each for each in found if not each.whole]:
-        raise BackupBroken(f"{len(broken)} of {len(found)} backups not whole: {broken[0].reason}")
+    require_whole(found)
 
 
 @app.command(
@@ -143,13 +145,37 @@ def prune(
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove old backups, and what was never finished. The newest verified one stays, whatever its age."""
+    """Remove old backups, and what was never finished. The newest verified one stays, whatever its age.
+
+    Where HYPERTAPE_WAL_ARCHIVE_DIR is set: base backups too that nothing since then needs, and the log before them.
+    """
     from hypertape.steps.backup import prune as run
+    from hypertape.warehouse.base_backup import prune_bases
 
     settings = load_settings()
     days = settings.backup_days if keep_days is None else keep_days
-    gone = run(server_dsn(settings), _place(settings, output), now=now(), keep_days=days, broken=broken)
-    show_table("removed", _COLUMNS, [_line(each) for each in gone], as_json=as_json)
+    at, place = now(), _place(settings, output)
+    gone = [_line(each) for each in run(server_dsn(settings), place, now=at, keep_days=days, broken=broken)]
+    _note(settings)
+    show_table("removed", _COLUMNS, gone, as_json=as_json)
+    if settings.wal_archive_dir is not None and "://" not in place.url:
+        bases = prune_bases(
+            Path(place.url), settings.wal_archive_dir, keep_since=at - timedelta(days=days),
+            bindir=settings.pg_bindir,
+        )  # fmt: skip
+        console(stderr=True).print(f"{len(bases)} base backups removed, and the log before the oldest left")
+
+
+def _run_id(at: datetime) -> str:
+    return f"backup__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+
+
+def _note(settings: Settings) -> None:
+    """Bring the findings of backups up to date."""
+    from hypertape.steps.findings import note_backup_findings
+
+    at = now()
+    note_backup_findings(server_dsn(settings), _run_id(at), now=at, settings=settings)
 
 
 def server_dsn(settings: Settings) -> str:

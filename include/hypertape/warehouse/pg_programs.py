@@ -18,7 +18,14 @@ from typing import IO
 
 from psycopg import conninfo
 
-from hypertape.errors import DatabaseUnreachable, DiskFull, HypertapeError, ProgramFailed, ProgramMissing
+from hypertape.errors import (
+    DatabaseBusy,
+    DatabaseUnreachable,
+    DiskFull,
+    HypertapeError,
+    ProgramFailed,
+    ProgramMissing,
+)
 from hypertape.settings import inherited_environment
 from hypertape.warehouse.dsn import normalise_dsn
 from hypertape.warehouse.embedded.binaries import packaged_binaries, system_directories
@@ -28,6 +35,8 @@ OnLine = Callable[[str], None]
 _KEPT_LINES = 20
 _FULL = ("No space left on device", "Disk quota exceeded")
 _AWAY = ("could not connect", "connection to server", "server closed the connection")
+_BUSY = ("terminating connection", "deadlock detected", "could not open relation", "lock timeout")
+"""What passes: a server that restarts, a chunk that was dropped between two statements of pg_dump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,8 @@ def failure(program: str, code: int, said: Sequence[str]) -> HypertapeError:
     text = " | ".join(telling[-4:]) or f"it ended with {code}"
     if any(words in text for words in _FULL):
         return DiskFull(f"{program}: {text}")
+    if any(words in text for words in _BUSY):
+        return DatabaseBusy(f"{program}: {text}")
     if any(words in text for words in _AWAY):
         return DatabaseUnreachable(f"{program}: {text}")
     return ProgramFailed(f"{program} failed: {text}")

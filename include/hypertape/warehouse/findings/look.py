@@ -40,6 +40,13 @@ def look(connection: Connection, at: Look) -> Changes:
     return keep(connection, observed, looked_at, at.now, at.run_id)
 
 
+def look_at(connection: Connection, observers: Sequence[Observer], at: Look) -> Changes:
+    """Ask some observers that look everywhere, and keep what they see; commits nothing."""
+    hold(connection)
+    observed = [seen for observer in observers for seen in observer.see(connection, at)]
+    return keep(connection, observed, [Looked(each.kinds) for each in observers], at.now, at.run_id)
+
+
 def observe(connection: Connection, at: Look) -> tuple[list[Observation], list[Looked]]:
     """What is wrong now, and where was looked."""
     observers = [observer for observer in OBSERVERS if at.thorough or not observer.costly]

@@ -91,8 +91,8 @@ def test_what_is_daily_is_done_once_a_day_or_by_hand(work: Work, warehouse: str)
     with connect(warehouse, autocommit=True) as connection:
         (tier,) = connection.execute("select hypertape.server_tier()").fetchone() or ("",)
         connection.execute(
-            "insert into quarantine (market, interval, ticker, time, source, run_id, rule, row, released_at) "
-            "select 'vn', '1d', 'T' || n, now(), 'lab', 'lab', 'lab', '{}', now() - n * interval '60 days' "
+            "insert into quarantine (load_id, run_id, market, interval, ticker, rule, source, row_text, released_at) "
+            "select 1, 'lab', 'vn', '1d', 'T' || n, 'lab', 'lab', 'row', now() - n * interval '60 days' "
             "from generate_series(0, 2) as n"
         )
         connection.execute("update quarantine set released_at = null where ticker = 'T0'")

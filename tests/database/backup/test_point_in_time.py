@@ -85,7 +85,7 @@ def _what_may_go_goes(root: Path, dsn: str, now: datetime) -> None:
 
 
 def test_without_an_archive_a_base_backup_leads_nowhere(warehouse: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="does not archive its log.*HYPERTAPE_WAL_ARCHIVE_DIR"):
+    with pytest.raises(BadInput, match=r"does not archive its log.*HYPERTAPE_WAL_ARCHIVE_DIR"):
         make_base(warehouse, tmp_path, now=datetime.fromisoformat("2026-11-30T12:00:00+00:00"))
 
 

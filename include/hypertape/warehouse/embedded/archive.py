@@ -20,15 +20,20 @@ def archive_command(directory: Path) -> str:
 
     One that is there already and is the same one counts as archived: the server may have died before it knew.
     """
-    there, draft = (shlex.quote(str(directory / name)).replace("%", "%%") for name in ("@", ".@.part"))
-    there, draft = there.replace("@", "%f"), draft.replace("@", "%f")
+    place = _quoted(directory)
+    there, draft = f"{place}/%f", f"{place}/.%f.part"
     copy = f'cp "%p" {draft} && sync {draft} && mv {draft} {there}'
     return f'if test -f {there}; then cmp -s "%p" {there}; else {copy}; fi'
 
 
 def restore_command(directory: Path) -> str:
     """The server's `restore_command` for that directory."""
-    return f'cp {shlex.quote(str(directory)).replace("%", "%%")}/%f "%p"'
+    return f'cp {_quoted(directory)}/%f "%p"'
+
+
+def _quoted(directory: Path) -> str:
+    """A directory as a shell reads it, of which the server replaces nothing."""
+    return shlex.quote(str(directory)).replace("%", "%%")
 
 
 def archive_configuration(directory: Path, major: int) -> dict[str, str]:

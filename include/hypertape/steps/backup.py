@@ -81,8 +81,10 @@ def create(
     except BaseException:
         place.remove(name)
         raise
-    with connect(dsn) as connection:
-        note_backup(connection, manifest, place.shown, run_id=run_id, fresh_for=fresh_for)
+    _tell(
+        dsn,
+        lambda connection: note_backup(connection, manifest, place.shown, run_id=run_id, fresh_for=fresh_for),
+    )
     return manifest
 
 
@@ -191,7 +193,7 @@ def _keep_verdict(dsn: str, place: BackupPlace, backup: Backup, found: Checked, 
 
 
 def _tell(dsn: str, note: Callable[[Connection], None]) -> None:
-    """Tell the warehouse, where it answers: backups are looked after where it is gone, too."""
+    """Tell the warehouse, where it answers and its schema is not older: what is to be upgraded is backed up first."""
     try:
         with connect(dsn) as connection:
             note(connection)

@@ -107,7 +107,7 @@ def test_what_is_restored_is_what_there_was(made: Made) -> None:
         tier = value(connection, "select hypertape.server_tier()")
         if tier == "timescaledb":
             connection.execute(
-                "select alter_job(min(job_id), scheduled => true) from timescaledb_information.jobs"
+                "select alter_job(min(job_id), scheduled => true) from timescaledb_information.jobs where job_id >= 1000"
             )
     again = make(made.dsn, made.place, NOW + DAY)
     try:
@@ -124,7 +124,7 @@ def test_what_is_restored_is_what_there_was(made: Made) -> None:
             if tier == "timescaledb":
                 for what in (
                     "select count(*), count(*) filter (where is_compressed) from timescaledb_information.chunks",
-                    "select count(*), count(*) filter (where scheduled) from timescaledb_information.jobs",
+                    "select count(*), count(*) filter (where scheduled) from timescaledb_information.jobs where job_id >= 1000",
                 ):
                     ((there, some),) = query(after, what)
                     assert query(before, what) == [(there, some)]

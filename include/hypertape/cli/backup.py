@@ -124,14 +124,14 @@ def restore(
     place, dsn = _place(settings, output), server_dsn(settings)
     with progress() as on_step:
         done = restore_backup(
-            database_of(dsn, database) if database else dsn, place, place.find(name), now=now(),
+            database_of(dsn, database) if database else dsn, place, _to_restore(place, name), now=now(),
             overwrite=overwrite, bindir=settings.pg_bindir, on_step=on_step,
         )  # fmt: skip
     columns = ("name", "database", "rows", "former")
     show_table("restored", columns, [(done.name, done.database, done.rows, done.former)], as_json=as_json)
     if done.former and not as_json:
         console().print(
-            f"The former database is kept as {done.former}; when it is not needed: drop database {done.former};",
+            f"The former database is kept as {done.former} until you drop it.",
             highlight=False,
         )
 
@@ -164,6 +164,12 @@ def prune(
             bindir=settings.pg_bindir,
         )  # fmt: skip
         console(stderr=True).print(f"{len(bases)} base backups removed, and the log before the oldest left")
+
+
+def _to_restore(place: BackupPlace, name: str | None) -> Backup:
+    """The backup of that name, or the newest that nobody found fault with."""
+    good = (each for each in place.backups() if each.state in ("verified", "unverified"))
+    return place.find(name) if name else next(good, None) or place.find(None)
 
 
 def _run_id(at: datetime) -> str:

@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from hypertape.errors import BackupBroken
+from hypertape.orchestration import maintenance_tasks
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import open_findings
 from message_hook import Hook
@@ -50,7 +51,8 @@ def work(dag_bag: Any, warehouse: str, tmp_path: Path, monkeypatch: pytest.Monke
         for stand_in in ("warehouse_dsn", "server_dsn"):
             if stand_in in done.__globals__:
                 monkeypatch.setitem(done.__globals__, stand_in, lambda: warehouse)
-        monkeypatch.setitem(done.__globals__, "get_current_context", lambda: run or run_of("scheduled", 3))
+        for names in (done.__globals__, vars(maintenance_tasks)):
+            monkeypatch.setitem(names, "get_current_context", lambda: run or run_of("scheduled", 3))
         return done()
 
     return call
@@ -105,4 +107,4 @@ def test_what_is_daily_is_done_once_a_day_or_by_hand(work: Work, warehouse: str)
             work("run_policies")
     else:
         ran = work("run_policies")["ran"]
-        assert "compression of bars.vn_data_1m" in ran or any("1m" in each for each in ran), ran
+        assert any(each.startswith("compression of bars.") for each in ran), ran

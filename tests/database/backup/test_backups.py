@@ -31,6 +31,7 @@ from hypertape.warehouse.backup_ledger import known_backups
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import open_findings
 from hypertape.warehouse.pg_programs import packaged_binaries
+from hypertape.warehouse.schema import apply
 from hypertape.warehouse.schema import verify as verify_schema
 from message_hook import Hook
 
@@ -361,3 +362,24 @@ def test_a_server_that_goes_away_leaves_no_backup(made: Made, tmp_path: Path) ->
     with pytest.raises(TransientError, match="pg_dump"):
         steps.create(made.dsn, place, run_id="lab", now=NOW, fresh_for=DAY, on_step=end)
     assert place.backups() == []
+
+
+def test_an_upgrade_is_taken_back(warehouse: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Backed up by the new program before its schema is applied: the one that is upgraded to knows of backups."""
+    place, newest = BackupPlace(str(tmp_path)), "migrations/0027_backup.sql"
+    with connect(warehouse, autocommit=True) as connection:
+        put(connection, {"KEPT": walk(30)})
+        connection.execute("drop table backup")
+        connection.execute(
+            "delete from schema_migration where name >= %s and name like 'migrations/%%'", (newest,)
+        )
+    before = make(warehouse, place)
+    assert (before.schema_version < newest, "not told" in caplog.text) == (True, True)
+    with connect(warehouse, autocommit=True) as connection:
+        assert [label for label in apply(connection, all_markets().values()) if label.startswith(newest)]
+        connection.execute("delete from bars.crypto_data_1d")
+    done = restore_backup(warehouse, place, place.find(before.name), now=NOW, overwrite=True)
+    with connect(warehouse, autocommit=True) as connection:
+        assert value(connection, "select count(*) from crypto_data_1d where ticker = 'KEPT'") == 30
+        assert value(connection, "select to_regclass('public.backup')") is None
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(str(done.former))))

@@ -29,6 +29,7 @@ from hypertape.steps.refresh import refresh_waiting
 from hypertape.warehouse.backup_databases import SCRATCH, database_of
 from hypertape.warehouse.backup_ledger import known_backups
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.doctor import examine
 from hypertape.warehouse.findings import open_findings
 from hypertape.warehouse.pg_programs import packaged_binaries
 from hypertape.warehouse.schema import apply
@@ -239,13 +240,24 @@ def test_the_newest_verified_backup_too_old_is_a_finding(
         with connect(warehouse) as connection:
             return [each.title for each in open_findings(connection, now)]
 
+    def doctor(now: Any) -> tuple[str, str]:
+        with connect(warehouse) as connection:
+            found = examine(connection, tuple(all_markets().values()), settings, now=now)
+        return next((each.level, each.finding) for each in found if each.subject == "backups")
+
     assert titles(NOW) == [], "who never made one is told by the doctor"
+    assert doctor(NOW) == ("note", "there is none")
     make(warehouse, place)
+    assert doctor(NOW) == ("note", "of 1 none is verified and new enough")
     assert titles(NOW + timedelta(hours=29)) == []
     assert titles(NOW + timedelta(hours=31)) == [
         "No backup was ever verified, the first is of 2026-11-30T12:00:00"
     ]
     look(warehouse, place)
+    assert doctor(NOW + timedelta(hours=29)) == (
+        "ok", f"the newest verified one is of 2026-11-30T12:00:00, in {place.url}",
+    )  # fmt: skip
+    assert doctor(NOW + timedelta(hours=31)) == ("bad", "of 1 none is verified and new enough")
     assert titles(NOW + timedelta(hours=29)) == []
     assert titles(NOW + timedelta(hours=31)) == ["The newest verified backup is of 2026-11-30T12:00:00"]
     make(warehouse, place, NOW + DAY)

@@ -132,14 +132,14 @@ def _restored(
 
 
 def restore_and_compare(
-    dsn: str, file: Path, manifest: Manifest, *, bindir: Path | None, on_step: OnStep
+    dsn: str, file: Path, manifest: Manifest, *, bindir: Path | None, at_once: bool = False, on_step: OnStep
 ) -> list[int]:
     """Restore a dump into an empty database and compare it with its manifest.
 
     Returns TimescaleDB's jobs, which do not run there until `wake_jobs`. Raises BackupBroken.
     """
     try:
-        jobs = restore(dsn, file, manifest, bindir=bindir, on_step=on_step)
+        jobs = restore(dsn, file, manifest, bindir=bindir, at_once=at_once, on_step=on_step)
     except ProgramFailed as error:
         raise BackupBroken(f"{manifest.name} does not restore: {error.what}") from error
     with connect(dsn) as connection:

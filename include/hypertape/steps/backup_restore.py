@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import conninfo, errors, sql
+from psycopg import errors, sql
 
 from hypertape.errors import BackupBroken, BadInput, DatabaseBusy
 from hypertape.queries import query
@@ -21,6 +21,7 @@ from hypertape.steps.backup_files import Backup, BackupPlace
 from hypertape.steps.run_spec import OnStep, silent
 from hypertape.warehouse.backup import Manifest, wake_jobs
 from hypertape.warehouse.backup_databases import (
+    database_name,
     database_of,
     drop_database,
     require_may_create,
@@ -61,11 +62,11 @@ def restore_backup(
     """Restore a backup into the database that a DSN names, which is made where it is not there.
 
     One that holds tables is refused unless `overwrite`; then it is kept under another name. Raises BackupBroken where
-    the backup is not whole: nothing has changed then.
+    the backup is not whole: nothing has changed then, but that an empty database holds what it restored to.
     """
     if backup.manifest is None or backup.problem:
         raise BackupBroken(f"{backup.name}: {backup.problem}")
-    target = str(conninfo.conninfo_to_dict(dsn)["dbname"])
+    target = database_name(dsn)
     with connect(database_of(dsn, MAINTENANCE), autocommit=True) as server:
         require_server_itself(server)
         exists = server.execute(query("database_exists"), [target]).fetchone() is not None
@@ -78,7 +79,9 @@ def restore_backup(
             )
         with place.dump_file(backup.manifest, lambda size: None) as file:
             if exists and not held:
-                jobs = restore_and_compare(dsn, file, backup.manifest, bindir=bindir, on_step=on_step)
+                jobs = restore_and_compare(
+                    dsn, file, backup.manifest, bindir=bindir, at_once=True, on_step=on_step
+                )
                 former = None
             else:
                 jobs, former = _beside(
@@ -110,7 +113,7 @@ def _beside(
 ) -> tuple[list[int], str | None]:
     """Restore into a new database; only when it is right does it take the target's name."""
     require_may_create(server)
-    target = str(conninfo.conninfo_to_dict(dsn)["dbname"])
+    target = database_name(dsn)
     stamp = f"{now.astimezone(UTC):%Y%m%dt%H%M%S}"
     draft, former = f"{target}_restored_{stamp}", f"{target}_before_{stamp}"
     server.execute(query("backup_create_database").format(database=sql.Identifier(draft)))

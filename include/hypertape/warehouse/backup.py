@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from hypertape import __version__
-from hypertape.errors import BadInput
+from hypertape.errors import BadInput, HypertapeError
 from hypertape.queries import query
 from hypertape.warehouse.backup_databases import require_server_itself
 from hypertape.warehouse.connect import connect
@@ -30,6 +31,10 @@ OnStep = Callable[[str, int, int], None]
 
 TIMESCALEDB = "timescaledb"
 FORMAT = 1
+
+_SIZED_SINCE = 170_000
+"""The first pg_restore that commits every so many objects instead of after each."""
+
 _COMPRESSION = 1
 """gzip's fastest: a third larger than its usual level, and three times as fast."""
 
@@ -150,26 +155,39 @@ def differences(expected: Mapping[str, Relation], found: Mapping[str, Relation])
 
 
 def restore(
-    dsn: str, file: Path, manifest: Manifest, *, bindir: Path | None = None, on_step: OnStep
+    dsn: str,
+    file: Path,
+    manifest: Manifest,
+    *,
+    bindir: Path | None = None,
+    at_once: bool = False,
+    on_step: OnStep,
 ) -> list[int]:
     """Restore a dump into an empty database; return TimescaleDB's jobs, which do not run there until `wake_jobs`.
 
-    All or nothing: what fails leaves it empty, but for the extension. Raises BadInput where the server lacks the
-    extension in the version of the dump, ProgramMissing, and what `run_program` raises.
+    `at_once`: in one transaction, so that what fails leaves it empty, but for the extension. It takes a lock for each
+    table, index and chunk; a database that is dropped when something fails is better off without.
+
+    Raises BadInput where the server lacks the extension in the version of the dump, ProgramMissing, and what
+    `run_program` raises.
     """
     with connect(dsn, autocommit=True) as connection:
         require_server_itself(connection)
-        program = find_program("pg_restore", connection.info.server_version, bindir)
+        version = connection.info.server_version
+        program = find_program("pg_restore", version, bindir)
         _create_extensions(connection, manifest)
     timescaled = TIMESCALEDB in manifest.extensions
     if timescaled:
         with connect(dsn, autocommit=True) as connection:  # a new session: the extension loads with it
             connection.execute(query("timescaledb_pre_restore"))
     try:
-        _run_restore(program, dsn, file, on_step)
-    finally:
-        jobs = _end_restore(dsn) if timescaled else []
-    return jobs
+        _run_restore(program, _transactions(version, at_once), dsn, file, on_step)
+    except BaseException:
+        if timescaled:
+            with suppress(HypertapeError, psycopg.Error):  # what was wrong before is the reason
+                _end_restore(dsn)
+        raise
+    return _end_restore(dsn) if timescaled else []
 
 
 def wake_jobs(dsn: str, jobs: Sequence[int]) -> None:
@@ -179,7 +197,13 @@ def wake_jobs(dsn: str, jobs: Sequence[int]) -> None:
             connection.execute(query("timescaledb_wake"), [list(jobs)])
 
 
-def _run_restore(program: Path, dsn: str, file: Path, on_step: OnStep) -> None:
+def _transactions(server_version: int, at_once: bool) -> list[str]:
+    if at_once:
+        return ["--single-transaction"]
+    return ["--transaction-size=1000"] if server_version >= _SIZED_SINCE else []
+
+
+def _run_restore(program: Path, transactions: Sequence[str], dsn: str, file: Path, on_step: OnStep) -> None:
     entries = [line for line in lines_of([program, "--list", file]) if not _is_extension(line)]
     tables = sum(" TABLE DATA " in line for line in entries)
     with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
@@ -187,7 +211,7 @@ def _run_restore(program: Path, dsn: str, file: Path, on_step: OnStep) -> None:
         wanted.flush()
         address = Address.of(dsn)
         command: list[str | Path] = [
-            program, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", "--verbose",
+            program, *transactions, "--exit-on-error", "--no-owner", "--no-privileges", "--verbose",
             "--no-password", f"--use-list={wanted.name}", "--dbname", address.conninfo, file,
         ]  # fmt: skip
         count = _counter("restore", "processing data for table", tables, on_step)

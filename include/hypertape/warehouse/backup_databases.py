@@ -66,6 +66,11 @@ def database_of(dsn: str, name: str) -> str:
     return as_uri({**conninfo.conninfo_to_dict(normalise_dsn(dsn)), "dbname": name})
 
 
+def database_name(dsn: str) -> str:
+    """The database that a DSN names; that of the user's name, as libpq has it, where it names none."""
+    return place(dsn).rpartition("/")[2]
+
+
 def require_may_create(connection: Connection) -> None:
     """Raise DatabaseRefused where the role may not make databases."""
     if not _is_true(connection, "backup_may_create"):

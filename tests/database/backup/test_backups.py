@@ -357,7 +357,7 @@ def test_no_password_stands_on_a_command_line(
     steps.create(made.dsn, place, run_id="lab", now=NOW, fresh_for=DAY, bindir=bindir)
     assert look(made.dsn, place, bindir=bindir).whole
     said = seen.read_text()
-    assert ("--format=custom" in said, "--single-transaction" in said) == (True, True)
+    assert ("--format=custom" in said, "--use-list" in said) == (True, True)
     assert psycopg.conninfo.conninfo_to_dict(made.dsn)["password"] not in said
 
 

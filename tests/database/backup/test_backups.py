@@ -404,3 +404,20 @@ def test_an_upgrade_is_taken_back(warehouse: str, tmp_path: Path, caplog: pytest
         assert value(connection, "select count(*) from crypto_data_1d where ticker = 'KEPT'") == 30
         assert value(connection, "select to_regclass('public.backup')") is None
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(str(done.former))))
+
+
+def test_an_empty_database_is_filled_and_left_empty_where_that_fails(
+    made: Made, copy: BackupPlace, empty_database: str
+) -> None:
+    with connect(empty_database, autocommit=True) as connection:  # what a dump cannot be restored over
+        connection.execute("create schema hypertape")
+    with pytest.raises(BackupBroken, match=r"does not restore: .*hypertape"):
+        restore_backup(empty_database, copy, copy.find(made.name), now=NOW)
+    with connect(empty_database, autocommit=True) as connection:
+        assert query(connection, "select 1 from pg_namespace where nspname = 'bars'") == []
+        connection.execute("drop schema hypertape")
+    done = restore_backup(empty_database, copy, copy.find(made.name), now=NOW)
+    assert done.former is None
+    with connect(empty_database) as connection:
+        assert value(connection, "select count(*) from crypto_data_1d where ticker = 'OLD'") == 400
+        verify_schema(connection, all_markets().values())

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from hypertape.orchestration.connection import server_dsn, warehouse_dsn
+from hypertape.orchestration.connection import server_dsn, use_landing_connection, warehouse_dsn
 from hypertape.orchestration.xcom import Json
 from hypertape.settings import Settings, load_settings
 
@@ -22,6 +22,7 @@ def place_or_skip(settings: Settings) -> str:
     """The place of the backups; skip in plain sight where nobody named one."""
     if settings.backup_url is None:
         raise AirflowSkipException(NO_PLACE)
+    use_landing_connection(settings)
     return settings.backup_url
 
 

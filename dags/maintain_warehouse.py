@@ -57,7 +57,9 @@ def prove() -> Json:
 )
 def maintain_warehouse() -> None:
     """Wire the run."""
-    backup() >> verify_backup() >> prune_backups()
+    made, pruned = backup(), prune_backups()
+    made >> verify_backup() >> pruned
+    made >> pruned  # a run whose backup failed is not green, and removes none
     prove()
     run_policies()
     sweep()

@@ -24,7 +24,7 @@ Work = Callable[[str], Any]
 def test_the_chain(dag_bag: Any) -> None:
     tasks = dag_bag.dags[DAG].tasks
     assert {task.task_id: set(task.downstream_task_ids) for task in tasks} == {
-        "backup": {"verify_backup"},
+        "backup": {"verify_backup", "prune_backups"},
         "verify_backup": {"prune_backups"},
         "prune_backups": set(),
         "prove": set(),

@@ -198,7 +198,7 @@ def _tell(dsn: str, note: Callable[[Connection], None]) -> None:
         with connect(dsn) as connection:
             note(connection)
     except (DatabaseUnreachable, DatabaseRefused, SchemaMissing) as error:
-        _LOG.warning("The warehouse is not told: %s", error.what)
+        _LOG.warning("The warehouse is not told: %s", error)
 
 
 def _megabytes(step: str, on_step: OnStep, total: int | None = None) -> OnBytes:

@@ -84,6 +84,7 @@ FINDING_KINDS: Mapping[str, str | None] = {
     "flags": NOTE,
     "restatements": NOTE,
     "notify": WARNING,
+    "backup": WARNING,
 }
 """Every kind of finding with its severity; None: that of the check. docs/runbook.md has a paragraph for each."""
 

@@ -64,6 +64,12 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
 | HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
 | HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
+| HYPERTAPE_BACKUP_URL | where backups lie (default: `backups` in the state directory; any fsspec URL) |
+| HYPERTAPE_BACKUP_DAYS | days backups are kept |
+| HYPERTAPE_BACKUP_FRESH_HOURS | hours after which the newest verified backup is too old: a finding |
+| HYPERTAPE_BACKUP_SCRATCH_URL | the server that verifications restore into (default: the warehouse's) |
+| HYPERTAPE_QUARANTINE_DAYS | days refused rows are kept after they were settled; open ones stay |
+| HYPERTAPE_WAL_ARCHIVE_DIR | a directory to which the embedded server archives its log, for a point in time |
 """
 
 from __future__ import annotations
@@ -162,11 +168,22 @@ class Settings(BaseSettings):
     rabbitmq_url: str | None = Field(default=None, repr=False)
     fix_password: str | None = Field(default=None, repr=False)
     airflow_url: str | None = None
+    backup_url: str | None = None
+    backup_days: int = Field(default=7, ge=1)
+    backup_fresh_hours: float = Field(default=30.0, gt=0)
+    backup_scratch_url: str | None = Field(default=None, repr=False)
+    quarantine_days: int = Field(default=90, ge=1)
+    wal_archive_dir: Path | None = None
 
     @property
     def landing(self) -> str:
         """The fsspec URL of the landing area."""
         return self.landing_url or (self.state_dir.absolute() / "landing").as_uri()
+
+    @property
+    def backups(self) -> str:
+        """The directory or URL of the backups."""
+        return self.backup_url or str(self.state_dir.absolute() / "backups")
 
     @property
     def spool(self) -> Path:

@@ -14,6 +14,7 @@ from hypertape import __version__
 from hypertape.cli import (
     actions,
     backfill,
+    backup_base,
     bars,
     condition,
     db,
@@ -65,6 +66,7 @@ app.add_typer(rollups.app, name="rollups")
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
+app.add_typer(backup_base.app, name="backup")
 app.add_typer(worker.app, name="worker")
 app.command()(bars.sync)
 app.command()(backfill.backfill)

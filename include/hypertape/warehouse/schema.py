@@ -104,7 +104,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
             _record(connection, script, current)
         _register(connection, markets)
         _keep_retention(connection, markets)
-        _name_search_path(connection)
+        name_search_path(connection)
     return [script.label for script in pending]
 
 
@@ -206,7 +206,7 @@ def _record(connection: Connection, script: Script, current: str) -> None:
     connection.execute(query("record_migration"), (name, market, script.sha256, __version__, current))
 
 
-def _name_search_path(connection: Connection) -> None:
+def name_search_path(connection: Connection) -> None:
     """Let every later session of this database resolve the shim's names, through PgBouncer too."""
     connection.execute(
         sql.SQL("alter database {} set search_path = public, shim, bars").format(

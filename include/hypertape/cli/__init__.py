@@ -38,6 +38,7 @@ from hypertape.cli import (
     serve,
     source,
     stream,
+    symbols,
     worker,
 )
 from hypertape.cli.common import console, output
@@ -67,6 +68,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
 app.add_typer(backup_base.app, name="backup")
+app.add_typer(symbols.app, name="symbols")
 app.add_typer(worker.app, name="worker")
 app.command()(bars.sync)
 app.command()(backfill.backfill)

@@ -126,9 +126,15 @@ def bad(path: Path, line: int, what: str, next_step: str) -> BadProject:
 def unknown_key(path: Path, key: Sequence[str], valid: Iterable[str]) -> BadProject:
     """The error about a key that means nothing there: the nearest valid one, and all of them."""
     known = sorted(valid)
-    near = get_close_matches(key[-1], known, 1)
+    near = get_close_matches(key[-1], known, _MOST_NAMED, cutoff=0.5)
     meant = f"Did you mean {near[0]}? " if near else ""
-    return bad(path, line_of(path, *key), f"there is no {key[-1]!r}", f"{meant}Valid: {', '.join(known)}.")
+    named = known if len(known) <= _MOST_NAMED else list(dict.fromkeys([*near, *known]))[:_MOST_NAMED]
+    more = f" … ({len(known)} in all)" if len(named) < len(known) else ""
+    what = f"there is no {key[-1]!r}" + (f" in [{'.'.join(key[:-1])}]" if key[:-1] else "")
+    return bad(path, line_of(path, *key), what, f"{meant}Valid: {', '.join(named)}{more}.")
+
+
+_MOST_NAMED = 25
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

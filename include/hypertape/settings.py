@@ -1,8 +1,10 @@
 """Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for those
-that the documents name. An empty variable counts as not set.
+that the documents name. An empty variable counts as not set. What the environment does not say, the `hypertape.toml` of
+the user's project may, by the field's name (`batch_size = 20`); paths there are relative to the project.
 
 | variable | meaning |
 |---|---|
+| HYPERTAPE_PROJECT | the user's project (default: the directory with `hypertape.toml`, from the working one upward) |
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
 | HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
 | HYPERTAPE_STATE_DIR | what this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
@@ -72,12 +74,13 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hypertape.errors import BadSetting
+from hypertape.project import MARKET_TABLES, bad, find_project, line_of, read_toml, require_keys
 
 
 def _seconds(text: object) -> object:
@@ -95,12 +98,13 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
-    """One snapshot of the environment."""
+    """One snapshot of the environment and the project."""
 
     model_config = SettingsConfigDict(
         env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
+    project: Path | None = None
     database_url: str | None = None
     direct_database_url: str | None = None
     state_dir: Path = Path(".hypertape")
@@ -162,6 +166,18 @@ class Settings(BaseSettings):
     rabbitmq_url: str | None = Field(default=None, repr=False)
     fix_password: str | None = Field(default=None, repr=False)
     airflow_url: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given counts first, then the environment, then the project."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _of_project())
 
     @property
     def landing(self) -> str:
@@ -235,10 +251,44 @@ class Settings(BaseSettings):
         return self.mirrors is None or mirror in _words(self.mirrors)
 
 
+PATHS = tuple(
+    name for name, it in Settings.model_fields.items() if Path in (it.annotation, *get_args(it.annotation))
+)
+"""The settings that are paths of this machine."""
+
+
 def variable_of(field: str) -> str:
     """The environment variable a setting is read from."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"HYPERTAPE_{field}".upper()
+
+
+def origin_of(field: str) -> str:
+    """Where a setting's value comes from: `environment`, the project's file with the line, or `default`."""
+    if os.environ.get(variable_of(field)):
+        return "environment"
+    project = find_project()
+    if project is not None and field == "project":
+        return str(project.file)
+    if project is not None and field in read_toml(project.file):
+        return f"{project.file}:{line_of(project.file, field)}"
+    return "default"
+
+
+def _of_project() -> dict[str, Any]:
+    """The settings of the project's file; without one of its own it keeps its state in `.hypertape` beside that."""
+    project = find_project()
+    if project is None:
+        return {}
+    given = read_toml(project.file)
+    known = [name for name in Settings.model_fields if name != "project"]
+    require_keys(project.file, given, [*known, MARKET_TABLES])
+    values = {"project": project.root, "state_dir": ".hypertape"} | given
+    values.pop(MARKET_TABLES, None)
+    for name, text in values.items():
+        if name in PATHS and isinstance(text, str):
+            values[name] = project.root / Path(text).expanduser()
+    return {str(Settings.model_fields[name].validation_alias or name): it for name, it in values.items()}
 
 
 def inherited_environment() -> dict[str, str]:
@@ -247,17 +297,23 @@ def inherited_environment() -> dict[str, str]:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment; `overrides` (None means not given) win. Raises BadSetting naming the variable."""
+    """Read the environment and the project; `overrides` (None means not given) win.
+
+    Raises BadSetting naming the variable, and BadProject naming the line.
+    """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        name = variable_of(name) if name in Settings.model_fields else name
-        raise BadSetting(
-            f"{name}={first.get('input')!r} cannot be used: {first['msg']}", next_step="Correct or unset it."
-        ) from error
+        name, problem = str(first["loc"][0]), f"{first.get('input')!r} cannot be used: {first['msg']}"
+        field = next((it for it in Settings.model_fields if name in (it, variable_of(it))), name)
+        project = find_project()
+        if project is not None and field not in given and origin_of(field) not in ("environment", "default"):
+            line = line_of(project.file, field)
+            raise bad(project.file, line, f"{field}={problem}", "Correct or remove it.") from error
+        name = variable_of(field) if field in Settings.model_fields else name
+        raise BadSetting(f"{name}={problem}", next_step="Correct or unset it.") from error
 
 
 def _words(text: str | None) -> list[str]:

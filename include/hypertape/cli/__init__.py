@@ -26,6 +26,7 @@ from hypertape.cli import (
     mirror,
     notify,
     pin,
+    project,
     quality,
     quarantine,
     reconcile,
@@ -65,6 +66,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
 app.add_typer(worker.app, name="worker")
+app.add_typer(project.config, name="config")
+app.command()(project.init)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)

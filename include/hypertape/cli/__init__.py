@@ -14,6 +14,7 @@ from hypertape.cli import (
     actions,
     backfill,
     bars,
+    completion,
     condition,
     db,
     doctor,
@@ -36,6 +37,7 @@ from hypertape.cli import (
     schema,
     serve,
     source,
+    stack,
     stream,
     worker,
 )
@@ -68,6 +70,9 @@ app.add_typer(pin.app, name="pin")
 app.add_typer(worker.app, name="worker")
 app.add_typer(project.config, name="config")
 app.command()(project.init)
+app.command()(completion.completion)
+for _verb in (stack.up, stack.down, stack.status, stack.demo):
+    app.command(context_settings=stack.PASSED_ON)(_verb)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
@@ -118,6 +123,7 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
+    completion.completion_init()
     try:
         try:
             app()

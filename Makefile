@@ -26,6 +26,11 @@ export UV_SYSTEM_CERTS := 1
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
+# Your project: make up PROJECT=dir. Each verb of it needs the same.
+ifneq ($(PROJECT),)
+export HYPERTAPE_PROJECT := $(abspath $(PROJECT))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test coverage check docs bench lock clean install browser services
 

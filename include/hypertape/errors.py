@@ -16,7 +16,8 @@ HypertapeError
     ├── BadInput              an argument, file or cell that cannot be used
     │   ├── UnknownMarket, UnknownTicker, UnknownInterval, UnknownSource
     │   ├── SourceFileMissing, SourceFileEmpty
-    │   └── BadSetting        a setting of the environment
+    │   ├── BadSetting        a setting of the environment
+    │   └── BadProject        a file of the user's own project
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
     ├── RowsLost              rows came in that are neither bars nor refused: our fault, not the data's
     ├── NoData                the vendor knows the ticker and has nothing for the window
@@ -249,6 +250,12 @@ class SourceFileEmpty(BadInput):
 
 class BadSetting(BadInput):
     """A setting of the environment cannot be used."""
+
+
+class BadProject(BadInput):
+    """A file of the project cannot be used."""
+
+    next_step = "Mend the line that is named; `hypertape config check` looks at all files."
 
 
 class SourceSchemaChanged(TerminalError):

@@ -1,9 +1,11 @@
 """Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for those
 that the documents name. An empty variable counts as not set. Of what is secret (addresses with passwords, the password
-of a feed) `NAME_FILE` names a file that holds it.
+of a feed) `NAME_FILE` names a file that holds it. What the environment does not say, the `hypertape.toml` of the user's
+project may, by the field's name (`batch_size = 20`); paths there are relative to the project.
 
 | variable | meaning |
 |---|---|
+| HYPERTAPE_PROJECT | the user's project (default: the directory with `hypertape.toml`, from the working one upward) |
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
 | HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
 | HYPERTAPE_READER_DATABASE_URL | the warehouse as its reader, which the read API reads with (default: as all others) |
@@ -82,12 +84,13 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hypertape.errors import BadSetting
+from hypertape.project import MARKET_TABLES, bad, find_project, line_of, read_toml, require_keys
 from hypertape.secret_files import secret_in_file
 
 
@@ -118,12 +121,13 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """One snapshot of the environment."""
+    """One snapshot of the environment and the project."""
 
     model_config = SettingsConfigDict(
         env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
+    project: Path | None = None
     database_url: str | None = Field(default=None, repr=False)
     direct_database_url: str | None = Field(default=None, repr=False)
     reader_database_url: str | None = Field(default=None, repr=False)
@@ -204,8 +208,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The caller first, then the environment, then the files that it names."""
-        return init_settings, env_settings, _SecretFiles(settings_cls)
+        """What is given counts first, then the environment, then the files that it names, then the project."""
+        project = InitSettingsSource(settings_cls, _of_project())
+        return init_settings, env_settings, _SecretFiles(settings_cls), project
 
     @property
     def landing(self) -> str:
@@ -284,10 +289,44 @@ class Settings(BaseSettings):
         return self.mirrors is None or mirror in _words(self.mirrors)
 
 
+PATHS = tuple(
+    name for name, it in Settings.model_fields.items() if Path in (it.annotation, *get_args(it.annotation))
+)
+"""The settings that are paths of this machine."""
+
+
 def variable_of(field: str) -> str:
     """The environment variable a setting is read from."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"HYPERTAPE_{field}".upper()
+
+
+def origin_of(field: str) -> str:
+    """Where a setting's value comes from: `environment`, the project's file with the line, or `default`."""
+    if os.environ.get(variable_of(field)):
+        return "environment"
+    project = find_project()
+    if project is not None and field == "project":
+        return str(project.file)
+    if project is not None and field in read_toml(project.file):
+        return f"{project.file}:{line_of(project.file, field)}"
+    return "default"
+
+
+def _of_project() -> dict[str, Any]:
+    """The settings of the project's file; without one of its own it keeps its state in `.hypertape` beside that."""
+    project = find_project()
+    if project is None:
+        return {}
+    given = read_toml(project.file)
+    known = [name for name in Settings.model_fields if name != "project"]
+    require_keys(project.file, given, [*known, MARKET_TABLES])
+    values = {"project": project.root, "state_dir": ".hypertape"} | given
+    values.pop(MARKET_TABLES, None)
+    for name, text in values.items():
+        if name in PATHS and isinstance(text, str):
+            values[name] = project.root / Path(text).expanduser()
+    return {str(Settings.model_fields[name].validation_alias or name): it for name, it in values.items()}
 
 
 def inherited_environment() -> dict[str, str]:
@@ -296,17 +335,23 @@ def inherited_environment() -> dict[str, str]:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment; `overrides` (None means not given) win. Raises BadSetting naming the variable."""
+    """Read the environment and the project; `overrides` (None means not given) win.
+
+    Raises BadSetting naming the variable, and BadProject naming the line.
+    """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        name = variable_of(name) if name in Settings.model_fields else name
-        raise BadSetting(
-            f"{name}={first.get('input')!r} cannot be used: {first['msg']}", next_step="Correct or unset it."
-        ) from error
+        name, problem = str(first["loc"][0]), f"{first.get('input')!r} cannot be used: {first['msg']}"
+        field = next((it for it in Settings.model_fields if name in (it, variable_of(it))), name)
+        project = find_project()
+        if project is not None and field not in given and origin_of(field) not in ("environment", "default"):
+            line = line_of(project.file, field)
+            raise bad(project.file, line, f"{field}={problem}", "Correct or remove it.") from error
+        name = variable_of(field) if field in Settings.model_fields else name
+        raise BadSetting(f"{name}={problem}", next_step="Correct or unset it.") from error
 
 
 def _words(text: str | None) -> list[str]:

@@ -63,9 +63,9 @@ def test_the_specification_refuses_a_misspelt_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_mounts_exist_and_volumes_are_declared(service: str) -> None:
     for mount in SERVICES[service]["volumes"]:
-        source = mount.split(":")[0]
+        source = VARIABLE.sub(lambda found: found[3], mount).split(":")[0]
         if source.startswith("."):
-            assert (ROOT / source).is_file(), f"{service} mounts {source}, which does not exist"
+            assert (ROOT / source).exists(), f"{service} mounts {source}, which does not exist"
         else:
             assert source in COMPOSE["volumes"], f"{service} mounts the undeclared volume {source}"
 

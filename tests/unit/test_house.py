@@ -129,8 +129,10 @@ def clock_reads(tree: ast.Module) -> Iterator[str]:
                 yield f"line {node.lineno}: {ast.unparse(node.func)}"
 
 
-def test_only_settings_reads_the_environment() -> None:
-    assert [name_of(p) for p in MODULES if reads_environment(tree_of(p))] == ["include/hypertape/settings.py"]
+def test_only_settings_and_the_project_read_the_environment() -> None:
+    """Which project it is has to be known before its settings are."""
+    readers = ["include/hypertape/project.py", "include/hypertape/settings.py"]
+    assert [name_of(p) for p in MODULES if reads_environment(tree_of(p))] == readers
 
 
 def test_only_orchestration_imports_airflow() -> None:

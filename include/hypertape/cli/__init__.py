@@ -16,6 +16,7 @@ from hypertape.cli import (
     backfill,
     backup_base,
     bars,
+    completion,
     condition,
     db,
     doctor,
@@ -28,6 +29,7 @@ from hypertape.cli import (
     mirror,
     notify,
     pin,
+    project,
     quality,
     quarantine,
     reconcile,
@@ -37,6 +39,7 @@ from hypertape.cli import (
     schema,
     serve,
     source,
+    stack,
     stream,
     symbols,
     worker,
@@ -70,6 +73,11 @@ app.add_typer(pin.app, name="pin")
 app.add_typer(backup_base.app, name="backup")
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(worker.app, name="worker")
+app.add_typer(project.config, name="config")
+app.command()(project.init)
+app.command()(completion.completion)
+for _verb in (stack.up, stack.down, stack.status, stack.demo):
+    app.command(context_settings=stack.PASSED_ON)(_verb)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
@@ -121,6 +129,7 @@ def main() -> None:
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it ignores is told by the error it makes way for
+    completion.completion_init()
     try:
         try:
             app()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hypertape.steps.after_load import AfterLoad
     from hypertape.steps.exchange import Exchange
 
-_FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE, stockula:FILE or pin:NAME"
+_FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE, stockula:FILE, parquet:URL or pin:NAME"
 
 SourceArgument = Annotated[str, typer.Argument(metavar="SRC", help=f"The store to read: {_FORMS}.")]
 TargetArgument = Annotated[str, typer.Argument(metavar="DST", help=f"The other store: {_FORMS}.")]

@@ -1,4 +1,4 @@
-"""Files of the landing area, wherever it lies: a local directory, or an object store that every worker sees.
+"""Files wherever they lie: in a local directory, or on an object store. The landing area and Parquet stores are such.
 
 Listings are never remembered: another worker writes the same area. Object stores need their package beside fsspec
 (s3fs is in the lock; gcsfs and adlfs are not), and find their address and credentials as those packages do:
@@ -30,19 +30,26 @@ _CREDENTIALS = (
     "Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Airflow connection hypertape_landing."
 )
 
+LANDING = "HYPERTAPE_LANDING_URL"
+"""The setting that names the landing area."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def open_file(url: str, mode: str = "rb") -> AbstractContextManager[IO[Any]]:
     """Open a file; a local directory is made for it. Used within `storage_errors`."""
-    local = urlsplit(url).scheme in ("", "file", "local")
-    opened: AbstractContextManager[IO[Any]] = fsspec.open(url, mode, auto_mkdir=local, **_FRESH)
+    opened: AbstractContextManager[IO[Any]] = fsspec.open(url, mode, auto_mkdir=is_local(url), **_FRESH)
     return opened
 
 
-def store_of(url: str) -> tuple[Any, str]:
-    """The file system of an address (fsspec's), and the path in it."""
-    with storage_errors():
+def is_local(url: str) -> bool:
+    """True for a directory of this machine."""
+    return urlsplit(url).scheme in ("", "file", "local")
+
+
+def store_of(url: str, what: str = "The landing area", named_by: str = LANDING) -> tuple[Any, str]:
+    """The file system of an address (fsspec's), and the path in it; see `storage_errors` for the words."""
+    with storage_errors(what, named_by):
         files, path = fsspec.core.url_to_fs(url, **_FRESH)
     return files, path
 
@@ -70,8 +77,10 @@ def _modified(files: Any, path: str, about: Mapping[str, Any]) -> datetime:
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
+def storage_errors(what: str = "The landing area", named_by: str = LANDING) -> Iterator[None]:
     """Turn a full disk into DiskFull, a missing package or refused credentials into BadSetting.
+
+    The messages call the place `what`, and say that `named_by` names it.
 
     Any other failure of the store becomes TransientError. A file that is not there stays FileNotFoundError.
     """
@@ -80,36 +89,33 @@ def storage_errors() -> Iterator[None]:
     except FileNotFoundError as error:
         if "bucket does not exist" in str(error):
             raise BadSetting(
-                f"The landing area's bucket is missing: {error}",
-                next_step="Make it, or correct HYPERTAPE_LANDING_URL.",
+                f"{what}'s bucket is missing: {error}", next_step=f"Make it, or correct {named_by}."
             ) from error
         raise
     except ImportError as error:
         raise BadSetting(
-            f"HYPERTAPE_LANDING_URL names a store that nothing here can read: {error}",
+            f"{named_by} names a store that nothing here can read: {error}",
             next_step="Install the package (s3:// is there, gs:// needs gcsfs, az:// adlfs), or name a directory.",
         ) from error
     except PermissionError as error:
         raise BadSetting(
-            f"The landing area refuses: {error}",
+            f"{what} refuses: {error}",
             next_step=f"Check the permissions. {_CREDENTIALS}",
         ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise DiskFull("The landing area is full") from error
-        raise _failed(error) from error
+            raise DiskFull(f"{what} is full") from error
+        raise _failed(error, what, named_by) from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _CLIENTS:
             raise
         if "credentials" in str(error).lower():
             raise BadSetting(
-                f"The landing area: {error}",
+                f"{what}: {error}",
                 next_step=_CREDENTIALS,
             ) from error
-        raise _failed(error) from error
+        raise _failed(error, what, named_by) from error
 
 
-def _failed(error: Exception) -> TransientError:
-    return TransientError(
-        f"The landing area failed: {error}", next_step="Check HYPERTAPE_LANDING_URL, then try again."
-    )
+def _failed(error: Exception, what: str, named_by: str) -> TransientError:
+    return TransientError(f"{what} failed: {error}", next_step=f"Check {named_by}, then try again.")

@@ -50,7 +50,7 @@ def test_psql_takes_it(command_line: CommandLine) -> None:
 
 
 def test_duckdb_reads_the_spelling_for_it(command_line: CommandLine) -> None:
-    """What it reads of PostgreSQL is an extension, fetched from the web once; without it only the spelling is proved."""
+    """DuckDB reads PostgreSQL by an extension, fetched from the web once; without it only the spelling is proved."""
     _, words, _ = command_line("db", "url", "--for", "duckdb", "--reader")
     with psycopg.connect(words.strip()) as connection:
         assert connection.execute("show default_transaction_read_only").fetchone() == ("on",)

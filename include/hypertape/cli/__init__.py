@@ -36,6 +36,7 @@ from hypertape.cli import (
     serve,
     source,
     stream,
+    symbols,
     worker,
 )
 from hypertape.cli.common import console, output
@@ -65,6 +66,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
 app.add_typer(worker.app, name="worker")
+app.add_typer(symbols.app, name="symbols")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)

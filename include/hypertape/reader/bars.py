@@ -15,7 +15,6 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hypertape.errors import UnknownTicker
 from hypertape.frame import TIME_TYPE, Floats, Micros, instant, micros
 from hypertape.indicators import enrich
 from hypertape.indicators.ema import ema
@@ -31,6 +30,7 @@ from hypertape.reader.statements import (
     pinned_tickers,
 )
 from hypertape.warehouse.actions import adjusted
+from hypertape.warehouse.symbology import unknown_tickers
 
 T = TypeVar("T")
 
@@ -226,7 +226,8 @@ def _spans(connection: Connection, request: BarRequest) -> list[Span]:
     names = {span.ticker for span in found}
     if missing := [name for name in request.tickers or () if name not in names]:
         every = [span.ticker for span in ask_spans(connection, request)]
-        raise UnknownTicker.among(f"{request.market.code} with {request.interval} bars", missing, every)
+        place = f"{request.market.code} with {request.interval} bars"
+        raise unknown_tickers(connection, request.market, missing, every, place)
     return sorted(found)
 
 

@@ -23,7 +23,9 @@ from hypertape.model import Market
 from hypertape.queries import query, sql_directory
 from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.dsn import place
+from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.schema_scopes import CARRIED, SCOPES, Names
+from hypertape.warehouse.symbology import register_names
 
 Connection = psycopg.Connection[Any]
 
@@ -192,6 +194,8 @@ def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
+    for market in markets:
+        register_names(connection, market, database_now(connection).date())
 
 
 def _keep_retention(connection: Connection, markets: tuple[Market, ...]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -21,10 +23,11 @@ from hypertape.api.provisional import open_from
 from hypertape.api.state import OfApp, State
 from hypertape.api.store_router import WAREHOUSE, Search
 from hypertape.reader.ipc import MEDIA_TYPE
+from hypertape.warehouse.symbology import former_names
 
 read_router = APIRouter(tags=["bars"])
 
-STORE_HEADER = "X-Hypertape-Store"
+STORE_HEADER, RENAMED_HEADER = "X-Hypertape-Store", "X-Hypertape-Renamed"
 
 
 PARAMETERS = {
@@ -90,10 +93,23 @@ def _from_warehouse(request: Request, state: State, query: BarQuery) -> Response
     stored, now = [entry.stored for entry in found.series], state.clock()
     openings = open_from(query, stored, now) if query.provisional else {}
     version = version_of(query, stored, now, openings)
-    headers = {**version.headers, STORE_HEADER: WAREHOUSE}
+    headers = {**version.headers, STORE_HEADER: WAREHOUSE, **_renamed(state, query, found.series)}
     if version.is_known(request.headers):
         return Response(status_code=304, headers=headers)
     return _answer(state, query, found.series, read.parts(found), headers, openings)
+
+
+def _renamed(state: State, query: BarQuery, series: list[NamedSeries]) -> dict[str, str]:
+    """A header that tells of symbols that are absent because they have another name now: `FB=META;2022-06-09`."""
+    absent = set(query.symbols or ()) - {entry.ticker for entry in series}
+    if not absent:
+        return {}
+    told = [
+        f"{quote(former.name)}={quote(former.ticker)};{former.since}"
+        for market in query.markets
+        for former in state.warehouse.run(partial(former_names, market=market, names=sorted(absent))).values()
+    ]
+    return {RENAMED_HEADER: ", ".join(told)} if told else {}
 
 
 def _from_pin(state: State, query: BarQuery, name: str) -> Response:

@@ -28,8 +28,8 @@ def rename(
 ) -> None:
     """Let a ticker's series go on under a new name: bars, gaps, revisions, pins and what is published, at once.
 
-    Nothing is loaded again or restated. Lists that still have the old name mean the new one, and who reads by the old one is
-    told. Mirrors get the series whole under the new name and keep what they have.
+    Nothing is loaded again or restated. Lists that still have the old name mean the new one, and who reads by the old
+    one is told. Mirrors get the series whole under the new name and keep what they have.
     """
     from hypertape.steps.rename import rename as run
 
@@ -65,9 +65,7 @@ def members(
         found = find(connection, of_market, day, group)
         known = find(connection, of_market, day)
     if group is not None and group not in found and group not in known and group not in of_market.groups:
-        raise BadInput(
-            f"{market} has no group {group}",
-            next_step=f"Groups: {', '.join(sorted({*known, *of_market.groups}))}.",
-        )
+        groups = ", ".join(sorted({*known, *of_market.groups}))
+        raise BadInput(f"{market} has no group {group}", next_step=f"Groups: {groups}.")
     rows = [(name, ticker) for name, tickers in found.items() for ticker in tickers]
     show_table("members", ("group", "ticker"), rows, as_json=as_json)

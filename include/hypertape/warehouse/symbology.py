@@ -1,8 +1,8 @@
 """Names of series over time: renames, spellings of vendors, and who was in a group when.
 
-A rename moves everything that is known of a ticker to its new name, in one transaction: bars, ledgers, revisions, pins and
-what is published. Nothing is restated by it, and no bar is asked for again. The old name is kept as an alias of the vendor
-`hypertape`: reads by it say what the series is called now, and lists that still have it mean the new one.
+A rename moves everything that is known of a ticker to its new name, in one transaction: bars, ledgers, revisions, pins
+and what is published. Nothing is restated by it, and no bar is asked for again. The old name is kept as an alias of
+the vendor `hypertape`: reads by it say what the series is called now, and lists that still have it mean the new one.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def unknown_tickers(
 def rename(connection: Connection, market: Market, old: str, new: str, on: date) -> Renamed:
     """Let a ticker's series go on under another name, which is its name from a day on. One transaction.
 
-    Rollups are noted to be made anew, and mirrors get the series whole under its new name. Done again it changes nothing. Raises
-    UnknownTicker where nothing is known of the old name, BadInput where the new one has bars already.
+    Rollups are noted to be made anew, and mirrors get the series whole under its new name. Done again it changes
+    nothing. Raises UnknownTicker where nothing is known of the old name, BadInput where the new one has bars already.
     """
     done = former_names(connection, market, [old]).get(old)
     if done is not None and done.ticker == new:
@@ -147,14 +147,14 @@ def _require_free(connection: Connection, market: Market, old: str, new: str) ->
         query("store_series"),
         {"markets": [market.code], "intervals": [], "tickers": [new], "start": "-infinity"},
     ).fetchall()
-    if held or old == new:
-        have = ", ".join(row[1] for row in held)
+    if old == new:
+        raise BadInput(f"{old} is its name already", next_step="Name another one.")
+    if held:
+        intervals = ", ".join(row[1] for row in held)
         raise BadInput(
-            f"{new} has bars already ({have})" if held else f"{old} is its name already",
-            next_step=f"`hypertape forget {market.code} INTERVAL --tickers {new}` removes them, if they are of the same "
-            "instrument; its vendor serves them again under the new name."
-            if held
-            else "Name another one.",
+            f"{new} has bars already ({intervals})",
+            next_step="If they are of the same instrument, remove them with "
+            f"`hypertape forget {market.code} INTERVAL --tickers {new}`: its vendor serves them again.",
         )
 
 

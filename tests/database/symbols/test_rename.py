@@ -33,6 +33,7 @@ US = get_market("us")
 START, ON, NOW = utc(2024, 1, 2), date(2024, 3, 1), utc(2030)
 WHOLE = Window(utc(2020), utc(2029))
 ALL = "select ticker, time, open, high, low, close, volume, adjusted_close, ma20, close_changed from {} order by 1, 2"
+ROLLED = "select ticker, time, open, high, low, close, volume from {} order by 1, 2"
 RELATIONS = (
     "us_data_1d",
     "us_data_1w",
@@ -82,12 +83,8 @@ def filled(warehouse: str) -> str:
 
 
 def rows(connection: psycopg.Connection[Any], relation: str) -> list[Any]:
-    columns = (
-        ALL
-        if relation.endswith(("1d", "1h"))
-        else "select ticker, time, open, high, low, close, volume from {} order by 1, 2"
-    )
-    return connection.execute(columns.format(relation).encode()).fetchall()
+    wanted = ALL if relation.endswith(("1d", "1h")) else ROLLED
+    return connection.execute(wanted.format(relation).encode()).fetchall()
 
 
 def renamed(found: list[Any]) -> list[Any]:
@@ -116,8 +113,9 @@ def test_one_series_goes_on_under_the_new_name(filled: str) -> None:
         assert after[1]["close"].tolist() == pinned[1]["close"].tolist()
         assert connection.execute(counts).fetchall() == ledgers, "no load, no revision, no gap by it"
         tables = connection.execute(
-            "select table_name from information_schema.columns where column_name = 'ticker' and table_schema = 'public' "
-            "and table_name in (select table_name from information_schema.tables where table_type = 'BASE TABLE')"
+            "select table_name from information_schema.columns "
+            "where column_name = 'ticker' and table_schema = 'public' and table_name in ("
+            "select table_name from information_schema.tables where table_type = 'BASE TABLE')"
         ).fetchall()
         for (table,) in tables:
             assert connection.execute(
@@ -182,7 +180,8 @@ def test_names_go_on_changing(filled: str) -> None:
                 tape.read("us", "1d", name)
     with connect(filled) as connection:
         spans = connection.execute(
-            "select symbol, valid_from::text, valid_to::text from symbol_alias where vendor = 'hypertape' order by valid_to"
+            "select symbol, valid_from::text, valid_to::text from symbol_alias "
+            "where vendor = 'hypertape' order by valid_to"
         ).fetchall()
     assert spans == [("OLD", "-infinity", "2024-03-01"), ("NEW", "2024-03-01", "2024-06-03")]
 

@@ -127,7 +127,8 @@ class ParquetSeries:
         there = year in manifest.years or (manifest.next is not None and manifest.next.year == year)
         old = self._read(manifest, year) if there else FILE_SCHEMA.empty_table()
         merged, written = laid_over(old, bars)
-        if written.inserted or written.updated or manifest.next:
+        half_written = manifest.next is not None and manifest.next.year == year
+        if written.inserted or written.updated or half_written:
             self._write(manifest, year, merged)
         return written
 
@@ -146,13 +147,17 @@ class ParquetSeries:
     def _settled(self, manifest: Manifest) -> Manifest:
         """The manifest with the year that a kill left half written as its file has it."""
         assert manifest.next is not None
-        known = {
-            entry.sha256: entry for entry in (manifest.next, manifest.years.get(manifest.next.year)) if entry
-        }
-        found = known.get(hashlib.sha256(self._bytes(manifest.next.year)).hexdigest())
-        if found is None:
-            raise self._damaged(manifest.next.year, "it is not what was written")
-        return Manifest({**manifest.years, found.year: found})
+        year, before = manifest.next.year, manifest.years.get(manifest.next.year)
+        try:
+            found = hashlib.sha256(self._bytes(year)).hexdigest()
+        except FileNotFoundError as error:
+            if before is None:  # its first file was being written
+                return Manifest(manifest.years)
+            raise self._damaged(year, "it is not there") from error
+        for entry in (manifest.next, before):
+            if entry is not None and entry.sha256 == found:
+                return Manifest({**manifest.years, year: entry})
+        raise self._damaged(year, "it is not what was written")
 
     def _read(self, manifest: Manifest, year: int) -> pa.Table:
         """The bars of a year. Raises BadInput where the file is lost, cut or changed."""

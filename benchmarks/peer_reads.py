@@ -1,6 +1,7 @@
 """Reads of connectorx and ArcticDB, in an environment of their own; prints seconds as JSON.
 
-Arguments: DSN, SQL of the whole read, a Parquet file with the same bars, a directory for LMDB, tickers for the last bars.
+Arguments: DSN, SQL of the whole read, a Parquet file with the same bars, a directory for LMDB, tickers whose last bars
+are read.
 """
 
 import json

@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 
 import duckdb
+import pyarrow as pa
 from benchmarks.copy_run import Copied, measured
 from benchmarks.data import walks
 from benchmarks.result import Result
@@ -63,7 +64,7 @@ def _fill(dsn: str, bars: int) -> None:
     with connect(dsn) as connection:
         for series in range(SERIES):
             table = walks(1, bars, START, timedelta(minutes=1), seed=series)
-            named = table.set_column(0, "ticker", [[f"T{series:04d}"] * bars])
+            named = table.set_column(0, "ticker", pa.array([f"T{series:04d}"] * bars))
             done = load_bars(connection, named, request)
             assert done[0].inserted == bars, done
             connection.commit()

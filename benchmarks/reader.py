@@ -58,11 +58,11 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         Tape(OverDsn(Settings(), dsn)) as direct,
         Tape(OverHttp.at(server, key)) as over_http,
     ):
-        places = [
-            Opening(a, load_settings(), NOW, "benchmark", dsn)
-            for a in ("warehouse", f"parquet:{directory}/tape")
-        ]
-        copy(*places, Selection(), now=NOW)
+        source, target = (
+            Opening(address, load_settings(), NOW, "benchmark", dsn)
+            for address in ("warehouse", f"parquet:{directory}/tape")
+        )
+        copy(source, target, Selection(), now=NOW)
         whole = direct.read("us", "1m")
         assert whole.num_rows == TICKERS * bars
         works: dict[str, Callable[[], Any]] = {
@@ -110,7 +110,7 @@ def _pandas(dsn: str) -> pd.DataFrame:
 def _duckdb(place: str) -> Any:
     files = f"read_parquet('{place}/**/*.parquet', hive_partitioning = true)"
     with duckdb.connect() as connection:
-        return connection.execute(f"select {COLUMNS} from {files} order by ticker, time").fetch_arrow_table()
+        return connection.execute(f"select {COLUMNS} from {files} order by ticker, time").to_arrow_table()
 
 
 def _arrow(server: str, key: str) -> bytes:

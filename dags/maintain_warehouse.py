@@ -1,6 +1,6 @@
 """Maintenance, once a day: prove a part of what is derived from the bars.
 
-`prove`
+`prove`, `archive`
 """
 
 from __future__ import annotations
@@ -36,6 +36,15 @@ def prove() -> Json:
     }
 
 
+@task(execution_timeout=timedelta(hours=6))
+def archive() -> Json:
+    """Write what retention drops to the archive, prove it, and drop it; nothing without HYPERTAPE_ARCHIVE_URL."""
+    from hypertape.steps.archive import archive_all
+
+    found = archive_all(warehouse_dsn(), load_settings(), now=datetime.now(UTC))
+    return {"series": sum(each.series for each in found), "bars": sum(each.bars for each in found)}
+
+
 @dag(
     description="Proves a part of all rollups and averages a day",
     schedule="30 3 * * *",
@@ -47,6 +56,7 @@ def prove() -> Json:
 def maintain_warehouse() -> None:
     """Wire the run."""
     prove()
+    archive()
 
 
 maintain_warehouse()

@@ -12,6 +12,7 @@ from rich.text import Text
 from hypertape import __version__
 from hypertape.cli import (
     actions,
+    archive,
     backfill,
     bars,
     condition,
@@ -75,6 +76,7 @@ app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(condition.condition)
+app.command()(archive.archive)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)

@@ -20,8 +20,9 @@ def apply() -> None:
 
     Where the warehouse is reached through a pooler it needs HYPERTAPE_DIRECT_DATABASE_URL, the server itself.
     """
-    with connect(load_settings().direct_database_url or warehouse_dsn()) as connection:
-        ran = schema.apply(connection, all_markets().values())
+    settings = load_settings()
+    with connect(settings.direct_database_url or warehouse_dsn()) as connection:
+        ran = schema.apply(connection, all_markets().values(), archived=settings.archive_url is not None)
         connection.commit()
         for label in ran:
             console().print(f"ran {label}", highlight=False)

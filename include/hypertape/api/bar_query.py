@@ -35,8 +35,6 @@ LONGEST_EMA = 1_000
 MOST_EMAS = 10
 
 FORMATS = ("json", "csv", "arrow")
-"""How bars are written."""
-
 STATES = ("any", "published")
 """What is read: all that is stored, or what checks have passed."""
 
@@ -173,8 +171,7 @@ def read_query(
         emas=_emas(ema),
         state=_choice("state", state or STATES[0], STATES),
         pin=pin or None,
-        # old readers of CSV count columns, and tables of Arrow are joined by theirs
-        provisional=read_flag("provisional", provisional, (format or FORMATS[0]) == FORMATS[0]),
+        provisional=read_flag("provisional", provisional, format in (None, "", FORMATS[0])),
     )
 
 

@@ -44,7 +44,6 @@ from hypertape.warehouse.claims import BEATS_PER_LEASE, Claim, Worker, reap, wor
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.progress import SERIES, unit_of
-from hypertape.warehouse.symbology import present_names
 
 KIND = "worker"
 """Of worker in `worker_heartbeat`."""
@@ -127,9 +126,8 @@ class _Shift:
 
         A round that a lost connection has interrupted is gone on with by the next call.
         """
-        listed = self.order.series(interval, self.settings)
         with connect(self.dsn) as connection:
-            tickers = list(present_names(connection, self.order.market, listed))
+            tickers = self.order.present_series(connection, interval, self.settings)
         begun = self.rounds[interval].begun if interval in self.rounds else None
         while not self.stop.is_set():
             begun, taken = self._take(interval, tickers, begun)

@@ -36,7 +36,7 @@ def prove() -> Json:
     }
 
 
-@task(execution_timeout=timedelta(hours=6))
+@task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
 def archive() -> Json:
     """Write what retention drops to the archive, prove it, and drop it; nothing without HYPERTAPE_ARCHIVE_URL."""
     from hypertape.steps.archive import archive_all

@@ -9,6 +9,9 @@ import pyarrow as pa
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""What the format ends a stream with."""
+
 
 class _Sink(io.RawIOBase):
     """Keeps what is written until it is taken."""
@@ -37,6 +40,7 @@ class _Source(io.RawIOBase):
     def __init__(self, pieces: Iterator[bytes]) -> None:
         super().__init__()
         self._pieces, self._rest = pieces, memoryview(b"")
+        self._tail = b""
 
     def readable(self) -> bool:
         return True
@@ -47,11 +51,19 @@ class _Source(io.RawIOBase):
             if piece is None:
                 return 0
             self._rest = memoryview(piece)
+            self._tail = (self._tail + piece[-len(_END) :])[-len(_END) :]
         target = memoryview(buffer)  # type: ignore[arg-type]
         size = min(len(target), len(self._rest))
         target[:size] = self._rest[:size]
         self._rest = self._rest[size:]
         return size
+
+    def require_end(self) -> None:
+        """Raise ArrowInvalid unless the stream came to its end: one that is cut between batches looks whole."""
+        for _ in self._pieces:
+            raise pa.ArrowInvalid("There is something behind the end of the stream")
+        if self._tail != _END:
+            raise pa.ArrowInvalid("The stream ends without its end mark")
 
 
 def as_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
@@ -65,6 +77,11 @@ def as_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[
 
 
 def from_stream(pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream that comes in pieces. Raises pyarrow's ArrowInvalid for one that is cut."""
-    with pa.ipc.open_stream(io.BufferedReader(_Source(pieces), 1 << 20)) as reader:
-        yield from reader
+    """The batches of a stream that comes in pieces. Raises pyarrow's ArrowInvalid for one that is cut, anywhere."""
+    source = _Source(pieces)
+    try:
+        with pa.ipc.open_stream(io.BufferedReader(source, 1 << 20)) as reader:
+            yield from reader
+    except OSError as error:
+        raise pa.ArrowInvalid(str(error)) from error
+    source.require_end()

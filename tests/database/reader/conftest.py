@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from tape_lab import NOW, open_tape
 
 from hypertape.markets import get_market
-from hypertape.model import STORED_INTERVALS, Interval, utc
+from hypertape.model import STORED_INTERVALS, Interval
 from hypertape.reader import Tape
-from hypertape.reader.over_dsn import OverDsn
-from hypertape.reader.over_http import OverHttp
-from hypertape.settings import Settings, load_settings
+from hypertape.settings import load_settings
 from hypertape.sources.sample import CORRECTED_AT, SPANS
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.pins import create_pin
 
-sys.path.append(str(Path(__file__).parents[2] / "api"))
-
-NOW = utc(2025, 7, 1)
 LOADED = [("vn", interval) for interval in reversed(STORED_INTERVALS)] + [
     ("crypto", Interval.D1),
     ("us", Interval.D1),
@@ -45,22 +39,6 @@ def sampled(
             end = SPANS[interval].end
             sync(dsn, market, interval.value, now=NOW, end=end, source=source, settings=settings)
         yield dsn
-
-
-@contextmanager
-def open_tape(dsn: str, way: str) -> Iterator[Tape]:
-    """A tape over a warehouse's address, or over an app that serves it."""
-    from api_lab import client_of, let_in
-
-    from hypertape.api import create_app
-
-    if way == "dsn":
-        with Tape(OverDsn(Settings(), dsn, clock=lambda: NOW)) as tape:
-            yield tape
-    else:
-        app = create_app(Settings(), authorize=let_in, clock=lambda: NOW, dsn=lambda: dsn)
-        with client_of(app) as client:
-            yield Tape(OverHttp(client))
 
 
 @pytest.fixture(scope="session")

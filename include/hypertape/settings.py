@@ -15,6 +15,7 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
 | HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
+| HYPERTAPE_ARCHIVE_URL | a Parquet store to which bars go before retention drops them (any fsspec URL) |
 | HYPERTAPE_LANDING_DAYS | days landed files are kept |
 | HYPERTAPE_BATCH_SIZE | tickers per batch |
 | HYPERTAPE_BACKFILL_BARS | bars a unit of a backfill asks for at most: so long are its windows |
@@ -137,6 +138,7 @@ class Settings(BaseSettings):
     pg_bindir: Path | None = None
     extension_dir: Path | None = None
     landing_url: str | None = None
+    archive_url: str | None = None
     landing_days: int = Field(default=7, ge=0)
     batch_size: int = Field(default=50, ge=1, le=2_000)  # a lock per ticker; the server has some thousands
     backfill_bars: int = Field(default=1_000_000, ge=1)

@@ -13,6 +13,7 @@ from rich.text import Text
 from hypertape import __version__
 from hypertape.cli import (
     actions,
+    archive,
     backfill,
     backup_base,
     bars,
@@ -86,6 +87,7 @@ app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(condition.condition)
+app.command()(archive.archive)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -128,7 +130,9 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it ignores is told by the error it makes way for
+    logging.getLogger("psycopg").setLevel(
+        logging.ERROR
+    )  # what it ignores is told by the error it makes way for
     completion.completion_init()
     try:
         try:

@@ -27,7 +27,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test coverage check docs bench lock clean install browser services
+.PHONY: help demo up down status test coverage check docs bench lock clean install browser services
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -35,8 +35,12 @@ help: ## list these targets
 demo: install ## run the real DAGs once on sample data, or on a CSV tree: make demo DATA=dir
 	@$(RUN) hypertape.orchestration.demo $(if $(DATA),--data "$(DATA)")
 
-up: install ## start the warehouse and Airflow on this machine; with two Celery workers: make up EXECUTOR=celery
-	@$(RUN) hypertape.orchestration.standalone up $(if $(EXECUTOR),--executor $(EXECUTOR))
+up: install ## start the warehouse and Airflow; over the demo's data: make up WAREHOUSE=demo; with Celery: EXECUTOR=celery
+	@$(RUN) hypertape.orchestration.standalone up $(if $(WAREHOUSE),--warehouse $(WAREHOUSE)) \
+		$(if $(EXECUTOR),--executor $(EXECUTOR))
+
+status: install ## say what `make up` started, where it is and how it is
+	@$(RUN) hypertape.orchestration.standalone status
 
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down

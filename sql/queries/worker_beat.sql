@@ -7,5 +7,5 @@ values (
     %(worker)s, %(type)s, %(host)s, clock_timestamp(), %(metadata)s, %(place)s, %(pid)s, %(process_started)s,
     to_timestamp(%(clock)s) - clock_timestamp()
 )
-on conflict (worker_id) do update set last_heartbeat = excluded.last_heartbeat, metadata = excluded.metadata,
-    ahead = excluded.ahead
+on conflict (worker_id) do update
+set last_heartbeat = excluded.last_heartbeat, metadata = excluded.metadata, ahead = excluded.ahead, gone_at = null

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
@@ -66,6 +66,7 @@ def create_app(
         clock,
         clock(),
         streams=BoundedSemaphore(settings.api_streams),
+        worker_lease=timedelta(seconds=settings.worker_lease),
     )
     for module in _modules():
         if hasattr(module, "read_router"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Annotated, Any
 
@@ -32,6 +32,8 @@ class State:
     started: datetime
     streams: BoundedSemaphore
     """Long answers that may be written at once: each holds some 25 MB."""
+    worker_lease: timedelta
+    """After which a silent worker counts as dead."""
     meter: Meter = field(default_factory=Meter)
     cache: TtlCache[Any] = field(default_factory=lambda: TtlCache(HEALTH_SECONDS))
     forget: list[Callable[[], None]] = field(default_factory=list)

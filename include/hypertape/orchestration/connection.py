@@ -60,13 +60,27 @@ def _of_connection(name: str) -> str | None:
     return _from_hook(name)
 
 
+def server_dsn(settings: Settings | None = None) -> str:
+    """Return the DSN of the server itself, for what does not work through a pooler: HYPERTAPE_DIRECT_DATABASE_URL, else
+    the warehouse's."""
+    from hypertape.warehouse.dsn import normalise_dsn  # noqa: PLC0415
+
+    settings = settings or load_settings()
+    return (
+        normalise_dsn(settings.direct_database_url)
+        if settings.direct_database_url
+        else warehouse_dsn(settings)
+    )
+
+
 def use_landing_connection(settings: Settings) -> None:
-    """Let `s3://` find its endpoint and credentials in the Airflow connection `hypertape_landing`, where there is one.
+    """Let `s3://`, of the landing area and of backups, find its endpoint and credentials in the Airflow connection
+    `hypertape_landing`, where there is one.
 
     Login and password are the key and its secret; `endpoint_url`, `region_name` and `aws_session_token` stand in its
     extra, as the Amazon provider writes them. Without it the environment's are used (`AWS_…`).
     """
-    if not settings.landing.startswith("s3://"):
+    if not any(place.startswith("s3://") for place in (settings.landing, settings.backups)):
         return
     try:
         found = Connection.get(LANDING)

@@ -11,10 +11,11 @@ from typing import Any
 import psycopg
 
 from hypertape.errors import DiskFull, HypertapeError, PoolerTooOld, ServerReplaced
-from hypertape.model import CRITICAL, Interval, Market
+from hypertape.model import CRITICAL, Interval, Market, format_instant
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
+from hypertape.warehouse.backup_ledger import age_of_newest, known_backups
 from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.doctor_checks import (
     CLOCK_TOLERANCE,
@@ -61,6 +62,7 @@ def examine(
         lambda: see_roles(connection, settings),
         lambda: _relations(connection, markets),
         lambda: iter([_policies(connection, markets)]),
+        lambda: iter([_backups(connection, now)]),
         lambda: see_statistics(connection),
         lambda: see_bloat(connection),
         lambda: see_jobs(connection),
@@ -241,6 +243,20 @@ def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
             "bad", "policies", f"{found} of {expected} jobs scheduled", "Re-create the missing policies."
         )
     return Finding("ok", "policies", f"{found} compression and refresh jobs scheduled")
+
+
+def _backups(connection: Connection, now: datetime) -> Finding:
+    """How old the newest verified backup is; that it is too old, or broken, is a finding of the data's too."""
+    found = known_backups(connection)
+    verified, over = age_of_newest(found, now)
+    if not found:
+        mend = "Make one (`hypertape backup create`), or let `maintain_warehouse`: set HYPERTAPE_BACKUP_URL."
+        return Finding("note", "backups", "there is none", mend)
+    if over is not None or verified is None:
+        text = f"of {len(found)} none is verified and new enough"
+        return Finding("bad" if over else "note", "backups", text, "Run `hypertape backup verify`.")
+    text = f"the newest verified one is of {format_instant(verified.made_at)}, in {verified.place}"
+    return Finding("ok", "backups", text)
 
 
 def _data(connection: Connection, now: datetime) -> Iterator[Finding]:

@@ -2,6 +2,6 @@
 -- parameters: tolerance
 select hostname, max(ahead) as ahead
 from worker_heartbeat
-where last_heartbeat > '-infinity' and abs(extract(epoch from ahead)) > extract(epoch from %s::interval)
+where gone_at is null and abs(extract(epoch from ahead)) > extract(epoch from %s::interval)
 group by hostname
 order by hostname

@@ -11,7 +11,7 @@ PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 def up(context: typer.Context) -> None:
     """Start the warehouse and Airflow on this machine, with the project of the working directory.
 
-    Example: hypertape up --executor celery; all options: hypertape up -- --help
+    Example: `hypertape up --executor celery`; all options: `hypertape up -- --help`
     """
     raise typer.Exit(_standalone("up", context))
 
@@ -19,7 +19,7 @@ def up(context: typer.Context) -> None:
 def down(context: typer.Context) -> None:
     """Stop what `hypertape up` or `make up` started.
 
-    Example: hypertape down
+    Example: `hypertape down`
     """
     raise typer.Exit(_standalone("down", context))
 
@@ -27,7 +27,7 @@ def down(context: typer.Context) -> None:
 def status(context: typer.Context) -> None:
     """Say what runs. Exits 1 unless it is healthy.
 
-    Example: hypertape status
+    Example: `hypertape status`
     """
     raise typer.Exit(_standalone("status", context))
 
@@ -35,7 +35,7 @@ def status(context: typer.Context) -> None:
 def demo(context: typer.Context) -> None:
     """Run the real DAGs once on sample data, or on a CSV tree of your own.
 
-    Example: hypertape demo --data files; all options: hypertape demo -- --help
+    Example: `hypertape demo --data files`; all options: `hypertape demo -- --help`
     """
     from hypertape.orchestration.demo import main
 

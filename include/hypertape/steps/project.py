@@ -58,7 +58,7 @@ def shown_settings(settings: Settings) -> list[ShownSetting]:
 def _masked(name: str, value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if not Settings.model_fields[name].repr:
+    if not Settings.model_fields[name].repr and not name.endswith("database_url"):
         return MASK if value else ""
     return _PASSWORD.sub(lambda found: f"{found[1] or found[3]}{MASK}{found[2] or ''}", str(value))
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from threading import BoundedSemaphore
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
 from hypertape import __version__
@@ -19,8 +20,10 @@ from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import RequestMiddleware
 from hypertape.api.parameters import known_parameters, parameters_of
 from hypertape.api.pool import Warehouse
+from hypertape.api.request_metrics import Meter
 from hypertape.api.state import State
 from hypertape.api.store_router import StoreRouter
+from hypertape.monitoring.registry import registry_of
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import resolve_dsn
 
@@ -36,12 +39,14 @@ def create_app(
     authorize: Authorize,
     clock: Callable[[], datetime],
     dsn: Callable[[], str] | None = None,
+    one_process: bool = True,
 ) -> FastAPI:
     """Make the app.
 
     `authorize` gives the dependency that admits a caller for reading or for writing; it is on every route, the
     description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed; without
-    it the settings name it. Nothing is connected before the first request.
+    it the settings name it. Nothing is connected before the first request. `one_process` False: other processes answer
+    at the same address, so /metrics tells the warehouse's figures and leaves out what each process counts for itself.
     """
     app = FastAPI(
         title="hypertape",
@@ -54,8 +59,10 @@ def create_app(
         redirect_slashes=False,
         dependencies=[Depends(authorize(Access.READ)), Depends(known_parameters)],
     )
+    address = dsn or (lambda: resolve_dsn(settings))
+    registry, figures = registry_of(settings, address, clock=clock, one_process=one_process)
     warehouse = Warehouse(
-        dsn or (lambda: resolve_dsn(settings)),
+        address,
         size=settings.api_connections,
         statement_seconds=settings.api_statement_seconds,
     )
@@ -65,6 +72,9 @@ def create_app(
         clock,
         clock(),
         streams=BoundedSemaphore(settings.api_streams),
+        registry=registry,
+        meter=Meter(registry if one_process else CollectorRegistry()),
+        forget=[figures.forget] if figures else [],
     )
     for module in _modules():
         if hasattr(module, "read_router"):

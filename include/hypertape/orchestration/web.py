@@ -26,7 +26,11 @@ def airflow_app(dsn: Callable[[], str] | None = None) -> FastAPI:
     from hypertape.settings import load_settings  # noqa: PLC0415
 
     return create_app(
-        load_settings(), authorize=_authorize, clock=lambda: datetime.now(UTC), dsn=dsn or warehouse_dsn
+        load_settings(),
+        authorize=_authorize,
+        clock=lambda: datetime.now(UTC),
+        dsn=dsn or warehouse_dsn,
+        one_process=False,
     )
 
 

@@ -27,7 +27,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check bench lock clean install browser services
+.PHONY: help demo up down test check docs bench lock clean install browser services
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,10 @@ check: install ## lint, format, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: install ## build the documentation as a site in build/site, strictly; it asks nothing of the web
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "file://$(CURDIR)/build/site/index.html"
 
 bench: install ## measure loads, reads, indicators, migrations, CSV; prints ratios
 	@$(RUN) benchmarks $(ARGS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tenacity
 from story import OPENS
 from tree import muddled
 from vendor import PAGE, PRICES, VALUES, Vendor
@@ -82,9 +83,13 @@ class Replay:
 
 @contextmanager
 def served(vendor: Vendor, state_dir: Path) -> Iterator[Replay]:
-    """Serve a vendor to this process, which asks it freely and leaves it alone after one failed request."""
+    """Serve a vendor to this process, which asks it freely and leaves it alone after one failed request.
+
+    It asks again at once what may pass: on the simulated clock a pause takes no time.
+    """
     server, other = VciReplay(), YahooReplay()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hypertape.sources._http._backoff", tenacity.wait_none())
         patch.setenv("HYPERTAPE_SOURCE_RATES", "vci=0,yahoo=0")
         patch.setenv("HYPERTAPE_SOURCE_ENDPOINTS", f"yahoo={other.url}")
         patch.setenv("HYPERTAPE_SOURCE_FAILURES", "1")

@@ -30,6 +30,11 @@ QUERIES = sorted((ROOT / "sql" / "queries").glob("*.sql"))
 SCRIPTS = sorted((ROOT / "sql").rglob("*.sql"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+GUIDE = [
+    ROOT / "README.md",
+    *(path for path in DOCUMENTS if path.is_relative_to(ROOT / "docs") and path not in DECISIONS),
+]
+"""What a user reads to find out how: the README, and docs/ without the reasons."""
 
 LONG_FILES: dict[str, str] = {
     "include/hypertape/errors.py": "one flat tree, a few lines a class",
@@ -263,9 +268,9 @@ def make_targets() -> list[str]:
 
 
 @pytest.mark.parametrize("target", make_targets())
-def test_readme_knows_the_make_target(target: str) -> None:
+def test_the_guide_knows_the_make_target(target: str) -> None:
     wanted = "`make` alone" if target == "help" else f"make {target}"
-    assert wanted in read(ROOT / "README.md")
+    assert any(wanted in read(page) for page in GUIDE)
 
 
 COMMANDS = typer.main.get_command(app)
@@ -317,17 +322,17 @@ def test_written_command_exists(line: str) -> None:
 
 
 @pytest.mark.parametrize("words", leaves(COMMANDS), ids=" ".join)
-def test_readme_shows_the_command(words: tuple[str, ...]) -> None:
-    lines = read(ROOT / "README.md").splitlines()
+def test_the_guide_shows_the_command(words: tuple[str, ...]) -> None:
+    lines = [line for page in GUIDE for line in read(page).splitlines()]
     assert any(
         line.startswith(f"$ hypertape {words[0]}") and re.search(rf"\b{words[-1]}\b", line) for line in lines
     )
 
 
 @pytest.mark.parametrize("field", Settings.model_fields)
-def test_readme_and_settings_explain_the_variable(field: str) -> None:
+def test_the_reference_and_settings_explain_the_variable(field: str) -> None:
     variable = variable_of(field)
-    assert f"| `{variable}` |" in read(ROOT / "README.md")
+    assert f"| `{variable}` |" in read(ROOT / "docs" / "reference" / "settings.md")
     assert f"| {variable} |" in read(PACKAGE / "settings.py")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from hypertape.orchestration.airflow_home import AirflowHome, Running
+from hypertape.orchestration.airflow_home import PRELOADED, AirflowHome, Running
 from hypertape.settings import Settings
 
 METADATA = "postgresql://hypertape:pw@127.0.0.1:5499/airflow"
@@ -106,3 +109,29 @@ def test_what_runs_is_remembered_and_forgotten(home: AirflowHome) -> None:
     assert json.loads(home.state_file.read_text())["url"] == URL
     home.forget()
     assert home.running() is None
+
+
+def test_tasks_are_forked_from_a_process_that_has_imported_what_they_need(home: AirflowHome) -> None:
+    """Python says nothing of a preloaded name that does not exist: the tasks would be slow again."""
+    made = home.environment(METADATA, URL)
+    assert made["AIRFLOW__SCHEDULER__MP_START_METHOD"] == "forkserver"
+    assert made["AIRFLOW__CORE__MP_FORKSERVER_PRELOAD"] == ",".join(PRELOADED)
+    assert [name for name in PRELOADED if importlib.util.find_spec(name) is None] == []
+    by_celery = json.loads(
+        home.environment(METADATA, URL, executor="celery")["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"]
+    )
+    assert set(by_celery["imports"]) <= set(PRELOADED)
+
+
+def test_compose_preloads_the_same() -> None:
+    compose = (Path(__file__).parents[3] / "docker-compose.yaml").read_text()
+    assert f"AIRFLOW__CORE__MP_FORKSERVER_PRELOAD: {','.join(PRELOADED)}\n" in compose
+
+
+def test_what_is_preloaded_starts_no_thread() -> None:
+    """A fork has none of its parent's threads, and waits for ever for what one of them would do."""
+    told = subprocess.run(
+        [sys.executable, "-c", f"import threading, {PRELOADED[-1]}; print(threading.active_count())"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert told.stdout.splitlines()[-1] == "1"

@@ -1,6 +1,6 @@
 """The metrics hypertape exposes: names, kinds, labels and meanings, declared here and nowhere else.
 
-Whoever measures something makes its meter or family from the declaration; docs/metrics.md is this list.
+Whoever measures something makes its meter or family from the declaration; docs/reference/metrics.md is this list.
 Names follow Prometheus' conventions (base units, `_total` for counters); `timescale_write_*` are a document's.
 """
 

@@ -10,7 +10,7 @@ import pytest
 from hypertape.meters import CATALOG, Metric
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
 HEADINGS = {
     "Of every process": "every",
     "Of the warehouse": "warehouse",

@@ -48,17 +48,16 @@ class WarehouseCollector(Collector):
         lease: timedelta,
         pause: float,
         parts: Mapping[str, Part] = PARTS,
-        kept_seconds: float = KEPT_SECONDS,
     ) -> None:
         self._dsn, self._clock, self._lease, self._pause = dsn, clock, lease, pause
-        self._parts, self._kept_seconds = parts, kept_seconds
+        self._parts = parts
         self._lock = Lock()
         self._kept: tuple[float, list[Family]] | None = None
 
     def collect(self) -> Iterable[Family]:
         """The families; who comes while another reads waits for what that one reads."""
         with self._lock:
-            if self._kept is None or time.monotonic() - self._kept[0] >= self._kept_seconds:
+            if self._kept is None or time.monotonic() - self._kept[0] >= KEPT_SECONDS:
                 families = list(self._read())
                 self._kept = time.monotonic(), families
             return self._kept[1]

@@ -26,8 +26,13 @@ export UV_SYSTEM_CERTS := 1
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
+# Your project: make up PROJECT=dir. Each verb of it needs the same.
+ifneq ($(PROJECT),)
+export HYPERTAPE_PROJECT := $(abspath $(PROJECT))
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check docs bench lock clean install browser services
+.PHONY: help demo up down test coverage check docs bench lock clean install browser services
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,7 +46,10 @@ up: install ## start the warehouse and Airflow on this machine; with two Celery 
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
 
-test: install browser services ## run the test suite with coverage: make test ARGS="-k load" JOBS=4; ARGS=--thorough for long proofs
+test: install browser services ## run the test suite: make test ARGS="-k load" JOBS=4; ARGS=--thorough for long proofs
+	@$(RUN) pytest -n $(JOBS) $(ARGS)
+
+coverage: install browser services ## run the test suite and say which lines it leaves out; measuring takes half as long again
 	@$(RUN) pytest -n $(JOBS) --cov --cov-report term:skip-covered $(if $(ARGS),,--cov-fail-under 90) $(ARGS)
 
 browser: install ## find the browser for tests/web, or install one

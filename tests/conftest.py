@@ -170,7 +170,10 @@ def command_line(
 def _database(server_dsn: str, name: str, template: str = "template0") -> Iterator[str]:
     with psycopg.connect(server_dsn, autocommit=True) as server:
         server.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+            # Copying its files takes half the time of logging its pages.
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
     try:
         yield psycopg.conninfo.make_conninfo(server_dsn, dbname=name)

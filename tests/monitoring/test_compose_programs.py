@@ -117,8 +117,8 @@ def pgbouncer(dsn: str, password: str) -> Iterator[str]:
             (ini / Path(target).name).chmod(0o755)
         here = {
             "WAREHOUSE_HOST": str(given["host"]), "WAREHOUSE_PORT": str(given["port"]),
-            "WAREHOUSE_NAME": str(given["dbname"]), "WAREHOUSE_USER": str(given["user"]),
-            "WAREHOUSE_PASSWORD": password,
+            "WAREHOUSE_NAME": str(given["dbname"]), "WRITER": str(given["user"]), "WRITER_PASSWORD": password,
+            "READER": "nobody_else", "READER_PASSWORD": "other",
         }  # fmt: skip
         assert here.keys() == named.keys()
         environment = {

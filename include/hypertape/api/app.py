@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
@@ -25,7 +25,7 @@ from hypertape.api.state import State
 from hypertape.api.store_router import StoreRouter
 from hypertape.monitoring.registry import registry_of
 from hypertape.settings import Settings
-from hypertape.warehouse.connect import resolve_dsn
+from hypertape.warehouse.connect import resolve_dsn, resolve_reader_dsn
 
 DESCRIPTION = """Bars, and how far they can be trusted. Times are UTC; a bar's time is its opening.
 
@@ -39,14 +39,15 @@ def create_app(
     authorize: Authorize,
     clock: Callable[[], datetime],
     dsn: Callable[[], str] | None = None,
+    reader: Callable[[], str] | None = None,
     one_process: bool = True,
 ) -> FastAPI:
     """Make the app.
 
     `authorize` gives the dependency that admits a caller for reading or for writing; it is on every route, the
-    description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed; without
-    it the settings name it. Nothing is connected before the first request. `one_process` False: other processes answer
-    at the same address, so /metrics tells the warehouse's figures and leaves out what each process counts for itself.
+    description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed, `reader`
+    the same with what may only read; without them the settings name both. Nothing is connected before a request.
+    `one_process` False: other processes answer at the same address, so /metrics leaves out what each counts for itself.
     """
     app = FastAPI(
         title="hypertape",
@@ -60,18 +61,18 @@ def create_app(
         dependencies=[Depends(authorize(Access.READ)), Depends(known_parameters)],
     )
     address = dsn or (lambda: resolve_dsn(settings))
-    registry, figures = registry_of(settings, address, clock=clock, one_process=one_process)
-    warehouse = Warehouse(
-        address,
-        size=settings.api_connections,
-        statement_seconds=settings.api_statement_seconds,
-    )
+    reading = reader or (address if dsn else lambda: resolve_reader_dsn(settings))
+    seconds = settings.api_statement_seconds
+    warehouse = Warehouse(reading, size=settings.api_connections, statement_seconds=seconds)
+    registry, figures = registry_of(settings, reading, clock=clock, one_process=one_process)
     app.state.hypertape = State(
         warehouse,
+        Warehouse(address, size=1, statement_seconds=seconds),  # opened by the first who writes
         StoreRouter(settings, warehouse),
         clock,
         clock(),
         streams=BoundedSemaphore(settings.api_streams),
+        worker_lease=timedelta(seconds=settings.worker_lease),
         registry=registry,
         meter=Meter(registry if one_process else CollectorRegistry()),
         forget=[figures.forget] if figures else [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -12,8 +13,11 @@ from rich.text import Text
 from hypertape import __version__
 from hypertape.cli import (
     actions,
+    archive,
     backfill,
+    backup_base,
     bars,
+    completion,
     condition,
     db,
     doctor,
@@ -26,6 +30,7 @@ from hypertape.cli import (
     mirror,
     notify,
     pin,
+    project,
     quality,
     quarantine,
     reconcile,
@@ -35,7 +40,9 @@ from hypertape.cli import (
     schema,
     serve,
     source,
+    stack,
     stream,
+    symbols,
     worker,
 )
 from hypertape.cli.common import console, output
@@ -64,7 +71,14 @@ app.add_typer(rollups.app, name="rollups")
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
+app.add_typer(backup_base.app, name="backup")
+app.add_typer(symbols.app, name="symbols")
 app.add_typer(worker.app, name="worker")
+app.add_typer(project.config, name="config")
+app.command()(project.init)
+app.command()(completion.completion)
+for _verb in (stack.up, stack.down, stack.status, stack.demo):
+    app.command(context_settings=stack.PASSED_ON)(_verb)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
@@ -73,6 +87,7 @@ app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(condition.condition)
+app.command()(archive.archive)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -115,6 +130,10 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
+    logging.getLogger("psycopg").setLevel(
+        logging.ERROR
+    )  # what it ignores is told by the error it makes way for
+    completion.completion_init()
     try:
         try:
             app()

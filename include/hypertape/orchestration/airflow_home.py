@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import hypertape
 from hypertape.errors import AirflowFailed
 from hypertape.orchestration.supervisor import broker_socket
+from hypertape.project import VARIABLE
 from hypertape.settings import Settings, inherited_environment
 from hypertape.warehouse.embedded.process import free_port
 from hypertape.warehouse.embedded.state import HOST, write_private
@@ -130,6 +131,7 @@ class AirflowHome:
         return {
             "AIRFLOW_HOME": str(self.path),
             "HYPERTAPE_STATE_DIR": str(self._settings.state_dir.absolute()),
+            **({VARIABLE: str(project.absolute())} if (project := self._settings.project) else {}),
             "NO_PROXY": local,
             "no_proxy": local,
             "PYTHONPATH": str(Path(hypertape.__file__).resolve().parents[1]),
@@ -151,15 +153,16 @@ def free_url() -> str:
     return f"http://{HOST}:{free_port(_USUAL_PORT)}"
 
 
-def checkout() -> Path:
-    """Return the directory that holds `dags` and `plugins`. Raises AirflowFailed outside a checkout."""
-    root = Path(hypertape.__file__).resolve().parents[2]
-    if not (root / "dags").is_dir():
-        raise AirflowFailed(
-            f"There is no directory dags in {root}",
-            next_step="Run this from a checkout of the repository (`make up`), not from an installed wheel.",
-        )
-    return root
+def folder(name: str) -> Path:
+    """Return the directory `dags` or `plugins`: in the wheel, else in the checkout. Raises AirflowFailed for none."""
+    package = Path(hypertape.__file__).resolve().parent
+    for place in (package / f"_{name}", package.parents[1] / name):
+        if place.is_dir():
+            return place
+    raise AirflowFailed(
+        f"There is no directory {name} in {package.parents[1]}",
+        next_step="Install hypertape again, or run this from a checkout of the repository.",
+    )
 
 
 def _celery(home: Path, metadata_dsn: str) -> dict[str, str]:
@@ -181,11 +184,11 @@ def _celery(home: Path, metadata_dsn: str) -> dict[str, str]:
 
 def _configuration(home: Path, metadata_dsn: str, url: str, keys: Mapping[str, str]) -> dict[str, str]:
     """Airflow's options as environment variables, by section."""
-    root, address = checkout(), urlsplit(url)
+    address = urlsplit(url)
     sections: dict[str, dict[str, Any]] = {
         "CORE": {
-            "DAGS_FOLDER": root / "dags",
-            "PLUGINS_FOLDER": root / "plugins",
+            "DAGS_FOLDER": folder("dags"),
+            "PLUGINS_FOLDER": folder("plugins"),
             "LOAD_EXAMPLES": False,
             "EXECUTOR": "LocalExecutor",
             "PARALLELISM": 4,

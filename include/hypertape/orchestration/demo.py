@@ -121,7 +121,9 @@ def _warehouse(settings: Settings, step: Callable[[str], None]) -> str:
     step("starting PostgreSQL")
     dsn = EmbeddedServer(settings).up()
     with connect(dsn) as connection:
-        ran = schema.apply(connection, all_markets().values())
+        ran = schema.apply(
+            connection, all_markets().values(), archived=load_settings().archive_url is not None
+        )
         connection.commit()
         step(
             f"schema: {len(ran)} scripts on the {schema.tier(connection)} tier of PostgreSQL {_version(connection)}"

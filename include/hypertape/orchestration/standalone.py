@@ -117,7 +117,9 @@ class Standalone:
         if self.settings.given_dsn is None:
             progress("warehouse schema")
             with connect(dsn) as connection:
-                schema.apply(connection, all_markets().values())
+                schema.apply(
+                    connection, all_markets().values(), archived=load_settings().archive_url is not None
+                )
 
     def _metadata(self) -> str:
         return self._server.ensure_database(METADATA_DATABASE)

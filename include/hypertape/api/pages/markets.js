@@ -1,4 +1,4 @@
-// Markets: how fresh everything is, which sessions are covered, what failed, what ran last.
+// Markets: how fresh everything is, which sessions are covered, what failed, what ran last, who works.
 
 import {
   airflowLink,
@@ -28,6 +28,7 @@ import {
 import { coverage } from "./coverage.js";
 import { findings } from "./findings.js";
 import { dagRuns, runLink } from "./runs.js";
+import { workers } from "./workers.js";
 
 const asked = parameters();
 const own = /^(?:bars|heal_gaps)_([a-z0-9]+)_(1d|1h|1m)$/.exec(asked.dag_id ?? "");
@@ -65,6 +66,7 @@ async function load() {
   }
   show("failing", failures());
   filling("runs", lastRuns);
+  filling("workers", () => workers("workers"));
 }
 
 function freshness(places) {

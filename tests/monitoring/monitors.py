@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 JOBS = ("alertmanager", "api", "stream", "worker", "postgres", "airflow", "prometheus")
 _HURRY = (
-    (r"(scrape_interval|scrape_timeout): \d+s", r"\1: 1s"),
+    (r"(scrape_interval|scrape_timeout): \d+s", r"\1: 2s"),
     (r"evaluation_interval: \d+s", "evaluation_interval: 1s"),
     (r"for: \d+[sm]", "for: 1s"),
     (r"group_wait: \d+s", "group_wait: 1s"),

@@ -27,6 +27,7 @@ from monitors import (
 from psycopg import conninfo
 
 from hypertape.api import create_app
+from hypertape.api.server import load_calendars
 from hypertape.frame import bar_frame, micros
 from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
@@ -124,8 +125,9 @@ def play(new_warehouse: Callable[[], AbstractContextManager[str]], directory: Pa
     """Everything at work until the block ends."""
     now = [HOLIDAY]
     with ExitStack() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hypertape.monitoring.collector.KEPT_SECONDS", 0.9)
+        patch.setattr("hypertape.monitoring.collector.KEPT_SECONDS", 1.5)
         enter = running.enter_context
+        load_calendars(HOLIDAY)  # as `serve` does: the first look takes seconds
         dsn = enter(new_warehouse())
         key = furnish(dsn)
         environment = {

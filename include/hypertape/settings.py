@@ -15,12 +15,14 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
 | HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
+| HYPERTAPE_ARCHIVE_URL | a Parquet store to which bars go before retention drops them (any fsspec URL) |
 | HYPERTAPE_LANDING_DAYS | days landed files are kept |
 | HYPERTAPE_BATCH_SIZE | tickers per batch |
 | HYPERTAPE_BACKFILL_BARS | bars a unit of a backfill asks for at most: so long are its windows |
 | HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
 | HYPERTAPE_SOURCE | the one source asked instead of each market's own: `sample`, `csv_tree`, `vci`, `ccxt`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
+| HYPERTAPE_SAMPLE_END | last day of the synthetic set `sample` (2025-06-30; made by `make demo`: the day before) |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
 | HYPERTAPE_SOURCE_RATES | requests a second, all workers together: `vci=1,yahoo=0.5`; 0: no limit |
 | HYPERTAPE_SOURCE_ENDPOINTS | servers asked in place of the vendors: `vci=http://127.0.0.1:8080` |
@@ -83,6 +85,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -137,12 +140,14 @@ class Settings(BaseSettings):
     pg_bindir: Path | None = None
     extension_dir: Path | None = None
     landing_url: str | None = None
+    archive_url: str | None = None
     landing_days: int = Field(default=7, ge=0)
     batch_size: int = Field(default=50, ge=1, le=2_000)  # a lock per ticker; the server has some thousands
     backfill_bars: int = Field(default=1_000_000, ge=1)
     overlap_bars: int = Field(default=10, ge=0)
     source: str | None = None
     source_dir: Path | None = None
+    sample_end: date | None = None
     legacy_scale: bool = False
     source_rates: str | None = None
     source_endpoints: str | None = None

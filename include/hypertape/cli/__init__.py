@@ -13,6 +13,7 @@ from rich.text import Text
 from hypertape import __version__
 from hypertape.cli import (
     actions,
+    archive,
     backfill,
     backup_base,
     bars,
@@ -45,6 +46,7 @@ from hypertape.cli import (
     worker,
 )
 from hypertape.cli.common import console, output
+from hypertape.cli.examples import add_examples
 from hypertape.errors import EXIT_CODES, HypertapeError
 
 app = typer.Typer(
@@ -86,6 +88,7 @@ app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(condition.condition)
+app.command()(archive.archive)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -95,6 +98,7 @@ app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.command()(serve.serve)
+add_examples(app)
 
 
 _INTERRUPTED = 130

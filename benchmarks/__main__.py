@@ -6,7 +6,22 @@ import argparse
 import platform
 import sys
 
-from benchmarks import api, exchange, gaps, gate, indicators, load, migration, plan, reads, restate, ticks
+from benchmarks import (
+    api,
+    exchange,
+    gaps,
+    gate,
+    indicators,
+    load,
+    migration,
+    parquet,
+    plan,
+    reader,
+    reads,
+    restate,
+    ticks,
+    workers,
+)
 from benchmarks.result import Result, table
 from benchmarks.server import warehouse
 
@@ -14,6 +29,8 @@ ALONE = {"indicators": indicators.run, "gate": gate.run}
 ON_A_SERVER = {
     "load": load.run,
     "reads": reads.run,
+    "reader": reader.run,
+    "parquet": parquet.run,
     "gaps": gaps.run,
     "migration": migration.run,
     "exchange": exchange.run,
@@ -21,6 +38,7 @@ ON_A_SERVER = {
     "plan": plan.run,
     "restate": restate.run,
     "ticks": ticks.run,
+    "workers": workers.run,
 }
 
 

@@ -85,7 +85,7 @@ def fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: in
             )
         connection.commit()
     for interval in (Interval.M1, Interval.D1):
-        refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), MARKET, interval)
+        refresh_pending(dsn, MARKET, interval)
     with connect(dsn, autocommit=True) as connection:
         if tier(connection) == "timescaledb":
             connection.execute(

@@ -31,12 +31,16 @@ HypertapeError
     │   └── PoolerTooOld      a pooler in between loses prepared statements
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
+    ├── Incomplete            a read asked for every bar, and some are not there
     ├── PinBroken             a pin no longer reads as it did: what it named was dropped, forgotten or written over
     ├── SchemaMissing         the warehouse has no (or an older) schema
     ├── MigrationChanged      a migration that already ran has another text now
     ├── TierChanged           the schema was built on the other tier
     ├── ServerFailed          the embedded server does not start
     ├── ServerReplaced        the server's programs were replaced while it runs
+    ├── ProgramMissing        a program of PostgreSQL (`pg_dump`) is not there, or is older than the server
+    ├── ProgramFailed         a program of PostgreSQL ended with an error
+    ├── BackupBroken          a backup is not whole: its file, its manifest or what it restores to
     └── AirflowFailed         Airflow does not start, or refuses a request
 
 The class docstring is the default message. An error carries where it happened, and its message ends with what to
@@ -46,8 +50,9 @@ do next.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
@@ -67,7 +72,7 @@ EXIT_CODES = {
     0: "done",
     1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",
     2: "bad input: an option, a name, a file or a setting that cannot be used, or nothing to work on",
-    3: "a critical check found bad data, two sources disagree, or a pin no longer reads as it did",
+    3: "a critical check found bad data, sources disagree, a pin no longer reads as it did, or a backup is not whole",
     4: "done in part: some tickers failed for good (also those the source does not know), all else is stored",
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
@@ -349,6 +354,40 @@ class PinBroken(TerminalError):
     next_step = "What is gone is gone: make a new pin. `hypertape pin verify NAME` lists all of it."
 
 
+class MissingBars(NamedTuple):
+    """A stretch of a series without its bars, [start, end) in UTC; `bars` is None where their number is not known."""
+
+    ticker: str
+    start: datetime
+    end: datetime
+    bars: int | None
+    reason: str
+    detail: str | None
+
+    def __str__(self) -> str:
+        why = f"{self.reason}: {self.detail}" if self.detail else self.reason
+        return f"{self.ticker} {self.start:%Y-%m-%dT%H:%M} to {self.end:%Y-%m-%dT%H:%M} ({why})"
+
+
+class Incomplete(TerminalError):
+    """A read asked for every bar, and some are not there; `missing` are the stretches with their reasons."""
+
+    next_step = (
+        "Fill them (`hypertape gaps heal`, `hypertape backfill`), or read without complete=True. "
+        "`hypertape gaps list` shows what is known of them."
+    )
+    missing: tuple[MissingBars, ...] = ()
+
+    @classmethod
+    def of(cls, place: str, missing: Sequence[MissingBars]) -> Incomplete:
+        """Build the error for some stretches; the message names the first of them."""
+        some = "; ".join(str(each) for each in missing[:5])
+        more = f" … and {len(missing) - 5} more" if len(missing) > 5 else ""
+        error = cls(f"{place}: {len(missing)} gaps: {some}{more}")
+        error.missing = tuple(missing)
+        return error
+
+
 class SchemaMissing(TerminalError):
     """The warehouse schema is missing or older than this program."""
 
@@ -378,6 +417,25 @@ class ServerReplaced(TerminalError):
     """The server's programs were replaced while it runs, so it cannot load its own libraries."""
 
     next_step = "Restart it: `hypertape db down`, then `hypertape db up` (another server: by its service)."
+
+
+class ProgramMissing(TerminalError):
+    """A program of PostgreSQL is not there, or is older than the server."""
+
+
+class ProgramFailed(TerminalError):
+    """A program of PostgreSQL ended with an error."""
+
+    next_step = "See what it said; `hypertape doctor` looks at the server."
+
+
+class BackupBroken(TerminalError):
+    """A backup is not whole."""
+
+    exit_code = 3
+    next_step = (
+        "Make a new one (`hypertape backup create`); `hypertape backup prune --broken` removes this one."
+    )
 
 
 class AirflowFailed(TerminalError):

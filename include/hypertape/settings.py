@@ -1,22 +1,28 @@
 """Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for those
-that the documents name. An empty variable counts as not set. What the environment does not say, the `hypertape.toml` of
-the user's project may, by the field's name (`batch_size = 20`); paths there are relative to the project.
+that the documents name. An empty variable counts as not set. Of what is secret (addresses with passwords, the password
+of a feed) `NAME_FILE` names a file that holds it. What the environment does not say, the `hypertape.toml` of the user's
+project may, by the field's name (`batch_size = 20`); paths there are relative to the project.
 
 | variable | meaning |
 |---|---|
 | HYPERTAPE_PROJECT | the user's project (default: the directory with `hypertape.toml`, from the working one upward) |
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
 | HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
+| HYPERTAPE_READER_DATABASE_URL | the warehouse as its reader, which the read API reads with (default: as all others) |
+| HYPERTAPE_WRITER_ROLE | the group whose members load and mend; `schema apply` grants it (default `hypertape_writer`) |
+| HYPERTAPE_READER_ROLE | the group whose members only read, likewise (default `hypertape_reader`) |
 | HYPERTAPE_STATE_DIR | what this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
 | HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
+| HYPERTAPE_ARCHIVE_URL | a Parquet store to which bars go before retention drops them (any fsspec URL) |
 | HYPERTAPE_LANDING_DAYS | days landed files are kept |
 | HYPERTAPE_BATCH_SIZE | tickers per batch |
 | HYPERTAPE_BACKFILL_BARS | bars a unit of a backfill asks for at most: so long are its windows |
 | HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
 | HYPERTAPE_SOURCE | the one source asked instead of each market's own: `sample`, `csv_tree`, `vci`, `ccxt`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
+| HYPERTAPE_SAMPLE_END | last day of the synthetic set `sample` (2025-06-30; made by `make demo`: the day before) |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
 | HYPERTAPE_SOURCE_RATES | requests a second, all workers together: `vci=1,yahoo=0.5`; 0: no limit |
 | HYPERTAPE_SOURCE_ENDPOINTS | servers asked in place of the vendors: `vci=http://127.0.0.1:8080` |
@@ -66,6 +72,12 @@ the user's project may, by the field's name (`batch_size = 20`); paths there are
 | HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
 | HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
 | HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
+| HYPERTAPE_BACKUP_URL | where backups lie (default: `backups` in the state directory; any fsspec URL) |
+| HYPERTAPE_BACKUP_DAYS | days backups are kept |
+| HYPERTAPE_BACKUP_FRESH_HOURS | hours after which the newest verified backup is too old: a finding |
+| HYPERTAPE_BACKUP_SCRATCH_URL | the server that verifications restore into (default: the warehouse's) |
+| HYPERTAPE_QUARANTINE_DAYS | days refused rows are kept after they were settled; open ones stay |
+| HYPERTAPE_WAL_ARCHIVE_DIR | a directory to which the embedded server archives its log, for a point in time |
 """
 
 from __future__ import annotations
@@ -73,6 +85,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -81,6 +94,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from hypertape.errors import BadSetting
 from hypertape.project import MARKET_TABLES, bad, find_project, line_of, read_toml, require_keys
+from hypertape.secret_files import secret_in_file
 
 
 def _seconds(text: object) -> object:
@@ -97,6 +111,18 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A duration, written as the documents do (`1s`, `100ms`) or as seconds."""
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """What stands in the files of secrets. A secret is what `repr` leaves out."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        secret = not field.repr and secret_in_file(variable_of(field_name), os.environ)
+        return secret or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Settings(BaseSettings):
     """One snapshot of the environment and the project."""
 
@@ -105,18 +131,23 @@ class Settings(BaseSettings):
     )
 
     project: Path | None = None
-    database_url: str | None = None
-    direct_database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    direct_database_url: str | None = Field(default=None, repr=False)
+    reader_database_url: str | None = Field(default=None, repr=False)
+    writer_role: str = "hypertape_writer"
+    reader_role: str = "hypertape_reader"
     state_dir: Path = Path(".hypertape")
     pg_bindir: Path | None = None
     extension_dir: Path | None = None
     landing_url: str | None = None
+    archive_url: str | None = None
     landing_days: int = Field(default=7, ge=0)
     batch_size: int = Field(default=50, ge=1, le=2_000)  # a lock per ticker; the server has some thousands
     backfill_bars: int = Field(default=1_000_000, ge=1)
     overlap_bars: int = Field(default=10, ge=0)
     source: str | None = None
     source_dir: Path | None = None
+    sample_end: date | None = None
     legacy_scale: bool = False
     source_rates: str | None = None
     source_endpoints: str | None = None
@@ -166,6 +197,12 @@ class Settings(BaseSettings):
     rabbitmq_url: str | None = Field(default=None, repr=False)
     fix_password: str | None = Field(default=None, repr=False)
     airflow_url: str | None = None
+    backup_url: str | None = None
+    backup_days: int = Field(default=7, ge=1)
+    backup_fresh_hours: float = Field(default=30.0, gt=0)
+    backup_scratch_url: str | None = Field(default=None, repr=False)
+    quarantine_days: int = Field(default=90, ge=1)
+    wal_archive_dir: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -176,13 +213,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given counts first, then the environment, then the project."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _of_project())
+        """What is given counts first, then the environment, then the files that it names, then the project."""
+        project = InitSettingsSource(settings_cls, _of_project())
+        return init_settings, env_settings, _SecretFiles(settings_cls), project
 
     @property
     def landing(self) -> str:
         """The fsspec URL of the landing area."""
         return self.landing_url or (self.state_dir.absolute() / "landing").as_uri()
+
+    @property
+    def backups(self) -> str:
+        """The directory or URL of the backups."""
+        return self.backup_url or str(self.state_dir.absolute() / "backups")
 
     @property
     def spool(self) -> Path:

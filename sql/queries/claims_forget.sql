@@ -8,5 +8,5 @@ progress as (
     where status <> 'running' and coalesce(completed_at, started_at) < clock_timestamp() - %(older)s
 )
 delete from worker_heartbeat as beat
-where greatest(last_heartbeat, started_at) < clock_timestamp() - %(older)s  -- who has ended has no beat
+where last_heartbeat < clock_timestamp() - %(older)s
     and not exists (select from claim where claim.worker_id = beat.worker_id and state = 'running')

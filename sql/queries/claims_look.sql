@@ -2,7 +2,9 @@
 -- parameters: kind, units (array; null: all), lease
 select
     claim.unit, claim.state, claim.worker_id, claim.token, claim.tries, claim.taken_at, claim.ended_at, claim.error,
-    claim.state = 'running' and coalesce(beat.last_heartbeat < clock_timestamp() - %(lease)s, true) as silent
+    claim.state = 'running' and coalesce(
+        beat.gone_at is not null or beat.last_heartbeat < clock_timestamp() - %(lease)s, true
+    ) as silent
 from claim left join worker_heartbeat as beat using (worker_id)
 where claim.kind = %(kind)s and (%(units)s::text[] is null or claim.unit = any(%(units)s))
 order by claim.unit

@@ -6,7 +6,8 @@ with dead as (
     union
     select worker_id from sync_progress where status = 'running'
     except
-    select worker_id from worker_heartbeat where last_heartbeat >= clock_timestamp() - %(lease)s
+    select worker_id from worker_heartbeat
+    where gone_at is null and last_heartbeat >= clock_timestamp() - %(lease)s
 ),
 progress as (
     update sync_progress

@@ -10,7 +10,8 @@ with abandoned as (
     where held.kind = %(kind)s and held.unit = any(%(units)s) and held.state = 'running'
         and not exists (
             select from worker_heartbeat as beat
-            where beat.worker_id = held.worker_id and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+            where beat.worker_id = held.worker_id and beat.gone_at is null
+                and beat.last_heartbeat >= clock_timestamp() - %(lease)s
         )
     for update of held skip locked
 ),
@@ -36,6 +37,7 @@ where held.state = 'released'
     or held.state in ('done', 'failed') and (%(since)s::timestamptz is null or held.ended_at < %(since)s)
     or held.state = 'running' and not exists (
         select from worker_heartbeat as beat
-        where beat.worker_id = held.worker_id and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+        where beat.worker_id = held.worker_id and beat.gone_at is null
+            and beat.last_heartbeat >= clock_timestamp() - %(lease)s
     )
 returning unit, token, tries

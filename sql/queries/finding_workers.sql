@@ -2,11 +2,13 @@
 -- parameters: lease
 select
     claim.worker_id as worker, claim.kind, beat.hostname as host,
-    nullif(beat.last_heartbeat, '-infinity') as beat_at,  -- known to be dead: no beat to tell of
+    beat.last_heartbeat as beat_at,
     count(*) as units, min(claim.taken_at) as since
 from claim
 left join worker_heartbeat as beat using (worker_id)
-where claim.state = 'running' and coalesce(beat.last_heartbeat < clock_timestamp() - %(lease)s, true)
+where claim.state = 'running' and coalesce(
+    beat.gone_at is not null or beat.last_heartbeat < clock_timestamp() - %(lease)s, true
+)
 group by claim.worker_id, claim.kind, beat.hostname, beat.last_heartbeat
 union all
 select name, 'stream', host, beat_at, 0, started_at

@@ -1,5 +1,6 @@
 -- purpose: what becomes of some series in a round: `due`, `ended` in it, `running`, or `fresh`: anybody, a worker or a
---   run of any other kind, loaded it just now. Running ones are due again when their worker is dead
+--   run of any other kind, loaded it just now. Running ones are due again when their worker is dead.
+--   First what somebody has begun, then what waits longest: no series is left behind where a round is too short for all
 -- parameters: market, interval, tickers and units (arrays of one length), since (the round's begin), fresh (what was
 --   loaded at or after this instant is fresh)
 select
@@ -20,4 +21,4 @@ from unnest(%(tickers)s::text[], %(units)s::text[]) with ordinality as given (ti
         order by load.load_id desc
         limit 1
     ) as newest on true
-order by given.place
+order by coalesce(claim.state in ('running', 'released'), false) desc, claim.taken_at nulls first, given.place

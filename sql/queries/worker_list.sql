@@ -21,15 +21,16 @@ progress as (
 )
 select
     beat.worker_id, beat.worker_type, beat.hostname, beat.metadata, beat.started_at,
-    nullif(beat.last_heartbeat, '-infinity') as last_heartbeat,
+    beat.last_heartbeat, beat.gone_at,
     case
-        when beat.last_heartbeat >= clock_timestamp() - %(lease)s then case when busy.units > 0 then 'working' else 'idle' end
-        when busy.units > 0 or beat.last_heartbeat > '-infinity' then 'dead'
+        when beat.gone_at is null and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+            then case when busy.units > 0 then 'working' else 'idle' end
+        when busy.units > 0 or beat.gone_at is null then 'dead'
         else 'ended'
     end as state,
     coalesce(busy.units, 0)::int as units, busy.since, coalesce(busy.names, '{}') as holds,
     coalesce(progress.completed, 0)::int as completed, coalesce(progress.failed, 0)::int as failed,
     coalesce(progress.skipped, 0)::int as skipped, progress.last_ended
 from worker_heartbeat as beat left join busy using (worker_id) left join progress using (worker_id)
-where %(everyone)s or busy.units > 0 or beat.last_heartbeat > '-infinity'
+where %(everyone)s or busy.units > 0 or beat.gone_at is null
 order by beat.started_at desc, beat.worker_id

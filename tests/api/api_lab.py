@@ -89,7 +89,7 @@ def put(
         load_bars(connection, arrow(frames), request)
         register_symbols(connection, market, sorted(frames))
     if refresh:
-        refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), market, interval)
+        refresh_pending(dsn, market, interval)
 
 
 def arrow(frames: Mapping[str, pd.DataFrame]) -> pa.Table:

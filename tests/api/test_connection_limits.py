@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 import pytest
 from api_lab import NOW
-from server_lab import Served, fill_wide, serving
+from server_lab import fill_wide
 
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from served import Served, serving
 
 SECONDS, STALL, ALL, EACH = 2.0, 2.0, 80, 40
 QUICK = 2.0

@@ -17,6 +17,7 @@ from hypertape.model import utc
 from hypertape.settings import Settings, load_settings
 from hypertape.sources.sample import CORRECTED_AT
 from hypertape.steps.sync import sync
+from hypertape.warehouse.claims import Worker
 from hypertape.warehouse.connect import connect
 
 APP = create_app(Settings(), authorize=let_in, clock=lambda: NOW, dsn=lambda: "")
@@ -57,9 +58,9 @@ def test_the_logins_are_told() -> None:
     assert DOCUMENT["security"] == [{"bearer": []}, {"key": []}], "either of them"
 
 
-def test_bars_come_as_json_or_csv() -> None:
+def test_bars_come_as_json_csv_or_arrow() -> None:
     content = DOCUMENT["paths"]["/tickers"]["get"]["responses"]["200"]["content"]
-    assert set(content) == {"application/json", "text/csv"}
+    assert set(content) == {"application/json", "text/csv", "application/vnd.apache.arrow.stream"}
     assert content["application/json"]["schema"]["additionalProperties"]["items"]["$ref"].endswith("/Bar")
     bar = DOCUMENT["components"]["schemas"]["Bar"]
     assert bar["required"] == ["time", "open", "high", "low", "close", "volume", "symbol"]
@@ -86,6 +87,7 @@ def lived(new_warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 "insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, error, "
                 "code_version) values ('lab', 'vn', '1d', 'SYNBANK', 'lab', now(), now(), 'failed', 'away', '0')"
             )
+            Worker("worker").beat(connection)
         with client_of(open_app(dsn)) as client:
             yield client
 
@@ -104,6 +106,7 @@ LISTS = [
     ("/origin", {"symbol": "SYNBANK", "time": "2025-06-02"}, "loads"),
     ("/overview", {}, "failing"),
     ("/runs", {}, "runs"),
+    ("/workers", {}, "workers"),
     ("/quality/trend", {}, "latest"),
     ("/quality/trend", {"days": "730"}, "offenders"),
     ("/api/v1/symbols", {}, "symbols"),

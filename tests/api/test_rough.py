@@ -10,7 +10,6 @@ from datetime import timedelta
 import httpx
 import pytest
 from api_lab import NOW, client_of, open_app
-from server_lab import Served, serving
 from starlette.testclient import TestClient
 
 from hypertape.api.errors import RETRY_SECONDS
@@ -20,6 +19,7 @@ from hypertape.errors import DatabaseBusy
 from hypertape.settings import Settings
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from served import Served, serving
 
 PAST = NOW - timedelta(days=2)
 

@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from api_lab import D1, NOW, VN, put, walk
-from server_lab import Served, fill_wide, serving
+from server_lab import fill_wide
 
 from hypertape.model import utc
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from served import Served, serving
 
 TICKERS, BARS = 1500, 252
 PAST = NOW - timedelta(days=2)
@@ -106,7 +107,10 @@ def test_a_reader_reads_and_does_not_write(served: Served, keys: dict[str, str],
     value = f"Bearer {keys['read']}" if header == "Authorization" else keys["read"]
     with httpx.Client(base_url=served.url, headers={header: value}) as client:
         for method, path in routes():
-            wanted = {"symbol": "T00001", "time": "2024-03-01"} if path == "/origin" else {}
+            wanted = {
+                "/origin": {"symbol": "T00001", "time": "2024-03-01"},
+                "/bars": {"symbol": "T00001", "market": "vn", "interval": "1d"},
+            }.get(path, {})
             status = client.request(method, path, params=wanted).status_code
             is_there = str(NOBODY) not in path and not path.startswith("/api/v1/symbols/name/")
             assert status == (403 if method == "POST" else 200 if is_there else 404), (path, status)
@@ -248,7 +252,7 @@ def test_a_rollup_that_waits_for_its_refresh_is_another_answer_afterwards(
     day = utc(2024, 1, 3).replace(tzinfo=None)
     put(wide, VN, D1, {"T00003": walk([day], 1)}, refresh=False)
     before = reader.get("/tickers?symbol=T00003&interval=1W")
-    refresh_pending(lambda autocommit: connect(wide, autocommit=autocommit), VN, D1)
+    refresh_pending(wide, VN, D1)
     after = reader.get("/tickers?symbol=T00003&interval=1W")
     assert "last-modified" not in before.headers
     assert "etag" not in before.headers, "a background refresh may change the answer at any moment"

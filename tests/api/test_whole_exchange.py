@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import httpx
 from api_lab import NOW
-from server_lab import fill_wide, serving
+from server_lab import fill_wide
 
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from served import serving
 from thorough import examples
 
 TICKERS, LIMIT_MB = 10_000, 300

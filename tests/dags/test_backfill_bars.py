@@ -112,9 +112,9 @@ def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
         BARS, "2024-03-07T00:00:00Z", "2024-03-09T00:00:00Z", conf={"source": "sample"}, max_active_runs=2
     )
     assert [each.state for each in airflow.wait_for_backfill(made, seconds=600)] == ["success"] * 2
-    airflow.pause(BARS, paused=True)
     for scheduled in airflow.runs(BARS, run_type="scheduled"):  # the tick that unpausing made up for
         airflow.wait(BARS, scheduled["dag_run_id"], seconds=400)
+    airflow.pause(BARS, paused=True)  # not before: a run of a paused DAG starts no task any more
     with connect(dsn) as connection:
         connection.execute(
             "delete from bars.market_data_1d where time < '2024-03-07' or time >= '2024-03-09'"

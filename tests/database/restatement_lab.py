@@ -95,7 +95,7 @@ def start(vendor, ticker, bars, days=250):
 def assert_true(vendor, connection, ticker, bars):
     """The stored series, its indicators and its rollups are what these bars make."""
     assert fingerprint(connection, ticker) == fresh_fingerprint(connection, bars)
-    refresh_pending(lambda autocommit: connect(vendor.dsn, autocommit=autocommit), CRYPTO, D1)
+    refresh_pending(vendor.dsn, CRYPTO, D1)
     span = [Refreshed(level, buckets(level, BEGIN, BEGIN + timedelta(days=DAYS))) for level in derived(D1)]
     assert [check.differing for check in check_rollups(connection, CRYPTO, span)] == [0] * len(span)
 

@@ -258,3 +258,31 @@ def test_no_secret_stands_in_the_values() -> None:
     named = [name for name in VALUES if name.endswith("SecretName")]
     assert all(re.fullmatch(r"[a-z0-9-]+", VALUES[name]) for name in named)
     assert len(named) == 3
+
+
+def test_what_the_chart_writes_into_pods_as_text_is_what_a_pod_takes() -> None:
+    """`extraEnvFrom` is a text that the chart pastes; a quantity that Kubernetes cannot read fails an upgrade late."""
+    sources = yaml.safe_load(VALUES["extraEnvFrom"])
+    assert [list(each) for each in sources] == [["secretRef"]]
+    assert all(re.fullmatch(r"[a-z0-9-]+", each["secretRef"]["name"]) for each in sources)
+    assert all(set(each) == {"name", "value"} and isinstance(each["value"], str) for each in VALUES["env"])
+    quantities = [
+        str(quantity)
+        for part in VALUES.values()
+        if isinstance(part, dict)
+        for asked in part.get("resources", {}).values()
+        for quantity in asked.values()
+    ]
+    assert len(quantities) >= 9
+    assert all(re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|Mi|Gi)?", quantity) for quantity in quantities)
+
+
+def test_the_configuration_in_the_values_is_airflows() -> None:
+    """Airflow ignores an option that it does not know."""
+    named = {
+        f"AIRFLOW__{section}__{option}".upper()
+        for section, options in VALUES["config"].items()
+        for option in options
+    }
+    named |= {each["name"] for each in VALUES["env"] if each["name"].startswith("AIRFLOW__")}
+    assert named - airflow_options() == set()

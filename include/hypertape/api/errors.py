@@ -13,11 +13,22 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from hypertape.api.respond import json_response
-from hypertape.errors import BadInput, HypertapeError, PinBroken, SchemaMissing, TransientError
+from hypertape.errors import (
+    BadInput,
+    DatabaseRefused,
+    HypertapeError,
+    Incomplete,
+    PinBroken,
+    SchemaMissing,
+    TransientError,
+)
 
 log = logging.getLogger("hypertape.api")
 
 RETRY_SECONDS = 5
+
+NAME_HEADER = "X-Hypertape-Error"
+"""Which of `hypertape.errors` an answer is, for programs."""
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -29,16 +40,24 @@ def handle_errors(app: FastAPI) -> None:
 
 def _ours(request: Request, error: Exception) -> Response:
     """What the caller did wrong is told whole; what is wrong with us is told in the log, where addresses may stand."""
+    named = {NAME_HEADER: type(error).__name__}
     if isinstance(error, BadInput):
-        return failure(400, str(error))
+        return failure(400, str(error), named)
     if isinstance(error, PinBroken):
-        return failure(410, str(error))
+        return failure(410, str(error), named)
+    if isinstance(error, Incomplete):
+        missing = [each._asdict() for each in error.missing]
+        return json_response({"error": str(error), "missing": missing}, status=409, headers=named)
     log.warning("%s %s: %s", request.method, request.scope["path"], error)
     if isinstance(error, TransientError):
         headers = {"Retry-After": str(RETRY_SECONDS)}
         return failure(503, "The warehouse cannot answer now. Try again in a moment.", headers)
     if isinstance(error, SchemaMissing):
         return failure(503, "The warehouse's schema is not current. Run `hypertape schema apply`.")
+    if isinstance(error, DatabaseRefused):
+        return failure(
+            503, "The warehouse does not let this server do that. Its log says why; see docs/roles.md."
+        )
     return failure(500, "The answer could not be made. The server's log says why.")
 
 

@@ -86,6 +86,18 @@ _STREAM = record(
         "figures": ANYTHING,
     }
 )
+_WORKER = record(
+    {
+        **fields(TEXT, "worker_id worker_type hostname"),
+        "metadata": ANYTHING,
+        **fields(INSTANT, "started_at last_heartbeat"),
+        "gone_at": _MAYBE_INSTANT,
+        "state": {**TEXT, "enum": ["working", "idle", "dead", "ended"]},
+        "holds": named(listed(TEXT)),
+        **fields(_MAYBE_INSTANT, "since last_ended"),
+        **fields(WHOLE, "units completed failed skipped"),
+    }
+)
 _HEADLINE = record(
     {"level": {**TEXT, "enum": ["good", "note", "bad", "unknown"]}, "text": TEXT, "because": listed(TEXT)}
 )
@@ -233,6 +245,7 @@ ANSWERS: dict[str, Schema] = {
         "now": INSTANT, "headline": _HEADLINE, "findings": listed(reference("Finding")),
         "markets": listed(_OVERVIEW_MARKET), "failing": listed(_FAILURE), "failing_total": WHOLE,
     }),
+    "/workers": record({"now": INSTANT, "workers": listed(_WORKER)}),
     "/runs": record({"runs": listed(reference("Run"))}),
     "/quality/trend": record({
         **fields(INSTANT, "now since"), "trend": listed(_TREND_DAY), "latest": listed(reference("CheckedRun")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Annotated, Any
 
@@ -24,11 +24,16 @@ class State:
     """One app's state; `clock` gives the current instant in UTC."""
 
     warehouse: Warehouse
+    """With what the reader may: every route but those that write."""
+    writer: Warehouse
+    """With what the writer may; the same where no reader is named."""
     stores: StoreRouter
     clock: Callable[[], datetime]
     started: datetime
     streams: BoundedSemaphore
     """Long answers that may be written at once: each holds some 25 MB."""
+    worker_lease: timedelta
+    """After which a silent worker counts as dead."""
     meter: Meter = field(default_factory=Meter)
     cache: TtlCache[Any] = field(default_factory=lambda: TtlCache(HEALTH_SECONDS))
     forget: list[Callable[[], None]] = field(default_factory=list)
@@ -47,6 +52,7 @@ class State:
         """Give back connections and files."""
         self.stores.close()
         self.warehouse.close()
+        self.writer.close()
         for close in self.at_end:
             close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -12,7 +13,9 @@ from rich.text import Text
 from hypertape import __version__
 from hypertape.cli import (
     actions,
+    archive,
     backfill,
+    backup_base,
     bars,
     completion,
     condition,
@@ -39,9 +42,11 @@ from hypertape.cli import (
     source,
     stack,
     stream,
+    symbols,
     worker,
 )
 from hypertape.cli.common import console, output
+from hypertape.cli.examples import add_examples
 from hypertape.errors import EXIT_CODES, HypertapeError
 
 app = typer.Typer(
@@ -67,6 +72,8 @@ app.add_typer(rollups.app, name="rollups")
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
+app.add_typer(backup_base.app, name="backup")
+app.add_typer(symbols.app, name="symbols")
 app.add_typer(worker.app, name="worker")
 app.add_typer(project.config, name="config")
 app.command()(project.init)
@@ -81,6 +88,7 @@ app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(condition.condition)
+app.command()(archive.archive)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -90,6 +98,7 @@ app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.command()(serve.serve)
+add_examples(app)
 
 
 _INTERRUPTED = 130
@@ -123,6 +132,9 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
+    logging.getLogger("psycopg").setLevel(
+        logging.ERROR
+    )  # what it ignores is told by the error it makes way for
     completion.completion_init()
     try:
         try:

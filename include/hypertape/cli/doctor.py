@@ -21,8 +21,10 @@ def doctor(as_json: JsonOption = False) -> None:
 
     at, settings, markets = now(), load_settings(), tuple(all_markets().values())
     with connect(warehouse_dsn()) as connection:
-        if schema_is_current(connection, markets):
-            watch(warehouse_dsn(), f"doctor__{at:%Y%m%dT%H%M%S}", now=at, settings=settings)
+        current = schema_is_current(connection, markets)
+    if current:
+        watch(warehouse_dsn(), f"doctor__{at:%Y%m%dT%H%M%S}", now=at, settings=settings)
+    with connect(warehouse_dsn()) as connection:
         # The clocks are compared, so the time that the look at everything took must not count.
         findings = examine(connection, markets, settings, now=now())
     rows = [

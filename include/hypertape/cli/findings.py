@@ -73,11 +73,13 @@ def list_(
     _valid("severity", severity, FINDING_SEVERITIES)
     markets = [get_market(code).code for code in market] if market else None
     intervals = [Interval.parse(text).value for text in interval] if interval else None
-    with warehouse() as connection:
-        if look:
-            from hypertape.steps.findings import watch
+    if look:
+        from hypertape.steps.findings import watch
 
-            watch(warehouse_dsn(), f"findings__{at:%Y%m%dT%H%M%S}", now=at, settings=load_settings())
+        with warehouse():
+            pass  # the schema is current
+        watch(warehouse_dsn(), f"findings__{at:%Y%m%dT%H%M%S}", now=at, settings=load_settings())
+    with warehouse() as connection:
         found = read(
             connection, at, markets=markets, intervals=intervals, kinds=kind, severities=severity, closed=closed,
             most=most,

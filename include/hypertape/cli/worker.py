@@ -113,10 +113,12 @@ def list_workers(
     as_json: JsonOption = False,
 ) -> None:
     """List workers of all kinds: who lives, what each does, since when, how its series ended; and the dead."""
+    from hypertape.warehouse.claims import bury_dead_neighbours
     from hypertape.warehouse.progress import workers
 
     lease = timedelta(seconds=load_settings().worker_lease)
     with warehouse() as connection:
+        bury_dead_neighbours(connection)
         found = workers(connection, lease=lease, everyone=everyone)
     if show((_named(each) for each in found), as_json=as_json):
         return
@@ -226,8 +228,8 @@ def _named(each: WorkerState) -> dict[str, object]:
     return {
         "worker": each.worker_id, "kind": each.worker_type, "host": each.hostname, "state": each.state,
         "units": each.units, "holds": each.holds, "since": each.since, "started_at": each.started_at,
-        "last_heartbeat": each.last_heartbeat, "completed": each.completed, "failed": each.failed,
-        "skipped": each.skipped, "last_ended": each.last_ended, "metadata": each.metadata,
+        "last_heartbeat": each.last_heartbeat, "gone_at": each.gone_at, "completed": each.completed,
+        "failed": each.failed, "skipped": each.skipped, "last_ended": each.last_ended, "metadata": each.metadata,
     }  # fmt: skip
 
 
@@ -235,14 +237,7 @@ def _line(each: WorkerState) -> tuple[object, ...]:
     names = [name for held in each.holds.values() for name in held]
     doing = f"{', '.join(names[:2])}{f' and {len(names) - 2} more' if len(names) > 2 else ''}"
     since = each.since or each.started_at
-    beat = (
-        format_instant(each.last_heartbeat)
-        if each.last_heartbeat
-        else "killed"
-        if each.state == "dead"
-        else ""
-    )
     return (
         each.worker_id, each.worker_type, each.state, doing, format_instant(since), each.completed, each.failed,
-        each.skipped, beat,
+        each.skipped, format_instant(each.last_heartbeat),
     )  # fmt: skip

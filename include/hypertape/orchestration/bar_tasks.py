@@ -104,7 +104,7 @@ def refresh_rollups() -> Json:
     """Refresh the rollups over exactly what changed."""
     from hypertape.steps.refresh import refresh
 
-    done = refresh(warehouse_dsn(), run_spec())
+    done = refresh(warehouse_dsn(), run_spec(), lease=timedelta(seconds=load_settings().worker_lease))
     _LOG.info(
         "%s buckets of %s compared, %s differ.", done.buckets, ", ".join(done.levels) or "no rollup", done.differing
     )  # fmt: skip

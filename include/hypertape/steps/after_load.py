@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def prove(
         quality = validate(dsn, spec, now=now, settings=settings, tickers=tickers)
         on_step("validate", 1, 1)
     on_step("refresh rollups", 0, 1)
-    rollups = refresh(dsn, spec)
+    rollups = refresh(dsn, spec, lease=timedelta(seconds=settings.worker_lease))
     on_step("refresh rollups", 1, 1)
     return quality, rollups
 

@@ -80,6 +80,7 @@ def reconcile(
     judged = Window(window.start, max(window.start, min(window.end, provisional_from(market, interval, now))))
     with connect(dsn) as connection:
         wanted = _wanted(connection, market, interval, tickers)
+        connection.commit()  # nothing is held while a source is waited for
         done = Reconciled(run_id, config.name, judged, len(wanted))
         spec = RunSpec(run_id, market, interval, config, judged)
         for index, first in enumerate(range(0, len(wanted), settings.batch_size)):

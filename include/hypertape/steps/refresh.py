@@ -5,12 +5,13 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hypertape.markets import all_markets
 from hypertape.model import CRITICAL, Window, format_instant
 from hypertape.quality.results import QualityResult, record, status_of
 from hypertape.steps.run_spec import Json, RunSpec, loaded_spec
+from hypertape.warehouse.claims import LEASE
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import (
     ABANDONED,
@@ -59,18 +60,18 @@ class Rollups:
 NONE_REFRESHED = Rollups()
 
 
-def refresh(dsn: str, spec: RunSpec) -> Rollups:
+def refresh(dsn: str, spec: RunSpec, *, lease: timedelta = LEASE) -> Rollups:
     """Refresh every rollup of the run's interval over the ranges that wait, whoever left them, and check them.
 
     The check's results are kept with the run's quality results under the suite `rollups`. What runs that died left
     waiting elsewhere is refreshed as well.
     """
-    done = _refresh(dsn, spec)
+    done = _refresh(dsn, spec, lease)
     with connect(dsn, autocommit=True) as connection:
         elsewhere = waiting_scopes(connection, ABANDONED)
     for market, interval in elsewhere:
         if (market, interval) != (spec.market.code, spec.interval.value) and market in all_markets():
-            _refresh(dsn, loaded_spec(spec.run_id, market, interval, spec.source.name, spec.window))
+            _refresh(dsn, loaded_spec(spec.run_id, market, interval, spec.source.name, spec.window), lease)
     return done
 
 
@@ -79,24 +80,22 @@ def refresh_waiting(dsn: str, run_id: str, market: str, interval: str, now: date
     return refresh(dsn, loaded_spec(run_id, market, interval, "refresh", Window(now, now)))
 
 
-def _refresh(dsn: str, spec: RunSpec) -> Rollups:
+def _refresh(dsn: str, spec: RunSpec, lease: timedelta) -> Rollups:
     started = clock.perf_counter()
-    refreshed = _pending(dsn, spec)
+    refreshed = refresh_pending(dsn, spec.market, spec.interval, lease=lease)
     seconds = clock.perf_counter() - started
     if not refreshed:
         return Rollups(seconds=seconds)
     checks = _check(dsn, spec, refreshed)
-    if any(check.differing for check in checks) and _pending(dsn, spec):
+    if any(check.differing for check in checks) and refresh_pending(
+        dsn, spec.market, spec.interval, lease=lease
+    ):
         checks = _check(dsn, spec, refreshed)  # a load had changed bars between the refresh and its check
     with connect(dsn) as connection:
         record(connection, [_rollup_result(spec, check) for check in checks])
         connection.commit()
     buckets, differing = sum(check.buckets for check in checks), sum(check.differing for check in checks)
     return Rollups(tuple(refreshed), buckets, differing, seconds)
-
-
-def _pending(dsn: str, spec: RunSpec) -> list[Refreshed]:
-    return refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), spec.market, spec.interval)
 
 
 def _check(dsn: str, spec: RunSpec, refreshed: Sequence[Refreshed]) -> list[RollupCheck]:

@@ -2,9 +2,10 @@
 
 Rounds begin at the same instants of the database's clock for everybody (`every` while the market trades, `idle_every`
 otherwise), so that any number of workers share one list of series: what one of them has ended in a round, none asks for
-again in it. A worker takes a few series at a time by claims, loads them as any run does (`plan`, `run_batch`), and when
-nothing is left to take does what follows any load over its own part of the round. Until the next round it looks once a
-beat for series whose worker has died.
+again in it. A worker takes a few series at a time by claims, those first that a dead worker held and then those that
+wait longest, loads them as any run does (`plan`, `run_batch`), and when nothing is left to take hands its part of the
+round to its tail (`tail`), which does what follows any load. Meanwhile and until the next round it looks once a beat
+for series whose worker has died.
 """
 
 from __future__ import annotations
@@ -13,31 +14,20 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from hypertape.calendars import is_open
-from hypertape.errors import (
-    ClaimLost,
-    DatabaseBusy,
-    DatabaseRefused,
-    DatabaseUnreachable,
-    DiskFull,
-    HypertapeError,
-    SchemaMissing,
-    ServerReplaced,
-)
+from hypertape.errors import ClaimLost, HypertapeError
 from hypertape.model import Interval, Window, midnight
 from hypertape.settings import Settings
-from hypertape.steps.after_load import after_load
 from hypertape.steps.failures import Failure, Failures
-from hypertape.steps.landing import clear
-from hypertape.steps.plan import plan, span_of
-from hypertape.steps.restate import resolve_restatements
+from hypertape.steps.plan import plan
 from hypertape.steps.run_batch import run_batch
 from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
+from hypertape.steps.tail import AWAY, HOPELESS, Tail
 from hypertape.steps.work_order import Round, WorkOrder
 from hypertape.warehouse import progress
 from hypertape.warehouse.claims import BEATS_PER_LEASE, Claim, Worker, reap, working
@@ -48,11 +38,6 @@ from hypertape.warehouse.progress import SERIES, unit_of
 KIND = "worker"
 """Of worker in `worker_heartbeat`."""
 
-SWEEP = timedelta(hours=1)
-"""Between two sweeps of the landing area by one worker: it looks at every file there."""
-
-AGAIN = "nothing: the next round asks for what failed"
-
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between tries to reach a warehouse that is away."""
 
@@ -60,10 +45,7 @@ Claims = dict[str, Claim]
 """Series that are ours for now, by ticker."""
 
 _LEAST = 0.05
-"""Seconds that a worker rests at least before it looks again."""
-
-_AWAY = (DatabaseUnreachable, DatabaseBusy)
-_HOPELESS = (DatabaseRefused, SchemaMissing, DiskFull, ServerReplaced)
+"""Seconds that a worker rests at least before it looks again, or whether its tail has ended."""
 
 
 def work(
@@ -77,7 +59,7 @@ def work(
     on_round: Callable[[Round], None] = lambda _: None,
     on_trouble: Callable[[HypertapeError], None] = lambda _: None,
 ) -> None:
-    """Work until `stop` is set: the batch at hand is finished then, and what was not begun is given back.
+    """Work until `stop` is set: the batch at hand is finished then, and its tail, and what was not begun is given back.
 
     `clock` tells the instant (UTC) that windows end at and the market's hours are judged by. `once` ends after one pass
     over the intervals. A warehouse that is away is waited for and told of by `on_trouble`, unless `once`. Raises what
@@ -87,29 +69,31 @@ def work(
     told = {"market": order.market.code, "intervals": [interval.value for interval in order.intervals]}
     away = 0
     with working(dsn, KIND, lease=lease, metadata=told) as worker:
-        shift = _Shift(dsn, order, settings, clock, stop, worker)
-        while not stop.is_set():
-            shift.wake = math.inf
+        shift = _Shift(dsn, order, settings, clock, stop, worker, Tail(dsn, settings, clock, order.check))
+        while True:
             try:
-                for interval in order.intervals:
-                    if (done := shift.work(interval)) is not None:
-                        on_round(done)
+                for done in shift.work(to_the_end=once):
+                    on_round(done)
                 away = 0
-            except _AWAY as error:
+            except AWAY as error:
                 if once:
                     raise
                 on_trouble(error)
                 stop.wait(_PAUSES[min(away, len(_PAUSES) - 1)])
                 away += 1
-                continue
-            if once:
+            if once or stop.is_set():
                 return
-            stop.wait(max(_LEAST, shift.wake - time.monotonic()))
+            if not away:
+                shift.rest()
 
 
 @dataclass(slots=True)
 class _Shift:
-    """The worker at its work. `wake`: when something may be due again, by this process's monotonic clock."""
+    """The worker at its work. `wake`: when something may be due again, by this process's monotonic clock.
+
+    `begun`: when the rounds began of which series are left to take; one that a lost connection interrupts goes on.
+    `rounds`: what was loaded and waits for its tail.
+    """
 
     dsn: str
     order: WorkOrder
@@ -117,44 +101,71 @@ class _Shift:
     clock: Callable[[], datetime]
     stop: threading.Event
     worker: Worker
+    tail: Tail
     wake: float = math.inf
+    begun: dict[Interval, datetime] = field(default_factory=dict)
     rounds: dict[Interval, Round] = field(default_factory=dict)
-    swept: datetime | None = None
 
-    def work(self, interval: Interval) -> Round | None:
-        """Take and load series until none is left, then do what follows a load. None: there was nothing to do.
+    def work(self, *, to_the_end: bool) -> Iterator[Round]:
+        """Load what is due of each interval; the rounds whose tails have ended, all of them at the worker's end."""
+        self.wake = math.inf
+        for interval in self.order.intervals:
+            if not self.stop.is_set():
+                self._load_due(interval)
+            yield from self._follow(to_the_end=False)
+        if to_the_end or self.stop.is_set():
+            self.begun.clear()
+            yield from self._follow(to_the_end=True)
 
-        A round that a lost connection has interrupted is gone on with by the next call.
-        """
-        tickers = self.order.series(interval, self.settings)
-        begun = self.rounds[interval].begun if interval in self.rounds else None
+    def rest(self) -> None:
+        """Wait until something may be due, or the tail has ended, or the worker is told to stop."""
+        until = max(self.wake, time.monotonic() + _LEAST)
+        while (left := until - time.monotonic()) > 0 and not self.tail.has_ended:
+            if self.stop.wait(min(left, _LEAST) if self.tail.at_hand else left):
+                return
+
+    def _load_due(self, interval: Interval) -> None:
+        """Take and load series until none is left that is due."""
+        with connect(self.dsn) as connection:
+            tickers = self.order.present_series(connection, interval, self.settings)
         while not self.stop.is_set():
-            begun, taken = self._take(interval, tickers, begun)
+            taken = self._take(interval, tickers)
             if not taken:
                 break
             self._load(self.rounds[interval], taken)
-        done = self.rounds.get(interval)
-        if done is not None and done.spec is not None:
-            self._finish(done)
-        return self.rounds.pop(interval, None)
+        self.begun.pop(interval, None)
 
-    def _take(
-        self, interval: Interval, tickers: Sequence[str], begun: datetime | None
-    ) -> tuple[datetime, Claims]:
+    def _follow(self, *, to_the_end: bool) -> Iterator[Round]:
+        """The rounds that have ended; where no tail is under way, that of the next one begins."""
+        while True:
+            if self.tail.at_hand is None:
+                loaded = next((interval for interval in self.rounds if interval not in self.begun), None)
+                if loaded is None:
+                    return
+                done = self.rounds.pop(loaded)
+                if done.batches:
+                    self.tail.at_hand = done
+                else:
+                    yield done
+                    continue
+            if (ended := self.tail.go_on(to_the_end=to_the_end)) is None:
+                return
+            yield ended
+
+    def _take(self, interval: Interval, tickers: Sequence[str]) -> Claims:
         """Take some series that are due in the round, or that a dead worker holds, and note that they begin.
 
-        Returns when the round began: one that is under way (`begun`) goes on, however late it is.
+        A round that is under way goes on, however late it is.
         """
         market, lease = self.order.market, self.worker.lease
         with connect(self.dsn, autocommit=True) as connection:
             self.worker.drop(connection, SERIES)  # what a lost connection left: at this point nothing is ours
-            reap(connection, lease=lease, work=2 * lease)
             now = database_now(connection)
-            begun = begun or self._round_begin(now)
+            begun = self.begun.setdefault(interval, self._round_begin(now))
             fresh = now - timedelta(seconds=self.settings.worker_fresh)
             states = progress.series_due(connection, market, interval, tickers, since=begun, fresh=fresh)
-            due = [ticker for ticker in tickers if states[ticker] in ("due", "running")]
-            skipped = [ticker for ticker in tickers if states[ticker] == "fresh"]
+            due = [ticker for ticker, state in states.items() if state in ("due", "running")]
+            skipped = [ticker for ticker, state in states.items() if state == "fresh"]
             self._rest(now, bool(skipped))
             units = {unit_of(market, interval, ticker): ticker for ticker in due}
             with connection.transaction():
@@ -168,11 +179,13 @@ class _Shift:
                 taken = {units[claim.unit]: claim for claim in claims}
                 progress.begin(connection, self.worker.worker_id, market, interval, list(taken))
                 self._skip(connection, interval, skipped)
+            if not taken:  # not before: what it fails is not due again in the round
+                reap(connection, lease=lease, work=2 * lease)
         if taken or skipped:
             found = self.rounds.setdefault(interval, self._new_round(interval, begun))
             found.skipped += [ticker for ticker in skipped if ticker not in found.skipped]
             found.reclaimed += [ticker for ticker in taken if states[ticker] == "running"]
-        return begun, taken
+        return taken
 
     def _skip(self, connection: progress.Connection, interval: Interval, skipped: Sequence[str]) -> None:
         known = self.rounds.get(interval)
@@ -204,7 +217,7 @@ class _Shift:
         now = self.clock()
         try:
             planned = self._plan(done, list(taken), now)
-        except (*_AWAY, *_HOPELESS):
+        except (*AWAY, *HOPELESS):
             raise
         except HypertapeError as error:
             self._end(done, taken, dict.fromkeys(taken, Failure.of(error)))
@@ -234,7 +247,7 @@ class _Shift:
         except ClaimLost as error:  # nothing was written; what is still ours is due for the next
             done.lost += batch.tickers
             self._give_up(done, mine, str(error))
-        except (*_AWAY, *_HOPELESS):
+        except (*AWAY, *HOPELESS):
             raise
         except HypertapeError as error:
             self._end(done, mine, dict.fromkeys(batch.tickers, Failure.of(error)))
@@ -260,35 +273,6 @@ class _Shift:
             tickers = list(mine)
             errors = dict.fromkeys(tickers, why)
             progress.end(connection, self.worker.worker_id, done.market, done.interval, tickers, errors)
-
-    def _finish(self, done: Round) -> None:
-        """What follows a load, over this worker's part of the round; then what landed of it may go."""
-        assert done.spec is not None
-        now = self.clock()
-        if not done.batches:
-            return
-        spec = replace(done.spec, window=span_of(done.batches) or done.spec.window)
-        try:
-            settled = resolve_restatements(self.dsn, spec, now=now, settings=self.settings)
-            done.counts += settled.counts
-            done.failures |= settled.failed
-            sweeping = self.swept is None or now - self.swept >= SWEEP
-            after = after_load(
-                self.dsn,
-                spec,
-                now=now,
-                settings=self.settings,
-                check=self.order.check,
-                again=AGAIN,
-                sweeping=sweeping,
-            )
-            self.swept = now if sweeping else self.swept
-            done.error = after.error
-        except (*_AWAY, *_HOPELESS):
-            raise
-        except HypertapeError as error:
-            done.error = error
-        clear(self.settings.landing, done.run_id)
 
 
 def _over(before: RunSpec | None, more: RunSpec) -> RunSpec:

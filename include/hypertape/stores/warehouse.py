@@ -19,7 +19,7 @@ from hypertape.quality.gate import Gated, gate
 from hypertape.queries import query
 from hypertape.stores import BATCH_ROWS, Block, Selection, SeriesInfo, Unassigned, Written
 from hypertape.stores._connected import ConnectedStore
-from hypertape.warehouse.connect import connect, resolve_dsn
+from hypertape.warehouse.connect import resolve_dsn
 from hypertape.warehouse.ledger import known_tickers, register_symbols
 from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, refused_scales
 from hypertape.warehouse.loading.stored import read_neighbours, series_states
@@ -152,7 +152,7 @@ class WarehouseStore(ConnectedStore):
 
     def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
         """Refresh the rollups over what loads changed, whoever ran them."""
-        return refresh_pending(lambda autocommit: connect(self.dsn, autocommit=autocommit), market, interval)
+        return refresh_pending(self.dsn, market, interval)
 
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
         bars, request = self._request(market, interval, block)

@@ -18,6 +18,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,12 +107,13 @@ class Worker:
                 "pid": process.pid,
                 "process_started": process.create_time(),
                 "metadata": Jsonb(dict(self.metadata)),
+                "clock": time.time_ns() / 1e9,  # what this host believes: nobody else can say that
             },
         )
 
-    def leave(self, connection: Connection) -> None:
-        """Say that the worker ends; what it holds still is free."""
-        connection.execute(query("worker_died"), {"workers": [self.worker_id]})
+    def leave(self, connection: Connection, *, trace: bool = True) -> None:
+        """Say that the worker ends; what it holds still is free. Without `trace` it is as if it had never been."""
+        connection.execute(query("worker_gone" if trace else "worker_remove"), {"workers": [self.worker_id]})
 
     def take(
         self,
@@ -206,12 +208,13 @@ def working(
     lease: timedelta = LEASE,
     metadata: Mapping[str, Any] | None = None,
     name: str = "",
+    trace: bool = True,
 ) -> Iterator[Worker]:
     """A worker that beats on a timer of its own for the length of the block, also during a long request.
 
     Each beat opens a connection for itself, so that none is held between them. A beat that fails is logged and tried
     again at the next one: the lease outlives some. At the end what is still held is free. `name` is the worker's id
-    where it has one of its own; it must be unique.
+    where it has one of its own; it must be unique. `trace`: see `Worker.leave`.
     """
     worker = Worker(kind, lease, name, metadata=metadata or {})
     with connect(dsn, autocommit=True) as connection:
@@ -226,7 +229,7 @@ def working(
         beating.join()
         try:
             with connect(dsn, autocommit=True) as connection:
-                worker.leave(connection)
+                worker.leave(connection, trace=trace)
         except HypertapeError as error:  # what the block raised says more
             _LOG.warning("The worker's end was not noted, its lease runs out by itself: %s", error)
 
@@ -260,7 +263,7 @@ def bury_dead_neighbours(connection: Connection) -> list[str]:
     rows = connection.execute(query("worker_neighbours"), {"place": _place()}).fetchall()
     dead = [worker for worker, pid, started in rows if not _lives(pid, started)]
     if dead:
-        connection.execute(query("worker_died"), {"workers": dead})
+        connection.execute(query("worker_gone"), {"workers": dead})
     return dead
 
 

@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 
 from hypertape.model import Interval, Market
 from hypertape.queries import query
-from hypertape.warehouse.claims import LEASE, bury_dead_neighbours
+from hypertape.warehouse.claims import LEASE
 
 Connection = psycopg.Connection[Any]
 
@@ -28,7 +28,8 @@ SERIES = "series"
 class WorkerState:
     """A worker: since when it runs, what it holds (by kind, since `since`), and its series by how they ended last.
 
-    `state` is working, idle, dead (silent for a lease, or killed while it held work) or ended. Times are UTC.
+    `state` is working, idle, dead (silent for a lease, or killed while it held work) or ended; `gone_at` is since
+    when it is known to be gone. Times are UTC.
     """
 
     worker_id: str
@@ -36,7 +37,8 @@ class WorkerState:
     hostname: str
     metadata: Mapping[str, Any]
     started_at: datetime
-    last_heartbeat: datetime | None
+    last_heartbeat: datetime
+    gone_at: datetime | None
     state: str
     units: int
     since: datetime | None
@@ -116,7 +118,9 @@ def end(
 
 
 def workers(connection: Connection, *, lease: timedelta = LEASE, everyone: bool = False) -> list[WorkerState]:
-    """The workers of all kinds, the newest first: those that live and those that are dead; `everyone`: all known."""
-    bury_dead_neighbours(connection)
+    """The workers of all kinds, the newest first: those that live and those that are dead; `everyone`: all known.
+
+    Who died on this host shows at once after `claims.bury_dead_neighbours`.
+    """
     with connection.cursor(row_factory=class_row(WorkerState)) as cursor:
         return cursor.execute(query("worker_list"), {"lease": lease, "everyone": everyone}).fetchall()

@@ -1,15 +1,16 @@
 """Refreshing rollups over exactly what changed, and proving them equal to their bars.
 
 A load notes the ranges it changed in `rollup_pending`, in its own transaction, so a kill between the two loses nothing:
-the next refresh finds the note. Refreshing itself cannot run inside a transaction on TimescaleDB, so the notes are held
-by one connection (under an advisory lock: refreshes are serial) while another one calls.
+the next refresh finds the note. Refreshing itself cannot run inside a transaction on TimescaleDB, so no lock can be
+held meanwhile: a claim keeps the refreshes of one relation serial, on one connection.
 """
 
 from __future__ import annotations
 
 import logging
 import time as clock
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,13 +19,19 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from hypertape.errors import DatabaseBusy
+from hypertape.errors import ClaimLost, DatabaseBusy
 from hypertape.model import Interval, Market, Window, utc
 from hypertape.queries import query
+from hypertape.warehouse.claims import LEASE, Claim, Worker, working
+from hypertape.warehouse.connect import connect
 from hypertape.warehouse.loading.stored import relation
-from hypertape.warehouse.locks import lock_name
 
 Connection = psycopg.Connection[Any]
+Note = tuple[int, datetime, datetime]
+"""A load's number, the first and the last bar that it changed."""
+
+KIND = "rollups"
+"""Of the claims; a unit is the relation of the bars."""
 
 _STANDS_ON = {Interval.M15: Interval.M5, Interval.M30: Interval.M15, Interval.W2: Interval.W1}
 """The rollups that are built from a finer rollup (migration 0004); the others are built from bars."""
@@ -68,24 +75,43 @@ def derived(interval: Interval) -> tuple[Interval, ...]:
 
 
 def refresh_pending(
-    connect: Callable[[bool], Connection], market: Market, interval: Interval
+    dsn: str, market: Market, interval: Interval, *, lease: timedelta = LEASE
 ) -> list[Refreshed]:
     """Refresh every rollup of a stored interval over the ranges noted by loads; return what was refreshed.
 
-    `connect(autocommit)` opens a connection. Raises what `translate_errors` raises; notes of ranges that were not
-    refreshed stay.
+    One at a time does it: who comes meanwhile waits until its own ranges are refreshed, by whomever. A worker that is
+    silent for the lease has lost it to the next. Raises what `connect` and the warehouse raise; notes of ranges that
+    were not refreshed stay.
     """
-    done: list[Refreshed] = []
-    with connect(False) as holder:
-        lock_name(holder, f"rollups/{market.relation(interval)}")
-        notes = holder.execute(query("pending_ranges"), (market.code, interval.value)).fetchall()
-        if notes:
-            with connect(True) as caller:
-                for level in derived(interval):
-                    for window in merge_windows(buckets(level, start, last) for _, start, last in notes):
-                        _refresh(caller, market, level, window)
-                        done.append(Refreshed(level, window))
-            holder.execute(query("forget_pending"), ([load_id for load_id, _, _ in notes],))
+    with connect(dsn, autocommit=True) as connection:
+        if not _pending(connection, market, interval):
+            return []
+        with working(dsn, KIND, lease=lease, trace=False) as worker:
+            while _pending(connection, market, interval):
+                if claims := worker.take(connection, KIND, [market.relation(interval)]):
+                    with suppress(ClaimLost):
+                        return _refresh_noted(connection, market, interval, worker, claims)
+                clock.sleep(_AGAIN_SECONDS)
+    return []
+
+
+def _pending(connection: Connection, market: Market, interval: Interval) -> list[Note]:
+    return connection.execute(query("pending_ranges"), (market.code, interval.value)).fetchall()
+
+
+def _refresh_noted(
+    connection: Connection, market: Market, interval: Interval, worker: Worker, claims: Sequence[Claim]
+) -> list[Refreshed]:
+    """Refresh what is noted, then remove the notes, if the claim is still held: else another one does it again."""
+    notes, done = _pending(connection, market, interval), list[Refreshed]()
+    for level in derived(interval):
+        for window in merge_windows(buckets(level, start, last) for _, start, last in notes):
+            _refresh(connection, market, level, window)
+            done.append(Refreshed(level, window))
+    with connection.transaction():
+        worker.require(connection, claims)
+        connection.execute(query("forget_pending"), ([load_id for load_id, _, _ in notes],))
+        worker.end(connection, claims)
     return done
 
 

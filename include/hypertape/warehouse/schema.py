@@ -23,7 +23,9 @@ from hypertape.model import Market
 from hypertape.queries import query, sql_directory
 from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.dsn import place
+from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.schema_scopes import CARRIED, SCOPES, Names
+from hypertape.warehouse.symbology import register_names
 
 Connection = psycopg.Connection[Any]
 
@@ -77,8 +79,10 @@ def tier(connection: Connection) -> str:
     return str(row[0])
 
 
-def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
+def apply(connection: Connection, markets: Iterable[Market], *, archived: bool = False) -> list[str]:
     """Bring the schema up to date and return the labels of the scripts that ran (none when nothing changed).
+
+    Where bars are `archived` before they are dropped, the server drops none by itself, whatever a market keeps.
 
     Two appliers at once wait for each other. Everything happens in one transaction: a failure leaves the schema as it
     was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises; and BadSetting through a pooler, whose
@@ -95,6 +99,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
         connection.execute("set local client_min_messages = warning")
         connection.execute("set local search_path = public, shim, bars")
         connection.execute((sql_directory() / "bootstrap.sql").read_text(encoding="utf-8"))
+        _act_as_owner(connection)
         ledger = _ledger(connection)
         current = tier(connection)
         _refuse_other_tier(connection, current)
@@ -103,9 +108,17 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
             connection.execute(script.statement())
             _record(connection, script, current)
         _register(connection, markets)
-        _keep_retention(connection, markets)
-        _name_search_path(connection)
+        _keep_retention(connection, markets, archived)
+        connection.execute("set local role none")
+        name_search_path(connection)
     return [script.label for script in pending]
+
+
+def _act_as_owner(connection: Connection) -> None:
+    """Let what is made belong to the owner of what there is, whoever applies: one who may act as that role."""
+    owner = connection.execute(query("schema_owner")).fetchone()
+    if owner is not None:
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner[0])))
 
 
 def status(connection: Connection, markets: Iterable[Market]) -> list[ScriptStatus]:
@@ -192,13 +205,16 @@ def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
+    for market in markets:
+        register_names(connection, market, database_now(connection).date())
 
 
-def _keep_retention(connection: Connection, markets: tuple[Market, ...]) -> None:
+def _keep_retention(connection: Connection, markets: tuple[Market, ...], archived: bool) -> None:
     for market in markets:
         for interval in market.intervals:
             relation = f"bars.{market.relation(interval)}"
-            connection.execute(query("keep_for"), (relation, market.retention.get(interval)))
+            kept = None if archived else market.retention.get(interval)
+            connection.execute(query("keep_for"), (relation, kept))
 
 
 def _record(connection: Connection, script: Script, current: str) -> None:
@@ -206,7 +222,7 @@ def _record(connection: Connection, script: Script, current: str) -> None:
     connection.execute(query("record_migration"), (name, market, script.sha256, __version__, current))
 
 
-def _name_search_path(connection: Connection) -> None:
+def name_search_path(connection: Connection) -> None:
     """Let every later session of this database resolve the shim's names, through PgBouncer too."""
     connection.execute(
         sql.SQL("alter database {} set search_path = public, shim, bars").format(

@@ -1,6 +1,6 @@
-"""Everything through PgBouncer in transaction pooling, with as few connections to the server as it takes.
+"""Everything through PgBouncer in transaction pooling, with one connection to the server.
 
-One is enough but for the refresh of rollups, which holds a lock in one transaction and calls the refresh in another.
+One is enough for every verb: whoever held one in a transaction and wanted another would wait for itself for ever.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hypertape.api.pool import Warehouse
@@ -26,6 +27,7 @@ from hypertape.warehouse.claims import Worker, working
 from hypertape.warehouse.connect import connect, is_pooled, translate_errors
 from hypertape.warehouse.schema import apply
 from pooler import pooled
+from served import serving
 from stockula_files import bar, stockula_file
 
 Run = Callable[..., tuple[int, str, str]]
@@ -44,8 +46,8 @@ def direct(new_warehouse: Callable[[], AbstractContextManager[str]]) -> Iterator
 
 @pytest.fixture(scope="module")
 def through(direct: str) -> Iterator[str]:
-    """The same warehouse behind a pooler that has two connections to it."""
-    with pooled(direct, size=2) as dsn:
+    """The same warehouse behind a pooler that has one connection to it."""
+    with pooled(direct) as dsn:
         yield dsn
 
 
@@ -85,7 +87,7 @@ def test_the_schema_is_applied_at_the_server_itself(
     assert run("schema", "verify")[0] == 0
 
 
-def test_every_verb_does_with_two_connections(run: Run, tree: Path, tmp_path: Path):
+def test_every_verb_does_with_one_connection(run: Run, tree: Path, tmp_path: Path):
     """In the order of a day's work; each is told why where its exit code is not 0."""
     of_vn, source = ("--market", "vn", "--interval", "1d"), ("--source-dir", str(tree))
     lite = tmp_path / "mirror.db"
@@ -102,6 +104,13 @@ def test_every_verb_does_with_two_connections(run: Run, tree: Path, tmp_path: Pa
         (("mirror", "parity", "files"), (0,)),
         (("migrate", "sqlite", str(stockula_file(tmp_path / "stockula.db", [bar("AAA", "2025-01-02")]))), (0, 3, 4)),
         (("gaps", "find", *of_vn), (0, 3)),
+        (("pin", "create", "once", *of_vn), (0,)),
+        (("copy", "warehouse", f"csv:{tmp_path / 'copy'}", *of_vn), (0,)),
+        (("gaps", "heal", *of_vn, *source), (0, 3)),
+        (("reconcile", *of_vn, "--against", "csv_tree", *source), (0, 3)),
+        (("pin", "verify", "once"), (0,)),
+        (("condition", *of_vn), (0,)),
+        (("forget", "vn", "1d", "--tickers", "BBB", "--no-dry-run"), (0,)),
         (("rollups", "verify", "--market", "vn"), (0,)),
         (("quarantine", "list", "--json"), (0,)),
         (("findings", "list", "--json"), (0,)),
@@ -114,6 +123,25 @@ def test_every_verb_does_with_two_connections(run: Run, tree: Path, tmp_path: Pa
     assert wrong == {}
     pooler = [line for line in json.loads(said["doctor", "--json"][1]) if line["what"] == "pooler"]
     assert [line["level"] for line in pooler] == ["note"]
+
+
+def test_it_is_served_through_it(run: Run, through: str, tree: Path):
+    """`hypertape serve` as a process, with several requests at once."""
+    assert run("sync", "-m", "vn", "-i", "1d", "--source-dir", str(tree))[0] in (0, 3)
+    code, said, _ = run("keys", "create", "reader")
+    assert code == 0
+    headers = {"Authorization": f"Bearer {said.strip()}"}
+    with serving(through) as served, httpx.Client(base_url=served.url, headers=headers) as client:
+
+        def bars(ticker: str) -> int:
+            answer = client.get("/tickers", params={"symbol": ticker, "start_date": "2025-01-01"})
+            return len(answer.raise_for_status().json()[ticker])
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(bars, ["AAA", "BBB"] * 10)) == {2}
+        for path in ("/health", "/overview", "/workers", "/findings"):
+            assert client.get(path).status_code == 200, path
+        assert served.stop() == 0
 
 
 def test_the_reading_api_lends_what_it_has(through: str):
@@ -131,8 +159,8 @@ def test_the_reading_api_lends_what_it_has(through: str):
     assert [row[0] for row in found if row is not None] == list(range(40))
 
 
-def test_as_many_workers_as_connections_and_more(direct: str, tree: Path, tmp_path: Path):
-    """Four workers with their heartbeats, and one connection more than there are workers: nobody stands still."""
+def test_as_many_workers_as_connections(direct: str, tree: Path, tmp_path: Path):
+    """Four workers with their heartbeats and their tails, and four connections: nobody stands still."""
     every = timedelta(days=1)
     order = WorkOrder(
         get_market("vn"),
@@ -146,7 +174,7 @@ def test_as_many_workers_as_connections_and_more(direct: str, tree: Path, tmp_pa
     rounds: list[Round] = []
     with connect(direct, autocommit=True) as connection:
         connection.execute("delete from claim")
-    with pooled(direct, size=5) as dsn, ThreadPoolExecutor(4) as pool:
+    with pooled(direct, size=4) as dsn, ThreadPoolExecutor(4) as pool:
 
         def go(_: int) -> None:
             work(

@@ -120,7 +120,7 @@ def test_windows(common, ticker, window, positions):
 
 def test_rollups_read_prices_and_volume(common, common_warehouse, ticker):
     put(common, {ticker: walk(20, start=utc(2020, 1, 6))})
-    refresh_pending(lambda autocommit: connect(common_warehouse, autocommit=autocommit), CRYPTO, D1)
+    refresh_pending(common_warehouse, CRYPTO, D1)
     table = read_bars(common, CRYPTO, Interval.W1, [ticker])
     assert table.column_names == ["ticker", "time", "open", "high", "low", "close", "volume"]
     assert table["time"].to_pylist() == [utc(2020, 1, 6), utc(2020, 1, 13), utc(2020, 1, 20)]

@@ -17,6 +17,8 @@ from lab import CRYPTO, D1, M1, VN, changed, new_ticker, put, query, scaled, val
 
 from hypertape.errors import DatabaseUnreachable
 from hypertape.model import Interval, Window, utc
+from hypertape.warehouse import rollups
+from hypertape.warehouse.claims import Worker, working
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, buckets, check_rollups, derived, refresh_pending
 from hypertape.warehouse.schema import tier
@@ -27,7 +29,7 @@ FROM_DAYS = (Interval.W1, Interval.W2, Interval.MO1)
 
 
 def refresh(dsn, market=CRYPTO, interval=D1):
-    return refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), market, interval)
+    return refresh_pending(dsn, market, interval)
 
 
 def recomputed(bars, level):
@@ -259,19 +261,20 @@ def test_a_change_of_the_adjusted_close_alone_is_noted_but_moves_no_bucket(commo
     assert stored(common, ticker, Interval.W1) == before
 
 
-def test_a_refresh_that_fails_keeps_its_notes(common, common_warehouse):
-    """The second connection cannot be opened: the ranges are still pending, and the next refresh does them."""
+def test_a_refresh_that_fails_keeps_its_notes(common, common_warehouse, monkeypatch):
+    """Its connection breaks in between: the ranges are still pending, and the next refresh does them at once."""
     ticker, bars = new_ticker(), walk(30)
     refresh(common_warehouse)
     put(common, {ticker: bars})
 
-    def only_the_holder(autocommit):
-        if autocommit:
-            raise DatabaseUnreachable("made up for this test")
-        return connect(common_warehouse)
+    def broken(connection, *_):
+        connection.close()
+        raise DatabaseUnreachable("made up for this test")
 
-    with pytest.raises(DatabaseUnreachable):
-        refresh_pending(only_the_holder, CRYPTO, D1)
+    with monkeypatch.context() as patched:
+        patched.setattr(rollups, "_refresh", broken)
+        with pytest.raises(DatabaseUnreachable):
+            refresh(common_warehouse)
     assert (
         value(common, "select count(*) from rollup_pending where market = 'crypto' and interval = '1d'") == 1
     )
@@ -280,19 +283,22 @@ def test_a_refresh_that_fails_keeps_its_notes(common, common_warehouse):
     assert_equal(stored(common, ticker, Interval.W1), recomputed(bars, Interval.W1))
 
 
-def test_a_load_between_two_refreshes_is_not_forgotten(common, common_warehouse):
+def test_a_load_between_two_refreshes_is_not_forgotten(common, common_warehouse, monkeypatch):
     """Notes written while a refresh runs belong to the next one."""
     first, second = new_ticker(), new_ticker()
     refresh(common_warehouse)
     put(common, {first: walk(10)})
     loaded = []
 
-    def loading_meanwhile(autocommit):
-        if autocommit:
+    def loading_meanwhile(*given):
+        if not loaded:
             loaded.append(put(common, {second: walk(10, seed=2)})[second].load_id)
-        return connect(common_warehouse, autocommit=autocommit)
+        refresh_one(*given)
 
-    refresh_pending(loading_meanwhile, CRYPTO, D1)
+    refresh_one = rollups._refresh
+    with monkeypatch.context() as patched:
+        patched.setattr(rollups, "_refresh", loading_meanwhile)
+        refresh(common_warehouse)
     assert query(
         common, "select load_id from rollup_pending where interval = '1d' and market = 'crypto'"
     ) == [(loaded[0],)]
@@ -321,6 +327,57 @@ def test_two_refreshes_at_once_wait_for_each_other(common_warehouse, common):
     assert failures == []
     for name in names:
         assert_equal(stored(common, name, Interval.MO1), recomputed(walk(100, seed=len(name)), Interval.MO1))
+
+
+def test_a_refresh_that_another_worker_has_begun_is_waited_for_and_its_end_is_enough(
+    common, common_warehouse
+):
+    """Alive it keeps its claim; once it is dead the one that waits does what it left. No worker stays in the list."""
+    refresh(common_warehouse)
+    ticker, bars, done = new_ticker(), walk(30), []
+    put(common, {ticker: bars})
+    with working(common_warehouse, "test") as other:
+        other.take(common, rollups.KIND, [CRYPTO.relation(D1)])
+        ours = threading.Thread(target=lambda: done.append(refresh(common_warehouse)))
+        ours.start()
+        ours.join(1.5)
+        assert ours.is_alive()
+    ours.join(60)
+    assert [entry.interval for entry in done[0]] == list(FROM_DAYS)
+    assert_equal(stored(common, ticker, Interval.W1), recomputed(bars, Interval.W1))
+    left = value(common, "select count(*) from worker_heartbeat where worker_type = 'rollups'")
+    assert left == 0
+
+
+def test_who_lost_its_claim_while_it_refreshed_leaves_the_notes_to_the_next(
+    common, common_warehouse, monkeypatch
+):
+    """It was frozen for longer than its lease: what was noted is refreshed once more, by whoever has the claim."""
+    refresh(common_warehouse)
+    put(common, {new_ticker(): walk(30)})
+    refresh_one, calls = rollups._refresh, []
+
+    def robbed(connection, market, level, window):
+        if not calls:
+            thief = Worker("test")
+            thief.beat(common)
+            common.execute(
+                "update worker_heartbeat set gone_at = clock_timestamp() where worker_type = 'rollups'"
+            )
+            claims = thief.take(common, rollups.KIND, [CRYPTO.relation(D1)])
+            assert len(claims) == 1
+            thief.end(common, claims)
+            thief.leave(common)
+        calls.append(level)
+        refresh_one(connection, market, level, window)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rollups, "_refresh", robbed)
+        refresh(common_warehouse)
+    assert calls == 2 * list(FROM_DAYS)
+    assert (
+        value(common, "select count(*) from rollup_pending where market = 'crypto' and interval = '1d'") == 0
+    )
 
 
 def test_a_refresh_by_the_servers_own_policy_is_waited_for(common_warehouse, common):

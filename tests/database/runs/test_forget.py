@@ -15,7 +15,6 @@ from hypertape.cli import app
 from hypertape.errors import UnknownTicker
 from hypertape.model import utc
 from hypertape.steps.forget import forget
-from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, buckets, check_rollups, derived, refresh_pending
 
 NOW = utc(2025, 6, 1)
@@ -26,7 +25,7 @@ def two(warehouse: str, connection: Any) -> str:
     """A series that stays and one that was a typo, with everything a warehouse notes about one."""
     put(connection, {"AAPL": walk(60, seed=1), "aapl": walk(60, seed=2)})
     put(connection, {"aapl": walk(60, seed=3)})  # revisions, a suspected restatement
-    refresh_pending(lambda autocommit: connect(warehouse, autocommit=autocommit), CRYPTO, D1)
+    refresh_pending(warehouse, CRYPTO, D1)
     rows = (
         "insert into gap (market, interval, ticker, start_time, end_time, bars, reason, found_run) "
         "values ('crypto', '1d', 'aapl', '2021-01-01', '2021-02-01', 31, 'provider empty', 'run')",

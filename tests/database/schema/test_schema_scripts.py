@@ -589,7 +589,7 @@ def test_the_owner_of_a_database_needs_no_more_rights(server_dsn):
     with ordinary_role(server_dsn) as dsn, connect(dsn, autocommit=True) as connection:
         apply(connection, (CRYPTO, US))
         put(connection, {"A": walk(30, start=utc(2020, 1, 6))})
-        done = refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), CRYPTO, D1)
+        done = refresh_pending(dsn, CRYPTO, D1)
         checks = check_rollups(connection, CRYPTO, done)
         assert [check.differing for check in checks] == [0, 0, 0]
         assert fingerprint(connection, "A")[0] == 30

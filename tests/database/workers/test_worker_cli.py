@@ -111,7 +111,9 @@ def test_the_dead_are_listed_and_their_series_fail(connection):
     assert (working.state, working.units, working.holds) == ("working", 1, {SERIES: ["vn/1d/AAA"]})
     dead.leave(connection)
     (killed,) = workers(connection)
-    assert (killed.state, killed.last_heartbeat) == ("dead", None)
+    assert (killed.state, killed.last_heartbeat) == ("dead", working.last_heartbeat)
+    assert killed.gone_at is not None
+    assert killed.gone_at > killed.last_heartbeat
     reap(connection, work=working.started_at - working.started_at)
     found = connection.execute("select status, error_message from sync_progress").fetchall()
     assert found == [("failed", "Worker timeout")]

@@ -35,6 +35,7 @@ PLACEHOLDERS = ("bars", "all_bars", "market", "interval", "start", "end", "now",
 
 _HEADER = re.compile(r"--\s*(\w+)\s*:\s*(.*)")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
+_END = re.compile(r";((?:\s|--[^\n]*)*)\Z")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -89,7 +90,7 @@ def read_rule(path: Path) -> Rule:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("--"):
             break
-        if (found := _HEADER.match(line.strip())) and (found[1] in KEYS or not given):
+        if found := _HEADER.match(line.strip()):
             if found[1] not in KEYS:
                 raise bad(path, number, f"there is no {found[1]!r}", f"A rule begins with: {_shown()}.")
             if found[1] in given or not found[2].strip():
@@ -138,7 +139,7 @@ def _statement(path: Path, text: str) -> str:
         )
     if ";" in re.sub(r"'[^']*'", "", body.rstrip("; \n\t")):
         raise bad(path, 1, "it has several statements", "Write one SELECT.")
-    return text.rstrip().rstrip(";")
+    return _END.sub(r"\1", text.rstrip())
 
 
 def _intervals(path: Path, text: str | None) -> tuple[Interval, ...]:

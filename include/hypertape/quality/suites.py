@@ -60,13 +60,13 @@ class OffendersOfProject(Offenders):
     ) -> dict[str, Any]:
         meta = self.meta
         if meta["broken"]:
-            raise CheckBroken(meta["broken"])
+            raise CheckBroken(meta["broken"], next_step="")
         try:
             with execution_engine.get_connection() as connection:
                 found = connection.exec_driver_sql(meta["sql"], execution_options={"no_parameters": True})
                 rows = [{name: _json(value) for name, value in row.items()} for row in found.mappings()]
         except DBAPIError as error:
-            raise CheckBroken(_told(meta, error.orig)) from error
+            raise CheckBroken(_told(meta, error.orig), next_step="") from error
         return self._verdict(rows)
 
 

@@ -130,7 +130,7 @@ def test_a_project_of_an_installed_wheel(wheel: Path, place: Path, tmp_path: Pat
     assert str(ROOT) not in call("-c", "import hypertape; print(hypertape.__file__)")
     hypertape("source", "test", "acme", "--market", "jp")
     try:
-        hypertape("up", "--detach")
+        assert "`hypertape down` stops it" in hypertape("up")
         assert "healthy" in hypertape("status")
         conf = {"source": "csv_tree", "start": "2024-06-03", "end": "2024-06-15"}
         run = ("-m", "hypertape.orchestration.standalone", "run", "bars_jp_1d", "--conf", json.dumps(conf))

@@ -103,7 +103,13 @@ def test_a_bad_source_gets_each_point_wrong_but_the_whole_answer() -> None:
 
 def test_a_source_without_a_stand_in_cannot_be_tried() -> None:
     with pytest.raises(BadInput, match="stand_in"):
-        try_source("csv_tree", vendor_of("csv_tree"), get_market("vn"))
+        try_source("sample", vendor_of("sample"), get_market("vn"))
+
+
+def test_a_source_of_files_gets_what_concerns_files_right() -> None:
+    points = try_source("csv_tree", vendor_of("csv_tree"), get_market("vn"))
+    assert {point.name: point.told for point in points if not point.holds} == {}
+    assert len(points) == 8
 
 
 # --- sources of a project

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -39,7 +42,13 @@ class _Wrong(Exception):
 
 
 def try_source(name: str, vendor: Any, market: Market) -> list[Point]:
-    """Put a vendor's module through every point. Raises BadInput where it has no `stand_in`."""
+    """Put a vendor's module through every point; one that reads files, through those that concern files.
+
+    Raises BadInput where it has neither `stand_in` nor `write_stand_in(directory, offered)`.
+    """
+    if callable(getattr(vendor, "write_stand_in", None)):
+        with TemporaryDirectory() as place:
+            return list(_FileTrial(name, vendor, market, _Nowhere(), Path(place)).points())
     stand_in = getattr(vendor, "stand_in", None)
     if not callable(stand_in):
         raise BadInput(
@@ -55,23 +64,11 @@ class _Trial:
     name: str
     vendor: Any
     market: Market
-    server: StandInServer
+    server: StandInServer | _Nowhere
 
     def points(self) -> Iterator[Point]:
         """Try each in turn, the server mended before."""
-        tries: dict[str, Callable[[], None]] = {
-            "whole answer": self.whole,
-            "short answer": self.short,
-            "asked to slow down (429)": lambda: self.fails(429),
-            "server error (503)": lambda: self.fails(503),
-            "symbols reordered and twice": self.reordered,
-            "unit slip": self.unit_slip,
-            "restatement": self.restatement,
-            "connection cut": self.cut,
-            "empty answer": self.empty,
-            "a page in the answer's place": self.page,
-        }
-        for name, attempt in tries.items():
+        for name, attempt in self.tries().items():
             self.server.status = self.server.once = self.server.page = None
             self.server.cuts = False
             self.server.offered = self.offers()
@@ -84,6 +81,21 @@ class _Trial:
                 Exception
             ) as error:  # a source raises only our errors, and each attempt says which it expects
                 yield Point(name, False, f"it raised {type(error).__name__}: {error}")
+
+    def tries(self) -> dict[str, Callable[[], None]]:
+        """What is tried, by its name."""
+        return {
+            "whole answer": self.whole,
+            "short answer": self.short,
+            "asked to slow down (429)": lambda: self.fails(429),
+            "server error (503)": lambda: self.fails(503),
+            "symbols reordered and twice": self.reordered,
+            "unit slip": self.unit_slip,
+            "restatement": self.restatement,
+            "connection cut": self.cut,
+            "empty answer": self.empty,
+            "a page in the answer's place": self.page,
+        }
 
     # --- what is tried
 
@@ -227,6 +239,55 @@ class _Trial:
     def scaled(row: VendorRow, factor: float) -> VendorRow:
         prices = ("open", "high", "low", "close", "adjusted_close")
         return row._replace(**{name: round(getattr(row, name) * factor, 6) for name in prices})
+
+
+class _Nowhere:
+    """What a source of files has in a server's place."""
+
+    url = ""
+    status: int | None = None
+    once: int | None = None
+    cuts = False
+    page: str | None = None
+
+    def __init__(self) -> None:
+        self.offered: list[Offered] = []
+
+
+@dataclass
+class _FileTrial(_Trial):
+    """The same of a source that reads files: there is nobody to refuse, but a file may end in the middle."""
+
+    place: Path
+
+    def tries(self) -> dict[str, Callable[[], None]]:
+        """Those that concern files."""
+        asked = ("asked to slow down (429)", "server error (503)")
+        return {name: attempt for name, attempt in super().tries().items() if name not in asked}
+
+    def opened(self) -> Source:
+        source: Source = self.vendor.build(SourceConfig(self.name, directory=str(self.place)), Limits())
+        return source
+
+    def fetched(self, source: Source | None = None) -> Fetched:
+        rmtree(self.place)
+        self.place.mkdir()
+        self.vendor.write_stand_in(self.place, self.server.offered)
+        files = [path for path in self.place.rglob("*") if path.is_file()]
+        for path in files:
+            content = path.read_bytes()
+            if self.server.page is not None:
+                path.write_text(self.server.page)
+            elif self.server.cuts:
+                path.write_bytes(content[: len(content) // 2])
+        return super().fetched(source)
+
+    def cut(self) -> None:
+        self.server.cuts = True
+        found = self.fetched()
+        told = {*found.failures, *found.short, *found.rejects["ticker"].to_pylist()}
+        if silent := [ticker for ticker in self.tickers if ticker not in told]:
+            raise _Wrong(f"half the file of {silent[0]} is missing, and it does not say so")
 
 
 def _micros(row: VendorRow) -> int:

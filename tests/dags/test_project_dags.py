@@ -15,7 +15,7 @@ SCRIPT = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], bundle_path=sys.argv[1])
-forms = {dag_id: list(bag.dags[dag_id].params["source"].schema["enum"]) for dag_id in ("bars_jp_1d", "bars_vn_1d")}
+forms = {dag_id: list(bag.dags[dag_id].params.get_param("source").schema["enum"]) for dag_id in ("bars_jp_1d", "bars_vn_1d")}
 print(json.dumps([bag.import_errors, sorted(bag.dags), forms]))
 """
 
@@ -32,7 +32,7 @@ def test_a_market_has_its_dags_and_a_broken_file_costs_no_other(tmp_path: Path) 
         env=os.environ | {"HYPERTAPE_PROJECT": str(tmp_path)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     errors, dags, forms = json.loads(done.stdout.splitlines()[-1])
-    assert {"bars_jp_1d", "bars_jp_1h", "heal_jp_1d", "bars_vn_1d", "bars_us_1m"} <= set(dags)
+    assert {"bars_jp_1d", "bars_jp_1h", "heal_gaps_jp_1d", "bars_vn_1d", "bars_us_1m"} <= set(dags)
     assert not [dag for dag in dags if "_kr_" in dag]
     assert "acme" in forms["bars_jp_1d"]
     assert "acme" in forms["bars_vn_1d"]

@@ -15,7 +15,8 @@ SCRIPT = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], bundle_path=sys.argv[1])
-forms = {dag_id: list(bag.dags[dag_id].params.get_param("source").schema["enum"]) for dag_id in ("bars_jp_1d", "bars_vn_1d")}
+asked = ("bars_jp_1d", "bars_vn_1d")
+forms = {dag: list(bag.dags[dag].params.get_param("source").schema["enum"]) for dag in asked}
 print(json.dumps([bag.import_errors, sorted(bag.dags), forms]))
 """
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import inspect
-import io
 import itertools
 import re
 import sys
@@ -22,7 +20,6 @@ import typer
 import hypertape
 from hypertape import errors
 from hypertape.cli import app
-from hypertape.orchestration import demo, standalone
 from hypertape.settings import Settings, variable_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -337,22 +334,7 @@ def test_written_command_exists(line: str) -> None:
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    known |= passed_on(path)
     assert {word for word in words if word.startswith("-")} <= known
-
-
-def passed_on(path: tuple[str, ...]) -> set[str]:
-    """The options that a verb passes on to what it starts: `up` to the starter of Airflow, `demo` to the demo."""
-    if path == ("demo",):
-        run, words = demo.main, ["--help"]
-    elif path and path[0] in ("up", "down", "status"):
-        run, words = standalone.main, [path[0], "--help"]
-    else:
-        return set()
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit):
-        run(words)
-    return {"--", *re.findall(r"--[a-z-]+", shown.getvalue())}
 
 
 @pytest.mark.parametrize("words", leaves(COMMANDS), ids=" ".join)

@@ -79,7 +79,7 @@ app.add_typer(project.config, name="config")
 app.command()(project.init)
 app.command()(completion.completion)
 for _verb in (stack.up, stack.down, stack.status, stack.demo):
-    app.command(context_settings=stack.PASSED_ON)(_verb)
+    app.command()(_verb)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)

@@ -53,7 +53,7 @@ def url(
         bool, typer.Option("--password", help="Show the password at a terminal, too.")
     ] = False,
 ) -> None:
-    """Print the warehouse's address for another program: psql "$(hypertape db url --reader)".
+    """Print the warehouse's address for another program. Example: psql "$(`hypertape db url --reader`)".
 
     What a program takes (a pipe, `$(…)`) has the password; at a terminal it is masked.
     """

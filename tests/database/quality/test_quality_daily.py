@@ -31,7 +31,7 @@ from quality_lab import (
 
 from hypertape.frame import Bars, instant, micros
 from hypertape.model import Interval, Market, utc
-from hypertape.quality import rules
+from hypertape.quality.project_rules import rules_for
 
 Plant = Callable[[Connection, Series], None]
 
@@ -57,7 +57,7 @@ def test_clean_bars_pass_every_rule(
     results = lab.check(quality_warehouse, shared, market, interval)
 
     assert failed(results) == {}
-    assert list(results) == [rule.name for rule in rules.rules_for(market, interval)]
+    assert list(results) == [rule.name for rule in rules_for(market, interval)]
     _, window, _ = lab.SPANS[market.code, interval]
     inside = sum(int((bars.time >= micros(window.start)).sum()) for bars in series.values())
     assert results["ohlc_order"].evaluated == inside

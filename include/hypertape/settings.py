@@ -307,9 +307,11 @@ def variable_of(field: str) -> str:
 
 
 def origin_of(field: str) -> str:
-    """Where a setting's value comes from: `environment`, the project's file with the line, or `default`."""
+    """Where a value comes from: `environment`, the file of a secret, the project's file with the line, or `default`."""
     if os.environ.get(variable_of(field)):
         return "environment"
+    if not Settings.model_fields[field].repr and (path := os.environ.get(f"{variable_of(field)}_FILE")):
+        return path
     project = find_project()
     if project is not None and field == "project":
         return str(project.file)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from hypertape import settings
 from hypertape.errors import BadSetting
-from hypertape.settings import Settings, load_settings, variable_of
+from hypertape.settings import Settings, load_settings, origin_of, variable_of
 
 DOCUMENTS = (
     "FALLBACK_TO_CSV", "VN_DATABASE_PATH", "CRYPTO_DATABASE_PATH", "TICK_BATCH_SIZE", "TICK_FLUSH_INTERVAL_MS",
@@ -221,6 +221,7 @@ def test_a_secret_may_stand_in_a_file(variable: str, tmp_path: Path, monkeypatch
     monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
     field = variable.removeprefix("HYPERTAPE_").lower()
     assert getattr(load_settings(), field) == "kept://aside"
+    assert origin_of(field) == str(tmp_path / "secret")
     assert getattr(load_settings(**{field: "given"}), field) == "given"
     assert "aside" not in repr(load_settings())
 

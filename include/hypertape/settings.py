@@ -22,6 +22,7 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 | HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
 | HYPERTAPE_SOURCE | the one source asked instead of each market's own: `sample`, `csv_tree`, `vci`, `ccxt`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
+| HYPERTAPE_SAMPLE_END | last day of the synthetic set `sample` (2025-06-30; made by `make demo`: the day before) |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
 | HYPERTAPE_SOURCE_RATES | requests a second, all workers together: `vci=1,yahoo=0.5`; 0: no limit |
 | HYPERTAPE_SOURCE_ENDPOINTS | servers asked in place of the vendors: `vci=http://127.0.0.1:8080` |
@@ -84,6 +85,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -145,6 +147,7 @@ class Settings(BaseSettings):
     overlap_bars: int = Field(default=10, ge=0)
     source: str | None = None
     source_dir: Path | None = None
+    sample_end: date | None = None
     legacy_scale: bool = False
     source_rates: str | None = None
     source_endpoints: str | None = None

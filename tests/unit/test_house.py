@@ -203,7 +203,7 @@ TRANSLATORS = {
     "warehouse/pins.py",  # on one of the pool's, without the server's place: its words reach the API's clients
 }
 OPENERS = {
-    "orchestration/standalone.py",  # Airflow's own database
+    "orchestration/lifecycle.py",  # Airflow's own database
 }
 
 
@@ -289,9 +289,23 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], An
     }
 
 
+def examples_of(words: tuple[str, ...]) -> list[str]:
+    """The commands of that verb which its help shows: as code spans in its text, or as lines after it."""
+    command = leaves(COMMANDS)[words]
+    spans = re.findall(r"`(hypertape [^`]+)`", " ".join((command.help or "").split()))
+    lines = re.findall(r"^(?:Example: )?(hypertape .+)$", command.epilog or "", re.M)
+    return [shown for shown in spans + lines if shown.startswith(f"hypertape {' '.join(words)}")]
+
+
+@pytest.mark.parametrize("words", leaves(COMMANDS), ids=" ".join)
+def test_help_of_every_verb_has_an_example(words: tuple[str, ...]) -> None:
+    assert examples_of(words)
+
+
 def written_commands() -> list[str]:
     """Every `hypertape …` in a code span or a console line of the documents and the errors' advice."""
     texts = [read(path) for path in DOCUMENTS] + [read(PACKAGE / "errors.py")]
+    texts += [f"`{shown}`" for words in leaves(COMMANDS) for shown in examples_of(words)]
     found = [
         it
         for text in texts

@@ -46,6 +46,7 @@ from hypertape.cli import (
     worker,
 )
 from hypertape.cli.common import console, output
+from hypertape.cli.examples import add_examples
 from hypertape.errors import EXIT_CODES, HypertapeError
 
 app = typer.Typer(
@@ -97,6 +98,7 @@ app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.command()(serve.serve)
+add_examples(app)
 
 
 _INTERRUPTED = 130

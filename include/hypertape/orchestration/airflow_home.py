@@ -5,6 +5,7 @@
 | `passwords.json` | the login of the user `admin`, mode 0600 |
 | `secrets.json` | keys that sign tokens and encrypt connections, mode 0600 |
 | `standalone.json` | what runs now: process, ports, URL |
+| `sample_end` | the last day of the synthetic set, chosen at the first start |
 | `logs/`, `<component>.log` | logs of tasks, logs of components |
 """
 
@@ -17,6 +18,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,6 +86,23 @@ class AirflowHome:
             write_private(self.password_file, json.dumps({USER: secrets.token_urlsafe(12)}))
         return str(json.loads(self.password_file.read_text())[USER])
 
+    def sample_end(self, now: datetime) -> date:
+        """The last day of the synthetic set here: the day before the first call, ever since; or what the settings say.
+
+        Its bars must not move from day to day, or a second run would find all of them restated.
+        """
+        if self._settings.sample_end is not None:
+            return self._settings.sample_end
+        file = self.path / "sample_end"
+        if not file.exists():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(file, (now - timedelta(days=1)).date().isoformat())
+        return date.fromisoformat(file.read_text())
+
+    def forget_sample_end(self) -> None:
+        """Let the next call of `sample_end` choose anew: the warehouse is made anew, too."""
+        (self.path / "sample_end").unlink(missing_ok=True)
+
     def running(self) -> Running | None:
         """Read `standalone.json`; None when nothing was started, or it was stopped."""
         try:
@@ -132,6 +151,7 @@ class AirflowHome:
             "AIRFLOW_HOME": str(self.path),
             "HYPERTAPE_STATE_DIR": str(self._settings.state_dir.absolute()),
             **({VARIABLE: str(project.absolute())} if (project := self._settings.project) else {}),
+            "HYPERTAPE_SAMPLE_END": self.sample_end(datetime.now(UTC)).isoformat(),
             "NO_PROXY": local,
             "no_proxy": local,
             "PYTHONPATH": str(Path(hypertape.__file__).resolve().parents[1]),

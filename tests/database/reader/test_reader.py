@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,25 @@ def test_adjusted_prices_are_those_of_sql(tape: Tape, sampled: str) -> None:
     day = raw["time"].to_numpy().astype("datetime64[D]")
     by_day = {np.datetime64(time.date()): factor for time, _, factor in rows}
     assert ratio.tolist() == [by_day[each] for each in day]
+
+
+def test_an_indicator_of_the_project_is_a_column(
+    tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hypertape.toml").write_text("")
+    (tmp_path / "indicators").mkdir()
+    (tmp_path / "indicators" / "range.py").write_text(
+        "from hypertape.indicators import RequestedIndicator\n\n\n"
+        "def compute(high, low, n):\n    return [(high - low) * n, high + low]\n\n\n"
+        "INDICATOR = RequestedIndicator('range', compute, ('high', 'low'), ('wide', 'sum'), 0, with_length=True)\n"
+    )
+    monkeypatch.setenv("HYPERTAPE_PROJECT", str(tmp_path))
+    found = tape.read("vn", "1d", "SYNBANK", columns=["high", "low"], indicators=["range3", "ma20"])
+    assert found.column_names == ["ticker", "time", "high", "low", "ma20", "range3_wide", "range3_sum"]
+    high, low = (found[name].to_numpy() for name in ("high", "low"))
+    np.testing.assert_array_equal(found["range3_wide"].to_numpy(), (high - low) * 3)
+    with pytest.raises(BadInput, match="rangeN"):
+        tape.read("vn", "1d", "SYNBANK", indicators=["rnge3"])
 
 
 def test_last_gives_the_newest_of_each(tape: Tape) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -21,6 +20,7 @@ from hypertape.indicators.ema import ema
 from hypertape.model import BAR_COLUMNS, INDICATOR_COLUMNS, Interval, utc
 from hypertape.reader import Tape
 from hypertape.sources.sample import CORRECTED_AT, PLANTED, Defect, Planted
+from hypertape.warehouse.api_keys import create
 from hypertape.warehouse.connect import connect
 
 ALL = list(INDICATOR_COLUMNS)
@@ -249,20 +249,20 @@ def test_a_pin_that_lost_a_part_is_told(tape: Tape, sampled: str) -> None:
 
 
 def test_who_has_no_key_is_told_how_to_get_one(sampled: str) -> None:
+    """A server as it runs, and long answers as they come."""
     from server_lab import serving
 
-    with serving(sampled) as served, ht.open(served.url, key="ht_wrong") as tape:
-        with pytest.raises(DatabaseRefused, match="hypertape keys create"):
-            tape.read("vn", "1d", "SYNBANK")
-        made = subprocess.run(
-            [sys.executable, "-m", "hypertape.cli", "keys", "create", "reader"],
-            env={**os.environ, "HYPERTAPE_DATABASE_URL": sampled},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        key = made.stdout.strip()
+    with connect(sampled) as connection:
+        key = create(connection, "reader", "read", now=datetime.now(UTC))
+    with serving(sampled) as served:
+        with (
+            ht.open(served.url, key="ht_wrong") as refused,
+            pytest.raises(DatabaseRefused, match="keys create"),
+        ):
+            refused.read("vn", "1d", "SYNBANK")
         with ht.open(served.url, key=key) as allowed, ht.open(sampled) as direct:
-            asked = {"indicators": ALL}
-            assert allowed.read("vn", "1m", **asked).equals(direct.read("vn", "1m", **asked))
+            one, other = (tape.read("vn", "1m", indicators=ALL) for tape in (allowed, direct))
+            assert one.equals(other)
 
 
 def test_importing_it_loads_neither_airflow_nor_pandas() -> None:

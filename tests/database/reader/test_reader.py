@@ -250,7 +250,7 @@ def test_a_pin_that_lost_a_part_is_told(tape: Tape, sampled: str) -> None:
 
 def test_who_has_no_key_is_told_how_to_get_one(sampled: str) -> None:
     """A server as it runs, and long answers as they come."""
-    from server_lab import serving
+    from served import serving
 
     with connect(sampled) as connection:
         key = create(connection, "reader", "read", now=datetime.now(UTC))

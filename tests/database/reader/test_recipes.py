@@ -15,11 +15,10 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
-import tape_lab  # noqa: F401  (the labs of the API's tests can be imported then)
-from server_lab import serving
 
 from hypertape.warehouse.api_keys import create
 from hypertape.warehouse.connect import connect
+from served import serving
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "how-to" / "reading.md").read_text(encoding="utf-8")

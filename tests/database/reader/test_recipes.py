@@ -1,4 +1,4 @@
-"""The page docs/how-to/reading.md, block by block: what it shows works."""
+"""The page docs/reading.md, block by block: what it shows works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypertape.warehouse.connect import connect
 from served import serving
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGE = (DOCS / "how-to" / "reading.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "reading.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
     r"(?P<mark><!-- not run: [^>]+ -->\n\n)?```(?P<kind>python|console)\n(?P<text>.*?)```", re.DOTALL
 )

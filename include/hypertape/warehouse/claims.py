@@ -7,8 +7,7 @@ nothing more. No session's lock is held, so a pooler of transactions will do.
 
     with working(dsn, "backfill", lease=lease) as worker:
         for claim in worker.take(connection, "backfill", units, most=1):
-            ...                             # ask, then in the transaction that writes:
-            worker.require(connection, [claim])
+            worker.require(connection, [claim])  # after asking, in the transaction that writes
             worker.end(connection, [claim])
 """
 

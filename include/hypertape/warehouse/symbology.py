@@ -117,8 +117,8 @@ def members(
 def register_names(connection: Connection, market: Market, today: date) -> None:
     """Keep spellings of vendors and members of groups in step with what ships with a market."""
     spellings = [
-        (ticker, vendor, symbol)
-        for vendor, symbols in sorted(market.symbols.items())
+        (ticker, source, symbol)
+        for source, symbols in sorted(market.symbols.items())
         for ticker, symbol in sorted(symbols.items())
     ]
     columns = list(zip(*spellings, strict=True)) or [(), (), ()]

@@ -1,6 +1,8 @@
-"""Maintenance, once a day: prove a part of what is derived from the bars.
+"""Maintenance: backups made and verified, a part of what is derived proven, old bars, files and rows removed.
 
-`prove`
+`backup → verify_backup → prune_backups`; `prove`; `run_policies`; `sweep`
+
+It runs every six hours and verifies then; all else is done once a day, in the first run after 03:00 UTC.
 """
 
 from __future__ import annotations
@@ -12,6 +14,14 @@ from airflow.sdk import dag, get_current_context, task
 from hypertape.orchestration.alerts import done_within
 from hypertape.orchestration.connection import warehouse_dsn
 from hypertape.orchestration.defaults import DAG_DEFAULTS
+from hypertape.orchestration.maintenance_tasks import (
+    backup,
+    once_a_day,
+    prune_backups,
+    run_policies,
+    sweep,
+    verify_backup,
+)
 from hypertape.orchestration.pools import ROLLUPS
 from hypertape.orchestration.runbook import store_runbook
 from hypertape.orchestration.xcom import Json
@@ -26,6 +36,7 @@ def prove() -> Json:
     from hypertape.markets import all_markets
     from hypertape.steps.prove import prove_some
 
+    once_a_day()
     run_id, markets = get_current_context()["run_id"], list(all_markets().values())
     found = prove_some(
         warehouse_dsn(), markets, run_id=run_id, now=datetime.now(UTC), settings=load_settings()
@@ -37,8 +48,8 @@ def prove() -> Json:
 
 
 @dag(
-    description="Proves a part of all rollups and averages a day",
-    schedule="30 3 * * *",
+    description="Makes and verifies backups, proves a part of what is derived, removes what is old",
+    schedule="30 3,9,15,21 * * *",
     doc_md=store_runbook("maintain_warehouse", LATE_AFTER),
     deadline=done_within(LATE_AFTER),
     tags=["maintenance"],
@@ -46,7 +57,12 @@ def prove() -> Json:
 )
 def maintain_warehouse() -> None:
     """Wire the run."""
+    made, pruned = backup(), prune_backups()
+    made >> verify_backup() >> pruned
+    made >> pruned  # a run whose backup failed is not green, and removes none
     prove()
+    run_policies()
+    sweep()
 
 
 maintain_warehouse()

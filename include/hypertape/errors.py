@@ -36,6 +36,9 @@ HypertapeError
     ├── TierChanged           the schema was built on the other tier
     ├── ServerFailed          the embedded server does not start
     ├── ServerReplaced        the server's programs were replaced while it runs
+    ├── ProgramMissing        a program of PostgreSQL (`pg_dump`) is not there, or is older than the server
+    ├── ProgramFailed         a program of PostgreSQL ended with an error
+    ├── BackupBroken          a backup is not whole: its file, its manifest or what it restores to
     └── AirflowFailed         Airflow does not start, or refuses a request
 
 The class docstring is the default message. An error carries where it happened, and its message ends with what to
@@ -66,7 +69,7 @@ EXIT_CODES = {
     0: "done",
     1: "failed for good: mend what the message names; `doctor` and `db status` also exit 1 where they find something",
     2: "bad input: an option, a name, a file or a setting that cannot be used, or nothing to work on",
-    3: "a critical check found bad data, two sources disagree, or a pin no longer reads as it did",
+    3: "a critical check found bad data, sources disagree, a pin no longer reads as it did, or a backup is not whole",
     4: "done in part: some tickers failed for good (also those the source does not know), all else is stored",
     5: "the warehouse's schema is not this program's: `hypertape schema apply`, or another database",
     75: "failed in a way that may pass: try again",
@@ -371,6 +374,25 @@ class ServerReplaced(TerminalError):
     """The server's programs were replaced while it runs, so it cannot load its own libraries."""
 
     next_step = "Restart it: `hypertape db down`, then `hypertape db up` (another server: by its service)."
+
+
+class ProgramMissing(TerminalError):
+    """A program of PostgreSQL is not there, or is older than the server."""
+
+
+class ProgramFailed(TerminalError):
+    """A program of PostgreSQL ended with an error."""
+
+    next_step = "See what it said; `hypertape doctor` looks at the server."
+
+
+class BackupBroken(TerminalError):
+    """A backup is not whole."""
+
+    exit_code = 3
+    next_step = (
+        "Make a new one (`hypertape backup create`); `hypertape backup prune --broken` removes this one."
+    )
 
 
 class AirflowFailed(TerminalError):

@@ -84,6 +84,8 @@ FINDING_KINDS: Mapping[str, str | None] = {
     "flags": NOTE,
     "restatements": NOTE,
     "notify": WARNING,
+    "backup": WARNING,
+    "listing": NOTE,
 }
 """Every kind of finding with its severity; None: that of the check. docs/runbook.md has a paragraph for each."""
 

@@ -1,10 +1,14 @@
 """Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for those
-that the documents name. An empty variable counts as not set.
+that the documents name. An empty variable counts as not set. Of what is secret (addresses with passwords, the password
+of a feed) `NAME_FILE` names a file that holds it.
 
 | variable | meaning |
 |---|---|
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
 | HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
+| HYPERTAPE_READER_DATABASE_URL | the warehouse as its reader, which the read API reads with (default: as all others) |
+| HYPERTAPE_WRITER_ROLE | the group whose members load and mend; `schema apply` grants it (default `hypertape_writer`) |
+| HYPERTAPE_READER_ROLE | the group whose members only read, likewise (default `hypertape_reader`) |
 | HYPERTAPE_STATE_DIR | what this machine keeps: embedded server, landing files, Airflow's home (default `.hypertape`) |
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
@@ -64,6 +68,12 @@ that the documents name. An empty variable counts as not set.
 | HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
 | HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
 | HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
+| HYPERTAPE_BACKUP_URL | where backups lie (default: `backups` in the state directory; any fsspec URL) |
+| HYPERTAPE_BACKUP_DAYS | days backups are kept |
+| HYPERTAPE_BACKUP_FRESH_HOURS | hours after which the newest verified backup is too old: a finding |
+| HYPERTAPE_BACKUP_SCRATCH_URL | the server that verifications restore into (default: the warehouse's) |
+| HYPERTAPE_QUARANTINE_DAYS | days refused rows are kept after they were settled; open ones stay |
+| HYPERTAPE_WAL_ARCHIVE_DIR | a directory to which the embedded server archives its log, for a point in time |
 """
 
 from __future__ import annotations
@@ -72,12 +82,13 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hypertape.errors import BadSetting
+from hypertape.secret_files import secret_in_file
 
 
 def _seconds(text: object) -> object:
@@ -94,6 +105,18 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A duration, written as the documents do (`1s`, `100ms`) or as seconds."""
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """What stands in the files of secrets. A secret is what `repr` leaves out."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        secret = not field.repr and secret_in_file(variable_of(field_name), os.environ)
+        return secret or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Settings(BaseSettings):
     """One snapshot of the environment."""
 
@@ -101,8 +124,11 @@ class Settings(BaseSettings):
         env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
-    database_url: str | None = None
-    direct_database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    direct_database_url: str | None = Field(default=None, repr=False)
+    reader_database_url: str | None = Field(default=None, repr=False)
+    writer_role: str = "hypertape_writer"
+    reader_role: str = "hypertape_reader"
     state_dir: Path = Path(".hypertape")
     pg_bindir: Path | None = None
     extension_dir: Path | None = None
@@ -162,11 +188,34 @@ class Settings(BaseSettings):
     rabbitmq_url: str | None = Field(default=None, repr=False)
     fix_password: str | None = Field(default=None, repr=False)
     airflow_url: str | None = None
+    backup_url: str | None = None
+    backup_days: int = Field(default=7, ge=1)
+    backup_fresh_hours: float = Field(default=30.0, gt=0)
+    backup_scratch_url: str | None = Field(default=None, repr=False)
+    quarantine_days: int = Field(default=90, ge=1)
+    wal_archive_dir: Path | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The caller first, then the environment, then the files that it names."""
+        return init_settings, env_settings, _SecretFiles(settings_cls)
 
     @property
     def landing(self) -> str:
         """The fsspec URL of the landing area."""
         return self.landing_url or (self.state_dir.absolute() / "landing").as_uri()
+
+    @property
+    def backups(self) -> str:
+        """The directory or URL of the backups."""
+        return self.backup_url or str(self.state_dir.absolute() / "backups")
 
     @property
     def spool(self) -> Path:

@@ -1,3 +1,3 @@
 -- purpose: tell the planner what a table holds now
--- parameters: relation
-analyze {relation}
+-- parameters: relation (its name)
+select hypertape.analyse(%s)

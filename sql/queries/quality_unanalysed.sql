@@ -21,5 +21,5 @@ counted as (
 )
 select class.oid::regclass::text
 from counted join pg_class as class on class.oid = counted.relation
-where counted.changed > %(few)s + %(share)s * counted.known and pg_has_role(class.relowner, 'usage')
+where counted.changed > %(few)s + %(share)s * counted.known
 order by 1

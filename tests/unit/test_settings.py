@@ -201,3 +201,57 @@ def test_which_mirrors_a_machine_delivers_to(
     if mirrors is not None:
         monkeypatch.setenv("HYPERTAPE_MIRRORS", mirrors)
     assert load_settings().delivers_to("tree") is expected
+
+
+SECRETS = ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_DIRECT_DATABASE_URL", "HYPERTAPE_READER_DATABASE_URL",
+           "HYPERTAPE_NOTIFY", "HYPERTAPE_RABBITMQ_URL", "HYPERTAPE_FIX_PASSWORD")  # fmt: skip
+
+
+def test_secrets_are_never_shown() -> None:
+    """What reads as a secret is declared as one, and so read from files and left out of `repr`."""
+    secret = {variable_of(name) for name, field in Settings.model_fields.items() if not field.repr}
+    assert secret >= set(SECRETS)
+    words = re.compile(r"(^|_)(PASSWORD|SECRET|TOKEN|DATABASE_URL|RABBITMQ_URL|NOTIFY)$")
+    assert {name for name in map(variable_of, Settings.model_fields) if words.search(name)} <= secret
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_may_stand_in_a_file(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("  kept://aside\n")
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
+    field = variable.removeprefix("HYPERTAPE_").lower()
+    assert getattr(load_settings(), field) == "kept://aside"
+    assert getattr(load_settings(**{field: "given"}), field) == "given"
+    assert "aside" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("content", "environment", "told"),
+    [
+        pytest.param(b"a", {"HYPERTAPE_NOTIFY": "b"}, "are both set", id="two sources of one secret"),
+        pytest.param(None, {}, "No such file", id="a file that is not there"),
+        pytest.param(b" \n", {}, "is empty", id="an empty file"),
+        pytest.param(b"\xff\xfe", {}, "is no text", id="a file that is no text"),
+    ],
+)
+def test_a_bad_secret_file_is_named(
+    content: bytes | None,
+    environment: dict[str, str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    for name, text in {**environment, "HYPERTAPE_NOTIFY_FILE": str(path)}.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(BadSetting, match=told) as refused:
+        load_settings()
+    assert "HYPERTAPE_NOTIFY_FILE" in str(refused.value)
+
+
+def test_only_secrets_are_read_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "seven").write_text("7")
+    monkeypatch.setenv("HYPERTAPE_BATCH_SIZE_FILE", str(tmp_path / "seven"))
+    assert load_settings().batch_size == 50

@@ -22,7 +22,7 @@ from hypertape.api.pool import Warehouse
 from hypertape.api.state import State
 from hypertape.api.store_router import StoreRouter
 from hypertape.settings import Settings
-from hypertape.warehouse.connect import resolve_dsn
+from hypertape.warehouse.connect import resolve_dsn, resolve_reader_dsn
 
 DESCRIPTION = """Bars, and how far they can be trusted. Times are UTC; a bar's time is its opening.
 
@@ -36,12 +36,13 @@ def create_app(
     authorize: Authorize,
     clock: Callable[[], datetime],
     dsn: Callable[[], str] | None = None,
+    reader: Callable[[], str] | None = None,
 ) -> FastAPI:
     """Make the app.
 
     `authorize` gives the dependency that admits a caller for reading or for writing; it is on every route, the
-    description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed; without
-    it the settings name it. Nothing is connected before the first request.
+    description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed, `reader`
+    the same with what may only read; without them the settings name both. Nothing is connected before a request.
     """
     app = FastAPI(
         title="hypertape",
@@ -54,13 +55,13 @@ def create_app(
         redirect_slashes=False,
         dependencies=[Depends(authorize(Access.READ)), Depends(known_parameters)],
     )
-    warehouse = Warehouse(
-        dsn or (lambda: resolve_dsn(settings)),
-        size=settings.api_connections,
-        statement_seconds=settings.api_statement_seconds,
-    )
+    address = dsn or (lambda: resolve_dsn(settings))
+    reading = reader or (address if dsn else lambda: resolve_reader_dsn(settings))
+    seconds = settings.api_statement_seconds
+    warehouse = Warehouse(reading, size=settings.api_connections, statement_seconds=seconds)
     app.state.hypertape = State(
         warehouse,
+        Warehouse(address, size=1, statement_seconds=seconds),  # opened by the first who writes
         StoreRouter(settings, warehouse),
         clock,
         clock(),

@@ -13,7 +13,14 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from hypertape.api.respond import json_response
-from hypertape.errors import BadInput, HypertapeError, PinBroken, SchemaMissing, TransientError
+from hypertape.errors import (
+    BadInput,
+    DatabaseRefused,
+    HypertapeError,
+    PinBroken,
+    SchemaMissing,
+    TransientError,
+)
 
 log = logging.getLogger("hypertape.api")
 
@@ -39,6 +46,10 @@ def _ours(request: Request, error: Exception) -> Response:
         return failure(503, "The warehouse cannot answer now. Try again in a moment.", headers)
     if isinstance(error, SchemaMissing):
         return failure(503, "The warehouse's schema is not current. Run `hypertape schema apply`.")
+    if isinstance(error, DatabaseRefused):
+        return failure(
+            503, "The warehouse does not let this server do that. Its log says why; see docs/roles.md."
+        )
     return failure(500, "The answer could not be made. The server's log says why.")
 
 

@@ -24,6 +24,9 @@ class State:
     """One app's state; `clock` gives the current instant in UTC."""
 
     warehouse: Warehouse
+    """With what the reader may: every route but those that write."""
+    writer: Warehouse
+    """With what the writer may; the same where no reader is named."""
     stores: StoreRouter
     clock: Callable[[], datetime]
     started: datetime
@@ -49,6 +52,7 @@ class State:
         """Give back connections and files."""
         self.stores.close()
         self.warehouse.close()
+        self.writer.close()
         for close in self.at_end:
             close()
 

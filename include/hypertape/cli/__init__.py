@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -13,6 +14,7 @@ from hypertape import __version__
 from hypertape.cli import (
     actions,
     backfill,
+    backup_base,
     bars,
     condition,
     db,
@@ -36,6 +38,7 @@ from hypertape.cli import (
     serve,
     source,
     stream,
+    symbols,
     worker,
 )
 from hypertape.cli.common import console, output
@@ -64,6 +67,8 @@ app.add_typer(rollups.app, name="rollups")
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")
 app.add_typer(pin.app, name="pin")
+app.add_typer(backup_base.app, name="backup")
+app.add_typer(symbols.app, name="symbols")
 app.add_typer(worker.app, name="worker")
 app.command()(bars.sync)
 app.command()(backfill.backfill)
@@ -115,6 +120,7 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it ignores is told by the error it makes way for
     try:
         try:
             app()

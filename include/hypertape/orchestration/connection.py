@@ -11,6 +11,9 @@ from hypertape.settings import Settings, load_settings
 CONNECTION = "hypertape_db"
 """The Airflow connection that names the warehouse."""
 
+READER = "hypertape_reader"
+"""The Airflow connection that names the warehouse as its reader, for what the API reads."""
+
 LANDING = "hypertape_landing"
 """The Airflow connection (type aws) with the endpoint and the credentials of a landing area on `s3://`."""
 
@@ -29,25 +32,55 @@ def warehouse_dsn(settings: Settings | None = None) -> str:
     settings = settings or load_settings()
     if settings.database_url:
         return normalise_dsn(settings.database_url)
+    return _of_connection(CONNECTION) or resolve_dsn(settings)
+
+
+def reader_dsn(settings: Settings | None = None) -> str:
+    """Return the DSN the API reads with: HYPERTAPE_READER_DATABASE_URL, else the Airflow connection `hypertape_reader`,
+    else that of `warehouse_dsn`. Raises as that does."""
+    from hypertape.warehouse.dsn import normalise_dsn  # noqa: PLC0415
+
+    settings = settings or load_settings()
+    if settings.reader_database_url:
+        return normalise_dsn(settings.reader_database_url)
+    return _of_connection(READER) or warehouse_dsn(settings)
+
+
+def _of_connection(name: str) -> str | None:
+    """The DSN of one of Airflow's connections, None where it has none of that name."""
     try:
-        kind = Connection.get(CONNECTION).conn_type
+        kind = Connection.get(name).conn_type
     except AirflowNotFoundException:
-        return resolve_dsn(settings)
+        return None
     if kind != "postgres":
         raise BadSetting(
-            f"The Airflow connection {CONNECTION} is of type {kind}",
+            f"The Airflow connection {name} is of type {kind}",
             next_step="Make it one of type postgres.",
         )
-    return _from_hook()
+    return _from_hook(name)
+
+
+def server_dsn(settings: Settings | None = None) -> str:
+    """Return the DSN of the server itself, for what does not work through a pooler: HYPERTAPE_DIRECT_DATABASE_URL, else
+    the warehouse's."""
+    from hypertape.warehouse.dsn import normalise_dsn  # noqa: PLC0415
+
+    settings = settings or load_settings()
+    return (
+        normalise_dsn(settings.direct_database_url)
+        if settings.direct_database_url
+        else warehouse_dsn(settings)
+    )
 
 
 def use_landing_connection(settings: Settings) -> None:
-    """Let `s3://` find its endpoint and credentials in the Airflow connection `hypertape_landing`, where there is one.
+    """Let `s3://`, of the landing area and of backups, find its endpoint and credentials in the Airflow connection
+    `hypertape_landing`, where there is one.
 
     Login and password are the key and its secret; `endpoint_url`, `region_name` and `aws_session_token` stand in its
     extra, as the Amazon provider writes them. Without it the environment's are used (`AWS_…`).
     """
-    if not settings.landing.startswith("s3://"):
+    if not any(place.startswith("s3://") for place in (settings.landing, settings.backups)):
         return
     try:
         found = Connection.get(LANDING)
@@ -66,13 +99,13 @@ def use_landing_connection(settings: Settings) -> None:
     fsspec.config.conf["s3"] = {name: value for name, value in given.items() if value}
 
 
-def _from_hook() -> str:
+def _from_hook(name: str) -> str:
     """Ask the provider's hook, which also exchanges cloud identities (`iam`) for a password."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415
 
     from hypertape.warehouse.dsn import as_uri, normalise_dsn  # noqa: PLC0415
 
-    hook = PostgresHook(postgres_conn_id=CONNECTION)
+    hook = PostgresHook(postgres_conn_id=name)
     address = hook.sqlalchemy_url
     options = hook.connection.extra_dejson
     parts = {

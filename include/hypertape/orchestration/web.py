@@ -20,13 +20,18 @@ PREFIX = "/hypertape"
 
 
 def airflow_app(dsn: Callable[[], str] | None = None) -> FastAPI:
-    """Make the app with Airflow's login; without `dsn` the warehouse is the connection `hypertape_db`'s."""
+    """Make the app with Airflow's login; without `dsn` the warehouse is the connection `hypertape_db`'s,
+    read with `hypertape_reader`'s where there is one."""
     from hypertape.api import create_app  # noqa: PLC0415  (every task loads the plugin; few need a web server)
-    from hypertape.orchestration.connection import warehouse_dsn  # noqa: PLC0415
+    from hypertape.orchestration.connection import reader_dsn, warehouse_dsn  # noqa: PLC0415
     from hypertape.settings import load_settings  # noqa: PLC0415
 
     return create_app(
-        load_settings(), authorize=_authorize, clock=lambda: datetime.now(UTC), dsn=dsn or warehouse_dsn
+        load_settings(),
+        authorize=_authorize,
+        clock=lambda: datetime.now(UTC),
+        dsn=dsn or warehouse_dsn,
+        reader=dsn or reader_dsn,
     )
 
 

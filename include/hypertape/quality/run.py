@@ -102,8 +102,7 @@ def _analyse(connection: Connection, scope: Scope) -> None:
     connection.execute("select pg_stat_force_next_flush()")
     connection.commit()
     for (name,) in connection.execute(query("quality_unanalysed"), parameters).fetchall():
-        relation = sql.Identifier(*name.split(".")) if "." in name else sql.Identifier(name)
-        connection.execute(query("quality_analyse").format(relation=relation))
+        connection.execute(query("quality_analyse"), (name,))
     connection.commit()
 
 

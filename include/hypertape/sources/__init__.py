@@ -27,6 +27,10 @@ from hypertape.errors import NoData, UnknownSource
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import Settings
 from hypertape.sources._completeness import completeness as completeness
+from hypertape.sources._listing import Listed as Listed
+from hypertape.sources._listing import Listing as Listing
+from hypertape.sources._listing import has_listing as has_listing
+from hypertape.sources._listing import listing_of as listing_of
 from hypertape.sources._protocol import CAPITAL_GAIN_SCHEMA as CAPITAL_GAIN_SCHEMA
 from hypertape.sources._protocol import DIVIDEND_SCHEMA as DIVIDEND_SCHEMA
 from hypertape.sources._protocol import FILE_BYTES as FILE_BYTES

@@ -126,15 +126,21 @@ class CcxtClient:
                 next_step=f"It has: {', '.join(frames) or 'none'}.",
             )
 
+    def markets(self) -> Mapping[str, Any]:
+        """The exchange's own list of pairs. Raises SourceSchemaChanged when it lists none."""
+        with self._translated():
+            found: Mapping[str, Any] = self.exchange.load_markets()
+            if not found:
+                raise SourceSchemaChanged(f"{self.name}'s list of pairs is empty")
+        return found
+
     def symbol(self, ticker: str, quotes: Sequence[str]) -> str:
         """What the exchange calls the coin, by its own market list.
 
         Raises NoData when it has none of these pairs, SourceSchemaChanged when it lists no pair at all.
         """
+        markets = self.markets()
         with self._translated():
-            markets = self.exchange.load_markets()
-            if not markets:
-                raise SourceSchemaChanged(f"{self.name}'s list of pairs is empty")
             for quote in quotes:
                 found = markets.get(f"{ticker}/{quote}")
                 if found is not None and found.get("spot", True) and found["quote"] == quote:

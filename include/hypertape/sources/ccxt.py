@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from hypertape.calendars import expected_times
-from hypertape.errors import NoData
+from hypertape.errors import NoData, SourceSchemaChanged
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window
 from hypertape.sources._collect import (
@@ -25,6 +25,7 @@ from hypertape.sources._collect import (
     placing,
 )
 from hypertape.sources._http import VendorClient, VendorSource
+from hypertape.sources._listing import Listed, Listing
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
@@ -92,6 +93,31 @@ class Ccxt(VendorSource):
             fetched = collect(Patience(read, self.patience), tickers, window, on_ticker)
         fetched = away_where_all_refused(fetched, vendor.name, tickers, read.refused)
         return judge(fetched, market, tickers, interval, window, now)
+
+    def listing(self, market: Market) -> Listing:
+        """The coins that the exchange trades for dollars; one of which every pair rests counts as delisted.
+
+        Raises RateLimited, SourceUnavailable, CircuitOpen, SourceSchemaChanged, BadInput for an unknown exchange.
+        """
+        from hypertape.sources._ccxt_client import CcxtClient  # noqa: PLC0415 (ccxt takes seconds to import)
+
+        vendor = self.client
+        with CcxtClient(self.exchange, self.endpoint, self.timeout, vendor) as client:
+            pairs = vendor.persist(client.markets).values()
+        ours = [
+            pair
+            for pair in pairs
+            if pair.get("spot", True) and pair.get("quote") in DOLLARS and pair.get("base")
+        ]
+        if not ours:
+            raise SourceSchemaChanged(f"{vendor.name}'s list has no coin for {', '.join(DOLLARS)}")
+        traded = {str(pair["base"]) for pair in ours if pair.get("active") is not False}
+        listed = (
+            Listed(coin, None, "crypto", self.exchange if coin in traded else None, coin not in traded)
+            for coin in sorted({str(pair["base"]) for pair in ours})
+        )
+        others = len(pairs) - len(ours)
+        return Listing(tuple(listed), ("crypto",), {"pairs against others": others} if others else {})
 
 
 @dataclass(frozen=True)

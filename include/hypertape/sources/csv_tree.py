@@ -26,6 +26,7 @@ from hypertape.markets import misspelled
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
 from hypertape.sources._collect import TickerAnswer, collect, judge, reading
 from hypertape.sources._csv_file import parse
+from hypertape.sources._listing import Listing, listing_of_names
 from hypertape.sources._protocol import FILE_BYTES, Fetched, Limits, OnTicker, SourceConfig
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,10 @@ class CsvTree:
         """
         directories = self._directories(market)
         return tuple(sorted(name for name, path in directories.items() if self._has_file(path, interval)))
+
+    def listing(self, market: Market) -> Listing:
+        """The tree's directories. Raises SourceFileMissing when the root does not exist."""
+        return listing_of_names(self, market)
 
     def _has_file(self, directory: Path, interval: Interval) -> bool:
         try:

@@ -17,6 +17,7 @@ from hypertape.errors import UnknownTicker
 from hypertape.frame import TIME_TYPE, bar_frame, instant, micros
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Ticker, Window
 from hypertape.sources._collect import TickerAnswer, collect, judge
+from hypertape.sources._listing import Listing, listing_of_names
 from hypertape.sources._protocol import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, Limits, OnTicker, SourceConfig
 from hypertape.sources._sample_bars import deliver
 from hypertape.sources._sample_path import walk
@@ -52,6 +53,10 @@ class Sample:
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
         """List the market's synthetic tickers, sorted."""
         return tuple(_instruments(market))
+
+    def listing(self, market: Market) -> Listing:
+        """The market's synthetic tickers."""
+        return listing_of_names(self, market)
 
     def fetch(
         self,

@@ -32,9 +32,12 @@ from hypertape.sources._collect import (
     placed,
 )
 from hypertape.sources._http import VendorClient, VendorSource, judge_status, request_text
+from hypertape.sources._listing import Listing
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 from hypertape.sources._session import BoundedSession, start_of
 from hypertape.sources._vci_answer import read_answer, refuses
+from hypertape.sources._vci_listing import PATH as LIST_PATH
+from hypertape.sources._vci_listing import read_listing
 from hypertape.sources._vci_pages import Pages
 
 URL = "https://trading.vietcap.com.vn"
@@ -101,17 +104,46 @@ class Vci(VendorSource):
         ticker), NoData (left out, refused, or empty in a window with sessions), SourceSchemaChanged. Reject rules:
         bad_time, off_grid, text_in_number, empty_bar, contradicted. Raises BadInput for another market.
         """
-        if market.price_unit != "VND":
-            raise BadInput(
-                f"VCI has Vietnamese prices only, not those of {market.code}",
-                next_step=f"Sources of {market.code}: {', '.join(market.sources)}.",
-            )
+        _require_vietnamese(market)
         client, wanted = self.client, tuple(dict.fromkeys(tickers))
         with BoundedSession("VCI", self.limits, self.endpoint, headers=_HEADERS) as session:
             read = Reader(self, client, session, market, interval, window, wanted, now)
             fetched = collect(read, wanted, window, on_ticker)
         fetched = away_where_all_refused(fetched, "VCI", wanted, read.refused)
         return judge(fetched, market, tickers, interval, window, now)
+
+    def listing(self, market: Market) -> Listing:
+        """All stocks and ETFs that VCI knows, those that are delisted too.
+
+        Raises BadInput for another market, RateLimited, SourceUnavailable, CircuitOpen, SourceSchemaChanged.
+        """
+        _require_vietnamese(market)
+        client = self.client
+        with BoundedSession("VCI", self.limits, self.endpoint, headers=_HEADERS) as session:
+
+            def call() -> Listing:
+                reply = client.ask(
+                    request_text("GET", LIST_PATH),
+                    lambda: session.reply(
+                        "GET", URL + LIST_PATH, timeout=self.timeout, allow_redirects=False
+                    ),
+                )
+                judge_status("VCI", reply)
+                if reply.status >= 400:
+                    raise SourceUnavailable(
+                        f"VCI answered with HTTP status {reply.status}: {start_of(reply.body)}"
+                    )
+                return read_listing(reply.body)
+
+            return client.persist(call)
+
+
+def _require_vietnamese(market: Market) -> None:
+    if market.price_unit != "VND":
+        raise BadInput(
+            f"VCI has Vietnamese prices only, not those of {market.code}",
+            next_step=f"Sources of {market.code}: {', '.join(market.sources)}.",
+        )
 
 
 @dataclass

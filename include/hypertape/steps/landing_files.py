@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -26,9 +27,24 @@ _MODIFIED = ("LastModified", "last_modified", "updated")
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure")
 """Libraries whose errors are no OSError."""
 
-_CREDENTIALS = (
-    "Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Airflow connection hypertape_landing."
+_CREDENTIALS = "Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A place for files, as messages speak of it: what it is, the setting that names it, where its credentials are."""
+
+    what: str
+    setting: str
+    credentials: str
+
+
+LANDING = Area(
+    "The landing area",
+    "HYPERTAPE_LANDING_URL",
+    f"{_CREDENTIALS}, or the Airflow connection hypertape_landing.",
 )
+BACKUPS = Area("The place of the backups", "--output or HYPERTAPE_BACKUP_URL", f"{_CREDENTIALS}, or a role.")
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -40,9 +56,9 @@ def open_file(url: str, mode: str = "rb") -> AbstractContextManager[IO[Any]]:
     return opened
 
 
-def store_of(url: str) -> tuple[Any, str]:
+def store_of(url: str, area: Area = LANDING) -> tuple[Any, str]:
     """The file system of an address (fsspec's), and the path in it."""
-    with storage_errors():
+    with storage_errors(area):
         files, path = fsspec.core.url_to_fs(url, **_FRESH)
     return files, path
 
@@ -70,7 +86,7 @@ def _modified(files: Any, path: str, about: Mapping[str, Any]) -> datetime:
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
+def storage_errors(area: Area = LANDING) -> Iterator[None]:
     """Turn a full disk into DiskFull, a missing package or refused credentials into BadSetting.
 
     Any other failure of the store becomes TransientError. A file that is not there stays FileNotFoundError.
@@ -80,36 +96,34 @@ def storage_errors() -> Iterator[None]:
     except FileNotFoundError as error:
         if "bucket does not exist" in str(error):
             raise BadSetting(
-                f"The landing area's bucket is missing: {error}",
-                next_step="Make it, or correct HYPERTAPE_LANDING_URL.",
+                f"{area.what}: its bucket is missing: {error}",
+                next_step=f"Make it, or correct {area.setting}.",
             ) from error
         raise
     except ImportError as error:
         raise BadSetting(
-            f"HYPERTAPE_LANDING_URL names a store that nothing here can read: {error}",
+            f"{area.setting} names a store that nothing here can read: {error}",
             next_step="Install the package (s3:// is there, gs:// needs gcsfs, az:// adlfs), or name a directory.",
         ) from error
     except PermissionError as error:
         raise BadSetting(
-            f"The landing area refuses: {error}",
-            next_step=f"Check the permissions. {_CREDENTIALS}",
+            f"{area.what} refuses: {error}",
+            next_step=f"Check the permissions. {area.credentials}",
         ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise DiskFull("The landing area is full") from error
-        raise _failed(error) from error
+            raise DiskFull(f"{area.what} is full") from error
+        raise _failed(area, error) from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _CLIENTS:
             raise
         if "credentials" in str(error).lower():
             raise BadSetting(
-                f"The landing area: {error}",
-                next_step=_CREDENTIALS,
+                f"{area.what}: {error}",
+                next_step=area.credentials,
             ) from error
-        raise _failed(error) from error
+        raise _failed(area, error) from error
 
 
-def _failed(error: Exception) -> TransientError:
-    return TransientError(
-        f"The landing area failed: {error}", next_step="Check HYPERTAPE_LANDING_URL, then try again."
-    )
+def _failed(area: Area, error: Exception) -> TransientError:
+    return TransientError(f"{area.what} failed: {error}", next_step=f"Check {area.setting}, then try again.")

@@ -248,6 +248,13 @@ def resolve_dsn(settings: Settings) -> str:
     return dsn
 
 
+def resolve_reader_dsn(settings: Settings) -> str:
+    """Return the DSN with which the warehouse is only read: HYPERTAPE_READER_DATABASE_URL, else `resolve_dsn`'s."""
+    return (
+        normalise_dsn(settings.reader_database_url) if settings.reader_database_url else resolve_dsn(settings)
+    )
+
+
 def _kind(error: psycopg.Error) -> type[HypertapeError] | None:
     words = str(error).lower()
     if "no space left on device" in words:

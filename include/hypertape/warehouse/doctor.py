@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from hypertape.errors import DiskFull, HypertapeError, PoolerTooOld, ServerReplaced
-from hypertape.model import CRITICAL, Interval, Market
+from hypertape.model import CRITICAL, Interval, Market, format_instant
 from hypertape.queries import query
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
+from hypertape.warehouse.backup_ledger import age_of_newest, known_backups
 from hypertape.warehouse.connect import is_pooled
+from hypertape.warehouse.doctor_checks import (
+    CLOCK_TOLERANCE,
+    Finding,
+    see_bloat,
+    see_clocks,
+    see_jobs,
+    see_roles,
+    see_statistics,
+)
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.findings import headline, open_findings
 from hypertape.warehouse.findings.headline import BAD, GOOD
@@ -24,9 +33,10 @@ from hypertape.warehouse.findings.headline import BAD, GOOD
 Connection = psycopg.Connection[Any]
 
 _LEAST_VERSION = 150_000
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 CONNECTIONS_PER_TASK = 2
 """One to work, one for a moment: a heartbeat, a turn at a source."""
+_BESIDE = 2
+"""Of an API process, beside its pool: one that finds keys, one that writes."""
 _POOLER_TRIES = 20
 _LEAST_FREE = 0.10
 _FULL_BYTES, _FULL_PART = 256_000_000, 0.05
@@ -35,16 +45,6 @@ _LACKING = {
     "plain": "chunks, compression and background policies; rollups are tables that the pipeline refreshes",
     "timescaledb": "nothing",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report. `level` is ok, note (worth knowing) or bad (needs the mend)."""
-
-    level: str
-    subject: str
-    finding: str
-    mend: str = ""
 
 
 def examine(
@@ -59,8 +59,14 @@ def examine(
         return findings
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: iter([_tier(connection), _permissions(connection)]),
+        lambda: see_roles(connection, settings),
         lambda: _relations(connection, markets),
         lambda: iter([_policies(connection, markets)]),
+        lambda: iter([_backups(connection, now)]),
+        lambda: see_statistics(connection),
+        lambda: see_bloat(connection),
+        lambda: see_jobs(connection),
+        lambda: see_clocks(connection),
         lambda: _data(connection, now),
     )
     for check in checks:
@@ -115,7 +121,7 @@ def _hosts(connection: Connection, settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ok", "landing", f"{settings.landing}, for every host")
     (there,) = _one(connection, "doctor_connections")
-    needed = CONNECTIONS_PER_TASK * settings.parallelism + settings.api_connections
+    needed = CONNECTIONS_PER_TASK * settings.parallelism + settings.api_connections + _BESIDE
     text = f"{settings.parallelism} tasks and an API process may need {needed} connections, the server has {there}"
     if needed > there:
         mend = "Lower AIRFLOW__CORE__PARALLELISM, raise max_connections, or put PgBouncer between."
@@ -127,11 +133,11 @@ def _hosts(connection: Connection, settings: Settings) -> Iterator[Finding]:
 def _clock(connection: Connection, now: datetime) -> Finding:
     (there,) = _one(connection, "database_now")
     off = abs(there - now)
-    if off > _CLOCK_TOLERANCE:
+    if off > CLOCK_TOLERANCE:
         return Finding(
             "bad", "clock", f"server and this host differ by {off}", "Synchronise both clocks (NTP)."
         )
-    return Finding("ok", "clock", f"server and this host agree within {_CLOCK_TOLERANCE.seconds} s")
+    return Finding("ok", "clock", f"server and this host agree within {CLOCK_TOLERANCE.seconds} s")
 
 
 def _disks(connection: Connection, settings: Settings) -> Iterator[Finding]:
@@ -178,9 +184,8 @@ def _schema(connection: Connection, markets: Sequence[Market]) -> Finding:
 
 
 def schema_is_current(connection: Connection, markets: Sequence[Market]) -> bool:
-    """True where the data can be examined, and what is found be written down."""
-    _, read_only = _one(connection, "doctor_read_only")
-    return not read_only and _schema(connection, markets).level == "ok"
+    """True where the data can be examined, and what is found be written down by this role."""
+    return _schema(connection, markets).level == "ok" and _permissions(connection).level == "ok"
 
 
 def _tier(connection: Connection) -> Finding:
@@ -238,6 +243,20 @@ def _policies(connection: Connection, markets: Sequence[Market]) -> Finding:
             "bad", "policies", f"{found} of {expected} jobs scheduled", "Re-create the missing policies."
         )
     return Finding("ok", "policies", f"{found} compression and refresh jobs scheduled")
+
+
+def _backups(connection: Connection, now: datetime) -> Finding:
+    """How old the newest verified backup is; that it is too old, or broken, is a finding of the data's too."""
+    found = known_backups(connection)
+    verified, over = age_of_newest(found, now)
+    if not found:
+        mend = "Make one (`hypertape backup create`), or let `maintain_warehouse`: set HYPERTAPE_BACKUP_URL."
+        return Finding("note", "backups", "there is none", mend)
+    if over is not None or verified is None:
+        text = f"of {len(found)} none is verified and new enough"
+        return Finding("bad" if over else "note", "backups", text, "Run `hypertape backup verify`.")
+    text = f"the newest verified one is of {format_instant(verified.made_at)}, in {verified.place}"
+    return Finding("ok", "backups", text)
 
 
 def _data(connection: Connection, now: datetime) -> Iterator[Finding]:

@@ -95,6 +95,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
         connection.execute("set local client_min_messages = warning")
         connection.execute("set local search_path = public, shim, bars")
         connection.execute((sql_directory() / "bootstrap.sql").read_text(encoding="utf-8"))
+        _act_as_owner(connection)
         ledger = _ledger(connection)
         current = tier(connection)
         _refuse_other_tier(connection, current)
@@ -104,8 +105,16 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
             _record(connection, script, current)
         _register(connection, markets)
         _keep_retention(connection, markets)
-        _name_search_path(connection)
+        connection.execute("set local role none")
+        name_search_path(connection)
     return [script.label for script in pending]
+
+
+def _act_as_owner(connection: Connection) -> None:
+    """Let what is made belong to the owner of what there is, whoever applies: one who may act as that role."""
+    owner = connection.execute(query("schema_owner")).fetchone()
+    if owner is not None:
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner[0])))
 
 
 def status(connection: Connection, markets: Iterable[Market]) -> list[ScriptStatus]:
@@ -206,7 +215,7 @@ def _record(connection: Connection, script: Script, current: str) -> None:
     connection.execute(query("record_migration"), (name, market, script.sha256, __version__, current))
 
 
-def _name_search_path(connection: Connection) -> None:
+def name_search_path(connection: Connection) -> None:
     """Let every later session of this database resolve the shim's names, through PgBouncer too."""
     connection.execute(
         sql.SQL("alter database {} set search_path = public, shim, bars").format(

@@ -19,6 +19,11 @@ begin
 end
 $$;
 
+-- Rollups are tables here, and no view is written to.
+create or replace function hypertape.is_rollup(relation regclass) returns boolean
+language sql immutable
+return false;
+
 create or replace procedure hypertape.refresh_rollup(target text, starts timestamptz, ends timestamptz)
 language sql as $$ call shim.refresh_continuous_aggregate(target::regclass, starts, ends) $$;
 
@@ -46,7 +51,17 @@ language sql as $$ select $$;
 
 create or replace function hypertape.close_chunk(chunk text) returns void
 language sql as $$ select $$;
+revoke all on function hypertape.open_chunk(text), hypertape.close_chunk(text) from public;
 
 -- Computes whole buckets of a rollup anew; here a refresh does.
 create or replace procedure hypertape.rebuild_rollup(target text, starts timestamptz, ends timestamptz)
 language sql as $$ call shim.refresh_continuous_aggregate(target::regclass, starts, ends) $$;
+
+create or replace function hypertape.compressed_sizes()
+returns table (relation text, chunk text, was bigint, became bigint)
+language sql stable as $$ select null::text, null::text, null::bigint, null::bigint where false $$;
+
+-- Nothing runs in the background here.
+create or replace function hypertape.failed_jobs()
+returns table (job text, relation text, failed_at timestamptz, failures bigint)
+language sql stable as $$ select null::text, null::text, null::timestamptz, null::bigint where false $$;

@@ -33,6 +33,28 @@ begin
 end
 $$;
 
+-- True of what is refreshed: a continuous aggregate, which looks like a view and is written by whoever refreshes it.
+create or replace function hypertape.is_rollup(relation regclass) returns boolean
+language sql stable as $$
+    select exists (
+        select from timescaledb_information.continuous_aggregates
+        where format('%I.%I', view_schema, view_name)::regclass = relation
+    )
+$$;
+
+-- TimescaleDB lets owners alone refresh, and looks at who asks once, at the start. A writer becomes the owner until the
+-- refresh commits for the first time, and does the rest as itself; it needs `grant OWNER to WRITER with inherit false`.
+create or replace function hypertape.begin_as_owner(target text) returns void
+language plpgsql as $$
+declare
+    owner name := (select pg_get_userbyid(relowner) from pg_class where oid = target::regclass);
+begin
+    if not pg_has_role(owner, 'usage') then
+        perform set_config('role', owner, true);
+    end if;
+end
+$$;
+
 -- 2016 buckets a batch (a week of 5m) is six times faster than the default over long ranges. Months are refreshed by
 -- force: of changes that reach into several of them and end with the first instant of one, TimescaleDB 2.29 forgets
 -- that last month.
@@ -44,6 +66,7 @@ declare
         where format('%I.%I', view_schema, view_name) = target
     );
 begin
+    perform hypertape.begin_as_owner(target);
     call refresh_continuous_aggregate(
         target::regclass, starts, ends, force => by_month, options => '{"buckets_per_batch": 2016}'
     );
@@ -90,7 +113,7 @@ $$;
 -- Opening rewrites the chunk as plain rows; a chunk somebody else has opened or dropped meanwhile is left alone. One that
 -- stays open is closed by the compression policy.
 create or replace function hypertape.open_chunk(chunk text) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if to_regclass(chunk) is not null then
         perform decompress_chunk(chunk::regclass, if_compressed => true);
@@ -99,21 +122,53 @@ end
 $$;
 
 create or replace function hypertape.close_chunk(chunk text) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if to_regclass(chunk) is not null then
         perform compress_chunk(chunk::regclass, if_not_compressed => true);
     end if;
 end
 $$;
+revoke all on function hypertape.open_chunk(text), hypertape.close_chunk(text) from public;
 
 -- Computes whole buckets of a rollup anew, also those that no change of a bar is known to have outdated: somebody wrote into
 -- the rollup itself.
 create or replace procedure hypertape.rebuild_rollup(target text, starts timestamptz, ends timestamptz)
 language plpgsql as $$
 begin
+    perform hypertape.begin_as_owner(target);
     call refresh_continuous_aggregate(
         target::regclass, starts, ends, force => true, options => '{"buckets_per_batch": 2016}'
     );
 end
+$$;
+
+-- Compressed chunks with their bytes when they were compressed, and now. Compressing again what was changed leaves it larger.
+create or replace function hypertape.compressed_sizes()
+returns table (relation text, chunk text, was bigint, became bigint)
+language sql stable as $$
+    select
+        format('%I.%I', hypertable.hypertable_schema, hypertable.hypertable_name),
+        format('%I.%I', stats.chunk_schema, stats.chunk_name), stats.after_compression_total_bytes, size.total_bytes
+    from timescaledb_information.hypertables as hypertable
+    cross join lateral format('%I.%I', hypertable.hypertable_schema, hypertable.hypertable_name) as given (name)
+    join lateral public.chunk_compression_stats(given.name::regclass) as stats on stats.compression_status = 'Compressed'
+    join lateral public.chunks_detailed_size(given.name::regclass) as size using (chunk_schema, chunk_name)
+    where hypertable.compression_enabled and hypertable.hypertable_schema in ('bars', 'public')
+$$;
+
+-- Under PostgreSQL 15 every job is marked as failed although its work commits.
+create or replace function hypertape.failed_jobs()
+returns table (job text, relation text, failed_at timestamptz, failures bigint)
+language sql stable as $$
+    select
+        format('%s (%s)', jobs.proc_name, jobs.job_id),
+        coalesce(rollup.view_name, jobs.hypertable_name, 'the database')::text, stats.last_run_started_at, stats.total_failures
+    from timescaledb_information.jobs as jobs
+    join timescaledb_information.job_stats as stats using (job_id)
+    left join timescaledb_information.continuous_aggregates as rollup
+        on rollup.materialization_hypertable_name = jobs.hypertable_name
+    where stats.last_run_status = 'Failed'
+        and (jobs.hypertable_name is not null or not starts_with(jobs.proc_schema, '_timescaledb'))
+        and current_setting('server_version_num')::int >= 160000
 $$;

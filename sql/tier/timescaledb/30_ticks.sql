@@ -29,7 +29,7 @@ $$;
 
 -- The chunks to come, and when they are compressed. Nothing happens where that is so already.
 create or replace function hypertape.configure_ticks(chunk interval, compress_after interval) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if chunk is distinct from (
         select time_interval from timescaledb_information.dimensions
@@ -49,8 +49,9 @@ $$;
 
 -- Chunks that end after `before` stay whole.
 create or replace function hypertape.drop_tick_chunks(before timestamptz) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     perform drop_chunks('bars.ticks', older_than => before);
 end
 $$;
+revoke all on function hypertape.configure_ticks(interval, interval), hypertape.drop_tick_chunks(timestamptz) from public;

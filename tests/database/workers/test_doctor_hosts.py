@@ -20,13 +20,13 @@ from hypertape.warehouse.ledger import database_now
     ],
 )
 def test_several_hosts_need_a_shared_landing_area_and_connections(
-    connection, monkeypatch, tmp_path, executor, landing, parallelism, levels
+    common, monkeypatch, tmp_path, executor, landing, parallelism, levels
 ):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", parallelism)
-    settings = load_settings(landing_url=landing, state_dir=tmp_path, database_url=connection.info.dsn)
+    settings = load_settings(landing_url=landing, state_dir=tmp_path, database_url=common.info.dsn)
     findings: list[Finding] = examine(
-        connection, tuple(all_markets().values()), settings, now=database_now(connection)
+        common, tuple(all_markets().values()), settings, now=database_now(common)
     )
     found = {f.subject: f.level for f in findings if f.subject in ("landing", "connections")}
     assert found == levels

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from hypertape.errors import BadSetting, DatabaseUnreachable
-from hypertape.orchestration.connection import use_landing_connection, warehouse_dsn
+from hypertape.orchestration.connection import reader_dsn, use_landing_connection, warehouse_dsn
 from hypertape.settings import Settings
 
 CONNECTION = "AIRFLOW_CONN_HYPERTAPE_DB"
@@ -42,6 +42,24 @@ def test_the_airflow_connection_through_its_hook(
 ) -> None:
     monkeypatch.setenv(CONNECTION, connection)
     assert warehouse_dsn(Settings(database_url=None)) == dsn, reason
+
+
+@pytest.mark.parametrize(
+    ("given", "reader", "dsn", "reason"),
+    [
+        ("postgres://api:r@db/bars", "postgres://x:y@z/w", "postgresql://api:r@db/bars", "the setting wins"),
+        (None, "postgres://api:r@db/bars", "postgresql://api:r@db/bars", "then Airflow's connection"),
+        (None, None, "postgresql://me:pw@db/bars", "without either it reads as everybody"),
+    ],
+)
+def test_what_the_api_reads_with(
+    given: str | None, reader: str | None, dsn: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONNECTION, "postgres://me:pw@db/bars")
+    monkeypatch.delenv("AIRFLOW_CONN_HYPERTAPE_READER", raising=False)
+    if reader is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_HYPERTAPE_READER", reader)
+    assert reader_dsn(Settings(database_url=None, reader_database_url=given)) == dsn, reason
 
 
 def test_a_connection_of_another_kind_is_refused_without_its_password(

@@ -84,7 +84,7 @@ def acknowledge(
     text = (reason or "").replace("\x00", "")
     if len(text) > MOST_REASON:
         raise BadInput(f"The reason is {len(text)} letters long", next_step=f"Use {MOST_REASON} at most.")
-    found = state.warehouse.run(
+    found = state.writer.run(
         lambda connection: put_away(
             connection, number, now=state.clock(), by=str(by), reason=text, until=ends
         )
@@ -99,7 +99,7 @@ def acknowledge(
 def reopen(finding_id: str, request: Request, state: OfApp) -> Response:
     """Answer the finding."""
     number = _number(finding_id)
-    found = state.warehouse.run(lambda connection: take_back(connection, number, now=state.clock()))
+    found = state.writer.run(lambda connection: take_back(connection, number, now=state.clock()))
     log.info("%s reopened finding %d", getattr(request.state, "caller", "-"), number)
     return json_response(found.to_json())
 

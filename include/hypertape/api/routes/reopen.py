@@ -57,6 +57,6 @@ def reopen(
             "Nothing says which gaps, and without a filter they are those of every market",
             next_step="Give mode, interval, symbol, reason, start_date or end_date, or all=true.",
         )
-    count = state.warehouse.run(lambda connection: reopen_gaps(connection, wanted))
+    count = state.writer.run(lambda connection: reopen_gaps(connection, wanted))
     log.info("%s reopened %d gaps: %s", getattr(request.state, "caller", "-"), count, wanted)
     return json_response({"reopened": count})

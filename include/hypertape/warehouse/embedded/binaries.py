@@ -70,7 +70,7 @@ def choose_binaries(settings: Settings, data_major: int | None, last: Path | Non
 
 def system_binaries() -> list[Binaries]:
     """List the system's PostgreSQL servers that are new enough, newest first."""
-    found = {one.bindir: one for one in map(inspect, _system_directories()) if one is not None}
+    found = {one.bindir: one for one in map(inspect, system_directories()) if one is not None}
     fit = [one for one in found.values() if one.major >= OLDEST_MAJOR]
     return sorted(fit, key=lambda one: one.numbers, reverse=True)
 
@@ -164,7 +164,8 @@ def _matching(found: Iterable[Binaries], data_major: int, last: Path | None) -> 
     return match
 
 
-def _system_directories() -> Iterator[Path]:
+def system_directories() -> Iterator[Path]:
+    """Where systems keep PostgreSQL's programs, those of the servers and those of the clients alone."""
     for pattern in _SYSTEM_DIRECTORIES:
         yield from Path("/").glob(pattern.removeprefix("/"))
     program = shutil.which("pg_config")

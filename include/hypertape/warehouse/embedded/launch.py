@@ -14,6 +14,7 @@ from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded import process
 from hypertape.warehouse.embedded.account import Account, server_account
+from hypertape.warehouse.embedded.archive import archive_configuration, prepare_archive
 from hypertape.warehouse.embedded.binaries import Binaries, choose_binaries, inspect, runnable
 from hypertape.warehouse.embedded.extension import EXTENSION, find_extension, readable
 from hypertape.warehouse.embedded.home import prepare
@@ -37,6 +38,10 @@ def launch(home: Home, settings: Settings, options: Mapping[str, str]) -> None:
     if home.major is None:
         process.make_cluster(home, account, binaries, durable=options["fsync"] != "off")
     process.forget_stale_pid(home)
+    if settings.wal_archive_dir is not None:
+        archive = settings.wal_archive_dir.absolute()
+        prepare_archive(archive, account)
+        options = {**options, **archive_configuration(archive, binaries.major)}
     plan = replace(before, bindir=str(binaries.bindir), extension_dir=None, note=None)
     directory = settings.extension_dir or (Path(before.extension_dir) if before.extension_dir else None)
     if directory is None:

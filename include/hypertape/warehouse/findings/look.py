@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from hypertape.warehouse.findings.ledger import Changes, Looked, Observation, hold, keep
+from hypertape.warehouse.findings.observe_backups import BACKUP_OBSERVERS
 from hypertape.warehouse.findings.observe_bars import BAR_OBSERVERS
 from hypertape.warehouse.findings.observe_checks import CHECK_OBSERVERS
 from hypertape.warehouse.findings.observe_stream import STREAM_OBSERVERS
@@ -25,6 +26,7 @@ OBSERVERS: tuple[Observer, ...] = (
     *STREAM_OBSERVERS,
     *BAR_OBSERVERS,
     *CHECK_OBSERVERS,
+    *BACKUP_OBSERVERS,
 )
 
 EXPLAINED_BY = {"late": ("source",), "gaps": ("source",), "check": ("source", "late", "gaps")}
@@ -36,6 +38,13 @@ def look(connection: Connection, at: Look) -> Changes:
     hold(connection)
     observed, looked_at = observe(connection, at)
     return keep(connection, observed, looked_at, at.now, at.run_id)
+
+
+def look_at(connection: Connection, observers: Sequence[Observer], at: Look) -> Changes:
+    """Ask some observers that look everywhere, and keep what they see; commits nothing."""
+    hold(connection)
+    observed = [seen for observer in observers for seen in observer.see(connection, at)]
+    return keep(connection, observed, [Looked(each.kinds) for each in observers], at.now, at.run_id)
 
 
 def observe(connection: Connection, at: Look) -> tuple[list[Observation], list[Looked]]:

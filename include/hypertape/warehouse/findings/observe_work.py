@@ -168,6 +168,30 @@ def see_channels(connection: Connection, at: Look) -> Iterator[Observation]:
         )
 
 
+def see_listings(connection: Connection, at: Look) -> Iterator[Observation]:
+    """Tickers that are loaded and that the vendors list no more: one finding a market."""
+    by_market: dict[str, list[Row]] = defaultdict(list)
+    for row in rows(connection, "finding_listings", market=at.market):
+        by_market[row["market"]].append(row)
+    for market, found in sorted(by_market.items()):
+        tickers = tickers_of(found)
+        became = {row["ticker"]: row["became"] for row in found if row["became"]}
+        told = [f"{ticker} (now {became[ticker]})" if ticker in became else ticker for ticker in tickers]
+        yield Observation(
+            cause=f"listing/{market}",
+            kind="listing",
+            title=f"{plural(len(tickers), 'ticker')} of {market} listed no more: {some(told)}",
+            mend=f"hypertape symbols list -m {market} --state delisted; then take them out of the market's list",
+            market=market,
+            tickers=tickers,
+            essence=",".join(told),
+            evidence={
+                "became": became,
+                "sources": sorted({name for row in found for name in row["sources"]}),
+            },
+        )
+
+
 WORK_OBSERVERS = (
     Observer(("source", "source_paused"), see_sources, reach="everywhere"),
     Observer(("loads",), see_loads),
@@ -176,4 +200,5 @@ WORK_OBSERVERS = (
     Observer(("worker",), see_workers, reach="everywhere"),
     Observer(("letters",), see_letters, reach="everywhere"),
     Observer(("notify",), see_channels, reach="everywhere"),
+    Observer(("listing",), see_listings, reach="market"),
 )

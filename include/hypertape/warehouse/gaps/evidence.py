@@ -58,6 +58,7 @@ def gather(
     firsts = _vector([one.first for one in known])
     listed = _vector([one.listed for one in known])
     first = np.searchsorted(grid.lasts, firsts, "left")
+    gone = _gone(connection, grid, tickers)
     facts = Facts(
         missing=missing,
         answers=answers,
@@ -65,6 +66,7 @@ def gather(
         failed=failed > 0,
         refused=refused > 0,
         known_halt=halted > 0,
+        gone=gone,
         has_bars=np.array([one.first is not None for one in known], np.bool_),
         first=first,
         last=np.searchsorted(grid.firsts, _vector([one.last for one in known]), "right") - 1,
@@ -170,6 +172,16 @@ def _known_halts(grid: Grid, tickers: Sequence[str], notes: Notes) -> npt.NDArra
         end = np.searchsorted(grid.dates, micros(midnight(halt.last)), "right")
         rows = [row for row, ticker in enumerate(tickers) if halt.tickers is None or ticker in halt.tickers]
         found[rows, first:end] = notes.number(f"{halt.reason} ({halt.source})")
+    return found
+
+
+def _gone(connection: Connection, grid: Grid, tickers: Sequence[str]) -> Mask:
+    """The sessions after the instant since which no list of symbols has a ticker."""
+    found = np.zeros((len(tickers), len(grid)), np.bool_)
+    row_of = {ticker: row for row, ticker in enumerate(tickers)}
+    names = {"market": grid.market.code, "tickers": list(tickers)}
+    for ticker, since in connection.execute(query("gap_delisted"), names).fetchall():
+        found[row_of[ticker]] = grid.closes > micros(since)
     return found
 
 

@@ -6,7 +6,8 @@ Every array is tickers × sessions of one market and interval. The first rule th
 |---|---|
 | fetch failed | a row for it arrived and was refused: it waits in quarantine |
 | not listed | it was answered LISTING_ANSWERS times, and the ticker has no bar of any interval so early |
-| delisted | it lies after the ticker's last bar, and DELISTED_SESSIONS of these were answered while others traded |
+| delisted | it lies after the ticker's last bar, and DELISTED_SESSIONS of these were answered while others traded, |
+| | or no list of symbols has had the ticker since |
 | halted | it is a known halt (`calendars.halts`) |
 | fetch failed | the last load that covers it failed |
 | provider empty | it was answered once, and the ticker has no bar of any interval so early |
@@ -79,6 +80,7 @@ class Facts:
     failed: Mask  # the last covering load failed
     refused: Mask  # a row lies in quarantine
     known_halt: Mask
+    gone: Mask  # listed no more, by the vendors' lists of symbols
     has_bars: Mask  # per ticker
     first: Ints
     last: Ints
@@ -173,7 +175,7 @@ def possible_holidays(facts: Facts) -> Ints:
 def _delisted(facts: Facts) -> Mask:
     tail = facts.missing & facts.has_bars[:, None] & (facts.position > facts.last[:, None])
     idle = (tail & facts.answered & facts.traded[None, :]).sum(axis=1)
-    mask: Mask = tail & (idle >= DELISTED_SESSIONS)[:, None]
+    mask: Mask = tail & ((idle >= DELISTED_SESSIONS)[:, None] | facts.gone)
     return mask
 
 

@@ -23,7 +23,7 @@ def programs(directory: Path, version: str) -> Path:
 
 def system(monkeypatch: pytest.MonkeyPatch, *bindirs: Path) -> None:
     """Let the system have these programs and no others."""
-    monkeypatch.setattr(binaries, "_system_directories", lambda: iter(bindirs))
+    monkeypatch.setattr(binaries, "system_directories", lambda: iter(bindirs))
 
 
 def extension(directory: Path) -> Path:

@@ -28,7 +28,8 @@ def drawn(ticker: str, others: str | None = None, *, listed: int | None = None, 
     """Classify one ticker's sessions, drawn as letters, beside SIBLINGS others that have a bar wherever it says `#`.
 
     `#` a bar; `_` answered without a bar, once; `=` twice; `!` the last load failed, an earlier one was answered; `?`
-    only a failed load; space: nobody asked; `q` refused; `k` a known halt (answered). `traded` marks with `#` where
+    only a failed load; space: nobody asked; `q` refused; `k` a known halt (answered); `x` listed no
+    more (answered). `traded` marks with `#` where
     another interval shows a deal.
     """
     width = len(ticker)
@@ -39,11 +40,12 @@ def drawn(ticker: str, others: str | None = None, *, listed: int | None = None, 
     first = np.array([found[0] if len(found) else width for found in positions])
     facts = Facts(
         missing=missing,
-        answers=np.isin(cells, list("_=!k")).astype(np.int64) + (cells == "="),
-        empty=np.isin(cells, list("_=k")),
+        answers=np.isin(cells, list("_=!kx")).astype(np.int64) + (cells == "="),
+        empty=np.isin(cells, list("_=kx")),
         failed=np.isin(cells, list("!?")),
         refused=cells == "q",
         known_halt=cells == "k",
+        gone=cells == "x",
         has_bars=np.array([len(found) > 0 for found in positions]),
         first=first,
         last=np.array([found[-1] if len(found) else -1 for found in positions]),
@@ -91,6 +93,8 @@ TAIL = DELISTED_SESSIONS
         ("#" + "_" * TAIL + "! ", "." + "d" * (TAIL + 2), "delisted covers what failed and what nobody asks any more"),
         ("#" + " " * TAIL, "." + "u" * TAIL, "a month in which nobody asked proves nothing"),
         ("#" + "_" * TAIL + "#", "." + "e" * TAIL + ".", "a bar after it: not delisted"),
+        ("#__xx", ".eedd", "no list has had it since: delisted from there on"),
+        ("#xx#", ".ee.", "a list that lost it is wrong where there is a bar after it"),
     ],
 )  # fmt: skip
 def test_reason_while_others_trade(ticker: str, expected: str, reason: str) -> None:
@@ -149,6 +153,7 @@ def test_no_tickers_or_no_sessions_are_no_gaps() -> None:
         facts = Facts(
             mask,
             mask.astype(np.int64),
+            mask,
             mask,
             mask,
             mask,

@@ -1,0 +1,142 @@
+"""`hypertape symbols`: what the vendors' lists of symbols say: new, renamed, gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hypertape.cli.common import TickersOption, console, now, progress, split, table, warehouse, warehouse_dsn
+from hypertape.cli.listing import JsonOption, show, show_table
+from hypertape.cli.source_options import DirectoryOption, ExchangeOption, SourceOption, chosen_source
+from hypertape.errors import BadInput, HypertapeError
+from hypertape.markets import all_markets, get_market
+from hypertape.model import Market, parse_instant
+from hypertape.settings import load_settings
+
+if TYPE_CHECKING:
+    from hypertape.steps.listings import Followed
+
+app = typer.Typer(
+    no_args_is_help=True, help="Symbols: what the vendors list, and what changed in their lists."
+)
+
+MarketsOption = Annotated[
+    str | None, typer.Option("--market", "-m", help="Market: vn, crypto or us; default: every one.")
+]
+STATES = ("listed", "delisted")
+
+
+@app.command(epilog="Example: hypertape symbols sync -m vn")
+def sync(
+    market: MarketsOption = None,
+    source: SourceOption = None,
+    source_dir: DirectoryOption = None,
+    exchange: ExchangeOption = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Believe a list that lacks many tickers it had before.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for the list of symbols and tell what is new, renamed and gone since the one before. Nothing is dropped.
+
+    The first source of a market that publishes a list is asked (Yahoo publishes none). What is gone stays, marked; gaps
+    after that count as delisted.
+    """
+    from hypertape.steps.listings import follow_listing
+
+    at, settings = now(), load_settings()
+    markets = [get_market(market)] if market else list(all_markets().values())
+    chosen = chosen_source(source, source_dir, exchange=exchange)
+    found: list[Followed] = []
+    failed: dict[str, HypertapeError] = {}
+    with warehouse():
+        pass  # a schema that is behind is told before a vendor is asked
+    with progress() as on_step:
+        for done, one in enumerate(markets):
+            on_step("lists", done, len(markets))
+            try:
+                found.append(
+                    follow_listing(
+                        warehouse_dsn(), one, run_id=f"symbols__{at:%Y%m%dT%H%M%S}", now=at, settings=settings,
+                        source=chosen, accept=accept,
+                    )
+                )  # fmt: skip
+            except HypertapeError as error:
+                failed[one.code] = error
+        on_step("lists", len(markets), len(markets))
+    _tell(found, failed, as_json=as_json)
+    _end(markets, failed)
+
+
+def _tell(found: list[Followed], failed: dict[str, HypertapeError], *, as_json: bool) -> None:
+    if as_json:
+        show([each.to_json() for each in found], as_json=True)
+        return
+    events = [(each.market, e.ticker, e.event, e.former, e.present) for each in found for e in each.events]
+    if events:
+        console().print(table("changes", ("market", "ticker", "event", "former", "present"), events))
+    for each in found:
+        others = "".join(f", {count} {what} left out" for what, count in sorted(each.others.items()))
+        text = f"{each.market}: {each.source} lists {each.listed}, {each.delisted} as delisted{others}"
+        console().print(f"{text}; {_compared(each)}", highlight=False)
+    for code, error in failed.items():
+        console(stderr=True).print(f"{code}: {error}", highlight=False)
+
+
+def _compared(each: Followed) -> str:
+    parts = ["the first list" if each.first else f"{len(each.events)} changes"]
+    if each.missing:
+        more = f" and {len(each.missing) - 10} more" if len(each.missing) > 10 else ""
+        parts.append(f"{len(each.missing)} of ours are not in it: {', '.join(each.missing[:10])}{more}")
+    return "; ".join([*parts, f"{each.unknown} of it are not ours"])
+
+
+def _end(markets: list[Market], failed: dict[str, HypertapeError]) -> None:
+    """A market whose sources publish no list fails a command that named it, and none that asks for all."""
+    for error in failed.values():
+        if len(markets) == 1 or not isinstance(error, BadInput):
+            raise error
+
+
+@app.command("list", epilog="Example: hypertape symbols list -m vn --state delisted")
+def list_symbols(
+    market: MarketsOption = None,
+    tickers: TickersOption = None,
+    state: Annotated[str | None, typer.Option(help="listed or delisted; default: both.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only what this source's lists say.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what was never loaded; default: tickers of ours.")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="What changed, the newest first, instead of what is.")
+    ] = False,
+    since: Annotated[str | None, typer.Option(help="With --history: since this instant (UTC).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what the vendors' lists say of tickers, or with --history what changed in them."""
+    from hypertape.warehouse import listings
+
+    if state is not None and state not in STATES:
+        raise BadInput(f"--state {state!r} is not known", next_step=f"Valid: {', '.join(STATES)}.")
+    if since is not None and not history:
+        raise BadInput("--since goes with --history", next_step="Add --history, or leave it out.")
+    where: dict[str, Any] = {
+        "market": get_market(market).code if market else None,
+        "source": source,
+        "tickers": split(tickers),
+    }
+    with warehouse() as connection:
+        if history:
+            rows = listings.listing_events(connection, since=parse_instant(since) if since else None, **where)
+        else:
+            rows = listings.listings(connection, state=state, ours=not everything, **where)
+    columns = [
+        name.replace("_", " ") for name in (rows[0] if rows else ("market", "ticker", "state", "source"))
+    ]
+    if not rows and not as_json:
+        typer.echo(
+            "No list says anything of such tickers: `hypertape symbols sync` asks for the lists.", err=True
+        )
+        return
+    show_table("symbols", columns, [tuple(row.values()) for row in rows], as_json=as_json)

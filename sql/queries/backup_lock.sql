@@ -1,0 +1,2 @@
+-- purpose: say, for as long as this session lasts, that a scratch database is in use
+select pg_advisory_lock(hashtextextended(%s, 0))

@@ -1,0 +1,2 @@
+-- purpose: give a database another name
+alter database {old} rename to {new}

@@ -1,0 +1,3 @@
+-- purpose: remove refused rows that were settled long ago
+-- parameters: before
+delete from quarantine where released_at < %s

@@ -132,9 +132,8 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
-    logging.getLogger("psycopg").setLevel(
-        logging.ERROR
-    )  # what it ignores is told by the error it makes way for
+    # What psycopg ignores is told by the error that it makes way for.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     completion.completion_init()
     try:
         try:

@@ -50,7 +50,7 @@ def test_roles_that_are_missing_granted_and_lacking_something(connection, seen):
         )
         level, text, mend = seen("roles", **given)
         assert (level, f"finding for {names['reader']}" in text, "schema apply" in mend) == (
-            "bad",
+            "note",
             True,
             True,
         )

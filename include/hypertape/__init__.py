@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hypertape.reader import Tape
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def open(address: str | None = None, *, key: str | None = None) -> Tape:

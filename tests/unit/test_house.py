@@ -360,7 +360,15 @@ def test_the_reference_and_settings_explain_the_variable(field: str) -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     version = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["version"]
     assert hypertape.__version__ == version
-    assert f"## [{version}] - " in read(ROOT / "CHANGELOG.md")
+    changelog = read(ROOT / "CHANGELOG.md")
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\] - ", changelog, re.MULTILINE)
+    assert newest
+    if newest[1] != version:  # the next one, under way: what it brings is told, and it is one step on
+        told = changelog.partition("## [Unreleased]")[2].partition("\n## [")[0]
+        assert "- " in told
+        major, minor, patch = map(int, newest[1].split("."))
+        following = {f"{major}.{minor}.{patch + 1}", f"{major}.{minor + 1}.0", f"{major + 1}.0.0"}
+        assert version in following
 
 
 def requirements() -> list[str]:

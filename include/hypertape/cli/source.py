@@ -99,7 +99,7 @@ def try_source(
     Its real client code asks a server on this machine that answers as the module's `stand_in` says, and misbehaves.
     Exits 3 where the source gets a point wrong.
 
-    Example: hypertape source test vci
+    Example: `hypertape source test vci`
     """
     from hypertape.sources import vendor_of
     from hypertape.sources._conformance import try_source as tried

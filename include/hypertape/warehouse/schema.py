@@ -205,8 +205,11 @@ def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
-    for market in markets:
-        register_names(connection, market, database_now(connection).date())
+    if connection.execute("select to_regclass('group_member')").fetchone() != (
+        None,
+    ):  # an older schema has none
+        for market in markets:
+            register_names(connection, market, database_now(connection).date())
 
 
 def _keep_retention(connection: Connection, markets: tuple[Market, ...], archived: bool) -> None:

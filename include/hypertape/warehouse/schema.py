@@ -205,7 +205,7 @@ def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
-    if connection.execute("select to_regclass('public.symbol_alias')").fetchone() == (None,):
+    if connection.execute("select to_regclass('group_member')").fetchone() == (None,):
         return  # scripts of an older date have no place for names yet
     for market in markets:
         register_names(connection, market, database_now(connection).date())

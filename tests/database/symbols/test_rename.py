@@ -58,7 +58,7 @@ def load(dsn: str, ticker: str, interval: Interval, table: pa.Table, run_id: str
         load_bars(connection, table, LoadRequest(US, interval, run_id, "lab", WHOLE, NOW))
         register_symbols(connection, US, [ticker])
         connection.commit()
-    refresh_pending(lambda autocommit: connect(dsn, autocommit=autocommit), US, interval)
+    refresh_pending(dsn, US, interval)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ RUN /opt/venv/bin/uv pip install --python /opt/venv/bin/python --no-deps --no-bu
 FROM python:3.12.12-slim-bookworm
 
 RUN useradd --create-home --uid 50000 hypertape \
-    && install --directory --owner hypertape --group hypertape /var/lib/hypertape /var/lib/hypertape/airflow
+    && install --directory --owner hypertape --group hypertape /var/lib/hypertape /var/lib/hypertape/airflow \
+        /var/lib/hypertape-keys
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/hypertape/dags
 COPY plugins /opt/hypertape/plugins

@@ -1,6 +1,7 @@
 """The servers that tests run and no wheel brings: find them, or as a command (`make services`) install them.
 
-RabbitMQ, and the Erlang under it, from Debian, for tests/stream. PgBouncer 1.21 or newer, for tests/database: from
+RabbitMQ, and the Erlang under it, from Debian, for tests/stream; Prometheus, Alertmanager and postgres-exporter from
+Debian, for tests/monitoring. PgBouncer 1.21 or newer, for tests/database: from
 Debian where that is new enough, else built from the source of a newer Debian. As with the browser: where
 HYPERTAPE_BROWSER=required says that this is CI a machine without one is a failure.
 """
@@ -24,6 +25,15 @@ NO_PGBOUNCER = (
     "HYPERTAPE_PGBOUNCER"
 )
 NO_BROKER = "there is no Valkey or Redis for tests/dags (Debian, as root: apt-get install redis-server)"
+MONITORS = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "prometheus-postgres-exporter": "prometheus-postgres-exporter",
+}
+"""The programs of tests/monitoring, each with its package of Debian."""
+
 _PLACES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 _POOLERS = ("/usr/local/bin/pgbouncer", "/usr/sbin/pgbouncer", "/opt/homebrew/bin/pgbouncer")
 _OLDEST_POOLER = (1, 21)
@@ -52,6 +62,13 @@ def find_broker() -> str | None:
     return shutil.which("valkey-server") or shutil.which("redis-server")
 
 
+def find_monitor(name: str) -> str:
+    """A program of `MONITORS`. Without it the tests that need it fail, saying how to get it."""
+    found = shutil.which(name)
+    assert found is not None, f"there is no {name} for tests/monitoring: apt-get install {MONITORS[name]}"
+    return found
+
+
 def _version(program: Path) -> tuple[int, int]:
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"PgBouncer (\d+)\.(\d+)", said)
@@ -65,12 +82,19 @@ def main() -> None:
         _told(_install, "rabbitmq-server")
     if can_install and find_broker() is None:
         _told(_install, "redis-server")
+    missing = {package for name, package in MONITORS.items() if shutil.which(name) is None}
+    if can_install and missing:
+        _told(_install, *sorted(missing))
     if can_install and find_pgbouncer() is None:
         _told(_install, *_BUILT_WITH)
         _told(_build_pgbouncer)
     print(f"services: {find_rabbitmq() or NONE}")
     print(f"services: {find_pgbouncer() or NO_PGBOUNCER}")
     print(f"services: {find_broker() or NO_BROKER}")
+    for name, package in MONITORS.items():
+        print(
+            f"services: {shutil.which(name) or f'there is no {name} (Debian: {package}) for tests/monitoring'}"
+        )
 
 
 def _told(step: object, *words: str) -> None:

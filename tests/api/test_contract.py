@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from hypertape.api.bar_encoder import CSV_HEADER
 from hypertape.api.bar_query import MOST_BARS_EACH, MOST_SYMBOLS
 from hypertape.model import AVERAGE_COLUMNS, SCORE_COLUMNS
+from scrape import values
 
 LAST, BEFORE = (f"{day:%Y-%m-%d}" for day in reversed(DAYS[-2:]))
 USUAL = f"{DAYS[-252]:%Y-%m-%d}"
@@ -398,11 +399,10 @@ def test_metrics_are_prometheus_text(client: TestClient) -> None:
     client.get("/api/v1/symbols/1")
     response = client.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert 'hypertape_tickers{market="vn",interval="1d"} 6\n' in response.text
-    assert 'hypertape_api_requests_total{route="/api/v1/symbols/{symbol_id}",status="200"}' in response.text
-    assert (
-        'hypertape_api_request_seconds_bucket{route="/api/v1/symbols/{symbol_id}",le="+Inf"}' in response.text
-    )
+    assert values(response.text, "hypertape_tickers", market="vn", interval="1d") == [6]
+    route = "/api/v1/symbols/{symbol_id}"
+    assert values(response.text, "hypertape_api_requests_total", route=route, status="200")
+    assert values(response.text, "hypertape_api_request_seconds_bucket", route=route, le="+Inf")
 
 
 def test_the_description_tells_every_route_and_parameter(client: TestClient) -> None:

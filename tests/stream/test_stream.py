@@ -35,6 +35,7 @@ from hypertape.stream.model import SCALE, FeedGap, Tick
 from hypertape.stream.record import json_of
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.connect import connect
+from scrape import undeclared, values
 
 pytestmark = pytest.mark.database
 
@@ -206,7 +207,11 @@ def test_a_running_stream_serves_listeners_and_a_signal_flushes_it(lab):
         assert status["streams"][0]["alive"] is True
         assert "jsonl:-" in status["streams"][0]["figures"]["feeds"]
         url = f"http://127.0.0.1:{port[1]}"
-        assert "timescale_write_total" in httpx.get(f"{url}/metrics", headers=headers).text
+        scraped = httpx.get(f"{url}/metrics", headers=headers).text
+        assert undeclared(scraped, "every", "stream") == (set(), set())
+        assert values(scraped, "hypertape_up") == [1]
+        assert values(scraped, "hypertape_stream_feed_ticks_total", feed="jsonl:-") == [1]
+        assert values(scraped, "hypertape_stream_queue_limit_rows") == [10_000]
         assert httpx.get(f"{url}/status", headers=headers).json()["feeds"]["jsonl:-"]["ticks"] == 1
         assert httpx.get(f"{url}/metrics").status_code == 401
         process.stdin.write(json_of(tick(2)).decode() + "\nhalf a line")

@@ -29,7 +29,7 @@ ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 LONG_RUNNING = sorted(set(SERVICES) - {"init"})
 SECRET = re.compile(r"(PASSWORD|SECRET|KEY|TOKEN)$")
-PINNED = re.compile(r"^[a-z0-9./_-]+:\d+\.\d+\.\d+(-[a-z0-9.-]+)?$")
+PINNED = re.compile(r"^[a-z0-9./_-]+:v?\d+\.\d+\.\d+(-[a-z0-9.-]+)?$")
 VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
 
 
@@ -44,9 +44,10 @@ def settings_of(service: str) -> dict[str, str]:
 
 def variables() -> dict[str, tuple[str, str]]:
     """Every `${NAME…}` of the compose file with its operator and what follows it."""
-    return {
+    found = {
         name: (operator, rest) for name, operator, rest in VARIABLE.findall(COMPOSE_TEXT) if name != "NAME"
     }
+    return found | {secret["environment"]: (":-", "") for secret in COMPOSE["secrets"].values()}
 
 
 def test_compose_file_follows_the_compose_specification() -> None:
@@ -62,7 +63,7 @@ def test_the_specification_refuses_a_misspelt_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_mounts_exist_and_volumes_are_declared(service: str) -> None:
-    for mount in SERVICES[service]["volumes"]:
+    for mount in SERVICES[service].get("volumes", ()):
         source = VARIABLE.sub(lambda found: found[3], mount).split(":")[0]
         if source.startswith("."):
             assert (ROOT / source).exists(), f"{service} mounts {source}, which does not exist"
@@ -118,6 +119,25 @@ def test_service_restarts_and_reports_its_health(service: str) -> None:
     assert SERVICES[service]["healthcheck"]["test"][0] == "CMD"
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_is_limited_and_can_gain_nothing(service: str) -> None:
+    limits = SERVICES[service]["deploy"]["resources"]["limits"]
+    assert {"cpus", "memory"} <= limits.keys()
+    assert SERVICES[service]["cap_drop"] == ["ALL"]
+    assert SERVICES[service]["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_profiles_are_those_that_are_told() -> None:
+    profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", ())}
+    assert profiles == {"celery", "stream", "monitoring"}
+
+
+def test_nobody_but_the_schema_goes_past_the_pooler() -> None:
+    by_pooler = {name for name, value in settings_of("scheduler").items() if "@pgbouncer:6432/" in value}
+    assert by_pooler == {"AIRFLOW_CONN_HYPERTAPE_DB", "AIRFLOW_CONN_HYPERTAPE_READER"}
+    assert "@warehouse:5432/" in settings_of("init")["HYPERTAPE_DATABASE_URL"]
+
+
 def test_env_example_explains_every_variable_and_no_other() -> None:
     documented = set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
     assert documented == set(variables())
@@ -131,6 +151,10 @@ def test_env_example_shows_the_defaults_and_no_secret() -> None:
         )
 
 
+OF_ANY_COMPONENT = ("AIRFLOW__CORE__MP_START_METHOD",)
+"""Options of [core] that a component's own section may say for itself."""
+
+
 def airflow_options() -> set[str]:
     """AIRFLOW__SECTION__OPTION for every option of the installed Airflow, read without importing it."""
     spec = importlib.util.find_spec("airflow")
@@ -138,7 +162,8 @@ def airflow_options() -> set[str]:
     assert spec.origin is not None
     text = (Path(spec.origin).parent / "config_templates" / "config.yml").read_text(encoding="utf-8")
     sections = [*yaml.safe_load(text).items(), *celery_sections().items()]
-    return {
+    of_components = {"AIRFLOW__SCHEDULER__MP_START_METHOD"}  # each component's own, before [core]; in no list
+    return of_components | {
         f"AIRFLOW__{section}__{option}".upper() for section, body in sections for option in body["options"]
     }
 
@@ -157,7 +182,10 @@ def test_airflow_settings_are_options_of_the_locked_airflow() -> None:
     used = {name for service in SERVICES for name in settings_of(service) if name.startswith("AIRFLOW__")}
     used |= set(re.findall(r"AIRFLOW__\w+", DOCKERFILE))
     assert used
-    assert used <= airflow_options()
+    by_component = {
+        name.replace("CORE", part) for part in ("SCHEDULER", "TRIGGERER") for name in OF_ANY_COMPONENT
+    }
+    assert used <= airflow_options() | by_component
 
 
 def test_hypertape_settings_are_fields_of_settings() -> None:
@@ -172,6 +200,17 @@ def test_dockerfile_starts_from_a_pinned_image_and_drops_root() -> None:
     assert bases
     assert all(PINNED.match(base) for base in bases)
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["hypertape"]
+
+
+def test_dockerfile_passes_its_linter() -> None:
+    command = [
+        Path(sys.executable).with_name("hadolint"),
+        "--failure-threshold",
+        "warning",
+        ROOT / "Dockerfile",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_dockerfile_copies_what_exists_and_the_ignore_file_lets_it_through() -> None:
@@ -225,6 +264,13 @@ def test_health_probe(answer: dict[str, Any], healthy: bool) -> None:
     is_healthy = runpy.run_path(str(ROOT / "deploy" / "healthy.py"))["is_healthy"]
     with health_endpoint(answer) as url:
         assert is_healthy("scheduler", url) is healthy
+
+
+@pytest.mark.parametrize("path", ["/api/v2/monitor/health", "/nowhere"], ids=["answered", "refused"])
+def test_a_server_answers_that_refuses(path: str) -> None:
+    does = runpy.run_path(str(ROOT / "deploy" / "healthy.py"))["answers"]
+    with health_endpoint({}) as url:
+        assert does(f"{url}{path}")
 
 
 # --- Kubernetes

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
 from hypertape import __version__
@@ -19,8 +20,10 @@ from hypertape.api.errors import handle_errors
 from hypertape.api.middleware import RequestMiddleware
 from hypertape.api.parameters import known_parameters, parameters_of
 from hypertape.api.pool import Warehouse
+from hypertape.api.request_metrics import Meter
 from hypertape.api.state import State
 from hypertape.api.store_router import StoreRouter
+from hypertape.monitoring.registry import registry_of
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import resolve_dsn, resolve_reader_dsn
 
@@ -37,12 +40,14 @@ def create_app(
     clock: Callable[[], datetime],
     dsn: Callable[[], str] | None = None,
     reader: Callable[[], str] | None = None,
+    one_process: bool = True,
 ) -> FastAPI:
     """Make the app.
 
     `authorize` gives the dependency that admits a caller for reading or for writing; it is on every route, the
     description's included. `clock` gives the instant (UTC). `dsn` finds the warehouse when it is first needed, `reader`
     the same with what may only read; without them the settings name both. Nothing is connected before a request.
+    `one_process` False: other processes answer at the same address, so /metrics leaves out what each counts for itself.
     """
     app = FastAPI(
         title="hypertape",
@@ -59,6 +64,7 @@ def create_app(
     reading = reader or (address if dsn else lambda: resolve_reader_dsn(settings))
     seconds = settings.api_statement_seconds
     warehouse = Warehouse(reading, size=settings.api_connections, statement_seconds=seconds)
+    registry, figures = registry_of(settings, reading, clock=clock, one_process=one_process)
     app.state.hypertape = State(
         warehouse,
         Warehouse(address, size=1, statement_seconds=seconds),  # opened by the first who writes
@@ -67,6 +73,9 @@ def create_app(
         clock(),
         streams=BoundedSemaphore(settings.api_streams),
         worker_lease=timedelta(seconds=settings.worker_lease),
+        registry=registry,
+        meter=Meter(registry if one_process else CollectorRegistry()),
+        forget=[figures.forget] if figures else [],
     )
     for module in _modules():
         if hasattr(module, "read_router"):

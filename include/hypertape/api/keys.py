@@ -19,6 +19,8 @@ from hypertape.api.connection_limits import SLOW_DOWN
 from hypertape.api.pool import Warehouse
 from hypertape.api.rate_limit import RateLimit
 from hypertape.api.ttl_cache import TtlCache
+from hypertape.errors import HypertapeError
+from hypertape.meters import METRICS
 from hypertape.warehouse import api_keys
 from hypertape.warehouse.api_keys import ApiKey
 
@@ -39,7 +41,7 @@ class KeyGuard:
     def __init__(self, warehouse: Warehouse, clock: Callable[[], datetime], *, rate: float) -> None:
         self._warehouse, self._clock = warehouse, clock
         self._cache: TtlCache[ApiKey | None] = TtlCache(KEPT_SECONDS)
-        self._good: TtlCache[bool] = TtlCache(_GOOD_SECONDS)
+        self._good: TtlCache[ApiKey | None] = TtlCache(_GOOD_SECONDS)
         self._limit = RateLimit(rate)
 
     def authorize(self, access: Access) -> Callable[[Request], Awaitable[None]]:
@@ -75,7 +77,7 @@ class KeyGuard:
         given = api_keys.split_key(_given(request))
         if given is None or not self._good.has(given[0]):
             self._take(request, address)
-        key = await self._find(given[0]) if given else None
+        key = await self._find(given[0], request) if given else None
         if (
             not api_keys.fits(key, given[1] if given else "")
             or key is None
@@ -90,10 +92,22 @@ class KeyGuard:
                 {"WWW-Authenticate": "Bearer"},
             )
         self._take(request, ("key", key.key_id))
-        self._good.get(key.key_id, bool)
+        self._good.get(key.key_id, lambda: key)
         return key
 
-    async def _find(self, key_id: str) -> ApiKey | None:
+    async def _find(self, key_id: str, request: Request) -> ApiKey | None:
+        """The key, as `_known`; to /metrics one that was good is believed while the warehouse is away.
+
+        A monitor is to be told that it is away, and no figure of the warehouse.
+        """
+        try:
+            return await self._known(key_id)
+        except HypertapeError:
+            if request.scope["path"].endswith(METRICS) and self._good.has(key_id):
+                return self._good.get(key_id, lambda: None)
+            raise
+
+    async def _known(self, key_id: str) -> ApiKey | None:
         """The key, from what is kept; a thread waits for the warehouse where that is too old."""
 
         def ask() -> ApiKey | None:

@@ -9,6 +9,7 @@ from threading import BoundedSemaphore
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
 
 from hypertape.api.pool import Warehouse
 from hypertape.api.request_metrics import Meter
@@ -16,7 +17,7 @@ from hypertape.api.store_router import StoreRouter
 from hypertape.api.ttl_cache import TtlCache
 
 HEALTH_SECONDS = 15.0
-"""How old the figures of /health and /metrics may be: they count ledgers, and monitors ask often."""
+"""How old the figures of /health may be: they count ledgers, and monitors ask often."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class State:
     """Long answers that may be written at once: each holds some 25 MB."""
     worker_lease: timedelta
     """After which a silent worker counts as dead."""
-    meter: Meter = field(default_factory=Meter)
+    registry: CollectorRegistry
+    """What /metrics answers."""
+    meter: Meter
     cache: TtlCache[Any] = field(default_factory=lambda: TtlCache(HEALTH_SECONDS))
     forget: list[Callable[[], None]] = field(default_factory=list)
     """What POST /cache/clear runs beside clearing the state's own caches."""

@@ -37,6 +37,7 @@ from hypertape.model import format_instant
 from hypertape.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from hypertape.monitoring.worker_meters import WorkerMeters
     from hypertape.steps.work_order import Round, WorkOrder
     from hypertape.warehouse.progress import WorkerState
 
@@ -46,6 +47,7 @@ _EXAMPLES = "\n\n".join(
         "hypertape worker --market vn --intervals 1d,1h,1m",
         "hypertape worker -m crypto --intervals 1m --tickers BTC,ETH --every 30s",
         "hypertape worker -m vn --shard 1/4",
+        "hypertape worker -m vn --metrics-port 9108",
         "hypertape worker list --json",
     ]
 )
@@ -87,6 +89,15 @@ def worker(
     legacy_scale: LegacyOption = False,
     exchange: ExchangeOption = None,
     check: Annotated[bool, typer.Option(help="Run the quality suite, move watermarks and publish.")] = True,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Serve /metrics, without a login, on this port; 0: any free one."
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(help="Address of --metrics-port; loopback unless named.")
+    ] = "127.0.0.1",
 ) -> None:
     """Take due series, load and check them, in a loop. SIGTERM and Ctrl-C finish the batch at hand and end.
 
@@ -104,7 +115,8 @@ def worker(
     )  # fmt: skip
     with warehouse():
         pass  # the schema is current
-    _run(order, settings, once=once)
+    with _metrics(settings, metrics_host, metrics_port) as meters:
+        _run(order, settings, once=once, meters=meters)
 
 
 @app.command("list", epilog="Example: hypertape worker list --json")
@@ -153,7 +165,38 @@ def _order(
     )  # fmt: skip
 
 
-def _run(order: WorkOrder, settings: Settings, *, once: bool) -> None:
+@contextmanager
+def _metrics(settings: Settings, host: str, port: int | None) -> Iterator[WorkerMeters | None]:
+    """Serve what the worker counts while it works, where a port is named."""
+    if port is None:
+        yield None
+        return
+    from hypertape.monitoring.registry import listen, registry_of
+    from hypertape.monitoring.worker_meters import WorkerMeters
+
+    registry, _ = registry_of(settings, warehouse_dsn, clock=now, parts={})
+    meters = WorkerMeters(registry)
+    server, at = listen(registry, host, port)
+    typer.echo(f"metrics on http://{host}:{at}/metrics", err=True)
+    try:
+        yield meters
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _counted(meters: WorkerMeters, done: Round) -> None:
+    series = {
+        name: len(getattr(done, name)) for name in ("asked", "skipped", "reclaimed", "lost", "failures")
+    }
+    series["failed"] = series.pop("failures")
+    ok = done.error is None and not done.failures
+    meters.round_ended(
+        done.market.code, done.interval.value, series=series, rows=done.counts.to_json(), ok=ok, now=now()
+    )
+
+
+def _run(order: WorkOrder, settings: Settings, *, once: bool, meters: WorkerMeters | None = None) -> None:
     from hypertape.steps.worker import work
 
     screen = console()
@@ -162,10 +205,14 @@ def _run(order: WorkOrder, settings: Settings, *, once: bool) -> None:
     def tell(done: Round) -> None:
         if once:
             rounds.append(done)
+        if meters is not None:
+            _counted(meters, done)
         for line in _sentences(done):
             screen.print(line, markup=False, highlight=False)
 
     def trouble(error: HypertapeError) -> None:
+        if meters is not None:
+            meters.waits(error)
         console(stderr=True).print(f"{format_instant(now())} waits: {error}", markup=False, highlight=False)
 
     with _told_to_stop() as stop:

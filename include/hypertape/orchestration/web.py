@@ -32,6 +32,7 @@ def airflow_app(dsn: Callable[[], str] | None = None) -> FastAPI:
         clock=lambda: datetime.now(UTC),
         dsn=dsn or warehouse_dsn,
         reader=dsn or reader_dsn,
+        one_process=False,
     )
 
 

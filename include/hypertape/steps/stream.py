@@ -12,11 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from hypertape.errors import BadInput
+from hypertape.meters import FORMAT
+from hypertape.monitoring.registry import page, registry_of
+from hypertape.monitoring.stream_figures import StreamCollector
 from hypertape.settings import Settings
 from hypertape.stream.bars import BarStream
 from hypertape.stream.database import DatabaseSink
 from hypertape.stream.feeds import FeedConfig, feed_calendar, now_micros, open_feed
+from hypertape.stream.metrics import metrics_of
 from hypertape.stream.outlet import Outlet
 from hypertape.stream.replay import Replayed, drain_spool, replay_letters
 from hypertape.stream.run import Stream
@@ -74,7 +80,8 @@ async def run_stream(
     stream: Stream | None = None
     websocket: Any = None
     if "websocket" in targets or port is not None:
-        websocket = _websocket(settings, dsn, clock, host, port, lambda: stream.figures() if stream else {})
+        told = lambda: stream.figures() if stream else {}  # noqa: E731
+        websocket = _websocket(settings, dsn, clock, host, port, told, stores=stores)
     stream = Stream(
         feeds,
         dsn=dsn if stores else None,
@@ -163,14 +170,16 @@ def _websocket(
     host: str,
     port: int | None,
     figures: Callable[[], dict[str, Any]],
+    *,
+    stores: bool,
 ) -> Any:
-    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415
-
     from hypertape.stream.admission import Admission  # noqa: PLC0415
     from hypertape.stream.sinks.websocket import WebSocketSink  # noqa: PLC0415
 
+    registry = _registry(settings, dsn if stores else None, clock, figures)
+
     def metrics() -> tuple[str, bytes]:
-        return CONTENT_TYPE_LATEST, generate_latest()
+        return FORMAT, page(registry)
 
     def status() -> tuple[str, bytes]:
         return "application/json", json.dumps(figures(), default=str).encode()
@@ -178,6 +187,21 @@ def _websocket(
     admission = Admission(dsn, clock, airflow_url=settings.airflow_url, origins=settings.writing_origins)
     pages = {"/metrics": metrics, "/status": status}
     return WebSocketSink(host, 8601 if port is None else port, admission, pages=pages)
+
+
+def _registry(
+    settings: Settings, dsn: str | None, clock: Callable[[], datetime], figures: Callable[[], dict[str, Any]]
+) -> CollectorRegistry:
+    """What /metrics of a stream tells: itself, its machine, its writers, and whether it reaches the warehouse."""
+    registry, _ = registry_of(settings, (lambda: dsn) if dsn else None, clock=clock, parts={})
+    limits = {
+        "queue_rows": settings.bars_db_write_queue_size,
+        "spool_bytes": settings.spool_megabytes << 20,
+    }
+    registry.register(StreamCollector(figures, **limits))
+    for meter in metrics_of().all:
+        registry.register(meter)
+    return registry
 
 
 @contextmanager

@@ -22,6 +22,9 @@ from hypertape.warehouse.connect import connect
 KEPT_SECONDS = 10.0
 """How long an answer is believed: a revoked key is refused after that at the latest."""
 
+_BELIEVED_SECONDS = 3600.0
+"""How long one that was good is believed while the warehouse, or Airflow, does not answer."""
+
 _MOST_WRONG, _WRONG_SECONDS = 20, 60.0
 _MOST_KEPT = 10_000
 
@@ -105,7 +108,14 @@ class Admission:
         asked, name = self._kept.get(which, (0.0, None))
         if name is not None and now - asked < KEPT_SECONDS:
             return name
-        name = await ask()
+        try:
+            name = await ask()
+        except NotAdmitted:
+            if name is None or now - asked >= _BELIEVED_SECONDS:
+                raise
+            return (
+                name  # it was good, and nobody can say now that it is no more: monitors and listeners go on
+            )
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
         self._kept[which] = now, name

@@ -6,6 +6,8 @@ from functools import cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from hypertape.meters import counter, gauge, histogram
+
 _SIZES = (1, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
 
@@ -16,29 +18,25 @@ class WriterMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.writes = Counter(
-            "timescale_write_total", "Batches written.", ("writer", "status"), registry=registry
-        )
-        self.errors = Counter(
-            "timescale_write_errors_total", "Failed tries.", ("writer", "error_type"), registry=registry
-        )
-        self.latency = Histogram(
-            "timescale_write_latency_seconds",
-            "From taking a batch to its commit.",
-            ("writer",),
-            registry=registry,
-        )
-        self.queue_depth = Gauge(
-            "timescale_write_queue_depth", "Rows that wait for their batch.", ("writer",), registry=registry
-        )
-        self.batch_size = Histogram(
-            "timescale_write_batch_size", "Rows of a batch.", ("writer",), buckets=_SIZES, registry=registry
-        )
-        self.accepted = Counter(
-            "hypertape_stream_accepted_rows_total", "Rows stored or spooled.", ("writer",), registry=registry
-        )
-        self.spool_bytes = Gauge(
-            "hypertape_stream_spool_bytes", "Bytes spooled.", ("writer",), registry=registry
+        self.writes = counter("timescale_write_total", registry)
+        self.errors = counter("timescale_write_errors_total", registry)
+        self.latency = histogram("timescale_write_latency_seconds", registry)
+        self.queue_depth = gauge("timescale_write_queue_depth", registry)
+        self.batch_size = histogram("timescale_write_batch_size", registry, _SIZES)
+        self.accepted = counter("hypertape_stream_accepted_rows_total", registry)
+        self.spool_bytes = gauge("hypertape_stream_spool_bytes", registry)
+
+    @property
+    def all(self) -> tuple[Counter | Gauge | Histogram, ...]:
+        """Every meter."""
+        return (
+            self.writes,
+            self.errors,
+            self.latency,
+            self.queue_depth,
+            self.batch_size,
+            self.accepted,
+            self.spool_bytes,
         )
 
 

@@ -48,6 +48,7 @@ class SpoolDrain(Generic[T]):
 
     def start(self) -> None:
         """Begin with what an earlier process left."""
+        self._tell_size()
         if self.active:
             self._wake()
 

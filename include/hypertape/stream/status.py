@@ -26,9 +26,7 @@ def stream_status(connection: psycopg.Connection[Any], now: datetime) -> dict[st
 
     `lag_seconds` is how old the newest tick of the last seven days is, null without one.
     """
-    parameters = {"since": now - _LOOK_BACK, "before": now + _LOOK_AHEAD, "market": MARKET}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        counts = cursor.execute(query("stream_counts"), parameters).fetchone() or {}
+    counts = stream_counts(connection, now)
     newest = counts.get("newest_tick")
     return {
         "streams": [_worker(worker, now) for worker in stream_workers(connection)],
@@ -38,6 +36,13 @@ def stream_status(connection: psycopg.Connection[Any], now: datetime) -> dict[st
         "dead_letters": counts.get("dead_letters", 0),
         "pending_ranges": counts.get("pending_ranges", 0),
     }
+
+
+def stream_counts(connection: psycopg.Connection[Any], now: datetime) -> dict[str, Any]:
+    """How many gaps, dead letters and waiting ranges there are, and the newest tick of the last seven days."""
+    parameters = {"since": now - _LOOK_BACK, "before": now + _LOOK_AHEAD, "market": MARKET}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("stream_counts"), parameters).fetchone() or {}
 
 
 def spooled_bytes(directory: Path) -> int:

@@ -12,11 +12,10 @@ from hypertape import calendars
 from hypertape.api.bar_query import ALL, read_mode, read_number, read_width
 from hypertape.api.list_filters import Interval, Mode
 from hypertape.api.respond import json_response, rows_of
-from hypertape.api.routes.metrics import open_entries
-from hypertape.api.state import OfApp
+from hypertape.api.state import OfApp, State
 from hypertape.errors import BadInput
 from hypertape.markets import all_markets
-from hypertape.model import STORED_INTERVALS, Market
+from hypertape.model import EXPLAINED, STORED_INTERVALS, Market
 from hypertape.warehouse.findings import headline, open_findings
 
 read_router = APIRouter(tags=["trust"])
@@ -60,6 +59,14 @@ def overview(state: OfApp) -> Response:
         "failing_total": failing[0]["total"] if failing else 0,
     }
     return json_response(content)
+
+
+def open_entries(state: State) -> list[Row]:
+    """Missing bars that are defects, refused rows and failed checks of each market and interval."""
+    found: list[Row] = state.cache.get(
+        "open", lambda: rows_of(state.warehouse, "api_open_entries", {"explained": list(EXPLAINED)})
+    )
+    return found
 
 
 @read_router.get(

@@ -40,7 +40,7 @@ _RECHECK_SECONDS = 10.0
 _POLICY = 1008
 
 Page = Callable[[], tuple[str, bytes]]
-"""Gives a page's content type and body."""
+"""Gives a page's content type and body; called in a thread, because it may ask the warehouse."""
 
 log = logging.getLogger("hypertape.stream.websocket")
 
@@ -152,7 +152,7 @@ class WebSocketSink:
         except NotAdmitted as error:
             return _answer(error.status, {"error": str(error)})
         if path in self._pages:
-            kind, body = self._pages[path]()
+            kind, body = await asyncio.to_thread(self._pages[path])
             return _response(200, kind, body)
         if path != "/ws":
             known = ", ".join(["/ws", *self._pages])

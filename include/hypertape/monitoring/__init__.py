@@ -1,0 +1,1 @@
+"""What /metrics tells: the warehouse's figures read off its ledgers, and those of a process and its machine."""

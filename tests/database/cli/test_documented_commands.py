@@ -19,9 +19,7 @@ from hypertape.model import Interval, Window, utc
 
 pytestmark = pytest.mark.database
 
-UNDER_WAY = {
-    f"docs/{name}.md" for name in ("backup", "monitoring", "roles", "upgrade", "project", "how-to/reading")
-}
+UNDER_WAY = {f"docs/{name}.md" for name in ("backup", "monitoring", "roles", "upgrade", "project", "reading")}
 """Pages whose commands are not looked at here yet."""
 LINES = [line for page in pages() for line in lines_of(page) if line.page not in UNDER_WAY]
 RUN = [line for line in LINES if not line.why]
@@ -67,7 +65,7 @@ def _write_days(root: Path, code: str, ticker: str) -> None:
 
 def test_every_command_is_run_or_says_why_not() -> None:
     counted = Counter("not run" if line.why else "run" for line in LINES)
-    assert counted["run"] > 55, counted
+    assert counted["run"] > 50, counted
     assert [line for line in RUN if not line.command.startswith("hypertape ")] == [], "say why it is not run"
 
 

@@ -10,6 +10,8 @@ RUN /opt/venv/bin/pip install "$(grep '^uv==' requirements.txt)" \
 COPY pyproject.toml requirements.in README.md ./
 COPY include include
 COPY sql sql
+COPY dags dags
+COPY plugins plugins
 RUN /opt/venv/bin/uv pip install --python /opt/venv/bin/python --no-deps --no-build-isolation .
 
 FROM python:3.12.12-slim-bookworm

@@ -26,8 +26,13 @@ export UV_SYSTEM_CERTS := 1
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport $(filter-out AIRFLOW_CONN_HYPERTAPE_DB,$(filter AIRFLOW_%,$(.VARIABLES)))
 
+# Your project: make up PROJECT=dir. Each verb of it needs the same.
+ifneq ($(PROJECT),)
+export HYPERTAPE_PROJECT := $(abspath $(PROJECT))
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test coverage check docs bench lock clean install browser services
+.PHONY: help demo up down status test coverage check docs screenshots bench lock clean install browser services
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -35,8 +40,12 @@ help: ## list these targets
 demo: install ## run the real DAGs once on sample data, or on a CSV tree: make demo DATA=dir
 	@$(RUN) hypertape.orchestration.demo $(if $(DATA),--data "$(DATA)")
 
-up: install ## start the warehouse and Airflow on this machine; with two Celery workers: make up EXECUTOR=celery
-	@$(RUN) hypertape.orchestration.standalone up $(if $(EXECUTOR),--executor $(EXECUTOR))
+up: install ## start the warehouse and Airflow; over the demo's data: make up WAREHOUSE=demo; with Celery: EXECUTOR=celery
+	@$(RUN) hypertape.orchestration.standalone up $(if $(WAREHOUSE),--warehouse $(WAREHOUSE)) \
+		$(if $(EXECUTOR),--executor $(EXECUTOR))
+
+status: install ## say what `make up` started, where it is and how it is
+	@$(RUN) hypertape.orchestration.standalone status
 
 down: install ## stop what `make up` started
 	@$(RUN) hypertape.orchestration.standalone down
@@ -62,6 +71,9 @@ check: install ## lint, format, types and import rules
 docs: install ## build the documentation as a site in build/site, strictly; it asks nothing of the web
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "file://$(CURDIR)/build/site/index.html"
+
+screenshots: install browser ## take pictures of the pages, from what `make demo` has loaded; the README's are two of them
+	@$(BIN)/python docs/tools/screenshots.py
 
 bench: install ## measure loads, reads, indicators, migrations, CSV; prints ratios
 	@$(RUN) benchmarks $(ARGS)

@@ -14,7 +14,9 @@ from benchmarks import (
     indicators,
     load,
     migration,
+    parquet,
     plan,
+    reader,
     reads,
     restate,
     ticks,
@@ -27,6 +29,8 @@ ALONE = {"indicators": indicators.run, "gate": gate.run}
 ON_A_SERVER = {
     "load": load.run,
     "reads": reads.run,
+    "reader": reader.run,
+    "parquet": parquet.run,
     "gaps": gaps.run,
     "migration": migration.run,
     "exchange": exchange.run,

@@ -1,6 +1,7 @@
 """Maintenance: backups made and verified, a part of what is derived proven, old bars, files and rows removed.
 
-`backup → verify_backup → prune_backups`; `prove`; `run_policies`; `sweep`
+
+`backup → verify_backup → prune_backups`; `prove`; `run_policies`; `sweep`; `archive`
 
 It runs every six hours and verifies then; all else is done once a day, in the first run after 03:00 UTC.
 """
@@ -47,6 +48,15 @@ def prove() -> Json:
     }
 
 
+@task(execution_timeout=timedelta(hours=6), pool=ROLLUPS.name)
+def archive() -> Json:
+    """Write what retention drops to the archive, prove it, and drop it; nothing without HYPERTAPE_ARCHIVE_URL."""
+    from hypertape.steps.archive import archive_all
+
+    found = archive_all(warehouse_dsn(), load_settings(), now=datetime.now(UTC))
+    return {"series": sum(each.series for each in found), "bars": sum(each.bars for each in found)}
+
+
 @dag(
     description="Makes and verifies backups, proves a part of what is derived, removes what is old",
     schedule="30 3,9,15,21 * * *",
@@ -63,6 +73,7 @@ def maintain_warehouse() -> None:
     prove()
     run_policies()
     sweep()
+    archive()
 
 
 maintain_warehouse()

@@ -20,6 +20,7 @@ from psycopg import sql
 from hypertape.cli import main
 from hypertape.markets import all_markets
 from hypertape.settings import Settings, load_settings
+from hypertape.sources.sample import LAST_DAY
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.schema import apply, tier
@@ -28,6 +29,9 @@ pytest_plugins = ["scheduling", "thorough", "message_hook"]
 """Loaded from beside this file."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+os.environ["HYPERTAPE_SAMPLE_END"] = LAST_DAY.isoformat()
+"""The dates that tests name are those of the synthetic set as it is written: an Airflow of theirs must not move it."""
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from hypertape.markets import all_markets
 from hypertape.orchestration import processes
-from hypertape.orchestration.airflow_home import checkout
+from hypertape.orchestration.airflow_home import folder
 from hypertape.orchestration.standalone import Standalone
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
@@ -34,7 +34,7 @@ def bundle(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(checkout() / BUNDLES[name])},
+        "kwargs": {"path": str(folder("dags").parent / BUNDLES[name])},
     }
 
 

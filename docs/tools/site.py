@@ -7,11 +7,15 @@ docs/ is added under *How-to*, and every decision under *Explanation*: no page n
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DECISIONS = "about/decisions.md"
@@ -37,6 +41,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the repository's root, their links turned to where the site has them."""
     made = {"index.md": _as_index(_root("README.md")), DECISIONS: _list_of_decisions(Path(config.docs_dir))}
+    made |= {"reference/commands.md": reference.commands(), "reference/routes.md": reference.routes()}
     made |= {f"about/{name}": _as_about(_root(name)) for name in ABOUT}
     made |= {f"about/{name}": _root(name) for name in FILES_ONLY}
     for name, text in made.items():

@@ -16,7 +16,8 @@ HypertapeError
     ├── BadInput              an argument, file or cell that cannot be used
     │   ├── UnknownMarket, UnknownTicker, UnknownInterval, UnknownSource
     │   ├── SourceFileMissing, SourceFileEmpty
-    │   └── BadSetting        a setting of the environment
+    │   ├── BadSetting        a setting of the environment
+    │   └── BadProject        a file of the user's own project
     ├── SourceSchemaChanged   the vendor's answer has another shape than it had
     ├── RowsLost              rows came in that are neither bars nor refused: our fault, not the data's
     ├── NoData                the vendor knows the ticker and has nothing for the window
@@ -30,6 +31,7 @@ HypertapeError
     │   └── PoolerTooOld      a pooler in between loses prepared statements
     ├── DiskFull              the server or the state directory has no room
     ├── RolledBack            SQLite is the truth: the warehouse takes nothing else for now
+    ├── Incomplete            a read asked for every bar, and some are not there
     ├── PinBroken             a pin no longer reads as it did: what it named was dropped, forgotten or written over
     ├── SchemaMissing         the warehouse has no (or an older) schema
     ├── MigrationChanged      a migration that already ran has another text now
@@ -48,8 +50,9 @@ do next.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
@@ -251,6 +254,12 @@ class BadSetting(BadInput):
     """A setting of the environment cannot be used."""
 
 
+class BadProject(BadInput):
+    """A file of the project cannot be used."""
+
+    next_step = "Mend the line that is named; `hypertape config check` looks at all files."
+
+
 class SourceSchemaChanged(TerminalError):
     """The source's answer has another shape than expected."""
 
@@ -343,6 +352,40 @@ class PinBroken(TerminalError):
 
     exit_code = 3
     next_step = "What is gone is gone: make a new pin. `hypertape pin verify NAME` lists all of it."
+
+
+class MissingBars(NamedTuple):
+    """A stretch of a series without its bars, [start, end) in UTC; `bars` is None where their number is not known."""
+
+    ticker: str
+    start: datetime
+    end: datetime
+    bars: int | None
+    reason: str
+    detail: str | None
+
+    def __str__(self) -> str:
+        why = f"{self.reason}: {self.detail}" if self.detail else self.reason
+        return f"{self.ticker} {self.start:%Y-%m-%dT%H:%M} to {self.end:%Y-%m-%dT%H:%M} ({why})"
+
+
+class Incomplete(TerminalError):
+    """A read asked for every bar, and some are not there; `missing` are the stretches with their reasons."""
+
+    next_step = (
+        "Fill them (`hypertape gaps heal`, `hypertape backfill`), or read without complete=True. "
+        "`hypertape gaps list` shows what is known of them."
+    )
+    missing: tuple[MissingBars, ...] = ()
+
+    @classmethod
+    def of(cls, place: str, missing: Sequence[MissingBars]) -> Incomplete:
+        """Build the error for some stretches; the message names the first of them."""
+        some = "; ".join(str(each) for each in missing[:5])
+        more = f" … and {len(missing) - 5} more" if len(missing) > 5 else ""
+        error = cls(f"{place}: {len(missing)} gaps: {some}{more}")
+        error.missing = tuple(missing)
+        return error
 
 
 class SchemaMissing(TerminalError):

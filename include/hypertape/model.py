@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 
@@ -270,6 +270,15 @@ class Ticker:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class SessionException:
+    """A date on which a market trades otherwise than its calendar says: in these hours (its own zone), or never."""
+
+    date: date
+    hours: tuple[time, time] | None
+    why: str
+
+
 @dataclass(frozen=True)
 class Market:
     """A venue or family with one calendar. One file in `hypertape/markets` builds one of these.
@@ -282,6 +291,8 @@ class Market:
     the one that it means when it is told none. `gate_actions` says what the gate does about a rule (`refuse`, `flag`,
     `fail`) where that is not the rule's default (`quality.gate_rules`). `plausible_prices` says per kind between which
     closes the median of an answer must lie, lest it be in another unit; a kind that is not named is not judged.
+    `symbols` are what a source calls a ticker, by source; a suffix there is written after every other ticker.
+    `exceptions` are dates that the calendar has wrong.
     """
 
     code: str
@@ -294,8 +305,8 @@ class Market:
     history_start: Mapping[Interval, date]
     schedule: Mapping[Interval, str]
     daily_move_limit: float
-    yahoo_suffix: str = ""
-    yahoo_symbols: Mapping[str, str] = field(default_factory=dict)
+    suffixes: Mapping[str, str] = field(default_factory=dict)
+    symbols: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     file_scale: float = 1.0
     positive_prices: bool = True
     freshness_sessions: int = 2
@@ -306,6 +317,7 @@ class Market:
     gate_actions: Mapping[str, str] = field(default_factory=dict)
     plausible_prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tickers: tuple[Ticker, ...] = ()
+    exceptions: tuple[SessionException, ...] = ()
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
@@ -326,9 +338,9 @@ class Market:
         """Names of the groups in the ticker file, sorted."""
         return tuple(sorted({entry.group for entry in self.tickers}))
 
-    def yahoo_symbol(self, ticker: str) -> str:
-        """What Yahoo calls the ticker: its own entry in `yahoo_symbols`, else the ticker and `yahoo_suffix`."""
-        return self.yahoo_symbols.get(ticker, ticker + self.yahoo_suffix)
+    def symbol_at(self, source: str, ticker: str) -> str:
+        """What a source calls the ticker: its entry in `symbols`, else the ticker and the source's suffix."""
+        return self.symbols.get(source, {}).get(ticker, ticker + self.suffixes.get(source, ""))
 
     def kind_of(self, ticker: str) -> str:
         """The kind that the ticker file says; of a ticker that is not in it, what most of the market's are."""

@@ -1,9 +1,11 @@
 """Typed settings, read from the environment here and nowhere else. Every name starts with `HYPERTAPE_`, but for those
 that the documents name. An empty variable counts as not set. Of what is secret (addresses with passwords, the password
-of a feed) `NAME_FILE` names a file that holds it.
+of a feed) `NAME_FILE` names a file that holds it. What the environment does not say, the `hypertape.toml` of the user's
+project may, by the field's name (`batch_size = 20`); paths there are relative to the project.
 
 | variable | meaning |
 |---|---|
+| HYPERTAPE_PROJECT | the user's project (default: the directory with `hypertape.toml`, from the working one upward) |
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
 | HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
 | HYPERTAPE_READER_DATABASE_URL | the warehouse as its reader, which the read API reads with (default: as all others) |
@@ -13,12 +15,14 @@ of a feed) `NAME_FILE` names a file that holds it.
 | HYPERTAPE_PG_BINDIR | directory of `postgres` and `initdb` for the embedded server |
 | HYPERTAPE_EXTENSION_DIR | a directory with TimescaleDB for the embedded server's major version |
 | HYPERTAPE_LANDING_URL | where bars wait between tasks (default: `landing` in the state directory; any fsspec URL) |
+| HYPERTAPE_ARCHIVE_URL | a Parquet store to which bars go before retention drops them (any fsspec URL) |
 | HYPERTAPE_LANDING_DAYS | days landed files are kept |
 | HYPERTAPE_BATCH_SIZE | tickers per batch |
 | HYPERTAPE_BACKFILL_BARS | bars a unit of a backfill asks for at most: so long are its windows |
 | HYPERTAPE_OVERLAP_BARS | final bars a scheduled run reads again to detect restatements |
 | HYPERTAPE_SOURCE | the one source asked instead of each market's own: `sample`, `csv_tree`, `vci`, `ccxt`, `yahoo` |
 | HYPERTAPE_SOURCE_DIR | directory of the `csv_tree` source |
+| HYPERTAPE_SAMPLE_END | last day of the synthetic set `sample` (2025-06-30; made by `make demo`: the day before) |
 | HYPERTAPE_LEGACY_SCALE | csv_tree prices are in the documents' legacy unit (thousands for vn) |
 | HYPERTAPE_SOURCE_RATES | requests a second, all workers together: `vci=1,yahoo=0.5`; 0: no limit |
 | HYPERTAPE_SOURCE_ENDPOINTS | servers asked in place of the vendors: `vci=http://127.0.0.1:8080` |
@@ -81,13 +85,15 @@ from __future__ import annotations
 import math
 import os
 import re
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hypertape.errors import BadSetting
+from hypertape.project import MARKET_TABLES, bad, find_project, line_of, read_toml, require_keys
 from hypertape.secret_files import secret_in_file
 
 
@@ -118,12 +124,13 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """One snapshot of the environment."""
+    """One snapshot of the environment and the project."""
 
     model_config = SettingsConfigDict(
         env_prefix="HYPERTAPE_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
+    project: Path | None = None
     database_url: str | None = Field(default=None, repr=False)
     direct_database_url: str | None = Field(default=None, repr=False)
     reader_database_url: str | None = Field(default=None, repr=False)
@@ -133,12 +140,14 @@ class Settings(BaseSettings):
     pg_bindir: Path | None = None
     extension_dir: Path | None = None
     landing_url: str | None = None
+    archive_url: str | None = None
     landing_days: int = Field(default=7, ge=0)
     batch_size: int = Field(default=50, ge=1, le=2_000)  # a lock per ticker; the server has some thousands
     backfill_bars: int = Field(default=1_000_000, ge=1)
     overlap_bars: int = Field(default=10, ge=0)
     source: str | None = None
     source_dir: Path | None = None
+    sample_end: date | None = None
     legacy_scale: bool = False
     source_rates: str | None = None
     source_endpoints: str | None = None
@@ -204,8 +213,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The caller first, then the environment, then the files that it names."""
-        return init_settings, env_settings, _SecretFiles(settings_cls)
+        """What is given counts first, then the environment, then the files that it names, then the project."""
+        project = InitSettingsSource(settings_cls, _of_project())
+        return init_settings, env_settings, _SecretFiles(settings_cls), project
 
     @property
     def landing(self) -> str:
@@ -284,10 +294,44 @@ class Settings(BaseSettings):
         return self.mirrors is None or mirror in _words(self.mirrors)
 
 
+PATHS = tuple(
+    name for name, it in Settings.model_fields.items() if Path in (it.annotation, *get_args(it.annotation))
+)
+"""The settings that are paths of this machine."""
+
+
 def variable_of(field: str) -> str:
     """The environment variable a setting is read from."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"HYPERTAPE_{field}".upper()
+
+
+def origin_of(field: str) -> str:
+    """Where a setting's value comes from: `environment`, the project's file with the line, or `default`."""
+    if os.environ.get(variable_of(field)):
+        return "environment"
+    project = find_project()
+    if project is not None and field == "project":
+        return str(project.file)
+    if project is not None and field in read_toml(project.file):
+        return f"{project.file}:{line_of(project.file, field)}"
+    return "default"
+
+
+def _of_project() -> dict[str, Any]:
+    """The settings of the project's file; without one of its own it keeps its state in `.hypertape` beside that."""
+    project = find_project()
+    if project is None:
+        return {}
+    given = read_toml(project.file)
+    known = [name for name in Settings.model_fields if name != "project"]
+    require_keys(project.file, given, [*known, MARKET_TABLES])
+    values = {"project": project.root, "state_dir": ".hypertape"} | given
+    values.pop(MARKET_TABLES, None)
+    for name, text in values.items():
+        if name in PATHS and isinstance(text, str):
+            values[name] = project.root / Path(text).expanduser()
+    return {str(Settings.model_fields[name].validation_alias or name): it for name, it in values.items()}
 
 
 def inherited_environment() -> dict[str, str]:
@@ -296,17 +340,23 @@ def inherited_environment() -> dict[str, str]:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment; `overrides` (None means not given) win. Raises BadSetting naming the variable."""
+    """Read the environment and the project; `overrides` (None means not given) win.
+
+    Raises BadSetting naming the variable, and BadProject naming the line.
+    """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        name = variable_of(name) if name in Settings.model_fields else name
-        raise BadSetting(
-            f"{name}={first.get('input')!r} cannot be used: {first['msg']}", next_step="Correct or unset it."
-        ) from error
+        name, problem = str(first["loc"][0]), f"{first.get('input')!r} cannot be used: {first['msg']}"
+        field = next((it for it in Settings.model_fields if name in (it, variable_of(it))), name)
+        project = find_project()
+        if project is not None and field not in given and origin_of(field) not in ("environment", "default"):
+            line = line_of(project.file, field)
+            raise bad(project.file, line, f"{field}={problem}", "Correct or remove it.") from error
+        name = variable_of(field) if field in Settings.model_fields else name
+        raise BadSetting(f"{name}={problem}", next_step="Correct or unset it.") from error
 
 
 def _words(text: str | None) -> list[str]:

@@ -58,9 +58,9 @@ def test_the_logins_are_told() -> None:
     assert DOCUMENT["security"] == [{"bearer": []}, {"key": []}], "either of them"
 
 
-def test_bars_come_as_json_or_csv() -> None:
+def test_bars_come_as_json_csv_or_arrow() -> None:
     content = DOCUMENT["paths"]["/tickers"]["get"]["responses"]["200"]["content"]
-    assert set(content) == {"application/json", "text/csv"}
+    assert set(content) == {"application/json", "text/csv", "application/vnd.apache.arrow.stream"}
     assert content["application/json"]["schema"]["additionalProperties"]["items"]["$ref"].endswith("/Bar")
     bar = DOCUMENT["components"]["schemas"]["Bar"]
     assert bar["required"] == ["time", "open", "high", "low", "close", "volume", "symbol"]

@@ -107,7 +107,10 @@ def test_a_reader_reads_and_does_not_write(served: Served, keys: dict[str, str],
     value = f"Bearer {keys['read']}" if header == "Authorization" else keys["read"]
     with httpx.Client(base_url=served.url, headers={header: value}) as client:
         for method, path in routes():
-            wanted = {"symbol": "T00001", "time": "2024-03-01"} if path == "/origin" else {}
+            wanted = {
+                "/origin": {"symbol": "T00001", "time": "2024-03-01"},
+                "/bars": {"symbol": "T00001", "market": "vn", "interval": "1d"},
+            }.get(path, {})
             status = client.request(method, path, params=wanted).status_code
             is_there = str(NOBODY) not in path and not path.startswith("/api/v1/symbols/name/")
             assert status == (403 if method == "POST" else 200 if is_there else 404), (path, status)

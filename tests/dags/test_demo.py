@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from hypertape.model import Interval, utc
 from hypertape.orchestration import demo
 from hypertape.orchestration.rest import RunState, TaskState
 from hypertape.settings import load_settings
+from hypertape.sources.sample import plan_until
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from real_airflow import one_at_a_time
 
@@ -61,8 +65,12 @@ def test_the_demo_runs_a_csv_tree_and_says_what_it_did(
         "high_below_low",
         "1 of 1 runs green",
         "0 written",
+        f"The report: file://{state_dir}/demo/reports/cumulative.html",
+        "make up WAREHOUSE=demo",
     ):
         assert words in said
+    seconds = [int(at) for at in re.findall(r"^ +(\d+) s  ", said, re.MULTILINE)]
+    assert max(after - before for before, after in pairwise(seconds)) < 20, "long silence"
     reports = state_dir / "demo" / "reports"
     assert "AAA" in (reports / "cumulative.html").read_text()
     assert (reports / "bars_vn_1d__demo.html").is_file()
@@ -76,7 +84,7 @@ def test_a_tree_names_its_own_runs(tree: Path) -> None:
 
 
 def test_the_sample_runs_every_market(capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = demo.sample_jobs()
+    jobs = demo.sample_jobs(plan_until(date(2026, 11, 29)))
     assert {(job.market, job.interval) for job in jobs} >= {
         ("vn", Interval.M1),
         ("crypto", Interval.D1),

@@ -82,7 +82,9 @@ def test_nothing_runs_yet(environment: dict[str, str]) -> None:
 
 
 def test_up_in_the_foreground(environment: dict[str, str], settings: Settings) -> None:
-    with subprocess.Popen([*COMMAND, "up"], env=environment, stdout=subprocess.PIPE, text=True) as up:
+    with subprocess.Popen(
+        [*COMMAND, "up", "--foreground"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as up:
         assert up.stdout is not None
         lines = list(iter(up.stdout.readline, "Ctrl-C stops it.\n"))
         home, session = AirflowHome(settings), session_of(settings)
@@ -90,7 +92,7 @@ def test_up_in_the_foreground(environment: dict[str, str], settings: Settings) -
         assert home.password() not in "".join(lines)
         assert run(environment, "status").stdout.count(" healthy") == 4
 
-        second = run(environment, "up", "--detach")  # finds the first
+        second = run(environment, "up")  # finds the first
         assert second.returncode == 0, second.stderr
         assert session_of(settings) == session
 
@@ -101,7 +103,9 @@ def test_up_in_the_foreground(environment: dict[str, str], settings: Settings) -
 
 
 def test_ctrl_c_stops_everything_at_any_time(environment: dict[str, str], settings: Settings) -> None:
-    with subprocess.Popen([*COMMAND, "up"], env=environment, stdout=subprocess.PIPE, text=True) as up:
+    with subprocess.Popen(
+        [*COMMAND, "up", "--foreground"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as up:
         assert up.stdout is not None
         for line in iter(up.stdout.readline, ""):
             if "waiting for" in line:
@@ -116,7 +120,7 @@ def test_ctrl_c_stops_everything_at_any_time(environment: dict[str, str], settin
 
 
 def test_killed_processes(environment: dict[str, str], settings: Settings) -> None:
-    detached = run(environment, "up", "--detach")
+    detached = run(environment, "up")
     assert (detached.returncode, detached.stderr) == (0, "")
     session, log = session_of(settings), AirflowHome(settings).log("supervisor")
     started = processes.started_at(session)

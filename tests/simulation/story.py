@@ -86,6 +86,7 @@ class Story:
 
     On the days `stood_in` the vendor's answer cannot be read, and another vendor is asked. On the days `cut` it answers
     the newest CUT bars only, whatever it is asked for. On the days `slips` it answers in thousands.
+    Until the day `renamed` it is called `formerly`; before that day's run an operator renames it.
     """
 
     ticker: str
@@ -101,6 +102,12 @@ class Story:
     cut: tuple[date, ...] = ()
     slips: tuple[date, ...] = ()
     messy: bool = False
+    formerly: str = ""
+    renamed: date = date.min
+
+    def name(self, day: date) -> str:
+        """What it is called on a day."""
+        return self.formerly if day < self.renamed else self.ticker
 
 
 @dataclass(frozen=True)
@@ -132,14 +139,19 @@ class Plot:
 
     def asked(self, now: datetime) -> tuple[str, ...]:
         """The tickers a run of that moment asks for: a new one is expected some days before it is there."""
-        return tuple(story.ticker for story in self.stories if story.asked <= now.date())
+        return tuple(story.name(now.date()) for story in self.stories if story.asked <= now.date())
+
+    def listed(self, now: datetime) -> tuple[str, ...]:
+        """The tickers as lists name them, which are late to learn of a new name."""
+        late = now.date() - timedelta(days=30)
+        return tuple(story.name(late) for story in self.stories if story.asked <= now.date())
 
     def stood_in(self, now: datetime) -> tuple[str, ...]:
         """The tickers another vendor serves that day."""
         return tuple(story.ticker for story in self.stories if now.date() in story.stood_in)
 
     def of(self, ticker: str) -> Story:
-        return next(story for story in self.stories if story.ticker == ticker)
+        return next(story for story in self.stories if ticker in (story.ticker, story.formerly))
 
 
 def calendar_days(first: date, last: date) -> tuple[date, ...]:
@@ -162,8 +174,8 @@ def healing(day: date) -> datetime:
     return evening(day) + timedelta(minutes=20)
 
 
-def write_plot(seed: int = SEED) -> Plot:
-    """Draw the year's events."""
+def write_plot(seed: int = SEED, *, renames: bool = False) -> Plot:
+    """Draw the year's events, with `renames` also a ticker that gets another name."""
     days = calendar_days(FIRST, LAST)
     pick = random.Random(seed)
     heals = tuple(days[at] for at in range(19, len(days), 20))
@@ -205,6 +217,13 @@ def write_plot(seed: int = SEED) -> Plot:
         Story("SLIP", slips=span(0, 1)),
         Story("BRIEF", holes=(_cut(days, heals),)),
     )  # fmt: skip
+    if renames:
+        stories += (
+            Story(
+                "FRESH", (Split(days[165], 0.5, 2.0),), (late(100, 3, "close"), late(123, 4, "volume")),
+                holes=(Hole(days[60:61]),), formerly="STALE", renamed=days[125],
+            ),
+        )  # fmt: skip
     return Plot(
         seed,
         Interval.D1,

@@ -13,21 +13,26 @@ import pytest
 from ledger import Former, Ledger
 from missing import expected_gaps, found_gaps
 from replay import Replay, served
-from story import SEED, Story, write_plot
+from story import SEED, Story, evening, write_plot
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
 from year import Pipeline, daily, runs_of
 
+from hypertape.errors import UnknownTicker
 from hypertape.frame import micros
 from hypertape.markets import get_market
 from hypertape.model import Interval
+from hypertape.reader import Tape
+from hypertape.reader.over_dsn import OverDsn
 from hypertape.settings import Settings
+from hypertape.steps.rename import rename
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.pins import create_pin
 from hypertape.warehouse.source_state import reset_sources
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
-PLOT = write_plot(SEED)
+PLOT = write_plot(SEED, renames=True)
+(FRESH,) = (story for story in PLOT.stories if story.formerly)
 VN = get_market("vn")
 TICKERS = PLOT.tickers
 CHECKED = (len(PLOT.days) - 1,)
@@ -57,6 +62,8 @@ def year(new_warehouse, tmp_path_factory):
         outcomes, over, pinned = [], [], {}
         pins = set(random.Random(PLOT.seed).sample(range(5, len(runs)), 100))
         for position, run in enumerate(runs):
+            if run.now.date() == FRESH.renamed and run.kind == "daily":
+                rename(dsn, "vn", FRESH.formerly, FRESH.ticker, FRESH.renamed, run_id="rename", now=run.now)
             outcomes.append(pipeline(run))
             over.append(connection.execute("select clock_timestamp()").fetchone()[0])
             if position in pins:
@@ -140,7 +147,37 @@ def test_a_hundred_pins_read_the_same_bits_at_the_end_of_the_year(connection, ye
     assert len(year.pinned) == 100
     for name, rows in year.pinned.items():
         assert rows
-        assert read_pin(connection, name) == rows
+        assert read_pin(connection, name) == sorted(map(by_its_new_name, rows))
+
+
+def by_its_new_name(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A bar as it is read after the rename."""
+    return (FRESH.ticker, *row[1:]) if row[0] == FRESH.formerly else row
+
+
+def test_a_renamed_ticker_is_one_series(connection, year):
+    """Nothing speaks of the old name but the alias; the reads by it say what it is called now."""
+    for table in ("series", "load", "bar_revision", "gap", "published", "bars.market_data_1d"):
+        names = {row[0] for row in connection.execute(f"select distinct ticker from {table}").fetchall()}
+        assert FRESH.ticker in names
+        assert FRESH.formerly not in names
+    loaded = connection.execute("select run_id from load where ticker = %s", (FRESH.ticker,)).fetchall()
+    assert len(loaded) > len(PLOT.days), "the loads before it too"
+    with (
+        Tape(OverDsn(Settings(), year.dsn)) as tape,
+        pytest.raises(UnknownTicker, match="STALE is called FRESH"),
+    ):
+        tape.read("vn", "1d", FRESH.formerly)
+    again = rename(
+        year.dsn,
+        "vn",
+        FRESH.formerly,
+        FRESH.ticker,
+        FRESH.renamed,
+        run_id="again",
+        now=evening(PLOT.days[-1]),
+    )
+    assert not again.rows
 
 
 def test_every_missing_bar_has_its_reason_and_is_told_once(connection, year):

@@ -138,7 +138,7 @@ class Pipeline:
             now=run.now,
             exact=run.start is not None,
             source=self.served.source,
-            tickers=self.plot.asked(run.now),
+            tickers=self.plot.listed(run.now),
             settings=self.settings,
         )
 
@@ -146,7 +146,7 @@ class Pipeline:
         """A backfill as an operator asks for it; it runs the quality suite."""
         request = BackfillRequest(
             "overwrite",
-            self.plot.asked(run.now),
+            self.plot.listed(run.now),
             start=run.start,
             end=run.end,
             source=self.served.source,

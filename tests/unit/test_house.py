@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
+import io
 import itertools
 import re
 import sys
@@ -20,6 +22,7 @@ import typer
 import hypertape
 from hypertape import errors
 from hypertape.cli import app
+from hypertape.orchestration import demo, standalone
 from hypertape.settings import Settings, variable_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,8 +132,10 @@ def clock_reads(tree: ast.Module) -> Iterator[str]:
                 yield f"line {node.lineno}: {ast.unparse(node.func)}"
 
 
-def test_only_settings_reads_the_environment() -> None:
-    assert [name_of(p) for p in MODULES if reads_environment(tree_of(p))] == ["include/hypertape/settings.py"]
+def test_only_settings_and_the_project_read_the_environment() -> None:
+    """Which project it is has to be known before its settings are."""
+    readers = ["include/hypertape/project.py", "include/hypertape/settings.py"]
+    assert [name_of(p) for p in MODULES if reads_environment(tree_of(p))] == readers
 
 
 def test_only_orchestration_imports_airflow() -> None:
@@ -201,7 +206,7 @@ TRANSLATORS = {
     "warehouse/pins.py",  # on one of the pool's, without the server's place: its words reach the API's clients
 }
 OPENERS = {
-    "orchestration/standalone.py",  # Airflow's own database
+    "orchestration/lifecycle.py",  # Airflow's own database
 }
 
 
@@ -255,9 +260,8 @@ def test_error_has_a_message_and_a_branch(kind: type[errors.HypertapeError]) -> 
 
 
 def test_the_tree_of_errors_is_current() -> None:
-    drawn = re.findall(
-        r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", (errors.__doc__ or "").split("The class docstring")[0]
-    )
+    tree = (errors.__doc__ or "").split("\n\n")[1]
+    drawn = re.findall(r"(?:^|── |, )((?:[A-Z][a-z]+)+)\b", tree, re.MULTILINE)
     assert sorted(drawn) == sorted(kind.__name__ for kind in ERRORS)
 
 
@@ -288,9 +292,23 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], An
     }
 
 
+def examples_of(words: tuple[str, ...]) -> list[str]:
+    """The commands of that verb which its help shows: as code spans in its text, or as lines after it."""
+    command = leaves(COMMANDS)[words]
+    spans = re.findall(r"`(hypertape [^`]+)`", " ".join((command.help or "").split()))
+    lines = re.findall(r"^(?:Example: )?(hypertape .+)$", command.epilog or "", re.M)
+    return [shown for shown in spans + lines if shown.startswith(f"hypertape {' '.join(words)}")]
+
+
+@pytest.mark.parametrize("words", leaves(COMMANDS), ids=" ".join)
+def test_help_of_every_verb_has_an_example(words: tuple[str, ...]) -> None:
+    assert examples_of(words)
+
+
 def written_commands() -> list[str]:
     """Every `hypertape …` in a code span or a console line of the documents and the errors' advice."""
     texts = [read(path) for path in DOCUMENTS] + [read(PACKAGE / "errors.py")]
+    texts += [f"`{shown}`" for words in leaves(COMMANDS) for shown in examples_of(words)]
     found = [
         it
         for text in texts
@@ -319,7 +337,22 @@ def test_written_command_exists(line: str) -> None:
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
+    known |= passed_on(path)
     assert {word for word in words if word.startswith("-")} <= known
+
+
+def passed_on(path: tuple[str, ...]) -> set[str]:
+    """The options that a verb passes on to what it starts: `up` to the starter of Airflow, `demo` to the demo."""
+    if path == ("demo",):
+        run, words = demo.main, ["--help"]
+    elif path and path[0] in ("up", "down", "status"):
+        run, words = standalone.main, [path[0], "--help"]
+    else:
+        return set()
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit):
+        run(words)
+    return {"--", *re.findall(r"--[a-z-]+", shown.getvalue())}
 
 
 @pytest.mark.parametrize("words", leaves(COMMANDS), ids=" ".join)

@@ -13,6 +13,7 @@ from browser import NONE, REQUIRED, find_browser
 from hypertape.orchestration import demo
 from hypertape.orchestration.airflow_home import USER
 from hypertape.orchestration.standalone import Standalone
+from hypertape.sources.sample import plan_until
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from skipping import pytest_runtest_makereport  # noqa: F401  (no test is skipped here in CI)
 
@@ -51,8 +52,9 @@ def lab(browser: Browser, standalone: Standalone) -> Iterator[Lab]:
 def _load(standalone: Standalone, dsn: str) -> None:
     """What `make demo` does, for two series."""
     told: list[str] = []
-    demo._yesterday(dsn, standalone.settings, told.append)
-    jobs = [job for job in demo.sample_jobs() if (job.market, job.interval) in LOADED]
+    plan = plan_until()
+    demo._yesterday(dsn, standalone.settings, plan, told.append)
+    jobs = [job for job in demo.sample_jobs(plan) if (job.market, job.interval) in LOADED]
     runs = demo._run_all(standalone, jobs, told.append)
     assert [run.state for run in runs] == ["success"] * len(LOADED), told
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -49,6 +50,28 @@ def outage(dsn: str) -> None:
         connection.commit()
         look(connection, Look(NOW, "lab"))
         connection.commit()
+
+
+def test_what_acts_comes_first_and_one_cause_is_one_line(browser: Browser, warehouse: str) -> None:
+    outage(warehouse)
+    with app_on_a_port(warehouse) as url, window(browser, width=1280) as page:
+        page.goto(f"{url}/pages/markets")
+        filled(page)
+        (row,) = page.get_by_role("region", name="Failures", exact=True).locator("tbody tr").all()
+        expect(row).to_contain_text("no route to host")
+        expect(row).to_contain_text("30 tickers: LONGNAME29, ")
+        href = row.get_by_role("link", name="backfill").get_attribute("href")
+        assert href is not None
+        (asked,) = parse_qs(urlsplit(href).query)["tickers"]
+        assert len(asked.split(",")) == 30
+        acting = page.get_by_role("link", name=re.compile("^(backfill|heal)$")).all()
+        assert len(acting) == 5, "two for each of two series, one for the cause"
+        for link in acting:
+            box = link.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= 1280, "clipped"
+        first = page.locator("#freshness thead th").all_inner_texts()
+        assert first[:3] == ["Market", "Interval", "Act"]
 
 
 def state_of(dsn: str) -> Any:

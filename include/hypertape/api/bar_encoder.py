@@ -16,8 +16,9 @@ from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice
 from hypertape.api.bar_query import BarQuery
 from hypertape.api.provisional import NONE_OPEN, Openings, marks
 from hypertape.calendars import Mask
-from hypertape.frame import Floats, Micros
+from hypertape.frame import TIME_TYPE, Floats, Micros
 from hypertape.model import AVERAGE_COLUMNS, CHANGE_COLUMNS, INDICATOR_COLUMNS, SCORE_COLUMNS
+from hypertape.reader.ipc import as_stream
 
 CSV_HEADER = ",".join(("symbol", "time", *PRICES, *INDICATOR_COLUMNS))
 """The first line; the columns of an EMA follow when one was asked for."""
@@ -71,6 +72,30 @@ def as_csv(parts: Iterable[BarChunk], query: BarQuery, openings: Openings = NONE
             every = zip(found, batch, strict=True)
             marked = np.concatenate([np.zeros(len(bars), bool) if m is None else m for m, (_, bars) in every])
         yield _lines(batch, columns, shown, query.width.is_daily, marked)
+
+
+def as_arrow(parts: Iterable[BarChunk], query: BarQuery, openings: Openings = NONE_OPEN) -> Iterator[bytes]:
+    """A stream of Arrow's: symbol, time (timestamp[us, UTC]), then float64, null where there is no value.
+
+    Where the query asks for marks, the last column says of each bar whether it may still change.
+    """
+    columns = (*PRICES, *_indicators(query))
+    fields = [("symbol", pa.string()), ("time", TIME_TYPE), *((name, pa.float64()) for name in columns)]
+    schema = pa.schema([*fields, *([(MARK, pa.bool_())] if query.provisional else [])])
+    yield from as_stream(schema, (_record(part, query, columns, schema, openings) for part in parts))
+
+
+def _record(
+    part: BarChunk, query: BarQuery, columns: Sequence[str], schema: pa.Schema, openings: Openings
+) -> pa.RecordBatch:
+    bars = part.bars
+    name = pa.array([part.name]).take(pa.array(np.zeros(len(bars), np.int32)))
+    time = pa.array(bars.time).cast(pa.timestamp("us")).cast(TIME_TYPE)
+    values = [pa.array(bars.columns[column], pa.float64(), from_pandas=True) for column in columns]
+    if query.provisional:
+        marked = marks(query, bars.time, openings.get(part.name))
+        values.append(pa.array(np.zeros(len(bars), bool) if marked is None else marked))
+    return pa.RecordBatch.from_arrays([name, time, *values], schema=schema)
 
 
 def time_texts(time: Micros, daily: bool) -> Any:

@@ -7,12 +7,12 @@
 | start_date, end_date | none | UTC date or instant; a date as the end includes its day |
 | limit | 252 newest; with start_date all | with start_date the oldest from there, else the newest; at most 100000 |
 | mode | the usual market | a market, one of its other names, or `all` |
-| format | json | json or csv |
+| format | json | json, csv or arrow |
 | legacy | false | prices as the old files had them: thousands, but for indices |
 | ma | true | false leaves out averages and scores, and keeps the changes |
 | ema | false | true adds ema10 … ema200; lengths such as `12,26` add those |
 | state | any | published: only bars that checks have passed, as the schema `published` has them |
-| provisional | json true, csv false | marks bars that may still change: by a key, in a last column |
+| provisional | json true, else false | marks bars that may still change: by a key, in a last column |
 | pin | none | the name of a pin: its bars, in the stored intervals and 4h |
 """
 
@@ -34,6 +34,7 @@ MOST_BARS = 20_000_000
 LONGEST_EMA = 1_000
 MOST_EMAS = 10
 
+FORMATS = ("json", "csv", "arrow")
 STATES = ("any", "published")
 """What is read: all that is stored, or what checks have passed."""
 
@@ -82,7 +83,7 @@ class BarQuery:
     end: datetime | None
     limit: int | None
     markets: tuple[Market, ...]
-    csv: bool = False
+    format: str = FORMATS[0]
     legacy: bool = False
     averages: bool = True
     emas: tuple[int, ...] = ()
@@ -164,15 +165,13 @@ def read_query(
         end=end,
         limit=asked or (None if start else USUAL_LIMIT),
         markets=read_mode(mode),
-        csv=_choice("format", format or "json", ("json", "csv")) == "csv",
+        format=_choice("format", format or FORMATS[0], FORMATS),
         legacy=read_flag("legacy", legacy, False),
         averages=read_flag("ma", ma, True),
         emas=_emas(ema),
         state=_choice("state", state or STATES[0], STATES),
         pin=pin or None,
-        provisional=read_flag(
-            "provisional", provisional, format != "csv"
-        ),  # old readers of CSV count columns
+        provisional=read_flag("provisional", provisional, format in (None, "", FORMATS[0])),
     )
 
 

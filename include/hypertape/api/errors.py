@@ -17,6 +17,7 @@ from hypertape.errors import (
     BadInput,
     DatabaseRefused,
     HypertapeError,
+    Incomplete,
     PinBroken,
     SchemaMissing,
     TransientError,
@@ -25,6 +26,9 @@ from hypertape.errors import (
 log = logging.getLogger("hypertape.api")
 
 RETRY_SECONDS = 5
+
+NAME_HEADER = "X-Hypertape-Error"
+"""Which of `hypertape.errors` an answer is, for programs."""
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -36,10 +40,14 @@ def handle_errors(app: FastAPI) -> None:
 
 def _ours(request: Request, error: Exception) -> Response:
     """What the caller did wrong is told whole; what is wrong with us is told in the log, where addresses may stand."""
+    named = {NAME_HEADER: type(error).__name__}
     if isinstance(error, BadInput):
-        return failure(400, str(error))
+        return failure(400, str(error), named)
     if isinstance(error, PinBroken):
-        return failure(410, str(error))
+        return failure(410, str(error), named)
+    if isinstance(error, Incomplete):
+        missing = [each._asdict() for each in error.missing]
+        return json_response({"error": str(error), "missing": missing}, status=409, headers=named)
     log.warning("%s %s: %s", request.method, request.scope["path"], error)
     if isinstance(error, TransientError):
         headers = {"Retry-After": str(RETRY_SECONDS)}

@@ -11,11 +11,17 @@ from typing import Any
 from fastapi import FastAPI
 
 from hypertape.api.schemas import ANSWERS, SCHEMAS, TEXT, Schema, reference
+from hypertape.reader.ipc import MEDIA_TYPE
 
 _JSON = "application/json"
 _SAFE = "get"
 
-OTHER_TYPES = {"/metrics": "text/plain", "/docs": "text/html", "/pages/{name}": "text/html"}
+OTHER_TYPES = {
+    "/metrics": "text/plain",
+    "/docs": "text/html",
+    "/pages/{name}": "text/html",
+    "/bars": MEDIA_TYPE,
+}
 """Routes whose answer is not JSON."""
 
 CONDITIONAL = ("/tickers", "/pages/{name}")
@@ -55,6 +61,10 @@ FAILURES: dict[str, Schema] = {
     "401": _failure("No login, or one that is not known."),
     "403": _failure("The login may not do this, or a page of another site asked."),
     "404": _failure("It is not there; the text says where to look."),
+    "409": _failure(
+        "Every bar was asked for, and some are not there; `missing` has them with their reasons."
+    ),
+    "410": _failure("A part of the pin no longer reads as it did."),
     "429": _failure("Too many requests of this key or address.", _RETRY),
     "500": _failure("A defect of the server; its log says which."),
     "503": _failure("The warehouse does not answer now.", _RETRY),
@@ -92,6 +102,8 @@ def _responses(path: str, method: str, operation: Schema) -> Schema:
         statuses.append("400")
     if "{" in path:
         statuses.append("404")
+    if path == "/bars":
+        statuses += ["409", "410"]
     found = {status: {"$ref": f"#/components/responses/Failure{status}"} for status in sorted(statuses)}
     known = {"304": _known(path)} if method == _SAFE and path in CONDITIONAL else {}
     return {"200": _success(path), **known, **found}
@@ -101,7 +113,7 @@ def _success(path: str) -> Schema:
     kind = OTHER_TYPES.get(path, _JSON)
     content = {kind: {"schema": TEXT if path in OTHER_TYPES else ANSWERS[path]}}
     if path == "/tickers":
-        content["text/csv"] = {"schema": TEXT}
+        content["text/csv"] = content[MEDIA_TYPE] = {"schema": TEXT}
     return {"description": "The answer.", "content": content, **_headers(path)}
 
 

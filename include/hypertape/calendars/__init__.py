@@ -20,7 +20,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hypertape.calendars.exchange import DAY, Days, days
+from hypertape.calendars.exceptions import CalendarOf, days_of
+from hypertape.calendars.exchange import DAY, Days
 from hypertape.errors import BadInput
 from hypertape.frame import Micros, instant, micros
 from hypertape.model import Interval, Market, Window
@@ -72,12 +73,12 @@ class Coverage:
 
 def sessions(market: Market, start: date, end: date) -> tuple[Session, ...]:
     """The sessions of the dates `[start, end)`, oldest first. Raises BadInput beyond the calendar's end."""
-    return _sessions(market.calendar, start, end)
+    return _sessions(CalendarOf.of(market), start, end)
 
 
 @lru_cache(maxsize=64)
-def _sessions(calendar: str, start: date, end: date) -> tuple[Session, ...]:
-    found = days(calendar, start, end)
+def _sessions(market: CalendarOf, start: date, end: date) -> tuple[Session, ...]:
+    found = days_of(market, start, end)
     return tuple(_session(found, position) for position in range(len(found)))
 
 
@@ -122,7 +123,7 @@ def session_lag(market: Market, newest: datetime, now: datetime) -> int:
     0 means up to date. Weekends and holidays never count.
     """
     start = newest.astimezone(UTC).date() + timedelta(days=1)
-    found = days(market.calendar, start, max(start, _next_day(now)))
+    found = days_of(market, start, max(start, _next_day(now)))
     return int(np.searchsorted(found.closes, micros(now), side="right"))
 
 
@@ -223,15 +224,13 @@ def provisional_from(market: Market, interval: Interval, now: datetime) -> datet
     if interval is not Interval.D1:
         step, offset = _intraday_step(interval), _offset(market, interval)
         return instant((micros(now) - offset) // step * step + offset)
-    found = days(
-        market.calendar, now.astimezone(UTC).date() - timedelta(days=1), _next_day(now) + LONGEST_CLOSURE
-    )
+    found = days_of(market, now.astimezone(UTC).date() - timedelta(days=1), _next_day(now) + LONGEST_CLOSURE)
     position = int(np.searchsorted(found.closes, micros(now), side="right"))
     return instant(found.dates[position])
 
 
 def _around(market: Market, at: datetime, before: timedelta = timedelta(days=2)) -> Days:
-    return days(market.calendar, at.astimezone(UTC).date() - before, _next_day(at))
+    return days_of(market, at.astimezone(UTC).date() - before, _next_day(at))
 
 
 def _next_day(at: datetime) -> date:
@@ -241,9 +240,7 @@ def _next_day(at: datetime) -> date:
 
 def _overlapping(market: Market, window: Window) -> Days:
     """Sessions that may have a bar in the window: a day more on either side, for zones far from UTC."""
-    return days(
-        market.calendar, window.start.astimezone(UTC).date() - timedelta(days=1), _next_day(window.end)
-    )
+    return days_of(market, window.start.astimezone(UTC).date() - timedelta(days=1), _next_day(window.end))
 
 
 def _inside(times: Micros, window: Window) -> Micros:

@@ -58,7 +58,7 @@ class Days:
 
     def dated(self, start: date, end: date) -> Days:
         """Sessions of the dates `[start, end)`."""
-        first, last = np.searchsorted(self.dates, [_midnight(start), _midnight(end)])
+        first, last = np.searchsorted(self.dates, [midnight(start), midnight(end)])
         return self.between(int(first), int(last))
 
 
@@ -108,7 +108,7 @@ def _decades(calendar: str, start: date, end: date, known: _Known | None) -> _Kn
 
 
 def _always(start: date, end: date) -> Days:
-    dates = np.arange(_midnight(start), max(_midnight(start), _midnight(end)), DAY, dtype=np.int64)
+    dates = np.arange(midnight(start), max(midnight(start), midnight(end)), DAY, dtype=np.int64)
     closes = dates + DAY
     return Days(dates, dates, closes, closes, closes)
 
@@ -174,5 +174,6 @@ def _column(instants: Any) -> Micros:
     return np.asarray(naive, "datetime64[us]").astype(np.int64)
 
 
-def _midnight(day: date) -> int:
+def midnight(day: date) -> int:
+    """00:00 UTC of a date, in microseconds since 1970."""
     return int(np.datetime64(day, "us").astype(np.int64))

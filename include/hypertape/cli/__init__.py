@@ -13,9 +13,11 @@ from rich.text import Text
 from hypertape import __version__
 from hypertape.cli import (
     actions,
+    archive,
     backfill,
     backup_base,
     bars,
+    completion,
     condition,
     db,
     doctor,
@@ -28,6 +30,7 @@ from hypertape.cli import (
     mirror,
     notify,
     pin,
+    project,
     quality,
     quarantine,
     reconcile,
@@ -37,11 +40,13 @@ from hypertape.cli import (
     schema,
     serve,
     source,
+    stack,
     stream,
     symbols,
     worker,
 )
 from hypertape.cli.common import console, output
+from hypertape.cli.examples import add_examples
 from hypertape.errors import EXIT_CODES, HypertapeError
 
 app = typer.Typer(
@@ -70,6 +75,11 @@ app.add_typer(pin.app, name="pin")
 app.add_typer(backup_base.app, name="backup")
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(worker.app, name="worker")
+app.add_typer(project.config, name="config")
+app.command()(project.init)
+app.command()(completion.completion)
+for _verb in (stack.up, stack.down, stack.status, stack.demo):
+    app.command(context_settings=stack.PASSED_ON)(_verb)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
@@ -78,6 +88,7 @@ app.command()(reconcile.reconcile)
 app.command()(rollups.reindicate)
 app.command()(bars.digest)
 app.command()(condition.condition)
+app.command()(archive.archive)
 app.command()(forget.forget)
 app.command()(revisions.revisions)
 app.command()(revisions.restatements)
@@ -87,6 +98,7 @@ app.command()(exchange.verify)
 app.command()(exchange.export)
 app.command("import")(exchange.import_)
 app.command()(serve.serve)
+add_examples(app)
 
 
 _INTERRUPTED = 130
@@ -123,6 +135,7 @@ def main() -> None:
     logging.getLogger("psycopg").setLevel(
         logging.ERROR
     )  # what it ignores is told by the error it makes way for
+    completion.completion_init()
     try:
         try:
             app()

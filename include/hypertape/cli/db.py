@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
-from hypertape.cli.common import console, table
+from hypertape.cli.common import console, table, warehouse_dsn
 from hypertape.cli.listing import JsonOption, show
 from hypertape.errors import ServerReplaced
 from hypertape.settings import load_settings
+from hypertape.warehouse.dsn import Client, address_for
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
-app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL server in the state directory.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The embedded PostgreSQL server in the state directory, and the warehouse's address.",
+)
 
 
 @app.command()
@@ -34,6 +41,24 @@ def status(as_json: JsonOption = False) -> None:
     """Say whether the server runs, where, and on which version. Exits 1 when it is down."""
     if not _show(EmbeddedServer(load_settings()), as_json=as_json):
         raise typer.Exit(1)
+
+
+@app.command()
+def url(
+    client: Annotated[Client, typer.Option("--for", help="Who will read it.")] = Client.PSQL,
+    reader: Annotated[
+        bool, typer.Option("--reader", help="An address whose sessions refuse to write.")
+    ] = False,
+    password: Annotated[
+        bool, typer.Option("--password", help="Show the password at a terminal, too.")
+    ] = False,
+) -> None:
+    """Print the warehouse's address for another program. Example: psql "$(`hypertape db url --reader`)".
+
+    What a program takes (a pipe, `$(…)`) has the password; at a terminal it is masked.
+    """
+    masked = sys.stdout.isatty() and not password
+    typer.echo(address_for(warehouse_dsn(), client, read_only=reader, masked=masked))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -8,8 +8,9 @@ import typer
 
 from hypertape.cli.common import Connection
 from hypertape.errors import UnknownTicker
-from hypertape.markets import all_markets
+from hypertape.markets import all_markets, get_market
 from hypertape.queries import query
+from hypertape.warehouse.symbology import former_names, unknown_tickers
 
 
 def say_nothing(
@@ -52,5 +53,8 @@ def require_known(
     }
     unknown = [ticker for ticker in tickers or () if ticker not in files and ticker not in held]
     if unknown:
+        for code in markets or all_markets():
+            if former_names(connection, get_market(code), unknown):
+                raise unknown_tickers(connection, get_market(code), unknown, held, code)
         raise UnknownTicker.among(", ".join(markets or ()) or "any market", unknown, held or sorted(files))
     return held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
     from hypertape.steps.after_load import AfterLoad
     from hypertape.steps.exchange import Exchange
 
-_FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE, stockula:FILE or pin:NAME"
+_FORMS = "warehouse, csv:DIR, sqlite:DIR_OR_FILE, stockula:FILE, parquet:URL or pin:NAME"
+
+
+class ExportFormat(StrEnum):
+    """What an export writes: CSV of two kinds, or Parquet."""
+
+    LOSSLESS = CsvFormat.LOSSLESS.value
+    LEGACY = CsvFormat.LEGACY.value
+    PARQUET = "parquet"
+
 
 SourceArgument = Annotated[str, typer.Argument(metavar="SRC", help=f"The store to read: {_FORMS}.")]
 TargetArgument = Annotated[str, typer.Argument(metavar="DST", help=f"The other store: {_FORMS}.")]
@@ -119,14 +129,19 @@ def verify(
 
 
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The directory of the CSV tree.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The directory of the tree; of Parquet also a URL (s3://…).")
+    ],
     market: AnyMarket = None,
     interval: AnyInterval = None,
     tickers: Symbols = None,
     start_date: StartDate = None,
     format: Annotated[
-        CsvFormat, typer.Option("--format", help="lossless, or legacy: rounded as in the documents.")
-    ] = CsvFormat.LOSSLESS,
+        ExportFormat,
+        typer.Option(
+            "--format", help="lossless; legacy: rounded as in the documents; or parquet.", show_choices=True
+        ),
+    ] = ExportFormat.LOSSLESS,
     legacy_scale: LegacyScale = False,
     workers: Workers = 1,
     replace: Annotated[
@@ -142,15 +157,22 @@ def export(
 ) -> None:
     """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market.
 
-    Bars of an older tree that the warehouse lacks stay and are counted, unless --replace is given.
+    Bars of an older tree that the warehouse lacks stay and are counted, unless --replace is given. With --format
+    parquet they are files that DuckDB, polars and Spark read: market=vn/interval=1d/ticker=VIC/year=2024/bars.parquet.
     """
-    if verify and format is CsvFormat.LEGACY:
+    if verify and format is ExportFormat.LEGACY:
         raise BadInput("Rounded files differ from the warehouse", next_step="Verify lossless ones.")
-    options = CsvOptions(format, legacy_scale, market, replace)
     selection = _selection(market, interval, tickers, start_date)
-    planned = _planned(
-        _pinned("warehouse", pin), f"csv:{output}", selection, options, verify=verify, strict=replace
-    )
+    if format is ExportFormat.PARQUET:
+        if legacy_scale or replace:
+            raise BadInput(
+                "--legacy-scale and --replace are for CSV trees",
+                next_step="Leave them out; Parquet to be written anew goes to a new directory.",
+            )
+        target, options = f"parquet:{output}", CsvOptions()
+    else:
+        target, options = f"csv:{output}", CsvOptions(CsvFormat(format.value), legacy_scale, market, replace)
+    planned = _planned(_pinned("warehouse", pin), target, selection, options, verify=verify, strict=replace)
     _transfer(planned, workers=workers)
 
 

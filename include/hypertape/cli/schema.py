@@ -26,7 +26,7 @@ def apply() -> None:
     settings = load_settings()
     roles = Roles(settings.writer_role, settings.reader_role)
     with connect(settings.direct_database_url or warehouse_dsn()) as connection:
-        ran = schema.apply(connection, all_markets().values())
+        ran = schema.apply(connection, all_markets().values(), archived=settings.archive_url is not None)
         connection.commit()
         for label in ran:
             console().print(f"ran {label}", highlight=False)

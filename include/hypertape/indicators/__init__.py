@@ -3,6 +3,8 @@
 Pure functions on float64 arrays of ONE series in time order; NaN stands for NULL. A value depends only on
 the bars of its own lookback, so any window computed with `LOOKBACK` earlier bars equals the same slice of a
 full run bit for bit, and so does any way of cutting a series into blocks.
+
+Those that are asked for by a reader (`indicators_at_read`: ema26, and what a project adds) are never stored.
 """
 
 from __future__ import annotations
@@ -19,17 +21,22 @@ import numpy as np
 from hypertape.errors import BadInput
 from hypertape.indicators import averages
 from hypertape.indicators._indicator import Floats, Indicator, RequestedIndicator
+from hypertape.indicators._requested import columns_at_read, indicators_at_read, lookback_at_read, requested
 from hypertape.model import AVERAGE_COLUMNS, INDICATOR_COLUMNS, PREVIOUS_COLUMNS
 
 __all__ = [
     "COLUMNS",
     "INDICATORS",
     "LOOKBACK",
-    "ON_REQUEST",
     "Floats",
+    "RequestedIndicator",
+    "columns_at_read",
     "enrich",
     "enrich_many",
+    "indicators_at_read",
+    "lookback_at_read",
     "moving_averages",
+    "requested",
 ]
 
 _GIVEN = ("close", "volume")
@@ -64,9 +71,6 @@ def _reach(indicators: tuple[Indicator, ...]) -> int:
 _FOUND = _modules()
 INDICATORS = _in_order([found for found in _FOUND if isinstance(found, Indicator)])
 """Every indicator that `enrich` computes, each after its inputs."""
-
-ON_REQUEST = {found.name: found for found in _FOUND if isinstance(found, RequestedIndicator)}
-"""Indicators with a parameter, computed at read time, by name."""
 
 LOOKBACK = _reach(INDICATORS)
 """Bars of history needed before a window: 199 for ma200."""

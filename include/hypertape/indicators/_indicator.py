@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +39,23 @@ class Indicator:
 
 @dataclass(frozen=True, slots=True)
 class RequestedIndicator:
-    """An indicator with a parameter, computed at read time on request: `compute(close, n)`.
+    """An indicator that is computed at read time, when somebody asks for it. It is never stored.
 
-    It may depend on the whole history of the series, so it is never stored.
+    It is asked for by its name (`obv`), or with `with_length` by its name and a length (`rsi14`, `ema26`).
+    `inputs` are the columns that `compute` gets, of open, high, low, close, volume: float64 arrays of ONE series in
+    time order. It returns one array as long as they are, or one for each of `columns`, which are suffixes (`("upper",
+    "lower")` of `bands20` are `bands20_upper`, `bands20_lower`); NaN where there is no value. With `with_length` it
+    gets the length after the inputs.
+
+    `lookback` is how many earlier bars a value depends on (a number, or a function of the length); None: on all since
+    the series' first. It must not depend on others, so that a window reads as the same slice of all bars.
     """
 
     name: str
-    compute: Callable[[Floats, int], Floats]
+    compute: Callable[..., Floats | Sequence[Floats]]
+    inputs: tuple[str, ...] = ("close",)
+    columns: tuple[str, ...] = ()
+    lookback: int | Callable[[int], int] | None = None
+    with_length: bool = False
+    file: Path | None = None
+    """The project's file it is from; None: shipped."""

@@ -57,4 +57,4 @@ class RunningEma:
         return [math.fsum(self._first) / self._n]
 
 
-INDICATOR = RequestedIndicator(name="ema", compute=ema)
+INDICATOR = RequestedIndicator(name="ema", compute=ema, with_length=True)

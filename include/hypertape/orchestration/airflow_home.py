@@ -5,6 +5,7 @@
 | `passwords.json` | the login of the user `admin`, mode 0600 |
 | `secrets.json` | keys that sign tokens and encrypt connections, mode 0600 |
 | `standalone.json` | what runs now: process, ports, URL |
+| `sample_end` | the last day of the synthetic set, chosen at the first start |
 | `logs/`, `<component>.log` | logs of tasks, logs of components |
 """
 
@@ -17,6 +18,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +26,7 @@ from urllib.parse import urlsplit
 import hypertape
 from hypertape.errors import AirflowFailed
 from hypertape.orchestration.supervisor import broker_socket
+from hypertape.project import VARIABLE
 from hypertape.settings import Settings, inherited_environment
 from hypertape.warehouse.embedded.process import free_port
 from hypertape.warehouse.embedded.state import HOST, write_private
@@ -83,6 +86,23 @@ class AirflowHome:
             write_private(self.password_file, json.dumps({USER: secrets.token_urlsafe(12)}))
         return str(json.loads(self.password_file.read_text())[USER])
 
+    def sample_end(self, now: datetime) -> date:
+        """The last day of the synthetic set here: the day before the first call, ever since; or what the settings say.
+
+        Its bars must not move from day to day, or a second run would find all of them restated.
+        """
+        if self._settings.sample_end is not None:
+            return self._settings.sample_end
+        file = self.path / "sample_end"
+        if not file.exists():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(file, (now - timedelta(days=1)).date().isoformat())
+        return date.fromisoformat(file.read_text())
+
+    def forget_sample_end(self) -> None:
+        """Let the next call of `sample_end` choose anew: the warehouse is made anew, too."""
+        (self.path / "sample_end").unlink(missing_ok=True)
+
     def running(self) -> Running | None:
         """Read `standalone.json`; None when nothing was started, or it was stopped."""
         try:
@@ -130,6 +150,8 @@ class AirflowHome:
         return {
             "AIRFLOW_HOME": str(self.path),
             "HYPERTAPE_STATE_DIR": str(self._settings.state_dir.absolute()),
+            **({VARIABLE: str(project.absolute())} if (project := self._settings.project) else {}),
+            "HYPERTAPE_SAMPLE_END": self.sample_end(datetime.now(UTC)).isoformat(),
             "NO_PROXY": local,
             "no_proxy": local,
             "PYTHONPATH": str(Path(hypertape.__file__).resolve().parents[1]),
@@ -151,15 +173,16 @@ def free_url() -> str:
     return f"http://{HOST}:{free_port(_USUAL_PORT)}"
 
 
-def checkout() -> Path:
-    """Return the directory that holds `dags` and `plugins`. Raises AirflowFailed outside a checkout."""
-    root = Path(hypertape.__file__).resolve().parents[2]
-    if not (root / "dags").is_dir():
-        raise AirflowFailed(
-            f"There is no directory dags in {root}",
-            next_step="Run this from a checkout of the repository (`make up`), not from an installed wheel.",
-        )
-    return root
+def folder(name: str) -> Path:
+    """Return the directory `dags` or `plugins`: in the wheel, else in the checkout. Raises AirflowFailed for none."""
+    package = Path(hypertape.__file__).resolve().parent
+    for place in (package / f"_{name}", package.parents[1] / name):
+        if place.is_dir():
+            return place
+    raise AirflowFailed(
+        f"There is no directory {name} in {package.parents[1]}",
+        next_step="Install hypertape again, or run this from a checkout of the repository.",
+    )
 
 
 def _celery(home: Path, metadata_dsn: str) -> dict[str, str]:
@@ -181,11 +204,11 @@ def _celery(home: Path, metadata_dsn: str) -> dict[str, str]:
 
 def _configuration(home: Path, metadata_dsn: str, url: str, keys: Mapping[str, str]) -> dict[str, str]:
     """Airflow's options as environment variables, by section."""
-    root, address = checkout(), urlsplit(url)
+    address = urlsplit(url)
     sections: dict[str, dict[str, Any]] = {
         "CORE": {
-            "DAGS_FOLDER": root / "dags",
-            "PLUGINS_FOLDER": root / "plugins",
+            "DAGS_FOLDER": folder("dags"),
+            "PLUGINS_FOLDER": folder("plugins"),
             "LOAD_EXAMPLES": False,
             "EXECUTOR": "LocalExecutor",
             "PARALLELISM": 4,

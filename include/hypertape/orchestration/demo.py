@@ -22,14 +22,16 @@ from rich.table import Table
 from hypertape.errors import AirflowFailed, HypertapeError
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, format_instant, midnight
+from hypertape.orchestration.airflow_home import AirflowHome
 from hypertape.orchestration.demo_jobs import SAMPLE_PAIRS, Job, csv_jobs, sample_jobs
 from hypertape.orchestration.demo_summary import Summary, summarise
 from hypertape.orchestration.demo_ticks import TickFinding, run_ticks
+from hypertape.orchestration.progress import Progress
 from hypertape.orchestration.rest import Airflow, RunState
-from hypertape.orchestration.standalone import Standalone
+from hypertape.orchestration.standalone import DEMO, Standalone
 from hypertape.reports.pages import cumulative_report
 from hypertape.settings import Settings, load_settings
-from hypertape.sources.sample import CORRECTED_AT
+from hypertape.sources.sample import LAST_DAY, Plan, plan_until
 from hypertape.steps.after_load import write_report
 from hypertape.steps.sync import sync
 from hypertape.warehouse import schema
@@ -37,6 +39,12 @@ from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
 _RUN_ID = "demo"
+_NEXT = """
+The report: {report}
+
+Next:
+  make up WAREHOUSE=demo          Airflow, with its pages Markets, Ticker and Quality over what was just loaded
+  make demo DATA=path/to/csv      the same with files of your own: <table>/<TICKER>/1D.csv, 1h.csv, 1m.csv"""
 
 _RUN_SECONDS = 900
 _POLL_SECONDS, _TELL_SECONDS = 1.0, 5.0
@@ -64,38 +72,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demo(asked: argparse.Namespace, say: Callable[..., None]) -> int:
-    began = time.monotonic()
-
-    def step(text: str) -> None:
-        say(f"{time.monotonic() - began:5.0f} s  {text}")
-
-    jobs = csv_jobs(asked.data) if asked.data else sample_jobs()
-    settings = _fresh_state(step)
-    standalone = Standalone(settings)
-    ticks: list[TickFinding] = []
-    try:
-        dsn = _warehouse(settings, step)
-        standalone = Standalone(settings, {"HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_LANDING_URL": ""})
-        with ThreadPoolExecutor(1) as aside:
-            starting = aside.submit(standalone.up, step)
-            if not asked.data:
-                _yesterday(dsn, settings, step)
-                step("stream run synthetic: ticks of a made-up feed, with planted defects")
-                ticks = run_ticks(dsn, settings, datetime.now(UTC))
-            starting.result()
-        runs = _run_all(standalone, jobs, step)
-        again = _again(dsn, jobs[0], settings, step)
-        loaded = [(job.market, job.interval) for job in jobs]
-        summary = summarise(dsn, loaded, sample=not asked.data, ticks=ticks)
-        with connect(dsn) as connection:
-            html = cumulative_report(connection, now=datetime.now(UTC))
-        reports = write_report(settings, "cumulative", html).parent
-    finally:
-        if not asked.keep:
-            step("stopping Airflow and the database")
-            standalone.down()
-            EmbeddedServer(settings).down()
-    return _conclude(runs, summary, again, reports, time.monotonic() - began)
+    with Progress(say) as step:
+        settings = _fresh_state(step)
+        plan = None if asked.data else plan_until(settings.sample_end or LAST_DAY)
+        jobs = sample_jobs(plan) if plan else csv_jobs(asked.data)
+        standalone = Standalone(settings)
+        ticks: list[TickFinding] = []
+        try:
+            dsn = _warehouse(settings, step)
+            standalone = Standalone(settings, {"HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_LANDING_URL": ""})
+            with ThreadPoolExecutor(1) as aside:
+                starting = aside.submit(standalone.up, step)
+                if plan:
+                    _yesterday(dsn, settings, plan, step)
+                    step("stream run synthetic: ticks of a made-up feed, with planted defects")
+                    ticks = run_ticks(dsn, settings, datetime.now(UTC))
+                    step("waiting for Airflow")
+                starting.result()
+            runs = _run_all(standalone, jobs, step)
+            again = _again(dsn, jobs[0], settings, step)
+            loaded = [(job.market, job.interval) for job in jobs]
+            summary = summarise(dsn, loaded, plan=plan, ticks=ticks)
+            with connect(dsn) as connection:
+                html = cumulative_report(connection, now=datetime.now(UTC))
+            report = write_report(settings, "cumulative", html)
+        finally:
+            if not asked.keep:
+                step("stopping Airflow and the database")
+                standalone.down()
+                EmbeddedServer(settings).down()
+    return _conclude(runs, summary, again, report, step.seconds)
 
 
 def _fresh_state(step: Callable[[str], None]) -> Settings:
@@ -103,7 +109,7 @@ def _fresh_state(step: Callable[[str], None]) -> Settings:
     base = load_settings()
     settings = base.model_copy(
         update={
-            "state_dir": base.state_dir.absolute() / "demo",
+            "state_dir": base.state_dir.absolute() / DEMO,
             "database_url": None,
             "landing_url": None,
         }
@@ -114,14 +120,18 @@ def _fresh_state(step: Callable[[str], None]) -> Settings:
         server = EmbeddedServer(settings)
         server.down()
         server.remove()
-    return settings
+    home = AirflowHome(settings)
+    home.forget_sample_end()
+    return settings.model_copy(update={"sample_end": home.sample_end(datetime.now(UTC))})
 
 
 def _warehouse(settings: Settings, step: Callable[[str], None]) -> str:
     step("starting PostgreSQL")
     dsn = EmbeddedServer(settings).up()
     with connect(dsn) as connection:
-        ran = schema.apply(connection, all_markets().values())
+        ran = schema.apply(
+            connection, all_markets().values(), archived=load_settings().archive_url is not None
+        )
         connection.commit()
         step(
             f"schema: {len(ran)} scripts on the {schema.tier(connection)} tier of PostgreSQL {_version(connection)}"
@@ -133,14 +143,14 @@ def _version(connection: Any) -> str:
     return ".".join(map(str, divmod(connection.info.server_version, 10_000)))
 
 
-def _yesterday(dsn: str, settings: Settings, step: Callable[[str], None]) -> None:
+def _yesterday(dsn: str, settings: Settings, plan: Plan, step: Callable[[str], None]) -> None:
     """Load the daily sample as it was known a day before its late corrections, without Airflow.
 
     The DAG then continues at the watermark, reads an overlap again, and finds what the vendor restated.
     """
-    before = CORRECTED_AT - timedelta(days=1)
     for market, interval in SAMPLE_PAIRS:
         if interval is Interval.D1:
+            before = plan.corrected_at[market] - timedelta(days=1)
             step(f"sync of {market} 1d as of {format_instant(before)}, before the vendor's late corrections")
             sync(
                 dsn,
@@ -207,7 +217,7 @@ def _again(dsn: str, job: Job, settings: Settings, step: Callable[[str], None]) 
 
 
 def _conclude(
-    runs: Sequence[RunState], summary: Summary, again: dict[str, int], reports: Path, seconds: float
+    runs: Sequence[RunState], summary: Summary, again: dict[str, int], report: Path, seconds: float
 ) -> int:
     width = None if sys.stdout.isatty() else _LOG_WIDTH
     screen = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
@@ -224,11 +234,11 @@ def _conclude(
         f"The first load again: {again['unchanged']:,} bars unchanged, {written} written.", markup=False
     )
     red = [run.dag_id for run in runs if run.state != "success"]
-    screen.print(f"reports: {reports}/*.html", markup=False)
     screen.print(
         f"{summary.verdict()} {len(runs) - len(red)} of {len(runs)} runs green, in {seconds:.0f} s.",
         markup=False,
     )
+    screen.print(_NEXT.format(report=report.as_uri()), markup=False, soft_wrap=True)
     return 1 if red or summary.missed or written else 0
 
 

@@ -14,7 +14,7 @@ import psycopg
 
 from hypertape.model import Interval
 from hypertape.queries import query
-from hypertape.sources.sample import PLANTED, Defect, Planted
+from hypertape.sources.sample import Defect, Plan, Planted
 
 Connection = psycopg.Connection[Any]
 
@@ -41,15 +41,17 @@ class DemoFinding:
         return bool(self.evidence)
 
 
-def find_planted(connection: Connection, loaded: Iterable[tuple[str, Interval]]) -> list[DemoFinding]:
-    """Look for every planted defect of the (market, interval) pairs that were loaded.
+def find_planted(
+    connection: Connection, loaded: Iterable[tuple[str, Interval]], plan: Plan
+) -> list[DemoFinding]:
+    """Look for every defect that the plan has planted in the (market, interval) pairs that were loaded.
 
     A mismatch between a day and its hours shows in the daily suite, so it counts only where both were loaded.
     """
     pairs = set(loaded)
     return [
         DemoFinding(planted, _evidence(connection, planted))
-        for planted in PLANTED
+        for planted in plan.planted
         if _visible(planted, pairs)
     ]
 

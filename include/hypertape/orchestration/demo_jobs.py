@@ -13,7 +13,7 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, Window, midnight, utc
 from hypertape.settings import load_settings
 from hypertape.sources import SourceConfig, open_source
-from hypertape.sources.sample import SPANS
+from hypertape.sources.sample import Plan
 
 Pair = tuple[str, Interval]
 
@@ -50,10 +50,10 @@ class Job:
         }
 
 
-def sample_jobs() -> list[Job]:
+def sample_jobs(plan: Plan) -> list[Job]:
     """The sample's runs, each up to the end of its synthetic bars."""
     return [
-        Job(market, interval, SourceConfig("sample"), SPANS[interval].end)
+        Job(market, interval, SourceConfig("sample"), plan.spans[market, interval].end)
         for market, interval in SAMPLE_PAIRS
     ]
 

@@ -15,6 +15,7 @@ from hypertape.model import Interval, format_instant
 from hypertape.orchestration.demo_defects import DemoFinding, find_planted
 from hypertape.orchestration.demo_ticks import TickFinding
 from hypertape.queries import query
+from hypertape.sources.sample import Plan
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import derived
 
@@ -86,15 +87,18 @@ class Summary:
 
 
 def summarise(
-    dsn: str, pairs: Sequence[tuple[str, Interval]], *, sample: bool, ticks: Sequence[TickFinding] = ()
+    dsn: str, pairs: Sequence[tuple[str, Interval]], *, plan: Plan | None, ticks: Sequence[TickFinding] = ()
 ) -> Summary:
-    """Read the summary of the (market, interval) pairs that were loaded; `ticks` is what a feed showed."""
+    """Read the summary of the (market, interval) pairs that were loaded; `ticks` is what a feed showed.
+
+    `plan` is that of the sample, None where other data were loaded.
+    """
     with connect(dsn) as connection:
         bars = [row for market, interval in pairs for row in _bars(connection, market, interval)]
         checks = connection.execute(query("demo_checks")).fetchall()
         refused = connection.execute(query("demo_refused")).fetchall()
-        findings = find_planted(connection, pairs) if sample else []
-    return Summary(bars, checks, refused, findings, sample, ticks)
+        findings = find_planted(connection, pairs, plan) if plan else []
+    return Summary(bars, checks, refused, findings, plan is not None, ticks)
 
 
 def _bars(connection: Connection, code: str, interval: Interval) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import CronTriggerTimetable
-from croniter import croniter  # type: ignore[import-untyped]
+from croniter import croniter
 
 from hypertape.model import STORED_INTERVALS, Interval, Market
 

@@ -20,12 +20,14 @@ from hypertape.reports.figures import bars_by_day, months_between, shade
 from hypertape.reports.run import MOST, rows
 from hypertape.reports.trend import gather_runs
 from hypertape.reports.verdict import BAD, GOOD, NOTE, UNKNOWN, Statement, plural, said
-from hypertape.warehouse.findings import headline, open_findings
+from hypertape.warehouse.findings import findings, headline, open_findings
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
 
 TREND_DAYS = 90
+CHANGED = timedelta(days=1)
+"""What opened or closed so lately is told as a change."""
 BACKFILLS = 20
 COVERAGE_MONTHS = 24
 COVERAGE_TICKERS = 60
@@ -53,6 +55,9 @@ def gather_all(
         "since": since,
         "synthetic": [row for row in holdings if row["synthetic"]],
         "verdict": said(headline(found, empty=not holdings)),
+        "todo": found[:MOST],
+        "todo_total": len(found),
+        "changed": _changed(connection, now, chosen["markets"]),
         "holdings": holdings,
         "trends": _trends(rows(connection, "report_trend", since=since, **chosen), since, now),
         "coverage": [
@@ -70,6 +75,17 @@ def gather_all(
         "quarantine": rows(connection, "report_open_quarantine", **chosen)[:MOST],
         "pending": rows(connection, "report_pending", intervals=None, **chosen),
         "gaps": rows(connection, "report_gaps", intervals=None, since=since, **chosen),
+    }
+
+
+def _changed(connection: Connection, now: datetime, markets: Sequence[str] | None) -> Row:
+    """The numbers of the findings that opened since a day ago, and the titles of those that are over since."""
+    before = now - CHANGED
+    known = findings(connection, now, markets=markets, closed=True)
+    return {
+        "since": before,
+        "new": {each.finding_id for each in known if each.closed_at is None and each.opened_at > before},
+        "over": [each.title for each in known if each.closed_at is not None and each.closed_at > before],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,7 +80,7 @@ class Limits:
     """What a vendor's answer to one request may cost, and a file of a tree: settings of the same names.
 
     `tickers` are asked for in one request where the vendor takes several. `keeps` is where a vendor's library may keep
-    what it learns between runs.
+    what it learns between runs. `sample_end` is the last day of the synthetic set, None: as it is written.
     """
 
     bytes: int = 32 * 2**20
@@ -89,6 +89,7 @@ class Limits:
     file_bytes: int = FILE_BYTES
     tickers: int = 10
     keeps: Path | None = None
+    sample_end: date | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
@@ -100,6 +101,7 @@ class Limits:
             settings.file_bytes,
             settings.symbols_per_request,
             settings.state_dir,
+            settings.sample_end,
         )
 
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from hypertape.frame import Bars, Floats, Micros, micros
 from hypertape.markets import get_market
-from hypertape.model import PRICE_COLUMNS, Interval
+from hypertape.model import PRICE_COLUMNS, Interval, Window
 from hypertape.sources._sample_path import PRICE_DECIMALS, VOLUME_DECIMALS, Path, on_ticks, walk
-from hypertape.sources._sample_plan import CORRECTED_AT, PLANTED, SPANS, Defect, Instrument, Planted
+from hypertape.sources._sample_plan import Defect, Instrument, Planted
+from hypertape.sources._sample_shift import Plan
 
 Mask = npt.NDArray[np.bool_]
 
@@ -21,26 +22,28 @@ _HOUR = 3_600_000_000
 _OFF_GRID_BY = 7_000_000
 
 
-def deliver(instrument: Instrument, interval: Interval, now: datetime) -> Bars:
+def deliver(instrument: Instrument, interval: Interval, now: datetime, plan: Plan) -> Bars:
     """Return the instrument's bars as the vendor would answer at `now`, in delivery order.
 
     The last one is unfinished while its session or hour still runs; splits and dividends up to `now` are in
     adjusted_close. Beyond that a bar depends on nothing but the instrument and its time.
     """
-    bars = _summed(walk(instrument), interval, get_market(instrument.market).hour_mark, now)
-    for planted in PLANTED:
+    span = plan.spans[instrument.market, interval]
+    bars = _summed(walk(instrument, plan), interval, span, get_market(instrument.market).hour_mark, now)
+    corrected = now >= plan.corrected_at[instrument.market]
+    for planted in plan.planted:
         fault = _FAULTS.get(planted.kind)
         mine = (planted.market, planted.ticker, planted.interval)
         if fault and mine == (instrument.market, instrument.ticker, interval):
             start, end = micros(planted.window.start), micros(planted.window.end)
             inside = (bars.time >= start) & (bars.time < end)
-            bars = fault(bars, inside, planted, instrument, now)
+            bars = fault(bars, inside, planted, instrument, corrected)
     return bars
 
 
-def _summed(path: Path, interval: Interval, hour_mark: timedelta, now: datetime) -> Bars:
-    """Sum the steps known at `now` up to bars of the interval's span."""
-    steps, span = path.steps, SPANS[interval]
+def _summed(path: Path, interval: Interval, span: Window, hour_mark: timedelta, now: datetime) -> Bars:
+    """Sum the steps known at `now` up to bars of the span."""
+    steps = path.steps
     keys = _openings(path, interval, hour_mark)
     known = (steps.time < micros(now)) & (keys >= micros(span.start)) & (keys < micros(span.end))
     steps, keys, sessions = steps.take(known), keys[known], path.sessions[known]
@@ -78,29 +81,29 @@ def _adjusted(closes: Floats, sessions: Micros, path: Path, now: datetime) -> Fl
     return np.where(factors == 1.0, closes, np.round(closes * factors, PRICE_DECIMALS))
 
 
-def _gap(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime) -> Bars:
+def _gap(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool) -> Bars:
     return bars.take(~inside)
 
 
-def _bad_row(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime) -> Bars:
+def _bad_row(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool) -> Bars:
     return replace(
         bars, high=np.where(inside, bars.low, bars.high), low=np.where(inside, bars.high, bars.low)
     )
 
 
 def _negative_volume(
-    bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime
+    bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool
 ) -> Bars:
     return replace(bars, volume=np.where(inside, -bars.volume, bars.volume))
 
 
-def _mismatch(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime) -> Bars:
+def _mismatch(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool) -> Bars:
     close = np.where(inside, on_ticks(instrument, bars.close * planted.size), bars.close)
     return replace(bars, close=close, high=np.maximum(bars.high, close), adjusted_close=close)
 
 
-def _correction(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime) -> Bars:
-    if now >= CORRECTED_AT:
+def _correction(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool) -> Bars:
+    if corrected:
         return bars
     first_version = {
         name: np.where(inside, on_ticks(instrument, getattr(bars, name) * planted.size), getattr(bars, name))
@@ -109,12 +112,12 @@ def _correction(bars: Bars, inside: Mask, planted: Planted, instrument: Instrume
     return replace(bars, **first_version, adjusted_close=first_version["close"])
 
 
-def _duplicate(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime) -> Bars:
+def _duplicate(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool) -> Bars:
     doubled, first, _ = _doubled(bars, inside)
-    return _mismatch(doubled, first, planted, instrument, now)
+    return _mismatch(doubled, first, planted, instrument, corrected)
 
 
-def _off_grid(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, now: datetime) -> Bars:
+def _off_grid(bars: Bars, inside: Mask, planted: Planted, instrument: Instrument, corrected: bool) -> Bars:
     doubled, _, second = _doubled(bars, inside)
     return replace(doubled, time=np.where(second, doubled.time + _OFF_GRID_BY, doubled.time))
 
@@ -127,7 +130,7 @@ def _doubled(bars: Bars, inside: Mask) -> tuple[Bars, Mask, Mask]:
     return bars.take(np.repeat(np.arange(len(bars)), counts)), repeated & ~second, second
 
 
-_FAULTS: dict[Defect, Callable[[Bars, Mask, Planted, Instrument, datetime], Bars]] = {
+_FAULTS: dict[Defect, Callable[[Bars, Mask, Planted, Instrument, bool], Bars]] = {
     Defect.GAP: _gap,
     Defect.BAD_ROW: _bad_row,
     Defect.NEGATIVE_VOLUME: _negative_volume,

@@ -16,7 +16,8 @@ from hypertape.calendars import expected_times, sessions_of
 from hypertape.frame import Bars, Floats, Micros, micros
 from hypertape.markets import get_market
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
-from hypertape.sources._sample_plan import PLANTED, SPANS, Defect, Instrument, Planted
+from hypertape.sources._sample_plan import Defect, Instrument, Planted
+from hypertape.sources._sample_shift import Plan
 
 _OVERNIGHT = 0.3
 """Spread of the step from a close to the next opening, as a share of a day's."""
@@ -50,10 +51,10 @@ class Path:
 
 
 @lru_cache(maxsize=64)
-def walk(instrument: Instrument) -> Path:
-    """Walk the instrument's price over the whole span, the defects of the price itself included."""
+def walk(instrument: Instrument, plan: Plan) -> Path:
+    """Walk the instrument's price over the plan's whole span, the defects of the price itself included."""
     market = get_market(instrument.market)
-    times, steps_a_day = _grid(market)
+    times, steps_a_day = _grid(market, plan)
     sessions = sessions_of(market, Interval.M1, times)
     opening = np.append(True, np.diff(sessions) != 0) & (market.calendar != "24/7")
     seed = zlib.crc32(f"{instrument.market}/{instrument.ticker}".encode())
@@ -67,23 +68,23 @@ def walk(instrument: Instrument) -> Path:
     highs, lows = np.maximum(opens, closes) + wicks, np.minimum(opens, closes) - wicks
     volumes = instrument.volume / steps_a_day * np.exp(0.6 * noise[3] - 0.18)
     start, high, low, close = (np.exp(logarithm) for logarithm in (opens, highs, lows, closes))
-    return _with_defects(instrument, Bars(times, start, high, low, close, volumes, close), sessions)
+    return _with_defects(instrument, plan, Bars(times, start, high, low, close, volumes, close), sessions)
 
 
-def _grid(market: Market) -> tuple[Micros, Floats]:
+def _grid(market: Market, plan: Plan) -> tuple[Micros, Floats]:
     """Return the steps' openings, and for each how many such steps a day of this market has."""
-    fine = SPANS[Interval.M1]
-    coarse = Window(SPANS[Interval.D1].start, fine.start)
+    fine = plan.spans[market.code, Interval.M1]
+    coarse = Window(plan.spans[market.code, Interval.D1].start, fine.start)
     parts = [expected_times(market, Interval.H1, coarse), expected_times(market, Interval.M1, fine)]
     days = [len(expected_times(market, Interval.D1, window)) for window in (coarse, fine)]
     rates = [np.full(len(part), len(part) / count) for part, count in zip(parts, days, strict=True)]
     return np.concatenate(parts), np.concatenate(rates)
 
 
-def _with_defects(instrument: Instrument, steps: Bars, sessions: Micros) -> Path:
+def _with_defects(instrument: Instrument, plan: Plan, steps: Bars, sessions: Micros) -> Path:
     mine = [
         (planted, int(np.searchsorted(sessions, micros(planted.window.start))))
-        for planted in PLANTED
+        for planted in plan.planted
         if (planted.market, planted.ticker) == (instrument.market, instrument.ticker)
     ]
     for planted, first in mine:

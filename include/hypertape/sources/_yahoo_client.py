@@ -132,7 +132,7 @@ class YahooClient:
         start, end = _bounds(market, interval, window)
         try:
             YfData(session=self.session).get(
-                f"{HOST}{_CHART}{market.yahoo_symbol(ticker)}",
+                f"{HOST}{_CHART}{market.symbol_at('yahoo', ticker)}",
                 {
                     "period1": start,
                     "period2": end,

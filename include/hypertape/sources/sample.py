@@ -2,14 +2,15 @@
 are for.
 
 Nothing in it is a real price: every ticker starts with SYN and every name says "synthetic". `PLANTED` lists each
-defect, `SPANS` where each interval has bars, `CORRECTED_AT` when the late corrections arrive.
+defect, `SPANS` where each interval has bars, `CORRECTED_AT` when the late corrections arrive; `plan_until` has the same
+for a set that ends with another day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import pyarrow as pa
 
@@ -30,13 +31,26 @@ from hypertape.sources._sample_plan import (
     Instrument,
     Planted,
 )
+from hypertape.sources._sample_shift import LAST_DAY, Plan, plan_until
 
-__all__ = ["CORRECTED_AT", "PLANTED", "SPANS", "Defect", "Planted", "Sample", "build", "entries"]
+__all__ = [
+    "CORRECTED_AT",
+    "LAST_DAY",
+    "PLANTED",
+    "SPANS",
+    "Defect",
+    "Plan",
+    "Planted",
+    "Sample",
+    "build",
+    "entries",
+    "plan_until",
+]
 
 
 def build(config: SourceConfig, limits: Limits) -> Sample:
-    """Open the sample; the configuration has nothing to say about it."""
-    return Sample()
+    """Open the sample, with the last day that the settings name."""
+    return Sample(limits.sample_end or LAST_DAY)
 
 
 def entries(market: Market) -> tuple[Ticker, ...]:
@@ -46,8 +60,9 @@ def entries(market: Market) -> tuple[Ticker, ...]:
 
 @dataclass(frozen=True)
 class Sample:
-    """The synthetic set as a source."""
+    """The synthetic set as a source; it ends with `last_day` (UTC)."""
 
+    last_day: date = LAST_DAY
     name: str = "sample"
 
     def tickers(self, market: Market, interval: Interval) -> tuple[str, ...]:
@@ -72,7 +87,7 @@ class Sample:
 
         What lies outside the span is not missing: it does not belong to the set.
         """
-        instruments = _instruments(market)
+        instruments, plan = _instruments(market), plan_until(self.last_day)
 
         def read(ticker: str) -> TickerAnswer:
             if ticker not in instruments:
@@ -83,10 +98,12 @@ class Sample:
                     market=market.code,
                     ticker=ticker,
                 )
-            return _answer(instruments[ticker], interval, now)
+            return _answer(instruments[ticker], interval, now, plan)
 
         fetched = collect(read, tickers, window, on_ticker)
-        return judge(fetched, market, tickers, interval, _overlap(window, SPANS[interval]), now)
+        return judge(
+            fetched, market, tickers, interval, _overlap(window, plan.spans[market.code, interval]), now
+        )
 
 
 def _instruments(market: Market) -> dict[str, Instrument]:
@@ -97,20 +114,22 @@ def _instruments(market: Market) -> dict[str, Instrument]:
     }
 
 
-def _answer(instrument: Instrument, interval: Interval, now: datetime) -> TickerAnswer:
-    bars = deliver(instrument, interval, now)
+def _answer(instrument: Instrument, interval: Interval, now: datetime, plan: Plan) -> TickerAnswer:
+    bars = deliver(instrument, interval, now, plan)
     frame = bar_frame(instrument.ticker, bars.time, {name: getattr(bars, name) for name in VALUE_COLUMNS})
     return TickerAnswer(
         bars=frame,
         rows_in=len(frame),
-        dividends=_actions(instrument, Defect.DIVIDEND, DIVIDEND_SCHEMA, now),
-        splits=_actions(instrument, Defect.SPLIT, SPLIT_SCHEMA, now),
+        dividends=_actions(instrument, Defect.DIVIDEND, DIVIDEND_SCHEMA, now, plan),
+        splits=_actions(instrument, Defect.SPLIT, SPLIT_SCHEMA, now, plan),
     )
 
 
-def _actions(instrument: Instrument, kind: Defect, schema: pa.Schema, now: datetime) -> pa.Table:
+def _actions(instrument: Instrument, kind: Defect, schema: pa.Schema, now: datetime, plan: Plan) -> pa.Table:
     known = [
-        action for action in walk(instrument).actions if action.kind is kind and action.session <= micros(now)
+        action
+        for action in walk(instrument, plan).actions
+        if action.kind is kind and action.session <= micros(now)
     ]
     times = pa.array([instant(action.session) for action in known], TIME_TYPE)
     amounts = pa.array([action.amount for action in known], pa.float64())

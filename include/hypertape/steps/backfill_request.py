@@ -17,6 +17,7 @@ from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.plan import SourceWish, choose_tickers, require_spelled, resolve_source
 from hypertape.warehouse.ledger import database_now, series_starts
+from hypertape.warehouse.symbology import present_names
 
 Connection = psycopg.Connection[Any]
 
@@ -67,7 +68,9 @@ def resolve(
     config = resolve_source(market, request.source, settings)
     named = dict.fromkeys(request.tickers or ())
     named |= dict.fromkeys(entry.ticker for entry in market.tickers if entry.group in (request.groups or ()))
-    wanted = choose_tickers(market, interval, config, tuple(named), settings)
+    wanted = present_names(
+        connection, market, choose_tickers(market, interval, config, tuple(named), settings)
+    )
     earliest, present = midnight(market.history_start[interval]), min(now, database_now(connection))
     window = asked_window(request.start, request.end, earliest=earliest, now=present)
     if request.mode == "restate":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hypertape.errors import BackupBroken, BadInput
-from hypertape.steps.landing_files import BACKUPS, open_file, storage_errors, store_of
+from hypertape.storage import BACKUPS, open_file, storage_errors, store_of
 from hypertape.warehouse.backup import Manifest
 
 OnBytes = Callable[[int], None]

@@ -25,8 +25,8 @@ from hypertape.rows import RowCount
 from hypertape.settings import Settings
 from hypertape.sources import Fetched
 from hypertape.steps.failures import Failure, Failures, failures_from_json, failures_to_json
-from hypertape.steps.landing_files import newest, open_file, remove, storage_errors, store_of
 from hypertape.steps.run_spec import Batch, Json, RunSpec
+from hypertape.storage import newest, open_file, remove, storage_errors, store_of
 from hypertape.warehouse.actions import KINDS, Answer, Span, keep_actions, note_refused
 
 Connection = psycopg.Connection[Any]

@@ -22,6 +22,7 @@ from hypertape.steps.raw import Note, notes
 from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import database_now, known_tickers, register_calendar, resume_points
+from hypertape.warehouse.symbology import present_names
 
 Connection = psycopg.Connection[Any]
 
@@ -65,6 +66,7 @@ def plan(
         wanted = choose_tickers(of_market, of_interval, config, tickers, settings)
     with connect(dsn) as connection:
         require_spelled(connection, of_market, tickers or ())
+        wanted = present_names(connection, of_market, wanted)
         owned = until_now(data_interval, min(now, database_now(connection)))
         known = {} if exact else resume_points(connection, of_market, of_interval, owned.end)
         windows = {

@@ -23,8 +23,8 @@ from hypertape.errors import BadInput
 from hypertape.model import Interval, Market, Window
 from hypertape.sources import Reply, SourceConfig
 from hypertape.steps.landing import RAW
-from hypertape.steps.landing_files import open_file, storage_errors, store_of
 from hypertape.steps.run_spec import BatchKind
+from hypertape.storage import open_file, storage_errors, store_of
 
 
 class RawKeeper:

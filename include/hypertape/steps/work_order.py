@@ -6,6 +6,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
 
 from hypertape.errors import BadInput, HypertapeError
 from hypertape.model import Interval, Market
@@ -13,6 +16,9 @@ from hypertape.settings import Settings
 from hypertape.steps.failures import Failure
 from hypertape.steps.plan import SourceWish, choose_tickers, resolve_source
 from hypertape.steps.run_spec import Batch, Counts, RunSpec
+from hypertape.warehouse.symbology import present_names
+
+Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,10 @@ class WorkOrder:
         named |= dict.fromkeys(t.ticker for t in self.market.tickers if t.group in (self.groups or ()))
         chosen = choose_tickers(self.market, interval, config, tuple(named), settings)
         return [ticker for ticker in chosen if self.shard is None or self.shard.holds(ticker)]
+
+    def present_series(self, connection: Connection, interval: Interval, settings: Settings) -> list[str]:
+        """The same by the names that they have now."""
+        return list(present_names(connection, self.market, self.series(interval, settings)))
 
 
 @dataclass(slots=True)

@@ -128,7 +128,8 @@ class _Shift:
 
     def _load_due(self, interval: Interval) -> None:
         """Take and load series until none is left that is due."""
-        tickers = self.order.series(interval, self.settings)
+        with connect(self.dsn) as connection:
+            tickers = self.order.present_series(connection, interval, self.settings)
         while not self.stop.is_set():
             taken = self._take(interval, tickers)
             if not taken:

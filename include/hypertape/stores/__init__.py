@@ -1,7 +1,7 @@
-"""Places where bars live, behind one interface: the warehouse, a CSV tree, SQLite files.
+"""Places where bars live, behind one interface: the warehouse, a CSV tree, SQLite files, Parquet files.
 
-Addresses on the command line: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`, `stockula:FILE` (read-only). `copy` and
-`verify` work between any two of them and are the engine under import, export, migration, mirrors and rollback.
+Addresses on the command line: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`, `stockula:FILE` (read-only), `parquet:URL`.
+`copy` and `verify` work between any two of them; they are the engine under import, export, migration and mirrors.
 """
 
 from __future__ import annotations

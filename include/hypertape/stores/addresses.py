@@ -1,8 +1,8 @@
 """From an address on the command line to an open store, and the directory behind it.
 
 An address is a kind and, but for the warehouse, a place: `warehouse`, `csv:DIR`, `sqlite:DIR_OR_FILE`,
-`stockula:FILE`, `pin:NAME`. A kind is one module of this room that defines `build(place, opening) -> Store`; it is
-imported when it is asked for.
+`stockula:FILE`, `parquet:URL`, `pin:NAME`. A kind is one module of this room that defines
+`build(place, opening) -> Store`; it is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypertape.errors import BadInput, DiskFull
 from hypertape.settings import Settings
 from hypertape.stores import Store
 
-FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE", "pin:NAME")
+FORMS = ("warehouse", "csv:DIR", "sqlite:DIR_OR_FILE", "stockula:FILE", "parquet:URL", "pin:NAME")
 """What an address looks like."""
 
 _KINDS = tuple(form.partition(":")[0] for form in FORMS)
@@ -92,7 +92,7 @@ def open_store(
 def in_full(address: str) -> str:
     """The address with an absolute path, so that two of them can be compared. Raises BadInput as parse_address does."""
     kind, place = parse_address(address)
-    if kind == "pin":
+    if kind == "pin" or "://" in place:
         return address
     return f"{kind}:{Path(place).resolve()}" if place else kind
 
@@ -101,7 +101,9 @@ def require_no_reader(address: str) -> None:
     """Raise BadInput for an address whose kind is only read."""
     kind, place = parse_address(address)
     if kind in _ONLY_READ:
-        raise BadInput(f"{place} is only read", next_step="Copy to warehouse, csv:DIR or sqlite:DIR.")
+        raise BadInput(
+            f"{place} is only read", next_step="Copy to warehouse, csv:DIR, sqlite:DIR or parquet:URL."
+        )
 
 
 def parse_address(address: str) -> tuple[str, str]:

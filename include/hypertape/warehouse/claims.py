@@ -6,8 +6,7 @@ its process is known to be dead on the same host. A worker that was only frozen 
 and writes nothing more. No session's lock is held, so all of it works through a pooler of transactions.
 
     with working(dsn, "backfill", lease=lease) as worker:
-        for claim in worker.take(connection, "backfill", units, most=1):
-            ...                             # ask, then in the transaction that writes:
+        for claim in worker.take(connection, "backfill", units, most=1):  # ask; then, in the transaction that writes:
             worker.require(connection, [claim])
             worker.end(connection, [claim])
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -59,6 +60,40 @@ def place(dsn: str) -> str:
     parts = conninfo.conninfo_to_dict(normalise_dsn(dsn))
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or parts.get('user') or ''}"
+
+
+class Client(StrEnum):
+    """Programs that spell a database's address each in their own way."""
+
+    PSQL = "psql"
+    SQLALCHEMY = "sqlalchemy"
+    DUCKDB = "duckdb"
+
+
+READ_ONLY = "-c default_transaction_read_only=on"
+"""What a session is started with that must not write."""
+
+MASK = "***"
+
+
+def address_for(
+    dsn: str, client: Client = Client.PSQL, *, read_only: bool = False, masked: bool = False
+) -> str:
+    """The address of a DSN as a program takes it.
+
+    `psql`: `postgresql://…`, which every program over libpq reads. `sqlalchemy`: the same with its driver, psycopg.
+    `duckdb`: libpq's `host=… dbname=…`, for `attach '…' as tape (type postgres)`. Sessions of a `read_only`
+    one refuse to write; a `masked` one shows no password.
+    """
+    parts: dict[str, Any] = dict(conninfo.conninfo_to_dict(normalise_dsn(dsn)))
+    if read_only:
+        parts["options"] = " ".join(filter(None, (str(parts.get("options") or ""), READ_ONLY)))
+    if masked and parts.get("password"):
+        parts["password"] = MASK
+    if client is Client.DUCKDB:
+        return conninfo.make_conninfo(**parts)
+    address = as_uri(parts).replace(f":{quote(MASK, safe='')}@", f":{MASK}@", 1)
+    return address if client is Client.PSQL else address.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _from_uri(text: str) -> dict[str, Any]:

@@ -34,12 +34,17 @@ class RunLoad:
 
 
 def register_sessions(connection: Connection, market: Market, found: Sequence[Session]) -> None:
-    """Let SQL see the calendar's sessions of a plan; changed hours are corrected."""
+    """Let SQL see the consecutive sessions of a plan; changed hours are corrected, and what is none any more goes."""
     if not found:
         return
     connection.execute(
         query("register_sessions"),
-        (market.code, [s.date for s in found], [s.opens for s in found], [s.closes for s in found]),
+        {
+            "market": market.code,
+            "sessions": [s.date for s in found],
+            "opens_at": [s.opens for s in found],
+            "closes_at": [s.closes for s in found],
+        },
     )
 
 

@@ -23,7 +23,9 @@ from hypertape.model import Market
 from hypertape.queries import query, sql_directory
 from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.dsn import place
+from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.schema_scopes import CARRIED, SCOPES, Names
+from hypertape.warehouse.symbology import register_names
 
 Connection = psycopg.Connection[Any]
 
@@ -77,8 +79,10 @@ def tier(connection: Connection) -> str:
     return str(row[0])
 
 
-def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
+def apply(connection: Connection, markets: Iterable[Market], *, archived: bool = False) -> list[str]:
     """Bring the schema up to date and return the labels of the scripts that ran (none when nothing changed).
+
+    Where bars are `archived` before they are dropped, the server drops none by itself, whatever a market keeps.
 
     Two appliers at once wait for each other. Everything happens in one transaction: a failure leaves the schema as it
     was. Raises MigrationChanged, TierChanged, or what `translate_errors` raises; and BadSetting through a pooler, whose
@@ -104,7 +108,7 @@ def apply(connection: Connection, markets: Iterable[Market]) -> list[str]:
             connection.execute(script.statement())
             _record(connection, script, current)
         _register(connection, markets)
-        _keep_retention(connection, markets)
+        _keep_retention(connection, markets, archived)
         connection.execute("set local role none")
         name_search_path(connection)
     return [script.label for script in pending]
@@ -201,13 +205,16 @@ def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
+    for market in markets:
+        register_names(connection, market, database_now(connection).date())
 
 
-def _keep_retention(connection: Connection, markets: tuple[Market, ...]) -> None:
+def _keep_retention(connection: Connection, markets: tuple[Market, ...], archived: bool) -> None:
     for market in markets:
         for interval in market.intervals:
             relation = f"bars.{market.relation(interval)}"
-            connection.execute(query("keep_for"), (relation, market.retention.get(interval)))
+            kept = None if archived else market.retention.get(interval)
+            connection.execute(query("keep_for"), (relation, kept))
 
 
 def _record(connection: Connection, script: Script, current: str) -> None:

@@ -160,6 +160,8 @@ def test_a_bad_run_names_every_offender(quality_warehouse: str, ledger: Connecti
     assert re.search(r"✕ The check \w+ of vn 1d fails 1 time: BAD, and \d other finding", page.text)
     assert "BAD · 2024-01-15" in page.text
     assert "close_jump" in page.text
+    assert "To begin with: hypertape gaps heal -m vn -i 1d --tickers AAA" in page.text
+    assert "To begin with: hypertape validate -m vn -i 1d" in page.text
     assert "AAA · 2024-01-11" in page.text
     assert "1 by sessions_complete" in page.text
     assert "AAA 1 2024-01-25 2024-01-25 2024-01-25" in page.text
@@ -286,6 +288,22 @@ def test_the_cumulative_report_tells_freshness_coverage_and_trend(
     assert "BBB vn 1d 0 0 sessions_complete" in page.text
     assert "ohlc_order vn 1d 1 1" in page.text
     assert "AAA high=1" in page.text
+
+
+def test_the_cumulative_report_says_what_to_do_and_what_has_changed(ledger: Connection) -> None:
+    """A ticker whose load failed is a finding; a day later it is old, and once it is loaded it is over."""
+    load(ledger, "CCC", status="failed", error="gone", inserted=0)
+    now = newest(ledger)
+    page = Page(cumulative_report(looked(ledger, now), now=now)).text
+    (title,) = re.findall(r"! warning ([^!]*?CCC[^!]*?) \(finding \d+, new\) hypertape ", page)
+    later = now + timedelta(days=2)
+    page = Page(cumulative_report(ledger, now=later)).text
+    assert ": 0 new, none over." in page
+    assert re.search(re.escape(title) + r" \(finding \d+\) hypertape ", page)
+    load(ledger, "CCC", run_id="later", inserted=10)
+    page = Page(cumulative_report(looked(ledger, later), now=later)).text
+    (over,) = re.findall(r"\d+ over: (.*?)\.", page)
+    assert title in over.split("; ")
 
 
 def test_a_fresh_warehouse_is_told_in_sessions(quality_warehouse: str, ledger: Connection) -> None:

@@ -25,7 +25,7 @@ DAILY, WEEKLY = read_query(symbol=["A"]), read_query(symbol=["A"], interval="1W"
         (DAILY, DAY._replace(pending=7), True, "stored bars do not wait for rollups"),
         (DAILY, DAY._replace(loaded_at=NOW), True, "the load's id tells it from others, not its time"),
         (replace(DAILY, limit=3), DAY, False, "another question"),
-        (replace(DAILY, csv=True), DAY, False, "another format"),
+        (replace(DAILY, format="csv"), DAY, False, "another format"),
         (replace(DAILY, legacy=True), DAY, False, "another unit"),
         (replace(DAILY, emas=(5,)), DAY, False, "more columns"),
     ],

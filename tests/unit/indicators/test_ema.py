@@ -4,7 +4,7 @@ import pytest
 from indicator_series import random_walk
 
 from hypertape.errors import BadInput
-from hypertape.indicators import COLUMNS, ON_REQUEST
+from hypertape.indicators import COLUMNS, requested
 from hypertape.indicators.ema import RunningEma, ema
 
 
@@ -40,7 +40,7 @@ def test_a_length_below_one_is_refused(n):
 
 
 def test_ema_is_offered_on_request_and_never_stored():
-    assert ON_REQUEST["ema"].compute is ema
+    assert requested()["ema"].compute is ema
     assert not [name for name in COLUMNS if name.startswith("ema")]
 
 

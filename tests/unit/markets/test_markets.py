@@ -15,7 +15,7 @@ from croniter import croniter
 from hypertape import calendars, markets
 from hypertape.errors import UnknownMarket
 from hypertape.frame import instant
-from hypertape.markets import all_markets, get_market, misspelled
+from hypertape.markets import all_markets, forget_markets, get_market, misspelled
 from hypertape.model import STORED_INTERVALS, Interval, Market, Window, utc
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -71,8 +71,8 @@ def test_ticker_files_have_the_columns_and_nothing_else(market: Market) -> None:
 
 @pytest.mark.parametrize("market", EVERY)
 def test_names_for_yahoo_belong_to_listed_tickers(market: Market) -> None:
-    assert set(market.yahoo_symbols) <= set(market.by_ticker)
-    symbols = [market.yahoo_symbol(entry.ticker) for entry in market.tickers]
+    assert set(market.symbols.get("yahoo", {})) <= set(market.by_ticker)
+    symbols = [market.symbol_at("yahoo", entry.ticker) for entry in market.tickers]
     assert len(set(symbols)) == len(symbols)
 
 
@@ -87,7 +87,7 @@ def test_names_for_yahoo_belong_to_listed_tickers(market: Market) -> None:
     ],
 )
 def test_yahoo_symbol(code: str, ticker: str, symbol: str, reason: str) -> None:
-    assert get_market(code).yahoo_symbol(ticker) == symbol, reason
+    assert get_market(code).symbol_at("yahoo", ticker) == symbol, reason
 
 
 def test_vietnam_has_27_sectors_the_real_files_tickers_and_its_indices() -> None:
@@ -139,9 +139,9 @@ def test_a_run_is_scheduled_soon_after_each_bar_is_final(market: Market, interva
 def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A directory whose modules are markets too, for the length of a test."""
     monkeypatch.setattr(markets, "__path__", [*markets.__path__, str(tmp_path)])
-    all_markets.cache_clear()
+    forget_markets()
     yield tmp_path
-    all_markets.cache_clear()
+    forget_markets()
 
 
 NEW_MARKET = """
@@ -151,7 +151,7 @@ from hypertape.model import Interval, Market
 MARKET = Market(
     code="jp", table="jp_data", title="Japanese stocks", timezone="Asia/Tokyo", calendar="XTKS",
     price_unit="JPY", sources=("yahoo",), history_start={Interval.D1: date(2000, 1, 4)},
-    schedule={Interval.D1: "0 7 * * 1-5"}, daily_move_limit=0.5, yahoo_suffix=".T",
+    schedule={Interval.D1: "0 7 * * 1-5"}, daily_move_limit=0.5, suffixes={"yahoo": ".T"},
 )
 """
 
@@ -164,7 +164,7 @@ def test_a_market_is_added_by_one_module_and_one_ticker_file(registry: Path) -> 
     )
     assert list(all_markets()) == ["crypto", "jp", "us", "vn"]
     jp = get_market("jp")
-    assert (jp.relation(Interval.D1), jp.groups, jp.yahoo_symbol("7203")) == (
+    assert (jp.relation(Interval.D1), jp.groups, jp.symbol_at("yahoo", "7203")) == (
         "jp_data_1d",
         ("TOPIX_CORE_30",),
         "7203.T",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,16 @@ from hypertape.markets import all_markets, get_market
 from hypertape.model import PRICE_COLUMNS, STORED_INTERVALS, VALUE_COLUMNS, Interval, Window, utc
 from hypertape.settings import Settings
 from hypertape.sources import Fetched, SourceConfig, open_source
-from hypertape.sources.sample import CORRECTED_AT, PLANTED, SPANS, Defect, Planted, Sample, entries
+from hypertape.sources.sample import (
+    CORRECTED_AT,
+    PLANTED,
+    SPANS,
+    Defect,
+    Planted,
+    Sample,
+    entries,
+    plan_until,
+)
 
 MARKETS = ("vn", "crypto", "us")
 ALWAYS = Window(utc(2020), utc(2030))
@@ -329,3 +338,51 @@ def test_the_set_is_the_same_on_every_machine_and_run() -> None:
 
     assert bars.close[:3].tolist() == [184.25, 182.12, 183.8]
     assert len(bars) == 624
+
+
+# --- a set that ends on another day
+
+
+@pytest.mark.parametrize(
+    "last_day",
+    [
+        pytest.param(date(2026, 11, 29), id="a Sunday in winter time"),
+        pytest.param(date(2026, 2, 26), id="just after Tet"),
+        pytest.param(date(2027, 1, 3), id="around New Year, after early closes"),
+        pytest.param(date(2025, 7, 1), id="one day later"),
+        pytest.param(date(2024, 3, 10), id="earlier than the plan"),
+    ],
+)
+def test_a_set_with_another_last_day_has_every_defect_on_sessions(last_day: date) -> None:
+    plan = plan_until(last_day)
+    assert len(plan.planted) == len(PLANTED)
+    for before, after in zip(PLANTED, plan.planted, strict=True):
+        assert (before.ticker, before.kind) == (after.ticker, after.kind)
+        span = plan.spans[after.market, after.interval]
+        assert span.start <= after.window.start < after.window.end <= span.end
+        if before.interval is Interval.D1:
+            assert len(after.times) == len(before.times)  # so many sessions, whatever the holidays
+        assert after.times, "it lies where the market is open"
+        if after.kind is Defect.CORRECTION:
+            assert after.window.end < plan.corrected_at[after.market] < span.end
+
+
+@pytest.mark.parametrize("code", MARKETS)
+def test_a_set_with_another_last_day_is_as_sound(code: str) -> None:
+    market, sample = get_market(code), Sample(date(2026, 11, 29))
+    now = utc(2026, 11, 30)
+    planted = [
+        p for p in plan_until(sample.last_day).planted if p.market == code and p.interval is Interval.D1
+    ]
+    gaps = sum(len(p.times) for p in planted if p.kind is Defect.GAP)
+    fetched = sample.fetch(market, sample.tickers(market, Interval.D1), Interval.D1, ALWAYS, now=now)
+    expected, got = (sum(pair[at] for pair in fetched.counted.values()) for at in (0, 1))
+    assert expected - got == gaps
+    assert instant(int(times_of(fetched.bars).max())).date() >= date(2026, 11, 27)
+    assert fetched.splits.num_rows == sum(p.kind is Defect.SPLIT for p in planted)
+
+
+def test_the_settings_say_with_which_day_it_ends() -> None:
+    opened = open_source(SourceConfig("sample"), Settings(sample_end=date(2026, 11, 29)))
+    assert opened == Sample(date(2026, 11, 29))
+    assert open_source(SourceConfig("sample"), Settings()) == Sample()

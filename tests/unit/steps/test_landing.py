@@ -15,7 +15,7 @@ from hypertape.errors import DiskFull, TransientError
 from hypertape.frame import BAR_SCHEMA, bar_frame
 from hypertape.model import utc
 from hypertape.steps.landing import Landing, sweep
-from hypertape.steps.landing_files import newest, remove
+from hypertape.storage import newest, remove
 
 NOW = utc(2024, 6, 1)
 

@@ -28,7 +28,7 @@ def test_an_address_is_a_kind_and_a_place(address, expected):
 
 
 @pytest.mark.parametrize(
-    "address", ["", "csv", "csv:", "warehouse:", "warehouse:x", "parquet:x", "CSV:x", "addresses:x", "/data"]
+    "address", ["", "csv", "csv:", "warehouse:", "warehouse:x", "orc:x", "CSV:x", "addresses:x", "/data"]
 )
 def test_what_names_no_store_lists_the_forms(address):
     with pytest.raises(BadInput, match="names no store") as raised:

@@ -4,7 +4,7 @@ import pytest
 from psycopg import conninfo
 
 from hypertape.errors import BadSetting
-from hypertape.warehouse.dsn import normalise_dsn, place
+from hypertape.warehouse.dsn import Client, address_for, normalise_dsn, place
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,39 @@ def test_an_unreadable_address_is_refused_without_showing_it(given: str) -> None
 )
 def test_a_place_names_host_port_and_database_only(dsn: str, shown: str) -> None:
     assert place(dsn) == shown
+
+
+ADDRESS = "postgresql://ann:s%20e%2Fcret@db.example:6543/bars?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("client", "asked", "expected"),
+    [
+        (Client.PSQL, {}, ADDRESS),
+        (Client.SQLALCHEMY, {}, ADDRESS.replace("postgresql", "postgresql+psycopg")),
+        (
+            Client.DUCKDB,
+            {},
+            "user=ann password='s e/cret' dbname=bars host=db.example port=6543 sslmode=require",
+        ),
+        (Client.PSQL, {"masked": True}, ADDRESS.replace("s%20e%2Fcret", "***")),
+        (
+            Client.PSQL,
+            {"read_only": True},
+            f"{ADDRESS}&options=-c%20default_transaction_read_only%3Don",
+        ),
+    ],
+)
+def test_an_address_is_spelt_as_its_reader_takes_it(
+    client: Client, asked: dict[str, bool], expected: str
+) -> None:
+    found = address_for(ADDRESS, client, **asked)
+    if client is Client.DUCKDB:
+        assert sorted(found.split(" ")) == sorted(expected.split(" "))
+    else:
+        assert found == expected
+
+
+def test_a_mask_hides_the_password_of_every_spelling() -> None:
+    for client in Client:
+        assert "cret" not in address_for(ADDRESS, client, masked=True)

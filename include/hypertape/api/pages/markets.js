@@ -32,6 +32,7 @@ import { workers } from "./workers.js";
 
 const asked = parameters();
 const own = /^(?:bars|heal_gaps)_([a-z0-9]+)_(1d|1h|1m)$/.exec(asked.dag_id ?? "");
+const NAMED = 8; // tickers of a cause that are named, each with a link
 let state = null;
 
 async function load() {
@@ -73,6 +74,7 @@ function freshness(places) {
   const columns = [
     { label: "Market", kind: "h" },
     { label: "Interval" },
+    { label: "Act" },
     { label: "Freshness" },
     { label: "Newest bar (UTC)", kind: "t" },
     { label: "Watermark (UTC)", kind: "t", title: "Up to here every series was loaded and validated" },
@@ -81,7 +83,6 @@ function freshness(places) {
     { label: "Open gaps", kind: "n", title: "Missing bars in open entries of the gap ledger, from the ticker's first bar on" },
     { label: "Refused", kind: "n", title: "Rows in quarantine" },
     { label: "Last checks" },
-    { label: "Go to" },
   ];
   return table("Freshness by market and interval", columns, places.map(freshnessRow), { id: "freshness" });
 }
@@ -102,6 +103,14 @@ function freshnessRow(entry) {
     pageLink("ticker", { market, interval: spelled(entry.interval) }, spelled(entry.interval), {
       title: "A chart of one of its tickers",
     }),
+    make(
+      "span",
+      { class: "links row" },
+      startLink("backfill_bars", { market, interval: entry.interval, reason: "from the Markets page" }, "backfill"),
+      startLink(`heal_gaps_${market}_${entry.interval}`, {}, "heal"),
+      airflowLink(dagPath(dag), "DAG", { title: dag }),
+      run && runLink(entry.last_run.run_id, "run"),
+    ),
     entry.late
       ? pill("bad", `${plural(entry.behind, "session")} behind`, `allowed: ${entry.of.allowed}`)
       : pill(
@@ -119,56 +128,73 @@ function freshnessRow(entry) {
           title: entry.last_run.names.join(", "),
         })
       : pill(level, text),
-    make(
-      "span",
-      { class: "links row" },
-      airflowLink(dagPath(dag), "DAG", { title: dag }),
-      run && runLink(entry.last_run.run_id, "run"),
-      startLink("backfill_bars", { market, interval: entry.interval, reason: "from the Markets page" }, "backfill"),
-      startLink(`heal_gaps_${market}_${entry.interval}`, {}, "heal"),
-    ),
   ];
 }
 
 function failures() {
   if (!state.failing.length) return make("p", { class: "soft" }, "None: the newest load of every ticker went through.");
   const columns = [
-    { label: "Ticker", kind: "h" },
-    { label: "Series" },
-    { label: "When (UTC)", kind: "t" },
-    { label: "Source" },
     { label: "What went wrong", kind: "w" },
+    { label: "Act" },
+    { label: "Series" },
+    { label: "Tickers", kind: "w" },
+    { label: "Newest (UTC)", kind: "t" },
+    { label: "Source" },
     { label: "Run" },
-    { label: "Go to" },
   ];
-  const rows = state.failing.map((row) => [
-    pageLink("ticker", { market: row.market, symbol: row.ticker, interval: spelled(row.interval) }, row.ticker),
-    `${row.market} ${spelled(row.interval)}`,
-    instant(row.loaded_at),
-    row.source,
-    row.error,
-    runLink(row.run_id),
-    startLink(
-      "backfill_bars",
-      {
-        market: row.market,
-        interval: row.interval,
-        tickers: row.ticker,
-        reason: `newest load failed: run ${row.run_id}`,
-      },
-      "backfill",
-    ),
-  ]);
   return [
-    table("Failures", columns, rows),
-    state.failing_total > rows.length &&
+    table("Failures", columns, byCause(state.failing).map(failureRow)),
+    state.failing_total > state.failing.length &&
       make(
         "p",
         { class: "soft" },
-        `${state.failing_total - rows.length} more: `,
+        `${state.failing_total - state.failing.length} more tickers: `,
         make("code", {}, "GET /hypertape/loads?status=failed"),
       ),
   ].filter(Boolean);
+}
+
+/** Loads that failed alike, the widest cause first: the same words about another ticker are the same cause. */
+function byCause(rows) {
+  const causes = new Map();
+  for (const row of rows) {
+    const words = row.error.replace(new RegExp(`(?<![\\w.])${row.ticker.replace(/\W/g, "\\$&")}(?![\\w])`, "g"), "…");
+    const key = JSON.stringify([row.market, row.interval, row.source, row.run_id, words]);
+    causes.set(key, [...(causes.get(key) ?? []), row]);
+  }
+  return [...causes.values()].sort((one, other) => other.length - one.length);
+}
+
+function failureRow(alike) {
+  const [{ market, interval, source, error, run_id }] = alike;
+  const named = alike.slice(0, NAMED);
+  return [
+    error,
+    startLink(
+      "backfill_bars",
+      {
+        market,
+        interval,
+        tickers: alike.map((row) => row.ticker).join(","),
+        reason: `newest load failed: run ${run_id}`,
+      },
+      "backfill",
+    ),
+    `${market} ${spelled(interval)}`,
+    make(
+      "span",
+      {},
+      alike.length > 1 && `${plural(alike.length, "ticker")}: `,
+      named.map((row, at) => [
+        at > 0 && ", ",
+        pageLink("ticker", { market, symbol: row.ticker, interval: spelled(interval) }, row.ticker),
+      ]),
+      alike.length > named.length && ", …",
+    ),
+    instant(alike.map((row) => row.loaded_at).sort().at(-1)),
+    source,
+    runLink(run_id),
+  ];
 }
 
 async function lastRuns() {

@@ -1,35 +1,33 @@
-"""GET /tickers: bars with indicators, as JSON or CSV."""
+"""GET /tickers: bars with indicators, as JSON, CSV or Arrow."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from itertools import chain
-from threading import BoundedSemaphore
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
-from anyio import CancelScope
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from hypertape.api.answer_version import is_conditional, version_of
 from hypertape.api.bar_chunks import BarChunk
-from hypertape.api.bar_encoder import as_csv, as_json
+from hypertape.api.bar_encoder import as_arrow, as_csv, as_json
 from hypertape.api.bar_query import SPELLINGS, STATES, BarQuery, read_query
 from hypertape.api.bar_reader import BLOCK, BarReader, NamedSeries
+from hypertape.api.long_answer import LongAnswer, in_turn
 from hypertape.api.parameters import without_value
 from hypertape.api.pinned_bars import PinReader
-from hypertape.api.pool import WAIT_SECONDS
 from hypertape.api.provisional import open_from
 from hypertape.api.state import OfApp, State
 from hypertape.api.store_router import WAREHOUSE, Search
-from hypertape.errors import DatabaseBusy
+from hypertape.reader.ipc import MEDIA_TYPE
+from hypertape.warehouse.symbology import former_names
 
 read_router = APIRouter(tags=["bars"])
 
-STORE_HEADER = "X-Hypertape-Store"
+STORE_HEADER, RENAMED_HEADER = "X-Hypertape-Store", "X-Hypertape-Renamed"
 
 
 PARAMETERS = {
@@ -39,16 +37,22 @@ PARAMETERS = {
     "end_date": "Last bar; a date includes its day.",
     "limit": "Bars of each ticker: newest, or oldest from start_date.",
     "mode": "A market, one of its other names, or all.",
-    "format": "json or csv; default json.",
+    "format": "json, csv or arrow (a stream of Arrow's); default json.",
     "legacy": "true: prices in the unit of the old files.",
     "ma": "false: no averages and scores.",
     "ema": "true, or lengths such as 12,26.",
     "state": "any, or published: only bars that checks have passed; default any.",
-    "provisional": "Whether bars that may still change are marked; default true for JSON, false for CSV.",
+    "provisional": "Whether bars that may still change are marked; default true for JSON, else false.",
     "pin": "The name of a pin: the bars that were known when it was made.",
     "cache": "What clients of older servers send; it changes nothing.",
 }
 """What may be asked. Read from the address as it came: declared arguments cost an answer a tenth of its time."""
+
+_FORMATS = {
+    "json": (as_json, "application/json"),
+    "csv": (as_csv, "text/csv; charset=utf-8"),
+    "arrow": (as_arrow, MEDIA_TYPE),
+}
 
 
 def _described(name: str, text: str) -> dict[str, Any]:
@@ -89,10 +93,23 @@ def _from_warehouse(request: Request, state: State, query: BarQuery) -> Response
     stored, now = [entry.stored for entry in found.series], state.clock()
     openings = open_from(query, stored, now) if query.provisional else {}
     version = version_of(query, stored, now, openings)
-    headers = {**version.headers, STORE_HEADER: WAREHOUSE}
+    headers = {**version.headers, STORE_HEADER: WAREHOUSE, **_renamed(state, query, found.series)}
     if version.is_known(request.headers):
         return Response(status_code=304, headers=headers)
     return _answer(state, query, found.series, read.parts(found), headers, openings)
+
+
+def _renamed(state: State, query: BarQuery, series: list[NamedSeries]) -> dict[str, str]:
+    """A header that tells of symbols that are absent because they have another name now: `FB=META;2022-06-09`."""
+    absent = set(query.symbols or ()) - {entry.ticker for entry in series}
+    if not absent:
+        return {}
+    told = [
+        f"{quote(former.name)}={quote(former.ticker)};{former.since}"
+        for market in query.markets
+        for former in state.warehouse.run(partial(former_names, market=market, names=sorted(absent))).values()
+    ]
+    return {RENAMED_HEADER: ", ".join(told)} if told else {}
 
 
 def _from_pin(state: State, query: BarQuery, name: str) -> Response:
@@ -123,39 +140,11 @@ def _answer(
         for entry in series
         if openings and (entry.market.code, entry.ticker) in openings
     }
-    chunks = (as_csv if query.csv else as_json)(parts, query, marked)
-    kind = "text/csv; charset=utf-8" if query.csv else "application/json"
+    write, kind = _FORMATS[query.format]
+    chunks = write(parts, query, marked)
     bars = sum(query.slots(entry.stored.first, entry.stored.last) for entry in series)
     if bars <= BLOCK:
         return Response(b"".join(chunks), headers=headers, media_type=kind)
-    stream = _in_turn(chunks, state.streams)
+    stream = in_turn(chunks, state.streams)
     first = next(stream) + next(stream, b"")
-    return _LongAnswer(first, stream, headers, kind)
-
-
-class _LongAnswer(StreamingResponse):
-    """An answer in chunks, which ends its stream when its reader leaves, and not when the memory is cleaned up."""
-
-    def __init__(
-        self, first: bytes, rest: Generator[bytes], headers: dict[str, str], media_type: str
-    ) -> None:
-        super().__init__(chain((first,), rest), headers=headers, media_type=media_type)
-        self._rest = rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            with CancelScope(shield=True):  # who leaves cancels us
-                await run_in_threadpool(self._rest.close)
-
-
-def _in_turn(chunks: Iterator[bytes], streams: BoundedSemaphore) -> Generator[bytes]:
-    """Chunks of a long answer, while no more than so many are written at once; their end gives the turn on."""
-    if not streams.acquire(timeout=WAIT_SECONDS):
-        raise DatabaseBusy("as many long answers as may be written at once are on their way")
-    try:
-        yield from chunks
-    finally:
-        streams.release()
+    return LongAnswer(first, stream, headers, kind)

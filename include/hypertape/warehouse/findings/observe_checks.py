@@ -45,15 +45,10 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
     severity = CRITICAL if any(row["severity"] == CRITICAL for row in found) else WARNING
     named = f": {some(tickers)}" if tickers else ""
     place = Place(market, interval)
-    mend = f"hypertape validate {place.options()}"
-    if check in INDICATOR_CHECKS:
-        mend = f"hypertape reindicate {place}"
-    elif check in COMPLETENESS:
-        mend = f"hypertape gaps heal {place.options(tickers)}"
     return place.observation(
         "check",
         f"The check {check} of {place} fails {plural(count, 'time')}{named}",
-        mend,
+        check_mend(market, interval, check, tickers),
         of=(check,),
         tickers=tickers,
         amount=count,
@@ -71,6 +66,16 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
             "follows": check in COMPLETENESS and severity == WARNING and all(map(_names_all, found)),
         },
     )
+
+
+def check_mend(market: str, interval: str, check: str, tickers: Sequence[str] = ()) -> str:
+    """The command to begin with where a check of a market and interval has failed."""
+    place = Place(market, interval)
+    if check in INDICATOR_CHECKS:
+        return f"hypertape reindicate {place}"
+    if check in COMPLETENESS:
+        return f"hypertape gaps heal {place.options(tickers)}"
+    return f"hypertape validate {place.options()}"
 
 
 def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Observation:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import psycopg
 
 from hypertape.calendars import expected_times
-from hypertape.calendars.exchange import days
+from hypertape.calendars.exceptions import days_of
 from hypertape.errors import BadInput
 from hypertape.frame import instant, micros
 from hypertape.model import Interval, Market, Window
@@ -254,10 +254,10 @@ def _grid(market: Market, interval: Interval, judged: Sequence[Span], now: datet
     """The sessions from the earliest to the latest judged instant that have closed at `now`."""
     if not judged:
         today = now.date()
-        return Grid.of(market, interval, days(market.calendar, today, today))
+        return Grid.of(market, interval, days_of(market, today, today))
     first = instant(min(hull[0] for hull in judged)).date() - timedelta(days=1)
     end = instant(min(max(hull[1] for hull in judged), micros(now))).date() + timedelta(days=2)
-    found = days(market.calendar, first, max(first, end))
+    found = days_of(market, first, max(first, end))
     closed = int(np.searchsorted(found.closes, micros(now), "right"))
     return Grid.of(market, interval, found.between(0, closed))
 

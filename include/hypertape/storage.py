@@ -1,4 +1,4 @@
-"""Files of the landing area, wherever it lies: a local directory, or an object store that every worker sees.
+"""Files wherever they lie: in a local directory, or on an object store: landing area, backups, Parquet stores.
 
 Listings are never remembered: another worker writes the same area. Object stores need their package beside fsspec
 (s3fs is in the lock; gcsfs and adlfs are not), and find their address and credentials as those packages do:
@@ -45,19 +45,24 @@ LANDING = Area(
     f"{_CREDENTIALS}, or the Airflow connection hypertape_landing.",
 )
 BACKUPS = Area("The place of the backups", "--output or HYPERTAPE_BACKUP_URL", f"{_CREDENTIALS}, or a role.")
+PARQUET = Area("The Parquet store", "its URL", f"{_CREDENTIALS}, or a role.")
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def open_file(url: str, mode: str = "rb") -> AbstractContextManager[IO[Any]]:
     """Open a file; a local directory is made for it. Used within `storage_errors`."""
-    local = urlsplit(url).scheme in ("", "file", "local")
-    opened: AbstractContextManager[IO[Any]] = fsspec.open(url, mode, auto_mkdir=local, **_FRESH)
+    opened: AbstractContextManager[IO[Any]] = fsspec.open(url, mode, auto_mkdir=is_local(url), **_FRESH)
     return opened
 
 
+def is_local(url: str) -> bool:
+    """True for a directory of this machine."""
+    return urlsplit(url).scheme in ("", "file", "local")
+
+
 def store_of(url: str, area: Area = LANDING) -> tuple[Any, str]:
-    """The file system of an address (fsspec's), and the path in it."""
+    """The file system of an address (fsspec's), and the path in it; see `storage_errors` for the words."""
     with storage_errors(area):
         files, path = fsspec.core.url_to_fs(url, **_FRESH)
     return files, path
@@ -88,6 +93,8 @@ def _modified(files: Any, path: str, about: Mapping[str, Any]) -> datetime:
 @contextmanager
 def storage_errors(area: Area = LANDING) -> Iterator[None]:
     """Turn a full disk into DiskFull, a missing package or refused credentials into BadSetting.
+
+    The messages speak of `area`.
 
     Any other failure of the store becomes TransientError. A file that is not there stays FileNotFoundError.
     """

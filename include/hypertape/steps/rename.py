@@ -1,0 +1,33 @@
+"""Renaming a ticker: its series under the new name, and its rollups made anew."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from hypertape.errors import BadInput
+from hypertape.markets import get_market
+from hypertape.quality.gate_rules import is_ticker
+from hypertape.steps.refresh import refresh_waiting
+from hypertape.warehouse.connect import connect
+from hypertape.warehouse.symbology import Renamed
+from hypertape.warehouse.symbology import rename as move
+
+
+def rename(dsn: str, market: str, old: str, new: str, on: date, *, run_id: str, now: datetime) -> Renamed:
+    """Let a ticker's series go on under another name from a day on, and refresh its rollups.
+
+    Raises BadInput for a day to come and for a name that can be no ticker, and what `symbology.rename` raises.
+    """
+    of_market = get_market(market)
+    if on > now.date():
+        raise BadInput(
+            f"{on} is to come", next_step="Rename on that day: until then its vendor knows the old name."
+        )
+    if not is_ticker(new):
+        raise BadInput(f"{new!r} can be no ticker", next_step="Letters, digits and .-_^= are.")
+    with connect(dsn) as connection:
+        done = move(connection, of_market, old, new, on)
+        connection.commit()
+    for interval in of_market.intervals:
+        refresh_waiting(dsn, run_id, of_market.code, interval.value, now)
+    return done

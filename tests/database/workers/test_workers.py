@@ -19,7 +19,7 @@ from hypertape.warehouse.progress import workers
 
 TICKERS = [f"T{n:03}" for n in range(24)]
 LEASE = 2.0
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that a loaded machine may take on top."""
 
 

@@ -28,7 +28,7 @@ from hypertape.warehouse.schema import apply
 TICKERS = [f"T{n:03}" for n in range(300)]
 ROUNDS, STEP, LEASE = 10, 20.0, 5.0
 BOUND = LEASE + LEASE / BEATS_PER_LEASE
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that a loaded machine, and the batch that a living worker is in, may take on top."""
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(900)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,16 @@ def floats_of(frame: pa.Table, name: str) -> Floats:
 def micros(instant: datetime) -> int:
     """An aware instant as microseconds since 1970 UTC, exactly."""
     return int(np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
+
+
+def ceiling(instant: datetime, step: timedelta) -> datetime:
+    """The first multiple of `step` since 1970 at or after an instant, the end of time at most."""
+    wide = int(step / timedelta(microseconds=1))
+    late = -(-micros(instant) // wide) * wide - micros(instant)
+    try:
+        return instant + timedelta(microseconds=late)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def find_times(time: Micros, held: Micros) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:

@@ -25,6 +25,8 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,6 +37,9 @@ FILE = "hypertape.toml"
 """What makes a directory a project."""
 
 VARIABLE = "HYPERTAPE_PROJECT"
+
+SOURCES = "hypertape.sources"
+"""The entry point group of packages that bring a source: `name = "package.module"`, a module with `build`."""
 
 MARKET_TABLES = "markets"
 """The table of hypertape.toml that speaks of markets; all else there are settings."""
@@ -175,6 +180,17 @@ def of_code(path: Path, error: Exception) -> BadProject:
     line = frames[-1].lineno if frames else getattr(error, "lineno", None)
     what = error.msg if isinstance(error, SyntaxError) else str(error)
     return bad(path, line or 1, f"{type(error).__name__}: {what}", "Mend the line, or remove the file.")
+
+
+@cache
+def brought_sources() -> Mapping[str, EntryPoint]:
+    """Sources that installed packages bring, by name; nothing of them is loaded."""
+    return {point.name: point for point in entry_points(group=SOURCES)}
+
+
+def source_files(project: Project | None) -> Mapping[str, Path]:
+    """The project's files of sources, by the sources' names."""
+    return {path.stem: path for path in project.files("sources", ".py")} if project else {}
 
 
 def require_keys(path: Path, table: Mapping[str, Any], valid: Iterable[str], *above: str) -> None:

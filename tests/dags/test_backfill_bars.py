@@ -159,7 +159,7 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     ]
     published = airflow.xcom(DAG, loaded.run_id, "publish")
     assert "two days again" in Path(published["report"]).read_text()
-    events = airflow.get("/assets/events", limit=100)["asset_events"]
+    events = airflow.get("/assets/events", limit=100, order_by="-timestamp")["asset_events"]
     mine = [event for event in events if event["source_run_id"] == loaded.run_id]
     assert {event["name"] for event in mine} == {
         "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published", "vn_1w_bars_published",

@@ -68,7 +68,7 @@ def rows(dsn: str, ticker: str) -> list[tuple[Any, ...]]:
 
 
 def told(airflow: Airflow, run: RunState) -> dict[str, Any]:
-    events = airflow.get("/assets/events", limit=100)["asset_events"]
+    events = airflow.get("/assets/events", limit=100, order_by="-timestamp")["asset_events"]
     return {event["name"]: event["extra"] for event in events if event["source_run_id"] == run.run_id}
 
 

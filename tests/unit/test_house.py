@@ -290,9 +290,12 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], An
 
 
 def examples_of(words: tuple[str, ...]) -> list[str]:
-    """The commands of that verb which its help shows: as code spans in its text, or as lines after it."""
+    """The commands of that verb which its help shows: as code spans in its text, after "Example:", or as lines."""
     command = leaves(COMMANDS)[words]
-    spans = re.findall(r"`(hypertape [^`]+)`", " ".join((command.help or "").split()))
+    text = " ".join((command.help or "").split())
+    spans = re.findall(r"`(hypertape [^`]+)`", text) + re.findall(
+        r"Example: (?:\w+=\S+ )?(hypertape [^;.]+)", text
+    )
     lines = re.findall(r"^(?:Example: )?(hypertape .+)$", command.epilog or "", re.M)
     return [shown for shown in spans + lines if shown.startswith(f"hypertape {' '.join(words)}")]
 
@@ -328,6 +331,8 @@ def test_written_command_exists(line: str) -> None:
         if leaf[: len(path)] == path or (path[: len(leaf)] == leaf and takes_arguments(command))
     ]
     assert meant, f"there is no `hypertape {' '.join(path)}`"
+    if any(command.context_settings.get("ignore_unknown_options") for command in meant):
+        return  # its options are those of the program it starts
     known = {
         option
         for command in meant

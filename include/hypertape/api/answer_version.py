@@ -87,7 +87,7 @@ def version_of(
 def _words(query: BarQuery) -> tuple[object, ...]:
     codes = tuple(market.code for market in query.markets)
     window = (query.start, query.end, query.limit)
-    look = (query.format, query.legacy, query.averages, query.emas, query.provisional)
+    look = (query.format, query.legacy, query.averages, query.emas, query.indicators, query.provisional)
     return (query.symbols, query.width.spelling, *window, codes, *look)
 
 

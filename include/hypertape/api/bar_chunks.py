@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -158,11 +158,11 @@ def _newest(slices: Iterable[BarSlice], most: int) -> Iterator[BarSlice]:
     yield from kept
 
 
-def in_legacy_unit(bars: BarSlice, market: Market, ticker: str) -> BarSlice:
-    """Prices, averages and money in the unit of the documents' files: thousands, but for an index."""
+def in_legacy_unit(bars: BarSlice, market: Market, ticker: str, also: Sequence[str] = ()) -> BarSlice:
+    """Prices, averages, money and `also` in the unit of the documents' files: thousands, but for an index."""
     if market.file_scale == 1.0 or market.is_index(ticker):
         return bars
-    money = [name for name in bars.columns if name in _MONEY or name.startswith("ema")]
+    money = [name for name in bars.columns if name in (*_MONEY, *also)]
     return BarSlice(
         bars.time,
         {**bars.columns, **{name: quotient(bars.columns[name], market.file_scale) for name in money}},

@@ -15,13 +15,14 @@ import pyarrow.csv
 from hypertape.api.bar_chunks import PRICES, BarChunk, BarSlice
 from hypertape.api.bar_query import BarQuery
 from hypertape.api.provisional import NONE_OPEN, Openings, marks
+from hypertape.api.read_time import more_columns
 from hypertape.calendars import Mask
 from hypertape.frame import TIME_TYPE, Floats, Micros
 from hypertape.model import AVERAGE_COLUMNS, CHANGE_COLUMNS, INDICATOR_COLUMNS, SCORE_COLUMNS
 from hypertape.reader.ipc import as_stream
 
 CSV_HEADER = ",".join(("symbol", "time", *PRICES, *INDICATOR_COLUMNS))
-"""The first line; the columns of an EMA follow when one was asked for."""
+"""The first line; the columns of what is computed at read time follow."""
 
 MARK = "provisional"
 """The key, and the last column, of a bar that may still change."""
@@ -61,10 +62,10 @@ def as_csv(parts: Iterable[BarChunk], query: BarQuery, openings: Openings = NONE
 
     Where the query asks for marks, the last column is `true` for a bar that may still change.
     """
-    emas = [f"ema{n}" for n in query.emas]
+    more = more_columns(query.emas, query.indicators)
     shown = set(_indicators(query))
-    columns = (*INDICATOR_COLUMNS, *emas)
-    yield (",".join([CSV_HEADER, *emas, *([MARK] if query.provisional else [])]) + "\n").encode()
+    columns = (*INDICATOR_COLUMNS, *more)
+    yield (",".join([CSV_HEADER, *more, *([MARK] if query.provisional else [])]) + "\n").encode()
     for batch in _batched(parts):
         marked = None
         if query.provisional:
@@ -105,7 +106,7 @@ def time_texts(time: Micros, daily: bool) -> Any:
 
 def _indicators(query: BarQuery) -> tuple[str, ...]:
     averages = (*AVERAGE_COLUMNS, *SCORE_COLUMNS) if query.averages else ()
-    return (*averages, *CHANGE_COLUMNS, *(f"ema{n}" for n in query.emas))
+    return (*averages, *CHANGE_COLUMNS, *more_columns(query.emas, query.indicators))
 
 
 @cache

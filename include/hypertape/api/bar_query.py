@@ -11,6 +11,7 @@
 | legacy | false | prices as the old files had them: thousands, but for indices |
 | ma | true | false leaves out averages and scores, and keeps the changes |
 | ema | false | true adds ema10 … ema200; lengths such as `12,26` add those |
+| indicators | none | those at read time, by name: `rsi14,ema26`; a project adds its own |
 | state | any | published: only bars that checks have passed, as the schema `published` has them |
 | provisional | json true, else false | marks bars that may still change: by a key, in a last column |
 | pin | none | the name of a pin: its bars, in the stored intervals and 4h |
@@ -22,8 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from hypertape.api.read_time import read_indicators
 from hypertape.errors import BadInput
-from hypertape.frame import micros
 from hypertape.markets import all_markets
 from hypertape.model import AVERAGES, Interval, Market, parse_instant
 
@@ -87,6 +88,7 @@ class BarQuery:
     legacy: bool = False
     averages: bool = True
     emas: tuple[int, ...] = ()
+    indicators: tuple[str, ...] = ()
     state: str = STATES[0]
     pin: str | None = None
     provisional: bool = False
@@ -95,6 +97,11 @@ class BarQuery:
     def schema(self) -> str:
         """The schema whose relations are read."""
         return "public" if self.state == STATES[0] else self.state
+
+    @property
+    def is_of_whole_series(self) -> bool:
+        """True when something asked for may depend on every bar of a series before."""
+        return bool(self.emas or self.indicators)
 
     @property
     def newest(self) -> bool:
@@ -118,7 +125,7 @@ class BarQuery:
 
     def steps(self, first: datetime, last: datetime) -> int:
         """At most how many bars are read for that: an EMA is computed from the first bar of its series on."""
-        return self._between(first, last) if self.emas else self.slots(first, last)
+        return self._between(first, last) if self.is_of_whole_series else self.slots(first, last)
 
     def _between(self, low: datetime, last: datetime) -> int:
         high = min(last, self.end or last)
@@ -147,6 +154,7 @@ def read_query(
     legacy: str | None = None,
     ma: str | None = None,
     ema: str | None = None,
+    indicators: str | None = None,
     state: str | None = None,
     pin: str | None = None,
     provisional: str | None = None,
@@ -169,6 +177,7 @@ def read_query(
         legacy=read_flag("legacy", legacy, False),
         averages=read_flag("ma", ma, True),
         emas=_emas(ema),
+        indicators=read_indicators(indicators),
         state=_choice("state", state or STATES[0], STATES),
         pin=pin or None,
         provisional=read_flag("provisional", provisional, format in (None, "", FORMATS[0])),
@@ -287,13 +296,3 @@ def _emas(text: str | None) -> tuple[int, ...]:
             next_step=f"Write true, or up to {MOST_EMAS} lengths such as 12,26.",
         )
     return tuple(lengths)
-
-
-def ceiling(instant: datetime, step: timedelta) -> datetime:
-    """The first multiple of `step` since 1970 at or after an instant, the end of time at most."""
-    wide = int(step / timedelta(microseconds=1))
-    late = -(-micros(instant) // wide) * wide - micros(instant)
-    try:
-        return instant + timedelta(microseconds=late)
-    except OverflowError:
-        return EVER[1]

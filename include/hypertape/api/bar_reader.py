@@ -5,7 +5,7 @@ transaction is held while a client reads:
 
 - stored bars are read as they are, indicators included;
 - rollups and 4h bars are read with as many bars before as the indicators look back, and followed by them;
-- an EMA needs its series from the first bar on, which is read and dropped again up to what was asked.
+- an EMA and others at read time need the series from its first bar on, which is read and dropped up to what was asked.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from functools import partial
 import psycopg
 
 from hypertape.api.bar_chunks import BarChunk, BarSlice, IndicatorStream, cut_to, in_legacy_unit, resampled
-from hypertape.api.bar_query import EVER, BarQuery, ceiling, refuse_too_many
+from hypertape.api.bar_query import EVER, BarQuery, refuse_too_many
 from hypertape.api.bar_statements import Stored, ask_onward, ask_series, slices_of, stored_of
 from hypertape.api.chunk_bounds import Blocks, Newest, onward
 from hypertape.api.pool import Connection, Warehouse
-from hypertape.frame import instant
+from hypertape.api.read_time import ema_columns, with_indicators
+from hypertape.frame import ceiling, instant
 from hypertape.indicators import LOOKBACK
 from hypertape.markets import all_markets
 from hypertape.model import Market
@@ -97,7 +98,7 @@ class BarReader:
         held = 0
         for entry in series:
             slots = self.query.slots(entry.stored.first, entry.stored.last)
-            bars = BLOCK if self.query.emas else self._bars(slots, LOOKBACK)
+            bars = BLOCK if self.query.is_of_whole_series else self._bars(slots, LOOKBACK)
             if group and (group[0].market is not entry.market or held + bars > BLOCK):
                 yield group
                 group, held = [], 0
@@ -110,7 +111,7 @@ class BarReader:
         self, group: Sequence[NamedSeries], ahead: Blocks | None
     ) -> Iterator[tuple[NamedSeries, Iterable[BarSlice]]]:
         """Each series of a group with slices that hold at least what was asked of it."""
-        if self.query.emas:
+        if self.query.is_of_whole_series:
             yield from ((entry, self._onward(entry, EVER[0], BLOCK)) for entry in group)
         elif self.query.newest:
             blocks = self._newest_of(group) if ahead is None else ahead
@@ -213,7 +214,7 @@ class BarReader:
 
     @property
     def _with_indicators(self) -> bool:
-        return self.query.width.is_stored and not self.query.emas
+        return self.query.width.is_stored and not self.query.is_of_whole_series
 
     @property
     def _start(self) -> datetime:
@@ -242,7 +243,7 @@ class BarReader:
 
     def _fits_a_block(self) -> bool:
         query = self.query
-        if query.symbols is None or not query.limit or not query.newest or query.emas:
+        if query.symbols is None or not query.limit or not query.newest or query.is_of_whole_series:
             return False
         return len(query.symbols) * self._bars(query.limit, LOOKBACK) <= BLOCK
 
@@ -263,12 +264,14 @@ def shaped(
     """
     if query.width.hours:
         slices = resampled(slices, query.width.hours)
-    if bare or query.emas or not query.width.is_stored:
+    if bare or query.is_of_whole_series or not query.width.is_stored:
         stream = IndicatorStream(query.emas)
         slices = (stream.follow(bars) for bars in slices)
+    if query.indicators:
+        slices = with_indicators(slices, query, entry.market, entry.ticker)
     for bars in cut_to(slices, query):
         if query.legacy:
-            bars = in_legacy_unit(bars, entry.market, entry.ticker)
+            bars = in_legacy_unit(bars, entry.market, entry.ticker, ema_columns(query.emas))
         yield BarChunk(entry.name, bars)
 
 

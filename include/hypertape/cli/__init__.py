@@ -79,7 +79,7 @@ app.add_typer(project.config, name="config")
 app.command()(project.init)
 app.command()(completion.completion)
 for _verb in (stack.up, stack.down, stack.status, stack.demo):
-    app.command(context_settings=stack.PASSED_ON)(_verb)
+    app.command()(_verb)
 app.command()(bars.sync)
 app.command()(backfill.backfill)
 app.command()(quality.validate)
@@ -132,9 +132,8 @@ def main() -> None:
 
     Where the reader of the output goes away (`| head`) it ends without a word.
     """
-    logging.getLogger("psycopg").setLevel(
-        logging.ERROR
-    )  # what it ignores is told by the error it makes way for
+    # What psycopg ignores is told by the error that it makes way for.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     completion.completion_init()
     try:
         try:

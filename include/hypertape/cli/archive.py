@@ -19,8 +19,8 @@ def archive(
 ) -> None:
     """Write bars that are older than their market keeps to HYPERTAPE_ARCHIVE_URL, prove them there, and drop them here.
 
-    Example: HYPERTAPE_ARCHIVE_URL=s3://bucket/archive hypertape archive --market crypto. The DAG maintain_warehouse
-    does it each day. `hypertape copy parquet:URL warehouse` brings them back.
+    Example: `hypertape archive --market crypto`. The DAG maintain_warehouse does it each day, and
+    `hypertape copy parquet:URL warehouse` brings them back.
     """
     from hypertape.steps.archive import archive as run
 

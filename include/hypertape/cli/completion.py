@@ -23,7 +23,7 @@ class Shell(StrEnum):
 def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")]) -> None:
     """Print a script that lets your shell complete verbs and options.
 
-    Example: hypertape completion bash >> ~/.bashrc
+    Example: `hypertape completion bash` >> ~/.bashrc
     """
     typer.echo(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell))
 

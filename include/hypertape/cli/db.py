@@ -11,6 +11,7 @@ from hypertape.cli.common import console, table, warehouse_dsn
 from hypertape.cli.listing import JsonOption, show
 from hypertape.errors import ServerReplaced
 from hypertape.settings import load_settings
+from hypertape.warehouse.connect import resolve_reader_dsn
 from hypertape.warehouse.dsn import Client, address_for
 from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -53,12 +54,14 @@ def url(
         bool, typer.Option("--password", help="Show the password at a terminal, too.")
     ] = False,
 ) -> None:
-    """Print the warehouse's address for another program: psql "$(hypertape db url --reader)".
+    """Print the warehouse's address for another program. Example: psql "$(`hypertape db url --reader`)".
 
-    What a program takes (a pipe, `$(…)`) has the password; at a terminal it is masked.
+    With --reader it is that of HYPERTAPE_READER_DATABASE_URL where there is one. What a program takes (a pipe, `$(…)`)
+    has the password; at a terminal it is masked.
     """
     masked = sys.stdout.isatty() and not password
-    typer.echo(address_for(warehouse_dsn(), client, read_only=reader, masked=masked))
+    dsn = resolve_reader_dsn(load_settings()) if reader else warehouse_dsn()
+    typer.echo(address_for(dsn, client, read_only=reader, masked=masked))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, str] = {
     "db down": "",
     "db status": "",
     "db psql": "",
+    "db url": "--reader",
     "schema apply": "",
     "schema status": "",
     "schema verify": "",

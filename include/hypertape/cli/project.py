@@ -25,7 +25,7 @@ def init(
 
     Nothing is overwritten. Examples start with an underscore and are not read until they are renamed.
 
-    Example: hypertape init tape; cd tape; hypertape config show
+    Example: `hypertape init tape`, then `cd tape` and `hypertape config show`.
     """
     from hypertape.steps.project import make_project
 
@@ -43,7 +43,7 @@ def init(
 def show(as_json: JsonOption = False) -> None:
     """Print every setting, its value (secrets masked), and where it came from: environment, file and line, default.
 
-    Example: hypertape config show --json
+    Example: `hypertape config show --json`
     """
     from hypertape.steps.project import shown_settings
 
@@ -55,7 +55,7 @@ def show(as_json: JsonOption = False) -> None:
 def check(as_json: JsonOption = False) -> None:
     """Look at every file of the project: what it adds, and why one cannot be used. Exits 2 where one cannot.
 
-    Example: hypertape config check
+    Example: `hypertape config check`
     """
     from hypertape.steps.project import looked_at
 

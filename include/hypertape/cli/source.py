@@ -8,8 +8,8 @@ import typer
 
 from hypertape.cli.common import console, warehouse
 from hypertape.cli.listing import JsonOption, show_table
-from hypertape.errors import BadInput, CircuitOpen
-from hypertape.markets import all_markets
+from hypertape.errors import BadInput, CheckFailed, CircuitOpen
+from hypertape.markets import all_markets, get_market
 from hypertape.model import format_instant
 from hypertape.settings import load_settings
 
@@ -83,6 +83,37 @@ def reset(
             )
         connection.commit()
     console().print(f"Asked again from now on: {', '.join(done)}.", highlight=False)
+
+
+@app.command("test")
+def try_source(
+    name: Annotated[str, typer.Argument(help="The source, as `hypertape source list` names it.")],
+    market: Annotated[
+        str | None,
+        typer.Option("--market", "-m", help="Whose tickers are asked for; default: the source's first."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a source through the conformance kit: short, refused, reordered, rescaled, restated, cut and empty answers.
+
+    Its real client code asks a server on this machine that answers as the module's `stand_in` says, and misbehaves.
+    Exits 3 where the source gets a point wrong.
+
+    Example: hypertape source test vci
+    """
+    from hypertape.sources import vendor_of
+    from hypertape.sources._conformance import try_source as tried
+
+    vendor, markets = vendor_of(name), all_markets()
+    usual = sorted(
+        (it for it in markets.values() if name in it.sources), key=lambda it: it.sources.index(name)
+    )
+    points = tried(name, vendor, get_market(market) if market else [*usual, markets["us"]][0])
+    rows = [(it.name, "right" if it.holds else "wrong", it.told) for it in points]
+    show_table(f"source {name}", ("point", "result", "what it did"), rows, as_json=as_json)
+    wrong = sum(not it.holds for it in points)
+    if wrong:
+        raise CheckFailed(f"{name} gets {wrong} of {len(points)} points wrong", next_step="Mend its module.")
 
 
 def _line(state: SourceState) -> tuple[object, ...]:

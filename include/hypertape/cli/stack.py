@@ -2,47 +2,78 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
-"""Options are those of what is started: `hypertape up -- --help` lists them."""
+from hypertape.cli.common import console
+from hypertape.settings import load_settings
 
 
-def up(context: typer.Context) -> None:
+class Warehouse(StrEnum):
+    """One's own, or what the demo has loaded."""
+
+    OWN = "own"
+    DEMO = "demo"
+
+
+class Executor(StrEnum):
+    """How Airflow runs tasks."""
+
+    LOCAL = "local"
+    CELERY = "celery"
+
+
+def up(
+    warehouse: Annotated[
+        Warehouse, typer.Option(help="demo: what `hypertape demo` has loaded.")
+    ] = Warehouse.OWN,
+    executor: Annotated[Executor, typer.Option(help="celery: two workers and a broker.")] = Executor.LOCAL,
+) -> None:
     """Start the warehouse and Airflow on this machine, with the project of the working directory.
 
-    Example: hypertape up --executor celery; all options: hypertape up -- --help
+    Returns when all is healthy. Example: `hypertape up --warehouse demo`
     """
-    raise typer.Exit(_standalone("up", context))
+    from hypertape.orchestration.standalone import start
+
+    start(load_settings(), _say, warehouse=warehouse, executor=executor)
 
 
-def down(context: typer.Context) -> None:
+def down() -> None:
     """Stop what `hypertape up` or `make up` started.
 
-    Example: hypertape down
+    Example: `hypertape down`
     """
-    raise typer.Exit(_standalone("down", context))
+    from hypertape.orchestration.standalone import stop
+
+    stop(load_settings(), _say)
 
 
-def status(context: typer.Context) -> None:
-    """Say what runs. Exits 1 unless it is healthy.
+def status() -> None:
+    """Say what runs, where, and how its components are. Exits 1 unless something runs and is healthy.
 
-    Example: hypertape status
+    Example: `hypertape status`
     """
-    raise typer.Exit(_standalone("status", context))
+    from hypertape.orchestration.standalone import describe
+
+    if not describe(load_settings(), _say):
+        raise typer.Exit(1)
 
 
-def demo(context: typer.Context) -> None:
+def demo(
+    data: Annotated[Path | None, typer.Option(help="Load this CSV tree instead of the sample.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Airflow and the database running.")] = False,
+) -> None:
     """Run the real DAGs once on sample data, or on a CSV tree of your own.
 
-    Example: hypertape demo --data files; all options: hypertape demo -- --help
+    Example: `hypertape demo --data files`
     """
     from hypertape.orchestration.demo import main
 
-    raise typer.Exit(main(context.args))
+    raise typer.Exit(main([*(["--data", str(data)] if data else []), *(["--keep"] if keep else [])]))
 
 
-def _standalone(verb: str, context: typer.Context) -> int:
-    from hypertape.orchestration.standalone import main
-
-    return main([verb, *context.args])
+def _say(text: str) -> None:
+    console().print(text, highlight=False)

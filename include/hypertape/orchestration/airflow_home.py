@@ -173,6 +173,15 @@ def free_url() -> str:
     return f"http://{HOST}:{free_port(_USUAL_PORT)}"
 
 
+def typed(verb: str, make: str = "", options: str = "") -> str:
+    """A verb as a user of this installation types it: `make up` in a checkout, `hypertape up` without one.
+
+    `make` and `options` are what follows in the one and in the other.
+    """
+    is_wheel = (Path(hypertape.__file__).resolve().parent / "_dags").is_dir()
+    return f"hypertape {verb} {options}".rstrip() if is_wheel else f"make {verb} {make}".rstrip()
+
+
 def folder(name: str) -> Path:
     """Return the directory `dags` or `plugins`: in the wheel, else in the checkout. Raises AirflowFailed for none."""
     package = Path(hypertape.__file__).resolve().parent

@@ -22,7 +22,7 @@ from rich.table import Table
 from hypertape.errors import AirflowFailed, HypertapeError
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, format_instant, midnight
-from hypertape.orchestration.airflow_home import AirflowHome
+from hypertape.orchestration.airflow_home import AirflowHome, typed
 from hypertape.orchestration.demo_jobs import SAMPLE_PAIRS, Job, csv_jobs, sample_jobs
 from hypertape.orchestration.demo_summary import Summary, summarise
 from hypertape.orchestration.demo_ticks import TickFinding, run_ticks
@@ -43,8 +43,8 @@ _NEXT = """
 The report: {report}
 
 Next:
-  make up WAREHOUSE=demo          Airflow, with its pages Markets, Ticker and Quality over what was just loaded
-  make demo DATA=path/to/csv      the same with files of your own: <table>/<TICKER>/1D.csv, 1h.csv, 1m.csv"""
+  {up:<30}  Airflow, with its pages Markets, Ticker and Quality over what was just loaded
+  {demo:<30}  the same with files of your own: <table>/<TICKER>/1D.csv, 1h.csv, 1m.csv"""
 
 _RUN_SECONDS = 900
 _POLL_SECONDS, _TELL_SECONDS = 1.0, 5.0
@@ -238,7 +238,15 @@ def _conclude(
         f"{summary.verdict()} {len(runs) - len(red)} of {len(runs)} runs green, in {seconds:.0f} s.",
         markup=False,
     )
-    screen.print(_NEXT.format(report=report.as_uri()), markup=False, soft_wrap=True)
+    screen.print(
+        _NEXT.format(
+            report=report.as_uri(),
+            up=typed("up", "WAREHOUSE=demo", "--warehouse demo"),
+            demo=typed("demo", "DATA=path/to/csv", "--data path/to/csv"),
+        ),
+        markup=False,
+        soft_wrap=True,
+    )
     return 1 if red or summary.missed or written else 0
 
 

@@ -12,7 +12,7 @@ import httpx
 
 from hypertape.errors import AirflowFailed
 from hypertape.orchestration import processes
-from hypertape.orchestration.airflow_home import Running
+from hypertape.orchestration.airflow_home import Running, typed
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,12 @@ def require_ours(running: Running) -> None:
     if is_ours(running):
         return
     if not _is_taken(running):
-        raise AirflowFailed(f"Airflow at {running.url} does not answer", next_step="Start it with `make up`.")
+        raise AirflowFailed(
+            f"Airflow at {running.url} does not answer", next_step=f"Start it with `{typed('up')}`."
+        )
     raise AirflowFailed(
         f"Another program listens at {running.url}, so nothing was sent to it",
-        next_step="End it, or run `make down` and `make up`: another port is taken then.",
+        next_step=f"End it, or run `{typed('down')}` and `{typed('up')}`: another port is taken then.",
     )
 
 

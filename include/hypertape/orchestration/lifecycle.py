@@ -18,7 +18,7 @@ import psycopg
 from hypertape.errors import AirflowFailed
 from hypertape.markets import all_markets
 from hypertape.orchestration import processes
-from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, free_url
+from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, free_url, typed
 from hypertape.orchestration.health import Status, health_of, is_a_strangers, require_ours
 from hypertape.orchestration.rest import Airflow
 from hypertape.orchestration.supervisor import broker_command, components, tail
@@ -82,7 +82,7 @@ class Standalone:
         """Return a logged-in REST client. Raises AirflowFailed when Airflow does not run or another answers."""
         running = self._alive()
         if running is None:
-            raise AirflowFailed("Airflow does not run", next_step="Start it with `make up`.")
+            raise AirflowFailed("Airflow does not run", next_step=f"Start it with `{typed('up')}`.")
         return Airflow(running.url, USER, self.home.password(), before_each=lambda: require_ours(running))
 
     def _start(self, progress: Step, stop_with: int | None) -> Running:

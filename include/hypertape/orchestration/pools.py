@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from airflow.listeners import hookimpl
 
 from hypertape.model import Market
+from hypertape.project import brought_sources, find_project, source_files
 from hypertape.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def source_names() -> tuple[str, ...]:
     package = find_spec("hypertape.sources")
     assert package is not None
     locations = package.submodule_search_locations
-    return tuple(sorted(part.name for part in iter_modules(locations) if not part.name.startswith("_")))
+    shipped = {part.name for part in iter_modules(locations) if not part.name.startswith("_")}
+    return tuple(sorted({*shipped, *brought_sources(), *source_files(find_project())}))
 
 
 def default_source(market: Market, settings: Settings) -> str:

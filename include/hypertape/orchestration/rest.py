@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from hypertape.errors import AirflowFailed
+from hypertape.orchestration.airflow_home import typed
 
 FINAL = ("success", "failed")
 _POLL_SECONDS = 0.5
@@ -254,7 +255,7 @@ class Airflow:
         except httpx.HTTPError as error:
             raise AirflowFailed(
                 f"Airflow at {self._http.base_url} does not answer: {error}",
-                next_step="Start it with `make up`.",
+                next_step=f"Start it with `{typed('up')}`.",
             ) from error
         if answer.is_error:
             raise AirflowFailed(f"Airflow refuses {method} {path} ({answer.status_code}): {_detail(answer)}")

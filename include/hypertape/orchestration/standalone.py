@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from hypertape.errors import AirflowFailed, BadInput, HypertapeError
-from hypertape.orchestration.airflow_home import USER, AirflowHome, Running
+from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, typed
 from hypertape.orchestration.lifecycle import Standalone as Standalone
 from hypertape.orchestration.progress import Progress
 from hypertape.settings import Settings, load_settings
@@ -49,7 +49,7 @@ def of_warehouse(settings: Settings, warehouse: str) -> Settings:
     if not (server.data_directory / "PG_VERSION").exists():
         raise BadInput(
             "There is no warehouse of a demo yet",
-            next_step="Make it with `make demo`, or start your own with `make up`.",
+            next_step=f"Make it with `{typed('demo')}`, or start your own with `{typed('up')}`.",
         )
     return settings.model_copy(update={"state_dir": directory, "database_url": None, "landing_url": None})
 
@@ -68,7 +68,15 @@ def start(settings: Settings, say: Say, *, warehouse: str = "own", executor: str
             say("Stopping ...")
             standalone.down()
             raise
-    say(_UP.format(url=running.url, user=USER, password=standalone.home.password()))
+    say(
+        _UP.format(
+            url=running.url,
+            user=USER,
+            password=standalone.home.password(),
+            status=typed("status"),
+            down=typed("down"),
+        )
+    )
     return running
 
 
@@ -84,7 +92,7 @@ def describe(settings: Settings, say: Say) -> bool:
     found = [(one, Standalone(one).status()) for one in _both(settings)]
     running = [(one, status) for one, status in found if status.running is not None]
     if not running:
-        say("Airflow does not run. Start it with `make up`.")
+        say(f"Airflow does not run. Start it with `{typed('up')}`.")
     for one, status in running:
         assert status.running is not None
         of_demo = " with the demo's warehouse" if one is not settings else ""
@@ -100,7 +108,7 @@ Airflow is at {url}
   user      {user}
   password  {password}
 
-`make status` says how it is, `make down` stops it. It goes on when this terminal is closed."""
+`{status}` says how it is, `{down}` stops it. It goes on when this terminal is closed."""
 
 
 def _both(settings: Settings) -> list[Settings]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hypertape.model import CRITICAL, STORED_INTERVALS, WARNING, Interval, Market
@@ -25,6 +26,9 @@ class Rule:
     With `expectation`, a class of great_expectations.expectations and its `arguments`; without, the statement
     `quality_<statement or name>.sql`. `intervals` are the stored intervals it applies to;
     `narrow` is the one a day is compared with.
+
+    A rule of the user's project (`project_rules`) has its `file` and its `text`, or says why it is `broken`, and may
+    name the `markets` it applies to.
     """
 
     name: str
@@ -38,11 +42,15 @@ class Rule:
     intervals: tuple[Interval, ...] = STORED_INTERVALS
     only_positive_prices: bool = False
     narrow: Interval | None = None
+    markets: tuple[str, ...] = ()
+    file: Path | None = None
+    text: str = ""
+    broken: str = ""
 
     @property
     def query_name(self) -> str:
-        """File of `sql/queries` that finds the offenders."""
-        return f"quality_{self.statement or self.name}"
+        """File that finds the offenders: of `sql/queries`, or the project's."""
+        return self.file.name if self.file else f"quality_{self.statement or self.name}"
 
 
 _INTRADAY = (Interval.H1, Interval.M1)
@@ -209,10 +217,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def rules_for(market: Market, interval: Interval) -> tuple[Rule, ...]:
-    """The rules of one suite, in the order they run."""
-    return tuple(
-        rule
-        for rule in RULES
-        if interval in rule.intervals and (market.positive_prices or not rule.only_positive_prices)
+def applies(rule: Rule, market: Market, interval: Interval) -> bool:
+    """True where a rule belongs to the suite of a market and interval."""
+    return (
+        interval in rule.intervals
+        and (market.positive_prices or not rule.only_positive_prices)
+        and (not rule.markets or market.code in rule.markets)
     )

@@ -16,8 +16,8 @@ from hypertape import calendars
 from hypertape.errors import BadInput
 from hypertape.frame import micros
 from hypertape.model import Interval, Market, Window, format_instant
+from hypertape.quality.project_rules import rules_for
 from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult, status_of
-from hypertape.quality.rules import rules_for
 from hypertape.quality.scope import SAMPLED_BARS, Scope, names_for
 from hypertape.queries import query
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
 from psycopg import sql
+from sqlalchemy.exc import DBAPIError
 
+from hypertape.errors import CheckBroken
+from hypertape.quality.project_rules import rules_for, text_of
 from hypertape.quality.results import SAMPLE_KEYS
-from hypertape.quality.rules import Rule, rules_for
+from hypertape.quality.rules import Rule
 from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query
 
@@ -28,7 +33,9 @@ class Offenders(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
     def _validate(
         self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> dict[str, Any]:
-        rows = metrics["unexpected_rows_query.table"]
+        return self._verdict(metrics["unexpected_rows_query.table"])
+
+    def _verdict(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         count = rows[0]["offenders"] if rows else 0
         tickers = list(rows[0]["tickers"]) if rows else []
         sample = [
@@ -37,6 +44,50 @@ class Offenders(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
         ]
         details = {"unexpected_rows": sample, "tickers": tickers}
         return {"success": not rows, "result": {"observed_value": count, "details": details}}
+
+
+class OffendersOfProject(Offenders):
+    """Rows that a rule of the user's project returns.
+
+    Its text is the user's: neither Great Expectations nor SQLAlchemy may look for anything in it (braces, colons,
+    percent signs), so it goes to the driver as it is; `meta` carries it.
+    """
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ()
+
+    def _validate(
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        meta = self.meta
+        if meta["broken"]:
+            raise CheckBroken(meta["broken"], next_step="")
+        try:
+            with execution_engine.get_connection() as connection:
+                found = connection.exec_driver_sql(meta["sql"], execution_options={"no_parameters": True})
+                rows = [{name: _json(value) for name, value in row.items()} for row in found.mappings()]
+        except DBAPIError as error:
+            raise CheckBroken(_told(meta, error.orig), next_step="") from error
+        return self._verdict(rows)
+
+
+def _json(value: object) -> object:
+    known = (str, int, float, bool, type(None), datetime)
+    return (
+        [_json(one) for one in value]
+        if isinstance(value, list)
+        else value
+        if isinstance(value, known)
+        else str(value)
+    )
+
+
+def _told(meta: Mapping[str, Any], error: Any) -> str:
+    """What the server said, with the line of the user's file where it says a place."""
+    place = getattr(error.diag, "statement_position", None)
+    before = meta["sql"][: int(place or 1) - 1]
+    line = before[meta["starts"] :].count("\n") + 1
+    said = error.diag.message_primary or str(error)
+    return f"({type(error).__name__}) {meta['file']}, line {line if place else 1}: {said}"
 
 
 def build_suite(scope: Scope) -> gx.ExpectationSuite:
@@ -56,16 +107,17 @@ def rows_statement(scope: Scope) -> str:
 
 
 def _expectation(scope: Scope, rule: Rule) -> gxe.Expectation:
-    common = {
-        "severity": rule.severity,
-        "meta": {
-            "name": rule.name,
-            "description": rule.description,
-            "target": rule.target,
-            "unit": rule.unit,
-            "statement": "" if rule.expectation else rule.query_name,
-        },
+    meta: dict[str, Any] = {
+        "name": rule.name,
+        "description": rule.description,
+        "target": rule.target,
+        "unit": rule.unit,
+        "statement": "" if rule.expectation else rule.query_name,
     }
+    common = {"severity": rule.severity, "meta": meta}
+    if rule.file is not None:
+        meta |= _own(scope, rule)
+        return OffendersOfProject(unexpected_rows_query=_NOTHING, **common)
     if rule.expectation:
         return getattr(gxe, rule.expectation)(**rule.arguments, **common)
     return Offenders(unexpected_rows_query=_offenders(scope, rule), **common)
@@ -75,6 +127,20 @@ def _offenders(scope: Scope, rule: Rule) -> str:
     """The rule's statement inside quality_offenders."""
     found = query(rule.query_name).format(**names_for(scope, rule))
     return _text(query("quality_offenders").format(rule=found, sample_keys=sql.Literal(SAMPLE_KEYS)))
+
+
+_NOTHING = "select * from {batch} limit 0"
+"""What the class demands; the rule's own statement is another."""
+
+
+def _own(scope: Scope, rule: Rule) -> dict[str, Any]:
+    """A project's rule inside quality_offenders: the statement, where its own text starts, and why it is broken."""
+    template = query("quality_offenders").format(
+        rule=sql.SQL("{{rule}}"), sample_keys=sql.Literal(SAMPLE_KEYS)
+    )
+    head, _, tail = _text(template).replace("{batch}", f"({rows_statement(scope)})").partition("{{rule}}")
+    body = text_of(rule, names_for(scope, rule))
+    return {"sql": head + body + tail, "starts": len(head), "file": str(rule.file), "broken": rule.broken}
 
 
 def _text(statement: sql.Composable) -> str:

@@ -1,7 +1,8 @@
 """From a request to Arrow batches, out of the warehouse, in blocks of some ten thousand bars.
 
 Columns that are stored are read as they are. What is computed while reading (indicators of rollups, of adjusted prices
-and of bars as they were known, EMAs) is computed from the series' first bar on, one series at a time.
+and of bars as they were known, and those that are never stored) is computed from the series' first bar on, one series
+at a time.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from hypertape.frame import TIME_TYPE, Floats, Micros, instant, micros
-from hypertape.indicators import enrich
-from hypertape.indicators.ema import ema
+from hypertape.indicators import enrich, indicators_at_read
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS, Interval
 from hypertape.reader.request import USUAL_COLUMNS, BarRequest
 from hypertape.reader.statements import (
@@ -54,7 +54,7 @@ _NEVER_NULL = frozenset(USUAL_COLUMNS)
 
 def schema_of(request: BarRequest) -> pa.Schema:
     """The columns of an answer: ticker, time (timestamp[us, UTC], the opening), then float64, null for no value."""
-    values = [(name, pa.float64()) for name in request.columns]
+    values = [(name, pa.float64()) for name in request.names]
     return pa.schema([("ticker", pa.string()), ("time", TIME_TYPE), *values])
 
 
@@ -70,7 +70,11 @@ class BarReading:
         return self.run(partial(_spans, request=self.request))
 
     def batches(self, spans: Sequence[Span]) -> Iterator[pa.RecordBatch]:
-        """The bars of every span, ticker by ticker, oldest first; at most about BLOCK bars a batch."""
+        """The bars of every span, ticker by ticker, oldest first; at most about BLOCK bars a batch. The first is empty.
+
+        So the columns are known where there is no bar.
+        """
+        yield pa.RecordBatch.from_pylist([], schema=schema_of(self.request))
         for group in self._groups(spans):
             for ticker, found in self._slices(group):
                 if len(found[0]):
@@ -169,10 +173,10 @@ class BarReading:
         if whole is None:
             return None
         time, columns = self._adjusted(span.ticker, whole)
-        made = {f"ema{n}": ema(columns["close"], n) for n in request.emas}
-        if any(name not in VALUE_COLUMNS and name not in made for name in request.columns):
+        made = indicators_at_read(request.indicators, columns)
+        if any(name not in VALUE_COLUMNS for name in request.columns):
             made |= enrich(columns["close"], columns["volume"])
-        found = {name: (columns | made)[name] for name in request.columns}
+        found = {name: (columns | made)[name] for name in request.names}
         first = int(np.searchsorted(time, micros(request.start))) if request.start else 0
         cut = time[first:], {name: values[first:] for name, values in found.items()}
         return _newest(cut, request.newest)
@@ -273,7 +277,7 @@ def _cut(found: Slice | None, rows: int) -> Iterator[Slice]:
 def _batch(request: BarRequest, ticker: str, found: Slice) -> pa.RecordBatch:
     time, columns = found
     tickers = pa.array([ticker], pa.string()).take(pa.array(np.zeros(len(time), np.int32)))
-    arrays = [tickers, _times(time), *(_floats(columns[name], name) for name in request.columns)]
+    arrays = [tickers, _times(time), *(_floats(columns[name], name) for name in request.names)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema_of(request))
 
 

@@ -77,10 +77,14 @@ def as_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[
 
 
 def from_stream(pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream that comes in pieces. Raises pyarrow's ArrowInvalid for one that is cut, anywhere."""
+    """The batches of a stream that comes in pieces, an empty one first, which tells the columns.
+
+    Raises pyarrow's ArrowInvalid for a stream that is cut, anywhere.
+    """
     source = _Source(pieces)
     try:
         with pa.ipc.open_stream(io.BufferedReader(source, 1 << 20)) as reader:
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             yield from reader
     except OSError as error:
         raise pa.ArrowInvalid(str(error)) from error

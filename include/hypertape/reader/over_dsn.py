@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import psycopg
 import pyarrow as pa
 
-from hypertape.reader.bars import BarReading, schema_of
+from hypertape.reader.bars import BarReading
 from hypertape.reader.completeness import require_complete
 from hypertape.reader.request import BarRequest
 from hypertape.reader.statements import Connection
 from hypertape.reader.tape import LedgerRequest
 from hypertape.settings import Settings
 from hypertape.warehouse.condition import conditions
-from hypertape.warehouse.connect import connect, resolve_dsn
+from hypertape.warehouse.connect import connect, resolve_reader_dsn
 from hypertape.warehouse.gaps.healing import GapFilter, list_gaps
 from hypertape.warehouse.ledger import database_now
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class OverDsn:
-    """Answers out of the warehouse at a DSN, else of the settings' one. Connects when it is first asked.
+    """Answers out of the warehouse at a DSN, else of the one that the settings read with. Connects when first asked.
 
     What is read at once is of one snapshot. Statements are not prepared: one plan for any window would hold every
     chunk of a table. `clock` gives the instant (UTC) until which sessions count as over; without it the server does.
@@ -39,9 +39,17 @@ class OverDsn:
         self._settings, self._dsn, self._clock = settings, dsn, clock
         self._connection: Connection | None = None
 
-    def read(self, request: BarRequest, *, at_once: bool) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The columns and the bars; a snapshot where they are read at once, else each block is of its own moment."""
-        return schema_of(request), self._batches(request, at_once)
+    def read(self, request: BarRequest, *, at_once: bool) -> Iterator[pa.RecordBatch]:
+        """The bars: of one snapshot where they are read at once, else each block of its own moment."""
+        run = self._within if at_once else self._alone
+        reading = BarReading(run, request)
+        try:
+            spans = reading.spans()
+            if request.complete:
+                run(lambda connection: require_complete(connection, request, spans, self._now(connection)))
+            yield from reading.batches(spans)
+        finally:
+            self._end()
 
     def gaps(self, request: LedgerRequest, *, closed: bool) -> Iterable[dict[str, Any]]:
         """Entries of the gap ledger."""
@@ -72,17 +80,6 @@ class OverDsn:
             self._connection.close()
             self._connection = None
 
-    def _batches(self, request: BarRequest, at_once: bool) -> Iterator[pa.RecordBatch]:
-        run = self._within if at_once else self._alone
-        reading = BarReading(run, request)
-        try:
-            spans = reading.spans()
-            if request.complete:
-                run(lambda connection: require_complete(connection, request, spans, self._now(connection)))
-            yield from reading.batches(spans)
-        finally:
-            self._end()
-
     def _now(self, connection: Connection) -> datetime:
         return self._clock() if self._clock is not None else database_now(connection)
 
@@ -99,7 +96,7 @@ class OverDsn:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            dsn = self._dsn or resolve_dsn(self._settings)
+            dsn = self._dsn or resolve_reader_dsn(self._settings)
             self._connection = connect(dsn, application_name="hypertape reader")
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True

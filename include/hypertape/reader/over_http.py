@@ -11,7 +11,6 @@ import httpx
 import pyarrow as pa
 
 from hypertape import errors
-from hypertape.reader.bars import schema_of
 from hypertape.reader.ipc import from_stream
 from hypertape.reader.request import BarRequest
 from hypertape.reader.tape import LedgerRequest
@@ -37,9 +36,14 @@ class OverHttp:
         headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
         return cls(httpx.Client(base_url=address.rstrip("/"), headers=headers, timeout=_PATIENCE))
 
-    def read(self, request: BarRequest, *, at_once: bool) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The columns and the bars as they come; `at_once` makes no difference here."""
-        return schema_of(request), self._batches(request)
+    def read(self, request: BarRequest, *, at_once: bool) -> Iterator[pa.RecordBatch]:
+        """The bars as they come; `at_once` makes no difference here."""
+        if request.tickers is None:
+            yield from self._stream(_parameters(request, ()))
+            return
+        names = sorted(request.tickers)
+        for first in range(0, len(names), _TICKERS_AT_ONCE):
+            yield from self._stream(_parameters(request, names[first : first + _TICKERS_AT_ONCE]))
 
     def gaps(self, request: LedgerRequest, *, closed: bool) -> Iterable[dict[str, Any]]:
         """Entries of the gap ledger, page by page."""
@@ -64,14 +68,6 @@ class OverHttp:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def _batches(self, request: BarRequest) -> Iterator[pa.RecordBatch]:
-        if request.tickers is None:
-            yield from self._stream(_parameters(request, ()))
-            return
-        names = sorted(request.tickers)
-        for first in range(0, len(names), _TICKERS_AT_ONCE):
-            yield from self._stream(_parameters(request, names[first : first + _TICKERS_AT_ONCE]))
 
     def _stream(self, parameters: Parameters) -> Iterator[pa.RecordBatch]:
         with _told(), self._client.stream("GET", "/bars", params=parameters) as response:
@@ -102,6 +98,7 @@ def _parameters(request: BarRequest, tickers: Iterable[str]) -> Parameters:
         "market": request.market.code,
         "interval": request.interval.value,
         "columns": ",".join(request.columns),
+        **({"indicators": ",".join(request.indicators)} if request.indicators else {}),
         "state": request.state,
         **({"pin": request.pin} if request.pin is not None else {}),
         **({"newest": str(request.newest)} if request.newest is not None else {}),

@@ -6,7 +6,7 @@
 | tickers | all that have bars | one, or several |
 | start, end | none | a window [start, end) in UTC: date, instant, or their ISO text. The end is not included |
 | columns | open, high, low, close, volume | after ticker and time, which always come; also adjusted_close and the 13 |
-| indicators | none | further columns: the 13, and ema12, ema26, … |
+| indicators | none | further columns: the 13, and what is computed at read time: ema12, the project's |
 | adjusted | false | prices times the factor of later splits and cash (`bars_adjusted`), indicators from those |
 | as_of | none | final bars as they were known at an instant |
 | pin | none | bars of a pin |
@@ -17,12 +17,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from hypertape.errors import BadInput
+from hypertape.indicators import columns_at_read
 from hypertape.markets import get_market
 from hypertape.model import (
     INDICATOR_COLUMNS,
@@ -37,8 +37,6 @@ from hypertape.model import (
 USUAL_COLUMNS = (*PRICE_COLUMNS, "volume")
 STATES = ("any", "published")
 KEY = ("ticker", "time")
-LONGEST_EMA = 1_000
-_EMA = re.compile(r"ema([1-9]\d{0,3})")
 _WIDER_THAN_A_DAY = (Interval.W1, Interval.W2, Interval.MO1)
 
 Instant = str | date | None
@@ -47,7 +45,8 @@ Instant = str | date | None
 
 @dataclass(frozen=True, slots=True)
 class BarRequest:
-    """A request that can be answered. `columns` come after ticker and time; instants in UTC; None is open."""
+    """A request that can be answered. `columns` come after ticker and time, then those of the `indicators` that are
+    computed at read time; instants in UTC; None is open."""
 
     market: Market
     interval: Interval
@@ -55,6 +54,7 @@ class BarRequest:
     start: datetime | None = None
     end: datetime | None = None
     columns: tuple[str, ...] = USUAL_COLUMNS
+    indicators: tuple[str, ...] = ()
     adjusted: bool = False
     as_of: datetime | None = None
     pin: str | None = None
@@ -68,9 +68,9 @@ class BarRequest:
         return tuple(name for name in self.columns if name in VALUE_COLUMNS)
 
     @property
-    def emas(self) -> tuple[int, ...]:
-        """Lengths of the EMAs that are asked for."""
-        return tuple(int(found[1]) for name in self.columns if (found := _EMA.fullmatch(name)))
+    def names(self) -> tuple[str, ...]:
+        """All columns after ticker and time. Raises BadInput for an indicator that nobody knows here."""
+        return tuple(dict.fromkeys((*self.columns, *columns_at_read(self.indicators))))
 
     @property
     def is_known_then(self) -> bool:
@@ -82,7 +82,7 @@ class BarRequest:
         """True when a column is computed while reading, from the first bar of each series on."""
         indicators = any(name not in VALUE_COLUMNS for name in self.columns)
         stored = self.interval.is_stored and not self.is_known_then and not self.adjusted
-        return bool(self.emas) or (indicators and not stored)
+        return bool(self.indicators) or (indicators and not stored)
 
 
 def read_request(
@@ -110,6 +110,7 @@ def read_request(
         read_instant("start", start),
         read_instant("end", end),
         _columns(width, columns, indicators),
+        tuple(name for name in _listed(indicators) if name not in INDICATOR_COLUMNS),
         adjusted,
         read_instant("as_of", as_of),
         pin or None,
@@ -150,19 +151,22 @@ def _tickers(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def _columns(interval: Interval, given: Iterable[str] | None, indicators: Iterable[str]) -> tuple[str, ...]:
-    more = (indicators,) if isinstance(indicators, str) else tuple(indicators)
-    named = USUAL_COLUMNS if given is None else (given,) if isinstance(given, str) else tuple(given)
-    wanted = tuple(dict.fromkeys(name for name in (*named, *more) if name not in KEY))
+    named = USUAL_COLUMNS if given is None else _listed(given)
+    stored = (name for name in _listed(indicators) if name in INDICATOR_COLUMNS)
+    wanted = tuple(dict.fromkeys(name for name in (*named, *stored) if name not in KEY))
     prices = VALUE_COLUMNS if interval.is_stored else USUAL_COLUMNS  # a rollup has no adjusted close
     valid = (*prices, *INDICATOR_COLUMNS)
     for name in wanted:
-        ema = _EMA.fullmatch(name)
-        if name not in valid and not (ema and int(ema[1]) <= LONGEST_EMA):
+        if name not in valid:
             raise BadInput(
                 f"{interval} bars have no column {name!r}",
-                next_step=f"Columns: {', '.join(valid)}, and ema1 … ema{LONGEST_EMA}.",
+                next_step=f"Columns: {', '.join(valid)}. What is computed at read time is asked for by indicators=.",
             )
     return wanted
+
+
+def _listed(given: Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _require_one_meaning(request: BarRequest) -> None:

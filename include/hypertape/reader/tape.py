@@ -54,8 +54,8 @@ class LedgerRequest:
 class Backend(Protocol):
     """Who answers a tape's questions."""
 
-    def read(self, request: BarRequest, *, at_once: bool) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The columns and the bars of an answer; `at_once` for one that is read whole before anything else is asked."""
+    def read(self, request: BarRequest, *, at_once: bool) -> Iterator[pa.RecordBatch]:
+        """The bars of an answer, an empty batch first; `at_once` for one that is read whole before all else."""
         ...
 
     def gaps(self, request: LedgerRequest, *, closed: bool) -> Iterable[dict[str, Any]]:
@@ -91,15 +91,15 @@ class Tape:
         `reader.request`. Over a warehouse the whole table is of one instant. Raises Incomplete, which has the gaps and
         their reasons, when `complete` is asked for and a bar is missing that nothing explains; PinBroken.
         """
-        schema, batches = self._backend.read(read_request(market, interval, tickers, **asked), at_once=True)
-        return pa.Table.from_batches(list(batches), schema=schema)
+        request = read_request(market, interval, tickers, **asked)
+        return pa.Table.from_batches(list(self._backend.read(request, at_once=True)))
 
     def iter(
         self, market: str, interval: str, tickers: str | Iterable[str] | None = None, **asked: Any
     ) -> Iterator[pa.RecordBatch]:
         """The same bars in batches of some ten thousand, for more than memory holds; ticker by ticker."""
         request = read_request(market, interval, tickers, **asked)
-        yield from self._backend.read(request, at_once=False)[1]
+        yield from (batch for batch in self._backend.read(request, at_once=False) if len(batch))
 
     def last(
         self, market: str, interval: str, tickers: str | Iterable[str] | None = None, n: int = 1, **asked: Any

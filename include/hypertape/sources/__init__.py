@@ -10,23 +10,27 @@ A source that asks over the network takes its turn with everybody else's (`Throt
 (`Recorder`); how it does so is in `_http`, and what one request may cost (`Limits`) in `_session`. Its module names the
 requests a second, all workers together, as `RATE`, and defines `build(config, throttle, recorder, limits)`.
 
+A user's project adds `sources/<name>.py`, and a package an entry point of the group `hypertape.sources`: such a module
+is written as those here are, best on `PerTicker`.
+
 Every answer accounts for its rows (`Fetched.rows`): one that came in is a bar, refused by name, or outside the window.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from hypertape.errors import NoData, UnknownSource
+from hypertape.errors import BadProject, NoData
 from hypertape.model import Interval, Market, Window
 from hypertape.settings import Settings
 from hypertape.sources._completeness import completeness as completeness
+from hypertape.sources._discovery import source_names as source_names
+from hypertape.sources._discovery import vendor_of as vendor_of
 from hypertape.sources._listing import Listed as Listed
 from hypertape.sources._listing import Listing as Listing
 from hypertape.sources._listing import has_listing as has_listing
@@ -47,12 +51,25 @@ from hypertape.sources._protocol import Source as Source
 from hypertape.sources._protocol import SourceConfig as SourceConfig
 from hypertape.sources._protocol import Throttle as Throttle
 
+if TYPE_CHECKING:
+    from hypertape.sources._per_ticker import PerTicker as PerTicker
+    from hypertape.sources._per_ticker import VendorRow as VendorRow
+    from hypertape.sources._session import read_json as read_json
+    from hypertape.sources._stand_in import Offered as Offered
 
-def source_names() -> tuple[str, ...]:
-    """Return every source's name, sorted."""
-    return tuple(
-        sorted(part.name for part in pkgutil.iter_modules(__path__) if not part.name.startswith("_"))
-    )
+_FOR_VENDORS = {
+    "Offered": "_stand_in",
+    "PerTicker": "_per_ticker",
+    "VendorRow": "_per_ticker",
+    "read_json": "_session",
+}
+"""What a vendor of one's own is written with, and where: imported by who asks, because it loads an HTTP client."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FOR_VENDORS:
+        return getattr(importlib.import_module(f"{__name__}.{_FOR_VENDORS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open_source(
@@ -69,7 +86,7 @@ def open_source(
     Raises UnknownSource with the valid names, and BadInput or SourceFileMissing for a configuration that
     cannot work.
     """
-    vendor = _vendor(config.name)
+    vendor = vendor_of(config.name)
     limits = Limits.of(settings)
     if hasattr(vendor, "RATE"):
         from hypertape.sources._throttle import LocalThrottle  # noqa: PLC0415 (it imports this module)
@@ -81,14 +98,6 @@ def open_source(
         built = vendor.build(config, limits)
     source: Source = built
     return source
-
-
-def _vendor(name: str) -> ModuleType:
-    if name not in source_names():
-        raise UnknownSource(
-            f"There is no source {name!r}", next_step=f"Sources: {', '.join(source_names())}."
-        )
-    return importlib.import_module(f"{__name__}.{name}")
 
 
 def calls_for(
@@ -106,12 +115,12 @@ def calls_for(
     module's `requests` yields; else a page of `PAGE` bars each, where the module names one; else one. 0 when it keeps
     nothing that old. Raises UnknownSource with the valid names.
     """
-    vendor = _vendor(name)
+    vendor = vendor_of(name)
     at_once = getattr(vendor, "tickers_per_request", lambda limits: 1)(limits)
     return -(-tickers // at_once) * _calls_of_one(vendor, interval, window, now, bars)
 
 
-def _calls_of_one(vendor: ModuleType, interval: Interval, window: Window, now: datetime, bars: int) -> int:
+def _calls_of_one(vendor: Any, interval: Interval, window: Window, now: datetime, bars: int) -> int:
     cut = getattr(vendor, "requests", None)
     if window.is_empty:
         return 0
@@ -139,5 +148,8 @@ def rate_of(gate: str, rates: Mapping[str, float]) -> float | None:
     name = gate.partition("@")[0].partition(":")[0]
     rate = rates.get(gate, rates.get(name))
     if rate is None and name in source_names():
-        rate = getattr(importlib.import_module(f"{__name__}.{name}"), "RATE", None)
+        try:
+            rate = getattr(vendor_of(name), "RATE", None)
+        except BadProject:  # told to who asks for the source
+            return None
     return rate or None

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,9 @@ from hypertape.sources._collect import TickerAnswer, collect, judge, reading
 from hypertape.sources._csv_file import parse
 from hypertape.sources._listing import Listing, listing_of_names
 from hypertape.sources._protocol import FILE_BYTES, Fetched, Limits, OnTicker, SourceConfig
+
+if TYPE_CHECKING:
+    from hypertape.sources._stand_in import Offered
 
 log = logging.getLogger(__name__)
 
@@ -247,3 +251,15 @@ def exact_product(values: Floats, factor: float) -> Floats:
         if not open_values.any():
             break
     return products
+
+
+def write_stand_in(directory: Path, offered: Sequence[Offered]) -> None:
+    """A tree of daily files with these series, for the conformance kit: what is offered twice stands there twice."""
+    for one in offered:
+        (directory / one.symbol).mkdir(exist_ok=True)
+        file = directory / one.symbol / "1D.csv"
+        with file.open("a", encoding="utf-8") as lines:
+            if not lines.tell():
+                lines.write("ticker,time,open,high,low,close,volume\n")
+            for row in one.rows:
+                lines.write(",".join(map(str, (one.symbol, *row[:6]))) + "\n")

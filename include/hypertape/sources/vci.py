@@ -9,10 +9,10 @@ and no dividends come along.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypertape import __version__
 from hypertape.errors import (
@@ -23,7 +23,7 @@ from hypertape.errors import (
     SourceUnavailable,
     TransientError,
 )
-from hypertape.model import Interval, Market, Window
+from hypertape.model import Interval, Market, Window, midnight
 from hypertape.sources._collect import (
     TickerAnswer,
     away_where_all_refused,
@@ -39,6 +39,9 @@ from hypertape.sources._vci_answer import read_answer, refuses
 from hypertape.sources._vci_listing import PATH as LIST_PATH
 from hypertape.sources._vci_listing import read_listing
 from hypertape.sources._vci_pages import Pages
+
+if TYPE_CHECKING:
+    from hypertape.sources._stand_in import Offered
 
 URL = "https://trading.vietcap.com.vn"
 PATH = "/api/chart/OHLCChart/gap-chart"
@@ -225,3 +228,21 @@ class Reader:
 
 class _Refused(HypertapeError):
     """The request was not understood, so that one of its symbols must be at fault."""
+
+
+def stand_in(
+    path: str, query: Mapping[str, str], body: str, offered: Sequence[Offered]
+) -> str | tuple[int, str]:
+    """What VCI answers to a request, having these series: the newest `countBack` bars up to `to`, oldest first."""
+    if path != PATH:
+        return 404, "{}"
+    asked = json.loads(body)
+    return json.dumps([_written(one, asked) for one in offered if one.symbol in asked["symbols"]])
+
+
+def _written(one: Offered, asked: Mapping[str, Any]) -> dict[str, Any]:
+    listed = [(int(midnight(row.time).timestamp()), row) for row in one.rows]
+    chosen = [(at, row) for at, row in listed if at <= asked["to"]][-asked["countBack"] :]
+    letters = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+    arrays = {letter: [getattr(row, name) for _, row in chosen] for letter, name in letters.items()}
+    return {"symbol": one.symbol, **arrays, "t": [str(at) for at, _ in chosen]}

@@ -8,7 +8,7 @@ Limits, as of yfinance 1.7.0: 1m reaches 30 days back in requests of at most 7 d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from hypertape.sources._http import VendorClient, VendorSource
 from hypertape.sources._protocol import Fetched, Limits, OnTicker, Recorder, SourceConfig, Throttle
 
 if TYPE_CHECKING:
+    from hypertape.sources._stand_in import Offered
     from hypertape.sources._yahoo_client import YahooClient, YahooSession
 
 RATE = 2.0
@@ -145,3 +146,12 @@ def requests(interval: Interval, window: Window, now: datetime) -> Iterator[Wind
     while start < end:
         yield Window(start, min(end, start + longest))
         start += longest
+
+
+def stand_in(
+    path: str, query: Mapping[str, str], body: str, offered: Sequence[Offered]
+) -> str | tuple[int, str]:
+    """What the vendor's server answers: see `_yahoo_stand_in`."""
+    from hypertape.sources._yahoo_stand_in import stand_in  # noqa: PLC0415 (for the conformance kit alone)
+
+    return stand_in(path, query, body, offered)

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from hypertape import markets, sources
 from hypertape.calendars.exceptions import days_of
-from hypertape.errors import BadInput, BadProject
+from hypertape.errors import BadInput, BadProject, UnknownMarket
 from hypertape.indicators import _requested
 from hypertape.model import Market
 from hypertape.project import FILE, Project, bad, find_project, line_of
+from hypertape.quality import project_rules
 from hypertape.quality.gate_rules import check_actions
+from hypertape.quality.rules import Rule
 from hypertape.settings import Settings, origin_of, variable_of
+from hypertape.sources import _discovery
 
 TEMPLATE = Path(__file__).parent / "new_project"
 """What `hypertape init` copies. Files that start with an underscore are examples: nothing reads them."""
@@ -58,7 +61,7 @@ def shown_settings(settings: Settings) -> list[ShownSetting]:
 def _masked(name: str, value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if not Settings.model_fields[name].repr:
+    if not Settings.model_fields[name].repr and not name.endswith("database_url"):
         return MASK if value else ""
     return _PASSWORD.sub(lambda found: f"{found[1] or found[3]}{MASK}{found[2] or ''}", str(value))
 
@@ -100,6 +103,8 @@ def _added(project: Project) -> Iterator[tuple[Path, str]]:
         ("markets", ".toml", "market"),
         ("tickers", ".csv", "tickers of"),
         ("calendars", ".csv", "exceptions of"),
+        ("checks", ".sql", "check"),
+        ("sources", ".py", "source"),
         ("indicators", ".py", "indicator"),
     )
     for folder, suffix, what in kinds:
@@ -110,11 +115,33 @@ def problems() -> list[BadProject]:
     """All that is wrong with the project's files, also what shows only when a market is used. Raises BadProject for a
     hypertape.toml that cannot be read."""
     project = find_project()
-    found = [*markets.problems(), *_requested.problems()]
+    found = [*markets.problems(), *project_rules.problems(), *_discovery.problems(), *_requested.problems()]
+    found += [
+        _unknown(rule, name)
+        for rule in project_rules.project_rules()
+        for name in rule.markets
+        if not _is_market(name)
+    ]
     for path in project.files("markets", ".toml") if project else ():
         market = markets.all_markets().get(path.stem)
         found += _in_use(path, market) if market is not None else []
     return found
+
+
+def _is_market(name: str) -> bool:
+    try:
+        markets.get_market(name)
+    except UnknownMarket:
+        return False
+    except BadProject:  # it is there, and told of by itself
+        return True
+    return True
+
+
+def _unknown(rule: Rule, name: str) -> BadProject:
+    assert rule.file is not None
+    line = project_rules.line_of_header(rule.file, "markets")
+    return bad(rule.file, line, f"there is no market {name}", f"Markets: {', '.join(markets.all_markets())}.")
 
 
 def _in_use(path: Path, market: Market) -> Iterator[BadProject]:

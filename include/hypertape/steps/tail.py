@@ -1,12 +1,13 @@
 """What follows a worker's loads, in a thread of its own: meanwhile the worker loads on, and sees who has died.
 
-Checking a round can take longer than the round. One tail is under way at a time; what is loaded until it ends waits,
-and is followed by one tail together.
+Checking a round can take longer than the round, and all of the machine. So of a market and interval one tail is under
+way at a time, of all workers, under a claim; what a worker loads until its own may begin waits, and is followed by one
+tail together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from hypertape.errors import (
     SchemaMissing,
     ServerReplaced,
 )
+from hypertape.model import Interval, Market
 from hypertape.settings import Settings
 from hypertape.steps.after_load import after_load
 from hypertape.steps.landing import clear
@@ -27,6 +29,8 @@ from hypertape.steps.plan import span_of
 from hypertape.steps.restate import resolve_restatements
 from hypertape.steps.work_order import Round
 from hypertape.stores.processes import beside
+from hypertape.warehouse.claims import Claim, Worker
+from hypertape.warehouse.connect import connect
 
 SWEEP = timedelta(hours=1)
 """Between two sweeps of the landing area by one worker: it looks at every file there."""
@@ -37,6 +41,9 @@ AWAY = (DatabaseUnreachable, DatabaseBusy)
 HOPELESS = (DatabaseRefused, SchemaMissing, DiskFull, ServerReplaced)
 """What ends it: no waiting mends them."""
 
+KIND = "tail"
+"""Of the claims; a unit is a market and an interval."""
+
 AGAIN = "nothing: the next round asks for what failed"
 
 
@@ -45,10 +52,12 @@ class Tail:
     """The tails of a worker's rounds, one after the other. `check`: with the suite, watermarks and publishing."""
 
     dsn: str
+    worker: Worker
     settings: Settings
     clock: Callable[[], datetime]
     check: bool
     at_hand: Round | None = None
+    _claims: Sequence[Claim] = ()
     _end: Future[None] | None = None
     _swept: datetime | None = None
 
@@ -56,6 +65,12 @@ class Tail:
     def has_ended(self) -> bool:
         """True when `go_on` has something to tell."""
         return self._end is not None and self._end.done()
+
+    def take(self, market: Market, interval: Interval) -> bool:
+        """Claim the next tail of a market and interval; False while another worker's is under way."""
+        with connect(self.dsn, autocommit=True) as connection:
+            self._claims = self.worker.take(connection, KIND, [f"{market.code}/{interval.value}"])
+        return bool(self._claims)
 
     def go_on(self, *, to_the_end: bool = False) -> Round | None:
         """Begin the tail of the round at hand unless it is under way; the round when it has ended, else None.
@@ -95,3 +110,5 @@ class Tail:
         except HypertapeError as error:
             done.error = error
         clear(self.settings.landing, done.run_id)
+        with connect(self.dsn, autocommit=True) as connection:
+            self.worker.release(connection, self._claims)

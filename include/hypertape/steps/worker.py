@@ -69,7 +69,9 @@ def work(
     told = {"market": order.market.code, "intervals": [interval.value for interval in order.intervals]}
     away = 0
     with working(dsn, KIND, lease=lease, metadata=told) as worker:
-        shift = _Shift(dsn, order, settings, clock, stop, worker, Tail(dsn, settings, clock, order.check))
+        shift = _Shift(
+            dsn, order, settings, clock, stop, worker, Tail(dsn, worker, settings, clock, order.check)
+        )
         while True:
             try:
                 for done in shift.work(to_the_end=once):
@@ -136,17 +138,22 @@ class _Shift:
         self.begun.pop(interval, None)
 
     def _follow(self, *, to_the_end: bool) -> Iterator[Round]:
-        """The rounds that have ended; where no tail is under way, that of the next one begins."""
+        """The rounds that have ended; where no tail of ours is under way, that of the next one begins.
+
+        While another worker's is, of the same interval, more may be loaded; at the end it is waited for.
+        """
         while True:
             if self.tail.at_hand is None:
-                loaded = next((interval for interval in self.rounds if interval not in self.begun), None)
-                if loaded is None:
-                    return
-                done = self.rounds.pop(loaded)
-                if done.batches:
-                    self.tail.at_hand = done
-                else:
-                    yield done
+                loaded = [interval for interval in self.rounds if interval not in self.begun]
+                for interval in [each for each in loaded if not self.rounds[each].batches]:
+                    yield self.rounds.pop(interval)
+                free = (
+                    each for each in loaded if each in self.rounds and self.tail.take(self.order.market, each)
+                )
+                if (chosen := next(free, None)) is not None:
+                    self.tail.at_hand = self.rounds.pop(chosen)
+                elif to_the_end and any(each in self.rounds for each in loaded):
+                    time.sleep(_LEAST)
                     continue
             if (ended := self.tail.go_on(to_the_end=to_the_end)) is None:
                 return

@@ -1,14 +1,13 @@
 """Claims: leases on units of work, so that several workers on several hosts share one list of them.
 
-A unit is named by its kind (`backfill`, `migration`, `series`, …) and a text of its own. One statement takes it; it is
-held as long as its worker beats, and free for the next when the worker has been silent for the lease, or at once when
-its process is known to be dead on the same host. A worker that was only frozen finds its token outdated (`require`)
-and writes nothing more. No session's lock is held, so all of it works through a pooler of transactions.
+A unit is named by its kind (`backfill`, `series`, …) and a text of its own. One statement takes it; it is held as long
+as its worker beats, and free for the next when the worker has been silent for the lease, or at once when its process
+is known to be dead on the same host. A worker that was only frozen finds its token outdated (`require`) and writes
+nothing more. No session's lock is held, so a pooler of transactions will do.
 
     with working(dsn, "backfill", lease=lease) as worker:
         for claim in worker.take(connection, "backfill", units, most=1):
-            ...                             # ask, then in the transaction that writes:
-            worker.require(connection, [claim])
+            worker.require(connection, [claim])  # after asking, in the transaction that writes
             worker.end(connection, [claim])
 """
 

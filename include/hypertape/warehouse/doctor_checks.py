@@ -94,10 +94,11 @@ def see_jobs(connection: Connection) -> Iterator[Finding]:
     rows = connection.execute(query("doctor_jobs")).fetchall()
     if not rows:
         yield Finding("ok", "jobs", "no background job failed when it last ran")
-    for job, relation, failed_at, failures in rows:
-        text = f"{job} of {relation} failed at {failed_at:%Y-%m-%d %H:%M} UTC, {failures} times in all"
-        mend = "Look into timescaledb_information.job_errors; the pipeline does without it meanwhile."
-        yield Finding("note", "jobs", text, mend)
+        return
+    named = [f"{job} of {relation}" for job, relation, _, _ in rows]
+    text = f"{len(rows)} failed when they last ran, the newest at {rows[0][2]:%Y-%m-%d %H:%M} UTC: {_some(named)}"
+    mend = "They try again; timescaledb_information.job_errors says why. One that `failed to start` found no "
+    yield Finding("note", "jobs", text, f"{mend}free worker: raise timescaledb.max_background_workers.")
 
 
 def see_clocks(connection: Connection) -> Iterator[Finding]:

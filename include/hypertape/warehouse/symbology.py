@@ -116,7 +116,11 @@ def members(
 
 def register_names(connection: Connection, market: Market, today: date) -> None:
     """Keep spellings of vendors and members of groups in step with what ships with a market."""
-    spellings = [(ticker, "yahoo", symbol) for ticker, symbol in sorted(market.yahoo_symbols.items())]
+    spellings = [
+        (ticker, source, symbol)
+        for source, symbols in sorted(market.symbols.items())
+        for ticker, symbol in sorted(symbols.items())
+    ]
     columns = list(zip(*spellings, strict=True)) or [(), (), ()]
     connection.execute(
         query("symbol_register_spellings"),

@@ -386,18 +386,16 @@ def test_a_server_that_goes_away_leaves_no_backup(made: Made, tmp_path: Path) ->
 
 
 def test_an_upgrade_is_taken_back(warehouse: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Backed up by the new program before its schema is applied: the one that is upgraded to knows of backups."""
-    place, newest = BackupPlace(str(tmp_path)), "migrations/0027_backup.sql"
+    """Backed up by the new program before its schema is applied, which is what brings it a table for backups."""
+    place, upgrade = BackupPlace(str(tmp_path)), "migrations/0027_backup.sql"
     with connect(warehouse, autocommit=True) as connection:
         put(connection, {"KEPT": walk(30)})
         connection.execute("drop table backup")
-        connection.execute(
-            "delete from schema_migration where name >= %s and name like 'migrations/%%'", (newest,)
-        )
+        connection.execute("delete from schema_migration where name = %s", (upgrade,))
     before = make(warehouse, place)
-    assert (before.schema_version < newest, "not told" in caplog.text) == (True, True)
+    assert "not told" in caplog.text
     with connect(warehouse, autocommit=True) as connection:
-        assert [label for label in apply(connection, all_markets().values()) if label.startswith(newest)]
+        assert upgrade in apply(connection, all_markets().values())
         connection.execute("delete from bars.crypto_data_1d")
     done = restore_backup(warehouse, place, place.find(before.name), now=NOW, overwrite=True)
     with connect(warehouse, autocommit=True) as connection:

@@ -24,6 +24,8 @@ from hypertape.warehouse.schema import apply
 
 Run = Callable[..., tuple[int, str, str]]
 
+FAST = {"fsync": "off", "full_page_writes": "off"}
+
 
 @pytest.fixture
 def archiving(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
@@ -34,7 +36,7 @@ def archiving(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
     monkeypatch.setenv("HYPERTAPE_WAL_ARCHIVE_DIR", str(root / "wal's"))
     monkeypatch.setenv("HYPERTAPE_BACKUP_URL", str(root / "backups"))
     monkeypatch.delenv("HYPERTAPE_DATABASE_URL", raising=False)
-    server = EmbeddedServer(load_settings())
+    server = EmbeddedServer(load_settings(), options=FAST)
     yield root, server.up()
     for state in ("state", "back"):
         EmbeddedServer(load_settings(state_dir=root / state)).remove()

@@ -19,7 +19,9 @@ from hypertape.model import Interval, Window, utc
 
 pytestmark = pytest.mark.database
 
-UNDER_WAY = {f"docs/{name}.md" for name in ("backup", "monitoring", "roles", "upgrade", "project", "reading")}
+UNDER_WAY = {
+    f"docs/{name}.md" for name in ("backup", "monitoring", "roles", "upgrade", "project", "how-to/reading")
+}
 """Pages whose commands are not looked at here yet."""
 LINES = [line for page in pages() for line in lines_of(page) if line.page not in UNDER_WAY]
 RUN = [line for line in LINES if not line.why]

@@ -31,7 +31,7 @@ from quality_lab import (
 
 from hypertape.frame import Bars, instant, micros
 from hypertape.model import Interval, Market, utc
-from hypertape.quality import rules
+from hypertape.quality.project_rules import rules_for
 
 Plant = Callable[[Connection, Series], None]
 
@@ -57,7 +57,7 @@ def test_clean_bars_pass_every_rule(
     results = lab.check(quality_warehouse, shared, market, interval)
 
     assert failed(results) == {}
-    assert list(results) == [rule.name for rule in rules.rules_for(market, interval)]
+    assert list(results) == [rule.name for rule in rules_for(market, interval)]
     _, window, _ = lab.SPANS[market.code, interval]
     inside = sum(int((bars.time >= micros(window.start)).sum()) for bars in series.values())
     assert results["ohlc_order"].evaluated == inside
@@ -332,6 +332,26 @@ def test_a_defect_is_found_by_its_rule_alone(quality_warehouse: str, shared: Con
 
     assert failed(results) == expected
     assert all(results[name].unexpected == len(keys) for name, keys in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("run", "found"), [("mine", {}), ("another", {"time_not_future": [("BAD", "2024-02-15")]})]
+)
+def test_a_bar_that_a_later_run_has_written_is_that_runs_to_judge(
+    quality_warehouse: str, shared: Connection, run: str, found: dict[str, Any]
+) -> None:
+    """Workers load on while one checks: a bar of the next minute is after its now, and no defect."""
+    lab.store(shared, VN, D1, lab.clean(VN, D1))
+    for load_id, run_id in ((9001, "mine"), (9002, "later")):
+        shared.execute(
+            "insert into load (load_id, run_id, market, interval, ticker, source, window_start, window_end, status, "
+            "code_version) overriding system value values "
+            "(%s, %s, 'vn', '1d', 'BAD', 'vci', '2020-01-01', '2024-02-16', 'loaded', '0') on conflict do nothing",
+            (load_id, run_id),
+        )
+    bar(utc(2024, 2, 15), load_id=9002)(shared, {})
+
+    assert failed(lab.check(quality_warehouse, shared, VN, D1, run_id=run)) == found
 
 
 def test_the_places_the_defects_name_are_the_ones_they_touch() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from hypertape.indicators.ema import ema
 from hypertape.model import BAR_COLUMNS, INDICATOR_COLUMNS, Interval, utc
 from hypertape.reader import Tape
 from hypertape.sources.sample import CORRECTED_AT, PLANTED, Defect, Planted
+from hypertape.warehouse.api_keys import create
 from hypertape.warehouse.connect import connect
 
 ALL = list(INDICATOR_COLUMNS)
@@ -113,6 +114,25 @@ def test_adjusted_prices_are_those_of_sql(tape: Tape, sampled: str) -> None:
     day = raw["time"].to_numpy().astype("datetime64[D]")
     by_day = {np.datetime64(time.date()): factor for time, _, factor in rows}
     assert ratio.tolist() == [by_day[each] for each in day]
+
+
+def test_an_indicator_of_the_project_is_a_column(
+    tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hypertape.toml").write_text("")
+    (tmp_path / "indicators").mkdir()
+    (tmp_path / "indicators" / "range.py").write_text(
+        "from hypertape.indicators import RequestedIndicator\n\n\n"
+        "def compute(high, low, n):\n    return [(high - low) * n, high + low]\n\n\n"
+        "INDICATOR = RequestedIndicator('range', compute, ('high', 'low'), ('wide', 'sum'), 0, with_length=True)\n"
+    )
+    monkeypatch.setenv("HYPERTAPE_PROJECT", str(tmp_path))
+    found = tape.read("vn", "1d", "SYNBANK", columns=["high", "low"], indicators=["range3", "ma20"])
+    assert found.column_names == ["ticker", "time", "high", "low", "ma20", "range3_wide", "range3_sum"]
+    high, low = (found[name].to_numpy() for name in ("high", "low"))
+    np.testing.assert_array_equal(found["range3_wide"].to_numpy(), (high - low) * 3)
+    with pytest.raises(BadInput, match="rangeN"):
+        tape.read("vn", "1d", "SYNBANK", indicators=["rnge3"])
 
 
 def test_last_gives_the_newest_of_each(tape: Tape) -> None:
@@ -229,20 +249,20 @@ def test_a_pin_that_lost_a_part_is_told(tape: Tape, sampled: str) -> None:
 
 
 def test_who_has_no_key_is_told_how_to_get_one(sampled: str) -> None:
-    from server_lab import serving
+    """A server as it runs, and long answers as they come."""
+    from served import serving
 
-    with serving(sampled) as served, ht.open(served.url, key="ht_wrong") as tape:
-        with pytest.raises(DatabaseRefused, match="hypertape keys create"):
-            tape.read("vn", "1d", "SYNBANK")
-        made = subprocess.run(
-            [sys.executable, "-m", "hypertape.cli", "keys", "create", "reader"],
-            env={**os.environ, "HYPERTAPE_DATABASE_URL": sampled},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        key = made.stdout.strip()
+    with connect(sampled) as connection:
+        key = create(connection, "reader", "read", now=datetime.now(UTC))
+    with serving(sampled) as served:
+        with (
+            ht.open(served.url, key="ht_wrong") as refused,
+            pytest.raises(DatabaseRefused, match="keys create"),
+        ):
+            refused.read("vn", "1d", "SYNBANK")
         with ht.open(served.url, key=key) as allowed, ht.open(sampled) as direct:
-            asked = {"indicators": ALL}
-            assert allowed.read("vn", "1m", **asked).equals(direct.read("vn", "1m", **asked))
+            one, other = (tape.read("vn", "1m", indicators=ALL) for tape in (allowed, direct))
+            assert one.equals(other)
 
 
 def test_importing_it_loads_neither_airflow_nor_pandas() -> None:

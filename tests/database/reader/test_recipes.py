@@ -1,4 +1,4 @@
-"""The page docs/how-to/reading.md, block by block: what it shows works."""
+"""The page docs/reading.md, block by block: what it shows works."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nbclient
 import nbformat
 import pytest
-from server_lab import serving
+
+from hypertape.warehouse.api_keys import create
+from hypertape.warehouse.connect import connect
+from served import serving
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGE = (DOCS / "how-to" / "reading.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "reading.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
     r"(?P<mark><!-- not run: [^>]+ -->\n\n)?```(?P<kind>python|console)\n(?P<text>.*?)```", re.DOTALL
 )
@@ -25,8 +29,8 @@ RUN = [found for found in BLOCK.finditer(PAGE) if not found["mark"]]
 
 
 @pytest.fixture
-def outside(sampled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """A directory of one's own, the sample's warehouse by name, a served API with a key, our commands on the path."""
+def outside(sampled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of one's own, the sample's warehouse by name, our commands on the path."""
     from hypertape.settings import load_settings
     from hypertape.warehouse.embedded.server import EmbeddedServer
 
@@ -38,15 +42,20 @@ def outside(sampled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    with serving(sampled) as served:
-        words = [sys.executable, "-m", "hypertape.cli", "keys", "create", "recipes"]
-        made = subprocess.run(words, capture_output=True, text=True, check=True)
-        monkeypatch.setenv("API", served.url)
-        monkeypatch.setenv("KEY", made.stdout.strip())
-        yield dict(os.environ)
 
 
-def test_every_block_of_the_page_runs(outside: dict[str, str]) -> None:
+@pytest.fixture
+def served(outside: None, sampled: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The API of that warehouse, and a key of it."""
+    with serving(sampled) as server, connect(sampled) as connection:
+        key = create(connection, "recipes", "read", now=datetime.now(UTC))
+        connection.commit()
+        monkeypatch.setenv("API", server.url)
+        monkeypatch.setenv("KEY", key)
+        yield
+
+
+def test_every_block_of_the_page_runs(served: None) -> None:
     assert len(RUN) > 10
     known: dict[str, Any] = {}
     for block in RUN:
@@ -76,8 +85,6 @@ def test_duckdb_over_parquet_says_what_sql_says_of_the_warehouse(
 ) -> None:
     import duckdb
 
-    from hypertape.warehouse.connect import connect
-
     words = [sys.executable, "-m", "hypertape.cli", "export", "--format", "parquet", "--output", "all"]
     subprocess.run(words, check=True, capture_output=True)
     question = (
@@ -98,7 +105,7 @@ def test_duckdb_over_parquet_says_what_sql_says_of_the_warehouse(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_notebook_runs(outside: dict[str, str], tmp_path: Path) -> None:
+def test_the_notebook_runs(outside: None, tmp_path: Path) -> None:
     shutil.copy(DOCS / "examples" / "reading.ipynb", tmp_path)
     notebook = nbformat.read(tmp_path / "reading.ipynb", as_version=4)
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()

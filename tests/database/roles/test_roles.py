@@ -85,9 +85,7 @@ def house(server_dsn):
         put(connection, {"AAA": walk(400), "BBB": walk(400, seed=2)})
         put(connection, {"AAA": walk(3000, interval=M1)}, interval=M1)
     for interval in (D1, M1):
-        refresh_pending(
-            lambda autocommit: connect(found.dsn("writer"), autocommit=autocommit), CRYPTO, interval
-        )
+        refresh_pending(found.dsn("writer"), CRYPTO, interval)
     yield found
     with psycopg.connect(server_dsn, autocommit=True) as server:
         server.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(stem)))
@@ -181,7 +179,7 @@ def test_what_the_owner_makes_later_is_granted(house):
 def test_a_writer_refreshes_rollups_and_stays_a_writer(house):
     with connect(house.dsn("writer"), autocommit=True) as writer:
         put(writer, {"AAA": walk(410, seed=3)})
-    refresh_pending(lambda autocommit: connect(house.dsn("writer"), autocommit=autocommit), CRYPTO, D1)
+    refresh_pending(house.dsn("writer"), CRYPTO, D1)
     with connect(house.dsn("writer"), autocommit=True) as writer:
         writer.execute("call hypertape.refresh_rollup('bars.crypto_data_1w', '2020-01-06', '2020-03-02')")
         assert value(writer, "select current_user::text = session_user::text")
@@ -448,9 +446,7 @@ def test_the_stack_of_docker_compose_has_its_roles(server_dsn, tmp_path):
                 assert left == [], "the script has done what only a superuser may"
             with connect(dsn("writer", "write"), autocommit=True) as writer:
                 put(writer, {"AAA": walk(40)})
-            refresh_pending(
-                lambda autocommit: connect(dsn("writer", "write"), autocommit=autocommit), CRYPTO, D1
-            )
+            refresh_pending(dsn("writer", "write"), CRYPTO, D1)
             with connect(dsn("reader", "read"), autocommit=True) as reader:
                 assert value(reader, "select count(*) from crypto_data_1w") > 0
                 with pytest.raises(DatabaseRefused):

@@ -237,5 +237,5 @@ def test_spellings_of_vendors_are_data(warehouse: str) -> None:
         found = connection.execute(
             "select ticker, symbol from symbol_alias where market = 'crypto' and vendor = 'yahoo' order by 1"
         ).fetchall()
-    assert dict(found) == dict(crypto.yahoo_symbols)
+    assert dict(found) == dict(crypto.symbols["yahoo"])
     assert found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from lab import D1, VN
 
 from hypertape.model import utc
 from hypertape.settings import Settings, load_settings
+from hypertape.steps.tail import KIND
 from hypertape.steps.work_order import Round, WorkOrder
 from hypertape.steps.worker import work
 from hypertape.warehouse import rollups
@@ -60,6 +61,11 @@ def at_work(dsn: str, settings: Settings, every: float = 3600) -> Iterator[list[
     assert not thread.is_alive()
 
 
+def another(dsn: str) -> AbstractContextManager[Worker]:
+    """Another worker, alive, with the same lease."""
+    return working(dsn, "test", lease=timedelta(seconds=LEASE))
+
+
 def seconds_until(true: Callable[[], bool], most: float = 30) -> float:
     began = time.monotonic()
     while not true():
@@ -81,7 +87,10 @@ def is_done(connection: psycopg.Connection[object], unit: str) -> bool:
 def test_the_units_of_the_dead_are_taken_while_the_tail_is_under_way(warehouse: str, settings: Settings):
     """The only worker waits in its tail for another one's refresh: nobody else would come."""
     with connect(warehouse, autocommit=True) as connection:
-        with working(warehouse, "test") as other, at_work(warehouse, settings) as rounds:
+        with (
+            another(warehouse) as other,
+            at_work(warehouse, settings) as rounds,
+        ):
             other.take(connection, rollups.KIND, [VN.relation(D1)])
             seconds_until(lambda: is_in_its_tail(connection))
             dead = Worker("worker")
@@ -100,7 +109,10 @@ def test_the_units_of_the_dead_are_taken_while_the_tail_is_under_way(warehouse: 
 def test_what_is_loaded_during_a_tail_is_followed_by_one_tail_together(warehouse: str, settings: Settings):
     """Rounds that are shorter than a tail do not queue up; told to stop, the worker ends what it has loaded."""
     with connect(warehouse, autocommit=True) as connection:
-        with working(warehouse, "test") as other, at_work(warehouse, settings, EVERY) as rounds:
+        with (
+            another(warehouse) as other,
+            at_work(warehouse, settings, EVERY) as rounds,
+        ):
             other.take(connection, rollups.KIND, [VN.relation(D1)])
             seconds_until(lambda: is_in_its_tail(connection))
             time.sleep(3 * EVERY)
@@ -110,6 +122,24 @@ def test_what_is_loaded_during_a_tail_is_followed_by_one_tail_together(warehouse
         assert len(second.asked) >= 4, "two rounds at least"
         assert len(more) <= 1
         assert connection.execute("select count(*) from rollup_pending").fetchone() == (0,)
+
+
+def test_of_a_market_one_tail_is_under_way_at_a_time(warehouse: str, settings: Settings):
+    """The other workers load on meanwhile; who is told to stop waits for its turn."""
+    with (
+        connect(warehouse, autocommit=True) as connection,
+        another(warehouse) as other,
+    ):
+        claims = other.take(connection, KIND, ["vn/1d"])
+        with at_work(warehouse, settings, EVERY) as rounds:
+            time.sleep(4 * EVERY)
+            seconds_until(lambda: all(is_done(connection, unit) for unit in UNITS))
+            assert rounds == []
+            assert other.release(connection, claims)
+        assert sum(len(done.asked) for done in rounds) >= 4, "two rounds at least"
+        assert len(rounds) <= 3
+        left = connection.execute("select state from claim where kind = %s", (KIND,)).fetchall()
+        assert left == [("released",)]
 
 
 def test_who_waits_longest_is_first_and_what_was_begun_before_all(connection: psycopg.Connection[object]):

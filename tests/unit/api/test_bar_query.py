@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hypertape.api.bar_query import EVER, SPELLINGS, ceiling, read_date, read_mode, read_query, read_width
+from hypertape.api.bar_query import EVER, SPELLINGS, read_date, read_mode, read_query, read_width
 from hypertape.errors import BadInput
+from hypertape.frame import ceiling
 from hypertape.markets import all_markets
 from hypertape.model import Interval, utc
 

@@ -11,7 +11,8 @@ import pytest
 
 from hypertape.markets import all_markets, get_market
 from hypertape.model import STORED_INTERVALS, Interval, Window, utc
-from hypertape.quality.rules import RULES, rules_for
+from hypertape.quality.project_rules import rules_for
+from hypertape.quality.rules import RULES
 from hypertape.quality.scope import Scope, names_for
 from hypertape.queries import query, sql_directory
 

@@ -21,6 +21,7 @@ from hypertape.stores.warehouse import WarehouseStore
         ("csv:/a:b", ("csv", "/a:b")),
         ("sqlite:/data/vn_data.db", ("sqlite", "/data/vn_data.db")),
         ("stockula:stockula.db", ("stockula", "stockula.db")),
+        ("parquet:s3://bucket/tape", ("parquet", "s3://bucket/tape")),
     ],
 )
 def test_an_address_is_a_kind_and_a_place(address, expected):
@@ -28,7 +29,7 @@ def test_an_address_is_a_kind_and_a_place(address, expected):
 
 
 @pytest.mark.parametrize(
-    "address", ["", "csv", "csv:", "warehouse:", "warehouse:x", "parquet:x", "CSV:x", "addresses:x", "/data"]
+    "address", ["", "csv", "csv:", "warehouse:", "warehouse:x", "parquet:", "CSV:x", "addresses:x", "/data"]
 )
 def test_what_names_no_store_lists_the_forms(address):
     with pytest.raises(BadInput, match="names no store") as raised:

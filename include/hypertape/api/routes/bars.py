@@ -33,6 +33,9 @@ def bars(
     columns: Annotated[
         Text, Query(description="Columns after ticker and time, with commas; default prices and volume.")
     ] = None,
+    indicators: Annotated[
+        Text, Query(description="Columns computed at read time, with commas: ema12, the project's.")
+    ] = None,
     adjusted: Annotated[Text, Query(description="true: prices times the factor of later actions.")] = None,
     as_of: Annotated[Text, Query(description="Final bars as they were known at this instant.")] = None,
     pin: Annotated[Text, Query(description="The name of a pin.")] = None,
@@ -47,7 +50,8 @@ def bars(
         read_symbols(symbol),
         start=start,
         end=end,
-        columns=columns.split(",") if columns else None,
+        columns=[name for name in columns.split(",") if name] if columns is not None else None,
+        indicators=indicators.split(",") if indicators else (),
         adjusted=read_flag("adjusted", adjusted, False),
         as_of=as_of,
         pin=pin,

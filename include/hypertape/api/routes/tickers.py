@@ -41,6 +41,7 @@ PARAMETERS = {
     "legacy": "true: prices in the unit of the old files.",
     "ma": "false: no averages and scores.",
     "ema": "true, or lengths such as 12,26.",
+    "indicators": "Those at read time, by name: rsi14,ema26.",
     "state": "any, or published: only bars that checks have passed; default any.",
     "provisional": "Whether bars that may still change are marked; default true for JSON, else false.",
     "pin": "The name of a pin: the bars that were known when it was made.",

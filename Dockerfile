@@ -18,11 +18,11 @@ FROM python:3.12.12-slim-bookworm
 
 RUN useradd --create-home --uid 50000 hypertape \
     && install --directory --owner hypertape --group hypertape /var/lib/hypertape /var/lib/hypertape/airflow \
-        /var/lib/hypertape-keys
+        /var/lib/hypertape-keys /var/lib/hypertape-backups
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/hypertape/dags
 COPY plugins /opt/hypertape/plugins
-COPY deploy/init.sh deploy/healthy.py /opt/hypertape/deploy/
+COPY deploy/init.sh deploy/healthy.py deploy/backup.sh /opt/hypertape/deploy/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     AIRFLOW_HOME=/var/lib/hypertape/airflow \

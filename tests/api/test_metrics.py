@@ -103,6 +103,25 @@ def test_work_sources_and_streams_are_told(warehouse) -> None:
     assert values(text, "hypertape_source_failures", source="vci") == [7]
 
 
+def test_the_newest_backup_and_the_newest_whole_one_are_told(warehouse) -> None:
+    with connect(warehouse) as connection:
+        for name, day, verdict, removed in (
+            ("a", 1, "whole", None), ("b", 2, "broken", None), ("c", 3, "whole", NOW),
+        ):  # fmt: skip
+            connection.execute(
+                "insert into backup (name, place, made_at, seconds, bytes, rows, sha256, run_id, fresh_for, "
+                "checked_at, verified_at, verdict, removed_at) values (%(name)s, 'p', %(at)s, %(day)s, %(day)s * 100, "
+                "1, 's', 'r', interval '30 hours', %(at)s, %(at)s, %(verdict)s, %(removed)s)",
+                {"name": name, "at": utc(2024, 1, day), "day": day, "verdict": verdict, "removed": removed},
+            )
+    with client_of(open_app(warehouse)) as client:
+        text = client.get("/metrics").text
+    assert values(text, "hypertape_backup_made_timestamp_seconds") == [utc(2024, 1, 2).timestamp()]
+    assert values(text, "hypertape_backup_verified_timestamp_seconds") == [utc(2024, 1, 1).timestamp()]
+    assert values(text, "hypertape_backup_bytes") == [200]
+    assert values(text, "hypertape_backup_seconds") == [2]
+
+
 def test_a_dead_warehouse_is_told_and_is_no_error() -> None:
     with client_of(open_app("postgresql://nobody@127.0.0.1:1/none")) as client:
         answer = client.get("/metrics")

@@ -23,10 +23,22 @@ import yaml
 from fastapi import FastAPI
 
 from http_thread import HttpThread, Quiet
+from hypertape.meters import CATALOG
 from services import find_monitor
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+RULES: list[dict[str, Any]] = [
+    rule
+    for name in ("rules.yml", "alerts.yml")
+    for group in yaml.safe_load((DEPLOY / "prometheus" / name).read_text())["groups"]
+    for rule in group["rules"]
+]
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+SAMPLES = {metric.name + suffix for metric in CATALOG for suffix in SUFFIXES.get(metric.kind, ("",))}
+RECORDED = {rule["record"] for rule in RULES if "record" in rule}
+"""What rules and panels may ask for."""
+
 JOBS = ("alertmanager", "api", "stream", "worker", "postgres", "airflow", "prometheus")
 _HURRY = (
     (r"(scrape_interval|scrape_timeout): \d+s", r"\1: 2s"),

@@ -92,6 +92,10 @@ def furnish(dsn: str) -> str:
             "insert into finding (cause, kind, market, interval, severity, title, fingerprint, opened_at, opened_by, "
             "last_seen_at) values ('check/vn/1d/x', 'check', 'vn', '1d', 'critical', 't', 'f', now(), 'r', now())"
         )
+        connection.execute(
+            "insert into backup (name, place, made_at, seconds, bytes, rows, sha256, run_id, fresh_for, checked_at, "
+            "verified_at, verdict) values ('b', 'p', now(), 1, 1, 1, 's', 'r', '30 hours', now(), now(), 'whole')"
+        )
         return api_keys.create(connection, "prometheus", "read", now=HOLIDAY, expires_at=None)
 
 

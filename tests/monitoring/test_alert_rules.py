@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from monitors import RECORDED, RULES, SAMPLES
 
-from hypertape.meters import CATALOG
 from services import find_monitor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,16 +20,7 @@ ALERTS: dict[str, dict[str, Any]] = {
     for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 }
-RULES: list[dict[str, Any]] = [
-    rule
-    for name in ("rules.yml", "alerts.yml")
-    for group in yaml.safe_load((PROMETHEUS / name).read_text())["groups"]
-    for rule in group["rules"]
-]
 TESTS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "tests" / "alerts_test.yml").read_text())["tests"]
-SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-SAMPLES = {metric.name + suffix for metric in CATALOG for suffix in SUFFIXES.get(metric.kind, ("",))}
-RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 
 
 def run(program: str, *words: str | Path) -> str:

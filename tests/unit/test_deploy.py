@@ -27,6 +27,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "deploy").rglob("*.sh"))
 LONG_RUNNING = sorted(set(SERVICES) - {"init"})
 SECRET = re.compile(r"(PASSWORD|SECRET|KEY|TOKEN)$")
 PINNED = re.compile(r"^[a-z0-9./_-]+:v?\d+\.\d+\.\d+(-[a-z0-9.-]+)?$")
@@ -129,7 +130,7 @@ def test_service_is_limited_and_can_gain_nothing(service: str) -> None:
 
 def test_profiles_are_those_that_are_told() -> None:
     profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", ())}
-    assert profiles == {"celery", "stream", "monitoring"}
+    assert profiles == {"celery", "stream", "monitoring", "backup"}
 
 
 def test_nobody_but_the_schema_goes_past_the_pooler() -> None:
@@ -225,7 +226,7 @@ def test_dockerfile_copies_what_exists_and_the_ignore_file_lets_it_through() -> 
     assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
-@pytest.mark.parametrize("script", ["deploy/init.sh", "deploy/initdb/90_roles.sh"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script_parses_and_is_executable(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o111
     subprocess.run(["sh", "-n", str(ROOT / script)], check=True)

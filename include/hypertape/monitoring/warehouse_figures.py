@@ -158,9 +158,8 @@ def server(connection: Connection, ask: Ask) -> Iterator[Family]:
 
 
 def backups(connection: Connection, ask: Ask) -> Iterator[Family]:
-    """The newest backup, where the schema keeps a ledger of them and one was made."""
-    (known,) = connection.execute(query("metrics_backup_known")).fetchone() or (False,)
-    found = rows(connection, "metrics_backup") if known else []
+    """The newest backup, where one was made."""
+    found = rows(connection, "metrics_backup")
     for name in ("made", "verified"):
         instants = [((), _seconds(row[f"{name}_at"])) for row in found]
         yield gauges(f"hypertape_backup_{name}_timestamp_seconds", instants)

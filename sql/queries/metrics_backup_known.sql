@@ -1,3 +1,0 @@
--- purpose: whether the warehouse's schema has backups
--- parameters: none
-select to_regclass('backup') is not null

@@ -96,17 +96,16 @@ def _take(browser: Browser, url: str, password: str, width: int, scheme: str, st
     for name, path in PAGES.items():
         step(f"{name}, {width} columns, {scheme}")
         page.goto(f"{url}/{path}")
-        _wait_until_filled(page, name)
+        _wait_until_filled(page)
         page.screenshot(path=TAKEN / f"demo-{name}-{width}-{scheme}.png")
     context.close()
 
 
-def _wait_until_filled(page: Page, name: str) -> None:
+def _wait_until_filled(page: Page) -> None:
     """Wait for our frame in Airflow's, and for what it asks for."""
     frame = page.frame_locator("iframe")
     frame.locator("#asof time").wait_for()
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(500)  # the chart's first drawing
+    page.wait_for_timeout(2000)  # tables after the head, the chart's first drawing; the page Stream never stops asking
 
 
 if __name__ == "__main__":

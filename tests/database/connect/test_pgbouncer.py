@@ -6,6 +6,7 @@ One is enough for every verb: whoever held one in a transaction and wanted anoth
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +108,7 @@ def test_every_verb_does_with_one_connection(run: Run, tree: Path, tmp_path: Pat
         (("pin", "create", "once", *of_vn), (0,)),
         (("copy", "warehouse", f"csv:{tmp_path / 'copy'}", *of_vn), (0,)),
         (("gaps", "heal", *of_vn, *source), (0, 3)),
-        (("reconcile", *of_vn, "--against", "csv_tree", *source), (0, 3)),
+        (("reconcile", "vn", "1d", "--against", "csv_tree", *source), (0, 3)),
         (("pin", "verify", "once"), (0,)),
         (("condition", *of_vn), (0,)),
         (("forget", "vn", "1d", "--tickers", "BBB", "--no-dry-run"), (0,)),
@@ -141,7 +142,7 @@ def test_it_is_served_through_it(run: Run, through: str, tree: Path):
             assert set(pool.map(bars, ["AAA", "BBB"] * 10)) == {2}
         for path in ("/health", "/overview", "/workers", "/findings"):
             assert client.get(path).status_code == 200, path
-        assert served.stop() == 0
+        assert served.stop() == -signal.SIGTERM  # uvicorn ends as it was told
 
 
 def test_the_reading_api_lends_what_it_has(through: str):

@@ -53,6 +53,7 @@ def archive() -> Json:
     """Write what retention drops to the archive, prove it, and drop it; nothing without HYPERTAPE_ARCHIVE_URL."""
     from hypertape.steps.archive import archive_all
 
+    once_a_day()
     found = archive_all(warehouse_dsn(), load_settings(), now=datetime.now(UTC))
     return {"series": sum(each.series for each in found), "bars": sum(each.bars for each in found)}
 

@@ -30,6 +30,7 @@ def test_the_chain(dag_bag: Any) -> None:
         "prove": set(),
         "run_policies": set(),
         "sweep": set(),
+        "archive": set(),
     }
     assert dag_bag.dags[DAG].schedule == "30 3,9,15,21 * * *"
 

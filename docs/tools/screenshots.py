@@ -105,7 +105,9 @@ def _wait_until_filled(page: Page) -> None:
     """Wait for our frame in Airflow's, and for what it asks for."""
     frame = page.frame_locator("iframe")
     frame.locator("#asof time").wait_for()
-    page.wait_for_timeout(2000)  # tables after the head, the chart's first drawing; the page Stream never stops asking
+    page.wait_for_timeout(
+        2000
+    )  # tables after the head, the chart's first drawing; the page Stream never stops asking
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hypertape.cli.common import console
+from hypertape.cli.listing import JsonOption, show
 from hypertape.settings import load_settings
 
 
@@ -51,13 +52,18 @@ def down() -> None:
     stop(load_settings(), _say)
 
 
-def status() -> None:
+def status(as_json: JsonOption = False) -> None:
     """Say what runs, where, and how its components are. Exits 1 unless something runs and is healthy.
 
     Example: `hypertape status`
     """
-    from hypertape.orchestration.standalone import describe
+    from hypertape.orchestration.standalone import describe, running_here
 
+    if as_json:
+        found = running_here(load_settings())
+        show(found, as_json=True)
+        healthy = all(one["healthy"] for one in found if one["url"]) and any(one["url"] for one in found)
+        raise typer.Exit(0 if healthy else 1)
     if not describe(load_settings(), _say):
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -85,6 +86,21 @@ def stop(settings: Settings, say: Say) -> int:
     stopped = [one for one in _both(settings) if Standalone(one).down()]
     say("Stopped." if stopped else "Nothing was running.")
     return len(stopped)
+
+
+def running_here(settings: Settings) -> list[dict[str, Any]]:
+    """Each warehouse that may run here as a JSON object: where its Airflow is, null where none, and its components."""
+    found = [("own" if one is settings else DEMO, Standalone(one).status()) for one in _both(settings)]
+    return [
+        {
+            "warehouse": name,
+            "url": status.running.url if status.running else None,
+            "pid": status.running.pid if status.running else None,
+            "healthy": status.is_healthy,
+            "components": dict(status.health),
+        }
+        for name, status in found
+    ]
 
 
 def describe(settings: Settings, say: Say) -> bool:

@@ -38,6 +38,9 @@ ARGUMENTS = {
     ("reindicate",): ("vn", "1d"),
     ("findings", "show"): ("1000000",),
     ("pin", "verify"): ("nosuch",),
+    ("source", "test"): ("nosuch",),
+    ("symbols", "members"): ("vn",),
+    ("symbols", "rename"): ("vn", "NOSUCH", "NEW", "--on", "2024-01-02"),
 }
 NAMED = {
     ("quarantine", "show"),
@@ -47,6 +50,13 @@ NAMED = {
     ("pin", "verify"),
     ("notify", "test"),
     ("notify", "send"),
+    ("archive",),
+    ("source", "test"),
+    ("symbols", "rename"),
+    ("config", "check"),
+    ("backup", "base"),
+    ("backup", "restore"),
+    ("backup", "verify"),
 }
 """Verbs of something that is named: where it is not, or there is no such thing, there is an error and no output."""
 ALWAYS = {
@@ -60,6 +70,10 @@ ALWAYS = {
     ("stream", "status"): "one object: the streams, and what waits",
     ("stream", "replay"): "one object: what was stored",
     ("stream", "refresh"): "one object: what was refreshed",
+    ("symbols", "members"): "the groups that ship with a market",
+    ("config", "show"): "every setting",
+    ("backup", "create"): "one object: the backup",
+    ("status",): "what runs, and that nothing does",
 }
 """Verbs that show something of an empty warehouse, and what."""
 

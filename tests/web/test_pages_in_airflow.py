@@ -46,8 +46,8 @@ def test_markets_is_in_the_navigation_and_shows_what_was_loaded(lab: Lab) -> Non
     )
     (bars,) = one(lab, "select count(*) from market_data_1d")
     row = cells(frame, daily)
-    assert (row[3], int(row[5]), shown(row[6])) == (newest, tickers, bars)
-    assert "behind" in row[2]
+    assert (row[4], int(row[6]), shown(row[7])) == (newest, tickers, bars)
+    assert "behind" in row[3]
     lab.picture("markets")
 
 

@@ -65,7 +65,7 @@ def test_rules_of_a_project_run_with_the_shipped_ones(project: Path, warehouse: 
     assert "cheap" not in wrong
     dear = found["dear"]
     assert (dear.description, dear.severity, dear.unexpected) == (DEAR.splitlines()[4][16:], "critical", 1)
-    assert (dear.sample[0]["what"], dear.details["statement"]) == ("BAD:1500 {x}", "dear.sql")
+    assert (dear.sample[0]["what"], dear.details["statement"]) == ("BAD:2 {x}", "dear.sql")  # 1500 % 7
     assert found["wrong"].status == found["unread"].status == BROKEN
     with pytest.raises(CheckFailed, match=r"dear \(1, first BAD 2024-01-15\)"):
         raise_if_critical([dear, found["wrong"], found["unread"], found["cheap"]])

@@ -417,6 +417,7 @@ def test_the_stack_of_docker_compose_has_its_roles(server_dsn, tmp_path):
         "hypertape_tasks",
         "hypertape_reader",
         "hypertape_writer",
+        "hypertape_monitor",
         "hypertape",
         "airflow",
     )
@@ -429,6 +430,7 @@ def test_the_stack_of_docker_compose_has_its_roles(server_dsn, tmp_path):
                 "PGHOST": given["host"], "PGPORT": str(given["port"]), "PGPASSWORD": given["password"],
                 "POSTGRES_USER": given["user"], "POSTGRES_DB": stem, "HYPERTAPE_DB_PASSWORD": "own",
                 "HYPERTAPE_WRITER_PASSWORD": "write", "HYPERTAPE_READER_PASSWORD": "read", "AIRFLOW_DB_PASSWORD": "fly",
+                "MONITOR_DB_PASSWORD": "watch",
             }  # fmt: skip
             done = subprocess.run(
                 ["sh", str(script)], env=environment, capture_output=True, text=True, check=False

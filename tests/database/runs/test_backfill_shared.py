@@ -88,7 +88,9 @@ def require_loaded_once(dsn: str, replay: VciReplay, workers: int, *, but: int =
     with connect(dsn) as connection:
         rows = connection.execute("select count(distinct run_id), count(*) from backfill").fetchone()
         units = connection.execute("select state, count(*) from backfill_unit group by 1").fetchall()
-        worked = connection.execute("select count(distinct worker_id) from claim").fetchone()
+        worked = connection.execute(
+            "select count(distinct worker_id) from claim where kind = 'backfill'"
+        ).fetchone()
         bars = connection.execute("select ticker, count(*) from market_data_1d group by 1").fetchall()
     assert rows == (1, 1)
     assert units == [("done", 16)]

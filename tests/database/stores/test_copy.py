@@ -319,7 +319,7 @@ def test_refused_rows_are_listed_quarantined_and_no_discrepancy(hypertape, conne
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("copy", "parquet:x", "warehouse"), 2, "sqlite:DIR_OR_FILE"),
+        (("copy", "orc:x", "warehouse"), 2, "sqlite:DIR_OR_FILE"),
         (("copy", "csv:none", "warehouse"), 2, "no directory none"),
         (("copy", "warehouse", "warehouse"), 2, "two different ones"),
         (("copy", "csv:from", "warehouse", "--market", "uk"), 2, "Markets: crypto, us, vn"),

@@ -191,7 +191,7 @@ ERRORS = [
         "There is no mode 'jp'. Modes: vn (or stock), crypto (or cryptos), us (or yahoo), all.",
         "no market",
     ),
-    ("/tickers?format=xml", "format='xml' is not known. Valid: json, csv.", "no format"),
+    ("/tickers?format=xml", "format='xml' is not known. Valid: json, csv, arrow.", "no format"),
     ("/tickers?legacy=perhaps", "legacy='perhaps' is neither true nor false.", "no flag"),
     ("/tickers?ma=2", "ma='2' is neither true nor false.", "no flag either"),
     ("/tickers?ema=12,0", "ema='0' is not a count.", "an EMA over nothing"),
@@ -411,7 +411,7 @@ def test_the_description_tells_every_route_and_parameter(client: TestClient) -> 
     told = {parameter["name"] for parameter in document["paths"]["/tickers"]["get"]["parameters"]}
     assert told == {
         "symbol", "interval", "start_date", "end_date", "limit", "mode", "format", "legacy", "ma", "ema",
-        "cache", "state", "pin", "provisional",
+        "indicators", "cache", "state", "pin", "provisional",
     }  # fmt: skip
     page = client.get("/docs")
     assert "GET /tickers" in page.text

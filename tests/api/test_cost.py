@@ -24,7 +24,7 @@ MANY = "&".join(f"symbol={ticker}" for ticker in ("VCB", "FPT", "VNINDEX", "NEW"
         (f"{MANY}&interval=1W", 1, "and of a rollup, with its lookback"),
         (f"{MANY}&start_date=2024-01-01", 2, "how many bars there are decides how they are read"),
         ("limit=1", 2, "and so do the tickers of a whole market"),
-        ("symbol=NOPE", 1, "nothing is found as cheaply"),
+        ("symbol=NOPE", 2, "a name without bars may be one that a series had before"),
     ],
 )
 def test_many_tickers_are_one_round_trip(

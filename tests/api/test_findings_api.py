@@ -23,6 +23,7 @@ from hypertape.steps.findings import watch
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.findings import findings
 from hypertape.warehouse.loading.load import LoadRequest, record_failures
+from scrape import values
 
 TICKERS = [f"T{number:03d}" for number in range(500)]
 HEADLINE = "csv_tree does not answer: 500 tickers of vn 1d not loaded"
@@ -76,7 +77,9 @@ def test_an_outage_is_one_finding_in_the_same_words_everywhere(
     assert (
         client.get("/findings", params={"mode": "vn", "interval": "1D"}).json()["headline"]["text"] == wanted
     )
-    assert 'kind="source",severity="critical"} 1' in client.get("/metrics").text
+    assert values(client.get("/metrics").text, "hypertape_findings", kind="source", severity="critical") == [
+        1
+    ]
     told = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
     assert [row["finding"] for row in told if row["what"] == "data"] == [wanted]
     assert CliRunner().invoke(app, ["findings", "list"]).stdout.splitlines()[0] == wanted

@@ -162,7 +162,7 @@ def test_an_ema_of_too_much_is_refused(client: TestClient, monkeypatch) -> None:
 
 def test_long_answers_wait_for_their_turn(filled, monkeypatch) -> None:
     monkeypatch.setattr("hypertape.api.routes.tickers.BLOCK", 10)
-    monkeypatch.setattr("hypertape.api.routes.tickers.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("hypertape.api.long_answer.WAIT_SECONDS", 0.1)
     app = open_app(filled, Settings(api_streams=1))
     with client_of(app) as client:
         assert client.get("/tickers?symbol=VCB").status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -64,10 +65,14 @@ def look(dsn: str, place: BackupPlace, name: str | None = None, **more: Any) -> 
 
 
 def databases(dsn: str, like: str) -> list[str]:
+    """Those of the server; not those that other tests have for themselves meanwhile."""
     with connect(dsn) as connection:
         return [
             name
-            for (name,) in query(connection, "select datname from pg_database where datname like %s", like)
+            for (name,) in query(
+                connection, "select datname from pg_database where datname like %s order by 1", like
+            )
+            if not re.fullmatch(r"hypertape_(test|template)_[0-9a-f]+", name)
         ]
 
 

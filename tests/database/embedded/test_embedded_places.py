@@ -165,6 +165,8 @@ def test_other_programs_only_root_can_reach_are_refused(state_dir: Path) -> None
 
 
 FILL = """
+ballast = settings.state_dir / "ballast"
+ballast.write_bytes(bytes(4 << 20))
 try:
     with connect(server.up(), autocommit=True) as connection, translate_errors():
         connection.execute("create table filler (t text)")
@@ -173,6 +175,7 @@ try:
 except HypertapeError as error:
     print(type(error).__name__)
 finally:
+    ballast.unlink()  # a server that cannot write its last checkpoint does not stop
     server.down()
 """
 

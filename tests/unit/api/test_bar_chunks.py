@@ -110,7 +110,7 @@ def test_the_legacy_unit_divides_money_and_nothing_else() -> None:
     stream = IndicatorStream((3,))
     whole = stream.follow(bars(30))
     vn = get_market("vn")
-    divided = in_legacy_unit(whole, vn, "VCB")
+    divided = in_legacy_unit(whole, vn, "VCB", ("ema3",))
     for name, values in whole.columns.items():
         money = name not in ("volume", "close_changed", "volume_changed") and not name.endswith("_score")
         np.testing.assert_allclose(divided.columns[name], values / 1000 if money else values, err_msg=name)

@@ -37,7 +37,7 @@ def test_a_verb_of_the_stack_explains_itself(
     verb: str, hypertape_here: Callable[..., tuple[int, str, str]]
 ) -> None:
     code, out, _ = hypertape_here(verb, "--help")
-    assert (code, "Example: hypertape" in " ".join(out.split())) == (0, True)
+    assert (code, "Example: `hypertape" in " ".join(out.split())) == (0, True)
 
 
 def test_status_of_nothing_says_how_to_start(

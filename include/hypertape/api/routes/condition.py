@@ -19,6 +19,8 @@ from hypertape.warehouse.condition import CONDITIONS, conditions
 read_router = APIRouter(tags=["trust"])
 
 USUAL_DAYS, MOST_DAYS = 7, 100
+YEARS = range(1900, 2100)
+"""Years in which a market can have had sessions."""
 
 
 @read_router.get(
@@ -50,6 +52,10 @@ def _dates(now: datetime, start: str | None, end: str | None) -> tuple[date, dat
     last = (read_date("end_date", end) or now).date()
     given = read_date("start_date", start)
     first = given.date() if given else last - timedelta(days=min(USUAL_DAYS, (last - date.min).days))
+    if last.year not in YEARS or first.year not in YEARS:
+        raise BadInput(
+            f"No market is open from {first} to {last}", next_step=f"Years: {YEARS[0]} to {YEARS[-1]}."
+        )
     if first > last:
         raise BadInput(f"{first} is after {last}", next_step="Swap start_date and end_date.")
     if (last - first).days > MOST_DAYS:

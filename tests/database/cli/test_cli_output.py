@@ -39,6 +39,7 @@ ARGUMENTS = {
     ("findings", "show"): ("1000000",),
     ("pin", "verify"): ("nosuch",),
     ("source", "test"): ("nosuch",),
+    ("symbols", "sync"): ("-m", "vn", "--source", "sample"),
     ("symbols", "members"): ("vn",),
     ("symbols", "rename"): ("vn", "NOSUCH", "NEW", "--on", "2024-01-02"),
 }
@@ -71,6 +72,7 @@ ALWAYS = {
     ("stream", "replay"): "one object: what was stored",
     ("stream", "refresh"): "one object: what was refreshed",
     ("symbols", "members"): "the groups that ship with a market",
+    ("symbols", "sync"): "the list that was followed",
     ("config", "show"): "every setting",
     ("backup", "create"): "one object: the backup",
     ("status",): "what runs, and that nothing does",

@@ -308,7 +308,11 @@ def test_files_that_cannot_be_migrated_are_refused_before_anything_happens(
 
 @pytest.mark.parametrize(
     ("rows", "reason"),
-    [(5, "each series in many blocks"), (500, "two series in one transaction, the next two read meanwhile")],
+    [
+        # the next one dies as often, and of more kinds of work
+        pytest.param(5, "each series in many blocks", marks=pytest.mark.thorough),
+        (500, "two series in one transaction, the next two read meanwhile"),
+    ],
 )
 def test_killed_at_any_moment_and_started_again_it_ends_as_if_it_never_was(
     warehouse: str, tmp_path: Path, rows: int, reason: str

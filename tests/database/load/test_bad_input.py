@@ -413,7 +413,7 @@ def test_a_server_without_room_stores_nothing_of_the_batch(place, table):
         ):
             place.run()
     finally:
-        place.connection.execute(f"drop trigger full_disk on {table}")
+        place.connection.execute(f"drop trigger full_disk on {table}; drop function full_disk()")
     assert place.counts() == before
     assert place.run().counts["inserted"] == 4
 

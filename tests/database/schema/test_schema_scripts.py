@@ -285,8 +285,13 @@ def market_by_market(connection, directory, monkeypatch):
 @pytest.mark.parametrize(
     "road", [step_by_step, market_by_market], ids=["migration by migration", "market by market"]
 )
-def test_the_schema_is_the_same_by_every_road(empty, common, sql_copy, monkeypatch, road):
+def test_the_schema_is_the_same_by_every_road(empty, warehouse, sql_copy, monkeypatch, road):
     road(empty, sql_copy, monkeypatch)
+    with connect(warehouse, autocommit=True) as common:
+        compare_schemas(empty, common)
+
+
+def compare_schemas(empty, common):
     step, at_once = catalog(empty), catalog(common)
     for part in CATALOG:
         assert step[part] == at_once[part], part

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import fsspec
+import pytest
 
 
 @contextmanager
@@ -18,3 +22,18 @@ def object_store() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@contextmanager
+def own_bucket(address: str, stem: str) -> Iterator[str]:
+    """The name of a new bucket at an address, which is found by the environment alone meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        fsspec.filesystem("s3").clear_instance_cache()  # it was made for another environment
+        bucket = f"{stem}-{uuid.uuid4().hex}"
+        fsspec.filesystem("s3").mkdir(bucket)
+        yield bucket
+        fsspec.filesystem("s3").clear_instance_cache()

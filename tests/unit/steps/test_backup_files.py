@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from hypertape.model import utc
 from hypertape.steps.backup import newest_good, prune
 from hypertape.steps.backup_files import BackupPlace, Verdict, new_name
 from hypertape.warehouse.backup import Manifest, Relation, differences
-from object_store import object_store
+from object_store import object_store, own_bucket
 
 NOW = utc(2026, 11, 30, 12)
 DAY = timedelta(days=1)
@@ -133,17 +132,10 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of the test's own, found by the environment alone."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    fsspec.filesystem("s3").clear_instance_cache()
-    name = f"backups-{uuid.uuid4().hex}"
-    fsspec.filesystem("s3").mkdir(name)
-    yield name
-    fsspec.filesystem("s3").clear_instance_cache()
+def bucket(server: str) -> Iterator[str]:
+    """A bucket of the test's own."""
+    with own_bucket(server, "backups") as name:
+        yield name
 
 
 def test_an_object_store_keeps_them_as_well(bucket: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,7 @@ from hypertape.model import utc
 from hypertape.sources import Reply
 from hypertape.steps.landing import Landing, clear, sweep
 from hypertape.steps.raw import RawKeeper, RawReplay, kept_runs
-from object_store import object_store
+from object_store import object_store, own_bucket
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +25,10 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def root(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A landing area in a bucket of the test's own, found by the environment alone."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    fsspec.filesystem("s3").clear_instance_cache()  # it was made for another environment
-    bucket = f"tape-{uuid.uuid4().hex}"
-    fsspec.filesystem("s3").mkdir(bucket)
-    yield f"s3://{bucket}/landing"
-    fsspec.filesystem("s3").clear_instance_cache()
+def root(server: str) -> Iterator[str]:
+    """A landing area in a bucket of the test's own."""
+    with own_bucket(server, "tape") as bucket:
+        yield f"s3://{bucket}/landing"
 
 
 def bars(ticker: str = "A") -> pa.Table:

@@ -20,11 +20,11 @@ from hypertape.quality.gate_rules import check_actions
 from hypertape.quality.rules import Rule
 from hypertape.settings import Settings, origin_of, variable_of
 from hypertape.sources import _discovery
+from hypertape.warehouse.dsn import MASK
 
 TEMPLATE = Path(__file__).parent / "new_project"
 """What `hypertape init` copies. Files that start with an underscore are examples: nothing reads them."""
 
-MASK = "***"
 _PASSWORD = re.compile(
     r"(://[^:/@\s]*:)[^@\s]*(@)|(\b(?:password|passfile|sslpassword)=)[^&\s]+", re.IGNORECASE
 )

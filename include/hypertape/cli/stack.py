@@ -57,14 +57,16 @@ def status(as_json: JsonOption = False) -> None:
 
     Example: `hypertape status`
     """
-    from hypertape.orchestration.standalone import describe, running_here
+    from hypertape.orchestration.standalone import describe, is_up, status_rows, statuses
 
+    settings = load_settings()
     if as_json:
-        found = running_here(load_settings())
-        show(found, as_json=True)
-        healthy = all(one["healthy"] for one in found if one["url"]) and any(one["url"] for one in found)
-        raise typer.Exit(0 if healthy else 1)
-    if not describe(load_settings(), _say):
+        found = statuses(settings)
+        show(status_rows(settings, found), as_json=True)
+        up = is_up(found)
+    else:
+        up = describe(settings, _say)
+    if not up:
         raise typer.Exit(1)
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from hypertape.errors import AirflowFailed, BadInput, HypertapeError
 from hypertape.orchestration.airflow_home import USER, AirflowHome, Running, typed
+from hypertape.orchestration.health import Status
 from hypertape.orchestration.lifecycle import Standalone as Standalone
 from hypertape.orchestration.progress import Progress
 from hypertape.settings import Settings, load_settings
@@ -88,35 +89,45 @@ def stop(settings: Settings, say: Say) -> int:
     return len(stopped)
 
 
-def running_here(settings: Settings) -> list[dict[str, Any]]:
-    """Each warehouse that may run here as a JSON object: where its Airflow is, null where none, and its components."""
-    found = [("own" if one is settings else DEMO, Standalone(one).status()) for one in _both(settings)]
+def statuses(settings: Settings) -> list[tuple[Settings, Status]]:
+    """What runs of each warehouse that may run here, by its settings: one's own, and the demo's where there is one."""
+    return [(one, Standalone(one).status()) for one in _both(settings)]
+
+
+def is_up(found: Sequence[tuple[Settings, Status]]) -> bool:
+    """True where something runs, and all that runs is healthy."""
+    running = [status for _, status in found if status.running is not None]
+    return bool(running) and all(status.is_healthy for status in running)
+
+
+def status_rows(settings: Settings, found: Sequence[tuple[Settings, Status]]) -> list[dict[str, Any]]:
+    """`statuses` as JSON objects: where each Airflow is, null where none runs, and how its components are."""
     return [
         {
-            "warehouse": name,
+            "warehouse": "own" if one is settings else DEMO,
             "url": status.running.url if status.running else None,
             "pid": status.running.pid if status.running else None,
             "healthy": status.is_healthy,
             "components": dict(status.health),
         }
-        for name, status in found
+        for one, status in found
     ]
 
 
 def describe(settings: Settings, say: Say) -> bool:
     """`make status`: say what runs, where, and how its components are. False unless something runs and is healthy."""
-    found = [(one, Standalone(one).status()) for one in _both(settings)]
-    running = [(one, status) for one, status in found if status.running is not None]
-    if not running:
+    found = statuses(settings)
+    if not any(status.running for _, status in found):
         say(f"Airflow does not run. Start it with `{typed('up')}`.")
-    for one, status in running:
-        assert status.running is not None
+    for one, status in found:
+        if status.running is None:
+            continue
         of_demo = " with the demo's warehouse" if one is not settings else ""
         say(f"Airflow{of_demo} is at {status.running.url} (process {status.running.pid})")
         say(f"  user {USER}, password in {AirflowHome(one).password_file}")
         for name, state in sorted(status.health.items()):
             say(f"  {name:14} {state}")
-    return bool(running) and all(status.is_healthy for _, status in running)
+    return is_up(found)
 
 
 _UP = """

@@ -14,6 +14,7 @@ from benchmarks import (
     indicators,
     load,
     migration,
+    operating,
     parquet,
     plan,
     reader,
@@ -39,6 +40,7 @@ ON_A_SERVER = {
     "restate": restate.run,
     "ticks": ticks.run,
     "workers": workers.run,
+    "operating": operating.run,
 }
 
 

@@ -7,7 +7,7 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 |---|---|
 | HYPERTAPE_PROJECT | the user's project (default: the directory with `hypertape.toml`, from the working one upward) |
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
-| HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
+| HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for what needs it |
 | HYPERTAPE_READER_DATABASE_URL | the warehouse as its reader, which the read API reads with (default: as all others) |
 | HYPERTAPE_WRITER_ROLE | the group whose members load and mend; `schema apply` grants it (default `hypertape_writer`) |
 | HYPERTAPE_READER_ROLE | the group whose members only read, likewise (default `hypertape_reader`) |

@@ -150,7 +150,18 @@ def play(new_warehouse: Callable[[], AbstractContextManager[str]], directory: Pa
             "alertmanager": [enter(alertmanager(directory, chat.url))],
             "postgres": [enter(exporter(dsn, directory))],
         }
-        words = ("worker", "-m", "crypto", "-i", "1d", "--tickers", "SYNCOIN", "--source", "sample", "--no-check")
+        words = (
+            "worker",
+            "-m",
+            "crypto",
+            "-i",
+            "1d",
+            "--tickers",
+            "SYNCOIN",
+            "--source",
+            "sample",
+            "--no-check",
+        )
         worker = enter(hypertape(*words, "--metrics-port", "0", environment=environment))
         targets["worker"] = [worker.at]
         watched = enter(prometheus(directory, targets, key))

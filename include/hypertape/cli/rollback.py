@@ -61,10 +61,14 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command("to-sqlite")
 def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOption = None) -> None:
-    """Carry everything written since the cut-over back into SQLite, prove it, and make SQLite the truth."""
+    """Carry everything written since the cut-over back into SQLite, prove it, and make SQLite the truth.
+
+    Where the warehouse is reached through a pooler it needs HYPERTAPE_DIRECT_DATABASE_URL, the server itself: one
+    connection holds the loads while another one reads.
+    """
     from hypertape.steps.rollback import to_sqlite as run
 
-    _switch("to_sqlite", run, store, by, reason)
+    _switch("to_sqlite", run, store, by, reason, dsn=load_settings().direct_database_url)
 
 
 @app.command("to-warehouse")
@@ -81,16 +85,21 @@ def to_warehouse(
 
 
 def _switch(
-    verb: str, run: Callable[..., dict[str, Any]], store: str | None, by: str | None, reason: str | None
+    verb: str,
+    run: Callable[..., dict[str, Any]],
+    store: str | None,
+    by: str | None,
+    reason: str | None,
+    dsn: str | None = None,
 ) -> None:
-    """Make another side the truth and show what that did."""
+    """Make another side the truth and show what that did. `dsn`: another way to the warehouse than the usual one."""
     with warehouse():
         pass  # the schema is current
     at = now()
     run_id = f"{verb}__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with progress() as on_step:
         done = run(
-            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=run_id, reason=reason,
+            dsn or warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=run_id, reason=reason,
             settings=load_settings(), on_step=on_step,
         )  # fmt: skip
     _show(done)

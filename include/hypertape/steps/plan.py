@@ -78,7 +78,7 @@ def plan(
         batches = batches or make_batches(windows, settings.batch_size)
         span = span_of(batches) or owned
         register_calendar(connection, of_market, span, span.end)
-    spec = RunSpec(run_id, of_market, of_interval, config, span)
+    spec = RunSpec(run_id, of_market, of_interval, config, span, resumes=not exact and not config.replay)
     return Plan(spec, tuple(batches), bars_expected(of_market, of_interval, batches))
 
 

@@ -82,7 +82,8 @@ class RunSpec:
     `mode` is how bars meet those that are stored: `regular` writes what differs, but a source that stands in for the
     first one changes no final bar of others; `overwrite` writes whatever differs; `missing` keeps what is stored and
     final; `restate` takes prices at any scale. `reason` says why the run is made and lands in `load.reason`. Of a run
-    that asks no source (`import`, `replay`) `source` names what its loads say.
+    that asks no source (`import`, `replay`) `source` names what its loads say. `resumes`: each series goes on where it
+    ends, so what a worker has just loaded of it needs no asking (`share`); a run over a window of its own asks for all.
     """
 
     run_id: str
@@ -92,6 +93,7 @@ class RunSpec:
     window: Window
     mode: str = "regular"
     reason: str | None = None
+    resumes: bool = False
 
     def to_json(self) -> Json:
         """Return a JSON object; the market travels as its code."""
@@ -103,6 +105,7 @@ class RunSpec:
             "window": self.window.to_json(),
             "mode": self.mode,
             "reason": self.reason,
+            "resumes": self.resumes,
         }
 
     @classmethod
@@ -116,6 +119,7 @@ class RunSpec:
             Window.from_json(value["window"]),
             value["mode"],
             value["reason"],
+            value.get("resumes", False),  # a run that was planned before an upgrade has none
         )
 
 

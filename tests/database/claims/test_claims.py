@@ -181,7 +181,7 @@ def test_reaping_fails_what_dead_workers_left(connection):
     living.take(connection, "k", ["b"])
     dead.leave(connection)
     assert reap(connection) == []  # taken just now: the next one to want it takes it
-    assert reap(connection, work=timedelta(0)) == [("k", "a", dead.worker_id)]
+    assert reap(connection, leases=0) == [("k", "a", dead.worker_id)]
     states = {unit.unit: (unit.state, unit.error) for unit in look(connection, "k")}
     assert states == {"a": ("failed", "Worker timeout"), "b": ("running", None)}
 

@@ -49,7 +49,15 @@ from hypertape.warehouse.loading.write import (
 )
 from hypertape.warehouse.locks import lock_series
 
-__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures", "refused_scales"]
+__all__ = [
+    "LoadRequest",
+    "LoadResult",
+    "load_bars",
+    "note_asked",
+    "record_failures",
+    "record_skipped",
+    "refused_scales",
+]
 
 Connection = psycopg.Connection[Any]
 
@@ -136,6 +144,16 @@ def record_failures(
         ]
         with connection.cursor() as cursor:
             cursor.executemany(query("record_failed_load"), rows)
+
+
+def record_skipped(connection: Connection, tickers: Sequence[str], request: LoadRequest) -> None:
+    """Write a `skipped` row to `load` for each ticker that a worker loaded in this run's place."""
+    rows = [
+        (*load_row(request, SeriesLoad(ticker, Bars.empty()), "skipped"), None, None)
+        for ticker in sorted(tickers)
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(query("record_failed_load"), rows)
 
 
 def note_asked(

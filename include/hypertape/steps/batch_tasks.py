@@ -1,4 +1,4 @@
-"""What the tasks `extract` and `load` of a bar DAG do with a batch: `run_batch`'s steps, and what they raise at last."""
+"""What the tasks `extract` and `load` of a bar DAG do with a batch: `run_batch`'s steps, and what they raise."""
 
 from __future__ import annotations
 

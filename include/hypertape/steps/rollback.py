@@ -85,8 +85,8 @@ def to_sqlite(
 
     Most of it is done while loads go on; then loads are held, the rest is carried over, and the switch is made in the
     same transaction. Without a cut-over everything is written. Raises BadInput, or CheckFailed when the two sides
-    differ: then the truth stays where it was. And BadSetting behind a pooler: one connection holds the loads while another
-    one reads, and where each of a pool's connections is held so, all wait for ever.
+    differ: then the truth stays where it was. And BadSetting behind a pooler: one connection holds the loads while
+    another one reads, and where each of a pool's connections is held so, all wait for ever.
     """
     with connect(dsn) as connection:
         if is_pooled(connection):

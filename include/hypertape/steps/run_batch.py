@@ -1,7 +1,7 @@
 """One batch on its way from its source to the table: extract → gate → load.
 
-Every run that asks a source goes this way: the tasks of a DAG call the three one by one (`batch_tasks`), everything else
-`run_batch`.
+Every run that asks a source goes this way: the tasks of a DAG call the three one by one (`batch_tasks`), everything
+else `run_batch`.
 Between them lie Parquet files in the landing area: bars, rejects and actions (`sources.TABLES`) as they were fetched,
 `clean` and `refused` as the gate parted them.
 """

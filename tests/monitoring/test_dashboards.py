@@ -29,7 +29,6 @@ PANELS = [(board, panel) for board, content in BOARDS.items() for panel in conte
 EMPTY = {
     "Airflow: tasks by state": "no OpenTelemetry collector could be had: never seen with data",
     "Failed tries": "nothing fails in the scene",
-    "Rollups that wait": "nothing waits in the scene",
 }
 """Panels without data after the run, and why."""
 

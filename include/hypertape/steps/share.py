@@ -99,7 +99,6 @@ class _Round:
         market, interval = self.spec.market, self.spec.interval
         units = {unit_of(market, interval, ticker): ticker for ticker in tickers}
         with connect(self.dsn, autocommit=True) as connection:
-            reap(connection)
             begun = round_begin(database_now(connection), self.width)
             with connection.transaction():
                 claims = self.worker.take(connection, SERIES, list(units), since=begun)
@@ -134,7 +133,11 @@ class _Round:
             progress.end(connection, self.worker.worker_id, *place, held, errors)
 
     def settle(self) -> None:
-        """Keep what the task did to its series under a name that the runs of a market and interval share."""
+        """Keep what the task did to its series under a name that the runs of a market and interval share.
+
+        What the dead left is failed now and not before: whoever is there to do it takes it first.
+        """
         name = f"runs of {self.spec.market.code} {self.spec.interval.value}"
         with connect(self.dsn, autocommit=True) as connection:
             connection.execute(query("progress_settle"), {"worker": self.worker.worker_id, "name": name})
+            reap(connection)

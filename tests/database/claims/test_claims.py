@@ -186,6 +186,21 @@ def test_reaping_fails_what_dead_workers_left(connection):
     assert states == {"a": ("failed", "Worker timeout"), "b": ("running", None)}
 
 
+def test_each_is_judged_by_its_own_lease(connection):
+    """A worker with a short lease neither takes nor fails what one with a long lease holds that was silent for a minute."""
+    patient, hasty, judge = worker_of(connection), worker_of(connection, SHORT), worker_of(connection, SHORT)
+    patient.take(connection, "k", ["a"])
+    hasty.take(connection, "k", ["b"])
+    connection.execute(
+        "update worker_heartbeat set last_heartbeat = last_heartbeat - interval '1 minute' where worker_id <> %s",
+        (judge.worker_id,),
+    )
+    assert {unit.unit: unit.silent for unit in look(connection, "k")} == {"a": False, "b": True}
+    assert [claim.unit for claim in judge.take(connection, "k", ["a", "b"])] == ["b"]
+    judge.leave(connection)
+    assert reap(connection, leases=0) == [("k", "b", judge.worker_id)]
+
+
 def test_nothing_is_taken_for_a_worker_that_never_beat_for_long(connection):
     """A claim without a heartbeat is nobody's: the lease is the heartbeat's."""
     mute = Worker("test")

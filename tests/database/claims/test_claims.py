@@ -187,7 +187,7 @@ def test_reaping_fails_what_dead_workers_left(connection):
 
 
 def test_each_is_judged_by_its_own_lease(connection):
-    """A worker with a short lease neither takes nor fails what one with a long lease holds that was silent for a minute."""
+    """Silent for a minute: that is nothing for a lease of five, whoever looks."""
     patient, hasty, judge = worker_of(connection), worker_of(connection, SHORT), worker_of(connection, SHORT)
     patient.take(connection, "k", ["a"])
     hasty.take(connection, "k", ["b"])

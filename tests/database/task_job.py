@@ -30,7 +30,7 @@ def main() -> None:
         run_id = f"scheduled__{number}"
         planned = plan(
             dsn, "vn", "1m", run_id=run_id, data_interval=Window(midnight(now.date()), now), exact=False, now=now,
-            settings=settings, source={"name": "vci"}, tickers=tickers.split(","),
+            settings=settings, source={"name": "vci"}, tickers=tickers.split(","), shared=True,
         )  # fmt: skip
         asked = left = failed = 0
         for batch in planned.batches[int(half) :: 2]:

@@ -20,7 +20,7 @@ def extract_or_raise(
     attempt: int = 1,
     task: str | None = None,
 ) -> Landed:
-    """What the task `extract` does, in the rounds of workers where the run resumes (`task`: the try's unique name).
+    """What the task `extract` does, in the rounds of workers where the run is shared (`task`: the try's unique name).
 
     Raises SourceUnavailable, once for all, when the source answered for no ticker.
 

@@ -84,7 +84,7 @@ def extract(
     """Fetch a batch's window and land bars, rejects and actions.
 
     With the warehouse's `dsn` the sources' rates and circuit breakers are those of all workers, else of this process.
-    `task`, the unique name of a try, lets a run that resumes share its round with workers (`share`).
+    `task`, the unique name of a try, lets a run of the schedule share its round with workers (`share`).
     On a retry (`attempt` > 1) soon after, only what failed is fetched again. Raises only for a problem of the source.
     """
     place = Landing(settings.landing, spec.run_id, batch.name)
@@ -100,7 +100,7 @@ def extract(
     def ask(tickers: Sequence[str]) -> Fetched:
         return ask_sources(spec, batch, tickers, settings=settings, now=now, dsn=dsn, on_ticker=on_ticker)
 
-    if dsn is not None and task is not None and spec.resumes:
+    if dsn is not None and task is not None and spec.shared:
         fetched, left = ask_shared(dsn, spec, batch, wanted, settings=settings, now=now, name=task, ask=ask)
         wanted = [ticker for ticker in wanted if ticker not in left]
     else:

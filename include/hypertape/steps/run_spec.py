@@ -82,8 +82,8 @@ class RunSpec:
     `mode` is how bars meet those that are stored: `regular` writes what differs, but a source that stands in for the
     first one changes no final bar of others; `overwrite` writes whatever differs; `missing` keeps what is stored and
     final; `restate` takes prices at any scale. `reason` says why the run is made and lands in `load.reason`. Of a run
-    that asks no source (`import`, `replay`) `source` names what its loads say. `resumes`: each series goes on where it
-    ends, so what a worker has just loaded of it needs no asking (`share`); a run over a window of its own asks for all.
+    that asks no source (`import`, `replay`) `source` names what its loads say. `shared`: the schedule made it, and
+    what a worker has just loaded needs no asking (`share`). Who starts a run, or names its window, wants it asked for.
     """
 
     run_id: str
@@ -93,7 +93,7 @@ class RunSpec:
     window: Window
     mode: str = "regular"
     reason: str | None = None
-    resumes: bool = False
+    shared: bool = False
 
     def to_json(self) -> Json:
         """Return a JSON object; the market travels as its code."""
@@ -105,7 +105,7 @@ class RunSpec:
             "window": self.window.to_json(),
             "mode": self.mode,
             "reason": self.reason,
-            "resumes": self.resumes,
+            "shared": self.shared,
         }
 
     @classmethod
@@ -119,7 +119,7 @@ class RunSpec:
             Window.from_json(value["window"]),
             value["mode"],
             value["reason"],
-            value.get("resumes", False),  # a run that was planned before an upgrade has none
+            value.get("shared", False),  # a run that was planned before an upgrade has none
         )
 
 

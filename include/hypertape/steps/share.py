@@ -1,8 +1,8 @@
-"""A run of a DAG beside `hypertape worker`: of a series whoever comes first asks in a round, the other leaves it.
+"""A scheduled run beside `hypertape worker`: of a series whoever comes first asks in a round, the other leaves it.
 
 The task takes the same claims as a worker for as long as it asks. What a worker asks for at that moment is waited for,
-without holding anything else meanwhile; what it has loaded in the round, over what the run's window still lacks, is not
-asked for again and becomes `skipped`. What it failed at, or loaded too little of, the run asks for itself.
+without holding anything else meanwhile; what it or anybody has loaded in the round, over what the run's window still
+lacks, is not asked for again and becomes `skipped`. What it failed at, or loaded too little of, the run asks for.
 """
 
 from __future__ import annotations
@@ -61,7 +61,14 @@ def ask_shared(
     told = {"market": spec.market.code, "intervals": [spec.interval.value], "run": spec.run_id}
     answer, skipped = Fetched(empty_frame(), empty_rejects(), {}), list[str]()
     with working(dsn, KIND, lease=lease, metadata=told, name=name, trace=False) as worker:
-        round_ = _Round(dsn, spec, batch, worker, _width(spec.market, settings, now))
+        round_ = _Round(
+            dsn,
+            spec,
+            batch,
+            worker,
+            _width(spec.market, settings, now),
+            timedelta(seconds=settings.worker_fresh),
+        )
         left, until = list(wanted), time.monotonic() + lease.total_seconds()
         while left:
             mine, others = round_.take(left)
@@ -93,22 +100,28 @@ class _Round:
     batch: Batch
     worker: Worker
     width: timedelta
+    fresh: timedelta
 
     def take(self, tickers: Sequence[str]) -> tuple[dict[str, Claim | None], list[str]]:
         """Claim what nobody works on and nobody has done in the round; and the tickers that somebody has done."""
         market, interval = self.spec.market, self.spec.interval
-        units = {unit_of(market, interval, ticker): ticker for ticker in tickers}
+        units = {ticker: unit_of(market, interval, ticker) for ticker in tickers}
+        ticker_of = {unit: ticker for ticker, unit in units.items()}
         with connect(self.dsn, autocommit=True) as connection:
-            begun = round_begin(database_now(connection), self.width)
+            now = database_now(connection)
+            since = min(round_begin(now, self.width), now - self.fresh)
             with connection.transaction():
-                claims = self.worker.take(connection, SERIES, list(units), since=begun)
-                rest = [ticker for ticker in tickers if ticker not in {units[claim.unit] for claim in claims}]
-                states = progress.series_due(connection, market, interval, rest, since=begun, fresh=begun)
+                done = self._answered(connection, tickers, since)
+                left = [unit for ticker, unit in units.items() if ticker not in done]
+                claims = self.worker.take(connection, SERIES, left, since=since)
+                # What is left was ended in the round: by now loaded, or not so that it would do; or a worker holds it.
+                taken = {claim.unit for claim in claims}
+                rest = [ticker for ticker, unit in units.items() if unit in left and unit not in taken]
+                states = progress.series_due(connection, market, interval, rest, since=since, fresh=since)
                 ended = [ticker for ticker in rest if states[ticker] == "ended"]
-                done = self._answered(connection, ended, begun)
-                again = [unit_of(market, interval, ticker) for ticker in ended if ticker not in done]
-                claims += self.worker.take(connection, SERIES, again)
-                mine: dict[str, Claim | None] = {units[claim.unit]: claim for claim in claims}
+                done += self._answered(connection, ended, since)
+                claims += self.worker.take(connection, SERIES, [units[t] for t in ended if t not in done])
+                mine: dict[str, Claim | None] = {ticker_of[claim.unit]: claim for claim in claims}
                 progress.begin(connection, self.worker.worker_id, market, interval, list(mine))
                 progress.begin(connection, self.worker.worker_id, market, interval, done, skipped=True)
         return mine, done
@@ -117,7 +130,7 @@ class _Round:
         """The tickers that were loaded in the round, from their watermark or earlier to the window's end or later."""
         named = {
             "market": self.spec.market.code, "interval": self.spec.interval.value, "tickers": list(tickers),
-            "since": since, "start": self.batch.window.start, "end": self.batch.window.end,
+            "since": since, "start": self.batch.window.start, "end": self.batch.window.end, "run_id": self.spec.run_id,
         }  # fmt: skip
         return [ticker for (ticker,) in connection.execute(query("series_answered"), named).fetchall()]
 

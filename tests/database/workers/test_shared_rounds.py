@@ -44,13 +44,13 @@ class Market:
     settings: Settings
     runs: int = 0
 
-    def run(self, tickers: list[str], *, exact: bool = False) -> BatchResult:
+    def run(self, tickers: list[str], *, exact: bool = False, shared: bool = True) -> BatchResult:
         self.runs += 1
         how = {"settings": self.settings, "now": NOW}
         window = Window(midnight(NOW.date()), NOW)
         planned = plan(
             self.dsn, "vn", "1m", run_id=f"run-{self.runs}", data_interval=window, exact=exact, tickers=tickers,
-            source={"name": "vci"}, **how,
+            source={"name": "vci"}, shared=shared, **how,
         )  # fmt: skip
         (batch,) = planned.batches
         landed = extract_or_raise(self.dsn, planned.spec, batch, task=f"a/run-{self.runs}/0/1", **how)
@@ -101,9 +101,10 @@ def test_what_one_of_them_asked_for_the_other_leaves(market: Market):
     assert traces == 0
 
 
-def test_a_run_over_a_window_of_its_own_asks_for_all_of_it(market: Market):
+@pytest.mark.parametrize("how", [{"exact": True}, {"shared": False}], ids=["a window of its own", "by hand"])
+def test_who_wants_it_asked_for_has_it_asked_for(market: Market, how: dict[str, bool]):
     assert market.worker(TICKERS) == TICKERS
-    assert market.run(TICKERS, exact=True).tickers == 4
+    assert market.run(TICKERS, **how).tickers == 4
     assert market.vendor.asks() == Counter(TICKERS * 2)
 
 

@@ -41,7 +41,7 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
     with connect(dsn) as connection:
         load_bars(connection, bars, LoadRequest(CRYPTO, Interval.M1, "bench", "bench", window, NOW))
     refresh_pending(dsn, CRYPTO, Interval.M1)
-    return [*_backup(dsn, series * 20_000), *_ledger(dsn, rows), *_ledger(dsn, 3 * rows)]
+    return [*_backup(dsn, series * 20_000), *_ledger(dsn, rows)]
 
 
 def _backup(dsn: str, bars: int) -> list[Result]:
@@ -68,6 +68,7 @@ def _backup(dsn: str, bars: int) -> list[Result]:
 
 def _ledger(dsn: str, rows: int) -> list[Result]:
     with connect(dsn, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")  # rows of a past: no trigger needs to see them
         connection.execute(_LEDGER, (rows,))
         (count,) = connection.execute("select count(*) from load").fetchone() or (0,)
         connection.execute("vacuum analyze load")

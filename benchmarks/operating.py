@@ -68,7 +68,9 @@ def _backup(dsn: str, bars: int) -> list[Result]:
 
 def _ledger(dsn: str, rows: int) -> list[Result]:
     with connect(dsn, autocommit=True) as connection:
-        connection.execute("set session_replication_role = replica")  # rows of a past: no trigger needs to see them
+        connection.execute(
+            "set session_replication_role = replica"
+        )  # rows of a past: no trigger needs to see them
         connection.execute(_LEDGER, (rows,))
         (count,) = connection.execute("select count(*) from load").fetchone() or (0,)
         connection.execute("vacuum analyze load")

@@ -51,7 +51,7 @@ DryRunOption = Annotated[
 
 
 def backfill(
-    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     tickers: TickersOption = None,
     groups: GroupsOption = None,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def reconcile(
-    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     against: Annotated[str, typer.Option(help="The source to compare with; see `hypertape source list`.")],
     start_date: StartOption = None,

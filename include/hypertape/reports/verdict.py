@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypertape.model import CRITICAL
-from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult
+from hypertape.quality.results import FAILED, NOT_EVALUATED, PASSED, QualityResult
 from hypertape.warehouse.findings import Headline
 from hypertape.warehouse.findings.headline import plural
 
@@ -62,7 +62,7 @@ def _there(loads: Loads, results: Results, early: int) -> Statement:
     failed = sum(load["status"] == "failed" for load in loads)
     found = [result for result in results if result.expectation in _COMPLETENESS and result.status == FAILED]
     about = [result for result in results if result.expectation in _COMPLETENESS]
-    judged = [result for result in about if result.status not in (BROKEN, NOT_EVALUATED)]
+    judged = [result for result in about if result.status in (PASSED, FAILED)]
     whole = ("fresh", "sessions_whole")  # these count tickers, and sessions that have bars
     missing = sum(result.unexpected or 0 for result in found if result.expectation not in whole)
     beside = (
@@ -107,7 +107,7 @@ def _right(results: Results, quarantined: int) -> Statement:
 
 
 def _known(results: Results) -> Statement:
-    broken = [result for result in results if result.status == BROKEN]
+    broken = [result for result in results if result.did_not_run]
     bars = max(
         (result.evaluated or 0 for result in results if result.details.get("unit") == "bars"), default=0
     )
@@ -128,7 +128,7 @@ def _failed(results: Results, severity: str) -> list[QualityResult]:
 
 
 def _idle(results: Results) -> list[QualityResult]:
-    return [result for result in results if result.status == NOT_EVALUATED]
+    return [result for result in results if result.status == NOT_EVALUATED and not result.did_not_run]
 
 
 def _whys(idle: Results) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ ARGUMENTS = {
     ("source", "test"): ("nosuch",),
     ("symbols", "sync"): ("-m", "vn", "--source", "sample"),
     ("symbols", "members"): ("vn",),
+    ("symbols", "spellings"): ("-m", "us"),
     ("symbols", "rename"): ("vn", "NOSUCH", "NEW", "--on", "2024-01-02"),
 }
 NAMED = {

@@ -80,10 +80,11 @@ def check_mend(market: str, interval: str, check: str, tickers: Sequence[str] = 
 
 def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Observation:
     ended, place = all(row["status"] != "broken" for row in found), Place(market, interval)
+    validate = f"hypertape validate {place.options()}"
     return place.observation(
         "check_not_run",
         f"The check {check} of {place} {'was ended before it was done' if ended else 'did not run'}",
-        f"hypertape validate {place.options()}",
+        f"hypertape config check; then {validate}" if found[-1]["of_project"] else validate,
         of=(check,),
         severity=found[-1]["severity"],
         link=_link(found),

@@ -17,12 +17,11 @@ import psycopg
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hypertape.model import format_instant
-from hypertape.quality.results import QualityResult
 from hypertape.reports.backfill import backfill_of, gather_backfill
 from hypertape.reports.cumulative import gather_all
 from hypertape.reports.migration import gather_migration
 from hypertape.reports.run import gather_run
-from hypertape.warehouse.findings.observe_checks import check_mend
+from hypertape.warehouse.findings.mends import Failed, check_mend
 
 Connection = psycopg.Connection[Any]
 
@@ -79,14 +78,8 @@ def _environment() -> Environment:
     environment.filters.update(
         count=_count, number=_number, instant=_instant, percent=_percent, seconds=_seconds, key=_key
     )
-    environment.globals["mend"] = _mend
+    environment.globals["mend"] = lambda result: check_mend(Failed.of(result))
     return environment
-
-
-def _mend(result: QualityResult) -> str:
-    """The command to begin with where a check failed, for the tickers that it names."""
-    tickers = sorted({str(key["ticker"]) for key in result.sample if key.get("ticker")})
-    return check_mend(result.market, result.interval, result.expectation, tickers)
 
 
 def _count(value: int | None) -> str:

@@ -160,8 +160,10 @@ def test_a_bad_run_names_every_offender(quality_warehouse: str, ledger: Connecti
     assert re.search(r"✕ The check \w+ of vn 1d fails 1 time: BAD, and \d other finding", page.text)
     assert "BAD · 2024-01-15" in page.text
     assert "close_jump" in page.text
-    assert "To begin with: hypertape gaps heal -m vn -i 1d --tickers AAA" in page.text
-    assert "To begin with: hypertape validate -m vn -i 1d" in page.text
+    assert "What mends it: hypertape gaps heal -m vn -i 1d --tickers AAA" in page.text
+    assert "What mends it: hypertape forget vn 1d --tickers BAD --no-dry-run" in page.text
+    assert "What mends it: hypertape actions sync -m vn --tickers AAA" in page.text
+    assert "hypertape validate" not in page.text
     assert "AAA · 2024-01-11" in page.text
     assert "1 by sessions_complete" in page.text
     assert "AAA 1 2024-01-25 2024-01-25 2024-01-25" in page.text

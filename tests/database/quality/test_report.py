@@ -16,6 +16,7 @@ from hypertape.errors import BadInput
 from hypertape.model import utc
 from hypertape.quality.results import QualityResult, record
 from hypertape.quality.run import validate
+from hypertape.reports.context import ReportContext
 from hypertape.reports.pages import cumulative_report, run_report
 from hypertape.warehouse.findings import Look, look
 from hypertape.warehouse.ledger import register_calendar
@@ -306,6 +307,9 @@ def test_the_cumulative_report_says_what_to_do_and_what_has_changed(ledger: Conn
     page = Page(cumulative_report(looked(ledger, later), now=later)).text
     (over,) = re.findall(r"\d+ over: (.*?)\.", page)
     assert title in over.split("; ")
+    before = ReportContext(before=later - timedelta(minutes=1))
+    page = Page(cumulative_report(ledger, now=later + timedelta(days=9), around=before)).text
+    assert re.search(r"Since the report before, [-: \d]+: \d+ new, \d+ over: ", page)
 
 
 def test_a_fresh_warehouse_is_told_in_sessions(quality_warehouse: str, ledger: Connection) -> None:

@@ -71,7 +71,8 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 | HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
 | HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
 | HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
-| HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
+| HYPERTAPE_AIRFLOW_URL | `http://localhost:8080`: reports link to its runs, its logins may listen to `stream run` |
+| HYPERTAPE_OWNERS | who minds what, for the reports: `vn=Data desk, vn 1m=intraday, backup=ops, *=who else` |
 | HYPERTAPE_BACKUP_URL | where backups lie (default: `backups` in the state directory; any fsspec URL) |
 | HYPERTAPE_BACKUP_DAYS | days backups are kept |
 | HYPERTAPE_BACKUP_FRESH_HOURS | hours after which the newest verified backup is too old: a finding |
@@ -205,6 +206,7 @@ class Settings(BaseSettings):
     rabbitmq_url: Address = None
     fix_password: Secret = None
     airflow_url: str | None = None
+    owners: str | None = None
     backup_url: str | None = None
     backup_days: int = Field(default=7, ge=1)
     backup_fresh_hours: float = Field(default=30.0, gt=0)

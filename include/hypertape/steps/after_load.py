@@ -27,6 +27,7 @@ from hypertape.quality.results import (
     results_of,
 )
 from hypertape.queries import query
+from hypertape.reports.context import ReportContext
 from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
 from hypertape.steps.checks import note_run_gaps, own_tickers, validate
@@ -226,7 +227,9 @@ def publish(
         let_go(connection, lease)
         note_findings(dsn, connection, spec, now=now, settings=settings)
         if check and (loads or results):
-            report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
+            report = write_report(
+                settings, spec.run_id, run_report(connection, spec.run_id, ReportContext.of(settings))
+            )
     if sweeping:
         sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)

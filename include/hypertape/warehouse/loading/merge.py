@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, Floats
-from hypertape.indicators import LOOKBACK, enrich
+from hypertape.indicators import LOOKBACK, enrich_many
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
 
 Mask = npt.NDArray[np.bool_]
+
+_TOGETHER = 100_000
+"""Bars whose indicators are computed together: one pass over many short series costs far less than one over each."""
 
 _SCALE_NEIGHBOURS = 20
 _SCALE_REACH = 90 * 86_400_000_000
@@ -70,6 +75,8 @@ def merge(stored: Bars, incoming: Bars) -> Merged:
 
     An incoming bar wins; where it carries no adjusted close the stored one stays.
     """
+    if len(incoming) and (len(stored) == 0 or stored.time[-1] < incoming.time[0]):
+        return _appended(stored, incoming)
     at = np.searchsorted(stored.time, incoming.time)
     hit = np.zeros(len(incoming), bool)
     inside = at < len(stored)
@@ -84,23 +91,66 @@ def merge(stored: Bars, incoming: Bars) -> Merged:
     return _interleave(stored.take(kept), incoming, ~hit, differs, stored)
 
 
-def writes(merged: Merged) -> Writes:
-    """Compute the rows to write.
+def writes(merged: Sequence[Merged]) -> list[Writes]:
+    """Compute the rows to write of each series; the indicators of short ones together.
 
-    The merged series must reach LOOKBACK bars before the first affected one, or start later than that.
+    A merged series must reach LOOKBACK bars before its first affected one, or start later than that.
     """
-    positions = np.flatnonzero(merged.affected)
-    if len(positions) == 0:
-        return Writes(Bars.empty(), {}, np.empty(0, bool), np.empty(0, bool))
-    first, stop = max(int(positions[0]) - LOOKBACK, 0), int(positions[-1]) + 1
-    columns = enrich(merged.bars.close[first:stop], merged.bars.volume[first:stop])
-    inside = positions - first
-    return Writes(
-        merged.bars.take(positions),
-        {name: columns[name][inside] for name in STORED_INDICATOR_COLUMNS},
-        merged.added[positions],
-        merged.changed[positions],
+    found: list[Writes] = []
+    group: list[tuple[Merged, _Stretch]] = []
+    filled = 0
+    for one in merged:
+        stretch = _Stretch.of(one)
+        if group and filled + stretch.stop - stretch.first > _TOGETHER:
+            found += _writes(group)
+            group, filled = [], 0
+        group.append((one, stretch))
+        filled += stretch.stop - stretch.first
+    return found + _writes(group)
+
+
+def _writes(group: Sequence[tuple[Merged, _Stretch]]) -> list[Writes]:
+    if not group:
+        return []
+    bounds = np.cumsum([0, *(stretch.stop - stretch.first for _, stretch in group)]).tolist()
+    close, volume = (
+        np.concatenate([getattr(one.bars, name)[stretch.first : stretch.stop] for one, stretch in group])
+        for name in ("close", "volume")
     )
+    columns = enrich_many(close, volume, bounds)
+    return [
+        Writes(
+            one.bars.take(stretch.rows),
+            {name: columns[name][start:stop][stretch.inside] for name in STORED_INDICATOR_COLUMNS},
+            one.added[stretch.rows],
+            one.changed[stretch.rows],
+        )
+        for (one, stretch), (start, stop) in zip(group, pairwise(bounds), strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What is computed of a series to write its affected rows: bars `first` to `stop`, `rows` of them are written.
+
+    Rows that lie side by side are a slice, which copies nothing.
+    """
+
+    first: int
+    stop: int
+    rows: Any
+    inside: Any
+
+    @classmethod
+    def of(cls, merged: Merged) -> _Stretch:
+        positions = np.flatnonzero(merged.affected)
+        if len(positions) == 0:
+            return cls(0, 0, slice(0), slice(0))
+        low, stop = int(positions[0]), int(positions[-1]) + 1
+        first = max(low - LOOKBACK, 0)
+        if len(positions) == stop - low:
+            return cls(first, stop, slice(low, stop), slice(low - first, None))
+        return cls(first, stop, positions, positions - first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +181,8 @@ def guard_scale(stored: Bars, incoming: Bars) -> None:
 
     Bars of the same times are compared where there are any; else the nearest stored bars on each side.
     """
+    if len(stored) and len(incoming) and _of_one_scale(stored, incoming):
+        return
     ratio = price_ratio(stored, incoming)
     for scale in _SCALES:
         if scale / _SCALE_TOLERANCE < ratio < scale * _SCALE_TOLERANCE:
@@ -212,6 +264,13 @@ def _interleave(kept: Bars, incoming: Bars, added: Mask, differs: Mask, stored: 
     )
 
 
+def _appended(stored: Bars, incoming: Bars) -> Merged:
+    """Nothing is laid over another: all that comes is new, and later than what is stored."""
+    old = np.zeros(len(stored), bool)
+    new = np.concatenate([old, np.ones(len(incoming), bool)])
+    return Merged(join_bars(stored, incoming), new, np.zeros(len(new), bool), new)
+
+
 def _merged(bars: Bars, added: Mask, changed: Mask, stored: Bars) -> Merged:
     moves = added.copy()  # the bars that indicators of later bars can see
     if changed.any():
@@ -228,6 +287,13 @@ def _followed(moves: Mask) -> Mask:
     before = np.zeros(len(moves), seen.dtype)
     before[LOOKBACK + 1 :] = seen[: -(LOOKBACK + 1)]
     return np.asarray(seen > before)
+
+
+def _of_one_scale(stored: Bars, incoming: Bars) -> bool:
+    """True where no choice of closes on either side has a ratio that `_SCALES` could mean; settles nearly all loads."""
+    most = min(scale for scale in _SCALES if scale > 1) / _SCALE_TOLERANCE
+    low, high = stored.close.min(), stored.close.max()
+    return bool(low > 0 and incoming.close.max() < most * low and incoming.close.min() * most > high)
 
 
 def _overlap_ratio(stored: Bars, incoming: Bars) -> float | None:

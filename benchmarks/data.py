@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from hypertape.frame import bar_frame, micros
+from hypertape.frame import Micros, bar_frame, micros
 
 CENT = 0.01
 DONG = 50.0
@@ -39,8 +39,9 @@ def walks(
     series: int, bars: int, start: datetime, step: timedelta, seed: int = 7, *, tick: float = CENT
 ) -> pa.Table:
     """`series` tickers of `bars` bars each, as a normalised bar frame; prices are whole numbers of `tick`."""
+    times = micros(start) + np.arange(bars) * int(step / timedelta(microseconds=1))
     return pa.concat_tables(
-        [_walk(f"T{number:04d}", bars, start, step, seed + number, tick) for number in range(series)]
+        [walk(f"T{number:04d}", times, seed + number, tick=tick) for number in range(series)]
     ).combine_chunks()
 
 
@@ -52,9 +53,9 @@ def require_loaded(done: Iterable[Loaded], rows: int) -> None:
     assert stored == rows, f"{stored} bars of {rows} were loaded; refused: {refused[:1]}"
 
 
-def _walk(ticker: str, bars: int, start: datetime, step: timedelta, seed: int, tick: float) -> pa.Table:
-    random = np.random.default_rng(seed)
-    time = micros(start) + np.arange(bars) * int(step / timedelta(microseconds=1))
+def walk(ticker: str, times: Micros, seed: int, *, tick: float = CENT) -> pa.Table:
+    """One ticker with a bar at each of some times (µs)."""
+    random, bars = np.random.default_rng(seed), len(times)
     moves = random.choice(_MOVES, bars, p=_CHANCES) * random.choice([-1, 1], bars)
     close = _LOWEST + seed % 97 + np.abs(np.cumsum(moves))
     open_ = np.append(close[:1], close[:-1]) + np.where(
@@ -66,7 +67,7 @@ def _walk(ticker: str, bars: int, start: datetime, step: timedelta, seed: int, t
     # a quotient, not a product: 4 × 0.01 is not the double that 0.04 reads as
     ticks = {"open": open_, "high": high, "low": low, "close": close}
     prices = {name: _priced(values, tick) for name, values in ticks.items()}
-    return bar_frame(ticker, time, {**prices, "volume": volume})
+    return bar_frame(ticker, times, {**prices, "volume": volume})
 
 
 def _priced(ticks: np.ndarray, tick: float) -> np.ndarray:

@@ -254,6 +254,15 @@ class KeepsAdjusted(Protocol):
     keeps_adjusted: ClassVar[bool]
 
 
+@runtime_checkable
+class SumsUp(Protocol):
+    """A store that can digest a series without handing its bars over."""
+
+    def sums(self, series: Series, *, start: datetime | None = None) -> tuple[SeriesDigest, SeriesDigest]:
+        """The digest over all that is stored from `start` on, ungated, and that over the adjusted closes there are."""
+        ...
+
+
 def parse_tickers(text: str | None) -> tuple[str, ...]:
     """Read a comma-separated list."""
     return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))

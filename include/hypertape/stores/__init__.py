@@ -248,6 +248,13 @@ class TellsRest(Protocol):
 
 
 @runtime_checkable
+class Served(Protocol):
+    """A store that a server keeps: it works while we do, so that reading ahead gains something."""
+
+    served: ClassVar[bool]
+
+
+@runtime_checkable
 class KeepsAdjusted(Protocol):
     """A store that can keep adjusted closes. One that receives none leaves those it has."""
 

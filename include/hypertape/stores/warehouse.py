@@ -62,6 +62,7 @@ class WarehouseStore(ConnectedStore):
     """
 
     keeps_adjusted: ClassVar[bool] = True
+    served: ClassVar[bool] = True
 
     dsn: str
     now: datetime

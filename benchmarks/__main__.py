@@ -15,6 +15,7 @@ from benchmarks import (
     load,
     migration,
     parquet,
+    peers,
     plan,
     reader,
     reads,
@@ -28,6 +29,7 @@ from benchmarks.server import warehouse
 ALONE = {"indicators": indicators.run, "gate": gate.run}
 ON_A_SERVER = {
     "load": load.run,
+    "peers": peers.run,
     "reads": reads.run,
     "reader": reader.run,
     "parquet": parquet.run,

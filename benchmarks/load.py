@@ -60,7 +60,7 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         floor = rows / _median(lambda: _direct_copy(connection, bars))
         first = rows / _median(lambda: _first_load(connection, bars))
         before = _written(connection)
-        again = rows / _median(lambda: _load(connection, bars))
+        again = rows / _median(lambda: load_seconds(connection, bars))
         tuples = _written(connection) - before
         tail = rows / _median_of_changes(connection, _newest_changed(bars))
         scattered = rows / _median_of_changes(connection, _scattered_changed(bars))
@@ -105,12 +105,14 @@ def _median(work: Callable[[], float], repeat: int = 3) -> float:
     return float(np.median([work() for _ in range(repeat)]))
 
 
-def _clear(connection: psycopg.Connection) -> None:
+def clear(connection: psycopg.Connection) -> None:
+    """Forget every minute and what was written of it."""
     connection.execute(sql.SQL("truncate {}, series, load, rollup_pending, bar_revision").format(BARS))
     connection.commit()
 
 
-def _load(connection: psycopg.Connection, bars: pa.Table) -> float:
+def load_seconds(connection: psycopg.Connection, bars: pa.Table) -> float:
+    """Seconds to gate and load some bars, commit included."""
     started = time.perf_counter()
     gated = gate(bars, MARKET, INTERVAL, now=NOW)
     done = load_bars(connection, gated.bars, _REQUEST)
@@ -121,13 +123,13 @@ def _load(connection: psycopg.Connection, bars: pa.Table) -> float:
 
 
 def _first_load(connection: psycopg.Connection, bars: pa.Table) -> float:
-    _clear(connection)
-    return _load(connection, bars)
+    clear(connection)
+    return load_seconds(connection, bars)
 
 
 def _direct_copy(connection: psycopg.Connection, bars: pa.Table) -> float:
     """COPY of rows that are ready: every stored column, no gate, no indicators to compute, no ledger."""
-    _clear(connection)
+    clear(connection)
     stored = _stored_rows(bars)
     started = time.perf_counter()
     copy_in(connection, BARS, stored)
@@ -182,8 +184,8 @@ def _median_of_changes(connection: psycopg.Connection, chosen: np.ndarray) -> fl
         close = bars["close"].to_numpy() + np.where(chosen, ticks * DONG, 0.0)
         changed = bars.set_column(5, "close", pa.array(close))
         high = pc.max_element_wise(changed["high"], changed["close"])
-        taken.append(_load(connection, changed.set_column(3, "high", high)))
-    _load(connection, bars)
+        taken.append(load_seconds(connection, changed.set_column(3, "high", high)))
+    load_seconds(connection, bars)
     return float(np.median(taken))
 
 
@@ -212,12 +214,12 @@ def _document_upsert(connection: psycopg.Connection, bars: pa.Table) -> float:
 
 def _small_write(connection: psycopg.Connection, tickers: int) -> float:
     """Seconds to append one bar to each of some series that have a history."""
-    _clear(connection)
-    _load(connection, _walks(tickers, 1000))
+    clear(connection)
+    load_seconds(connection, _walks(tickers, 1000))
     taken = []
     for minute in range(11):
         at = START + timedelta(minutes=1000 + minute)
-        taken.append(_load(connection, walks(tickers, 1, at, timedelta(minutes=1), tick=DONG)))
+        taken.append(load_seconds(connection, walks(tickers, 1, at, timedelta(minutes=1), tick=DONG)))
     return float(np.median(taken))
 
 
@@ -226,8 +228,8 @@ def _walks(series: int, bars: int) -> pa.Table:
 
 
 def _compression(connection: psycopg.Connection) -> list[Result]:
-    _clear(connection)
-    _load(connection, _walks(20, 50_000))
+    clear(connection)
+    load_seconds(connection, _walks(20, 50_000))
     before = connection.execute("select hypertable_size('bars.market_data_1m')").fetchone()[0]
     connection.execute("select compress_chunk(c) from show_chunks('bars.market_data_1m') c")
     connection.commit()

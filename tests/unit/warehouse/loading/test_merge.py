@@ -11,7 +11,8 @@ from hypertape.errors import SuspectScale
 from hypertape.frame import Bars
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
-from hypertape.warehouse.loading.merge import guard_scale, join_bars, merge, writes
+from hypertape.warehouse.loading.merge import join_bars, merge, writes
+from hypertape.warehouse.loading.price_ratio import guard_scale
 
 DAY = 86_400_000_000
 

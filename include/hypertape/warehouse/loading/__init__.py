@@ -1,1 +1,1 @@
-"""The load: `load` is the contract; `merge` compares, `write` writes, `scale` refuses (by `price_ratio`), `ledgers` remember."""
+"""The load: `load` is the contract; `merge` compares, `write` writes, `scale` refuses, `ledgers` remember."""

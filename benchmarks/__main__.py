@@ -16,6 +16,7 @@ from benchmarks import (
     migration,
     operating,
     parquet,
+    peers,
     plan,
     reader,
     reads,
@@ -29,6 +30,7 @@ from benchmarks.server import warehouse
 ALONE = {"indicators": indicators.run, "gate": gate.run}
 ON_A_SERVER = {
     "load": load.run,
+    "peers": peers.run,
     "reads": reads.run,
     "reader": reader.run,
     "parquet": parquet.run,

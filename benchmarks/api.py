@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 from benchmarks.child import CommandFailed, output_of
-from benchmarks.data import walks
+from benchmarks.data import DONG, require_loaded, walks
 from benchmarks.reads import CASES, DAYS, MARKET, Asked, database_ms, fill, reader
 from benchmarks.result import Result
 
@@ -131,10 +131,10 @@ def _fill_wide(dsn: str, tickers: int) -> None:
         connection.execute(
             "truncate bars.market_data_1m, bars.market_data_1d, series, load, rollup_pending, bar_revision"
         )
-        frame = walks(tickers, 252, DAYS, timedelta(days=1))
+        frame = walks(tickers, 252, DAYS, timedelta(days=1), tick=DONG)
         window = Window(DAYS, DAYS + timedelta(days=300))
         request = LoadRequest(MARKET, Interval.D1, "benchmark", "benchmark", window, datetime.now(UTC))
-        load_bars(connection, frame, request)
+        require_loaded(load_bars(connection, frame, request), len(frame))
         connection.execute("vacuum analyze")
 
 

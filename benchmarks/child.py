@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _LINES = 40
 """Lines of each stream that are shown of a command that failed."""
@@ -39,6 +41,14 @@ def output_of(
     if done.returncode:
         raise CommandFailed(command, done.returncode, done.stdout, done.stderr)
     return done.stdout
+
+
+def environment(place: Path, *packages: str) -> str:
+    """Make an environment, which the caller throws away, and return its Python. Raises CommandFailed."""
+    output_of([sys.executable, "-m", "uv", "venv", "--quiet", str(place)])
+    python = str(place / "bin" / "python")
+    output_of([sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *packages])
+    return python
 
 
 def _end(text: str) -> str:

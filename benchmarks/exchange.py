@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 from benchmarks.copy_run import Copied, measured
-from benchmarks.data import walks
+from benchmarks.data import require_loaded, walks
 from benchmarks.result import Result
 from benchmarks.server import warehouse
 from psycopg import sql
@@ -69,7 +69,8 @@ def _told(name: str, done: Copied, floor: float) -> list[Result]:
 def _fill(dsn: str, series: int, bars: int) -> None:
     request = LoadRequest(MARKET, INTERVAL, "benchmark", "benchmark", Window(START, NOW), NOW)
     with connect(dsn) as connection:
-        load_bars(connection, walks(series, bars, START, timedelta(minutes=1)), request)
+        done = load_bars(connection, walks(series, bars, START, timedelta(minutes=1)), request)
+        require_loaded(done, series * bars)
         connection.commit()
 
 

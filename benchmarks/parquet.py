@@ -9,7 +9,7 @@ from datetime import timedelta
 import duckdb
 import pyarrow as pa
 from benchmarks.copy_run import Copied, measured
-from benchmarks.data import walks
+from benchmarks.data import require_loaded, walks
 from benchmarks.result import Result
 from benchmarks.server import warehouse
 
@@ -66,7 +66,7 @@ def _fill(dsn: str, bars: int) -> None:
             table = walks(1, bars, START, timedelta(minutes=1), seed=series)
             named = table.set_column(0, "ticker", pa.array([f"T{series:04d}"] * bars))
             done = load_bars(connection, named, request)
-            assert done[0].inserted == bars, done
+            require_loaded(done, bars)
             connection.commit()
 
 

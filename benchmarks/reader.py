@@ -21,7 +21,7 @@ import pandas as pd
 import psycopg
 from benchmarks.api import _serving as serving
 from benchmarks.child import CommandFailed, output_of
-from benchmarks.data import walks
+from benchmarks.data import require_loaded, walks
 from benchmarks.result import Result, median_seconds
 
 from hypertape.markets import get_market
@@ -97,7 +97,7 @@ def _fill(dsn: str, bars: int) -> None:
     with connect(dsn) as connection:
         done = load_bars(connection, table, request)
         connection.commit()
-    assert sum(each.inserted for each in done) == TICKERS * bars, done
+    require_loaded(done, TICKERS * bars)
     with connect(dsn, autocommit=True) as connection:
         connection.execute("vacuum analyze bars.us_data_1m")
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from benchmarks.data import walks
+from benchmarks.data import DONG, require_loaded, walks
 from benchmarks.result import Result
 
 from hypertape.api import bar_statements as statements
@@ -74,15 +74,12 @@ def fill(dsn: str, minute_tickers: int, minutes: int, day_tickers: int, days: in
             "truncate bars.market_data_1m, bars.market_data_1d, series, load, rollup_pending, bar_revision"
         )
         for interval, bars in (
-            (Interval.M1, walks(len(TEN), _HISTORY // _THINLY, MINUTES - _HISTORY, _THINLY)),
-            (Interval.M1, walks(minute_tickers, minutes, MINUTES, timedelta(minutes=1))),
-            (Interval.D1, walks(day_tickers, days, DAYS, timedelta(days=1))),
+            (Interval.M1, walks(len(TEN), _HISTORY // _THINLY, MINUTES - _HISTORY, _THINLY, tick=DONG)),
+            (Interval.M1, walks(minute_tickers, minutes, MINUTES, timedelta(minutes=1), tick=DONG)),
+            (Interval.D1, walks(day_tickers, days, DAYS, timedelta(days=1), tick=DONG)),
         ):
-            load_bars(
-                connection,
-                bars,
-                LoadRequest(MARKET, interval, "benchmark", "benchmark", Window(DAYS, NOW), NOW),
-            )
+            request = LoadRequest(MARKET, interval, "benchmark", "benchmark", Window(DAYS, NOW), NOW)
+            require_loaded(load_bars(connection, bars, request), len(bars))
         connection.commit()
     for interval in (Interval.M1, Interval.D1):
         refresh_pending(dsn, MARKET, interval)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from benchmarks.data import walks
+from benchmarks.data import require_loaded, walks
 from benchmarks.result import Result
 
 from hypertape.markets import get_market
@@ -70,15 +70,17 @@ def _fresh(connection: Connection, bars: pa.Table) -> float:
     """Load the year anew, compress it, and return its size in MB."""
     connection.execute(f"truncate {RELATION}")
     connection.execute("delete from series where market = %s", (MARKET.code,))
-    load_bars(connection, bars, _REQUEST)
+    require_loaded(load_bars(connection, bars, _REQUEST), len(bars))
     _compress(connection)
     return _size(connection)
 
 
 def _seconds(connection: Connection, bars: pa.Table) -> float:
     began = time.perf_counter()
-    load_bars(connection, bars, replace(_REQUEST, run_id="restate"))
-    return time.perf_counter() - began
+    done = load_bars(connection, bars, replace(_REQUEST, run_id="restate"))
+    seconds = time.perf_counter() - began
+    require_loaded(done, len(bars))
+    return seconds
 
 
 def _compress(connection: Connection) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-from benchmarks.data import walks
+from benchmarks.data import walk
 from psycopg import sql
 
-from hypertape.frame import Bars, instant, split_series
+from hypertape.calendars import expected_times
+from hypertape.frame import Bars, split_series
 from hypertape.indicators import enrich
-from hypertape.model import INDICATOR_COLUMNS, utc
+from hypertape.markets import get_market
+from hypertape.model import INDICATOR_COLUMNS, Interval, Window, utc
 from hypertape.queries import query
 
 DAYS, MINUTES = 5_000, 50_000
@@ -37,7 +38,7 @@ def stockula(path: Path, bars: int) -> Path:
     """Daily bars in the Stockula schema, the columns of the real file."""
     with closing(_open(path)) as connection:
         connection.executescript(_STOCKULA)
-        for ticker, series in _series(bars // DAYS, DAYS, timedelta(days=1)):
+        for ticker, series in _series(bars // DAYS, DAYS, Interval.D1):
             dates = np.datetime_as_string(series.time.astype("datetime64[us]"), unit="D").tolist()
             columns = [getattr(series, name).tolist() for name in _PRICES]
             rows = zip(
@@ -64,7 +65,7 @@ def dual_write(path: Path, bars: int) -> Path:
         )
         connection.executescript(made.as_string(None))
         statement = f"insert into us_minute ({', '.join(names)}) values ({', '.join('?' * len(names))})"
-        for ticker, series in _series(bars // MINUTES, MINUTES, timedelta(minutes=1)):
+        for ticker, series in _series(bars // MINUTES, MINUTES, Interval.M1):
             indicators = enrich(series.close, series.volume)
             columns = [getattr(series, name).tolist() for name in _PRICES]
             columns += [indicators[name].tolist() for name in INDICATOR_COLUMNS]
@@ -81,9 +82,10 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _series(count: int, bars: int, step: timedelta) -> Iterator[tuple[str, Bars]]:
-    start = utc(2005) if step >= timedelta(days=1) else utc(2024)
+def _series(count: int, bars: int, interval: Interval) -> Iterator[tuple[str, Bars]]:
+    """Bars in sessions only: what lies beside them is a finding each, which real files have few of."""
+    span = Window(utc(2005), utc(2025)) if interval is Interval.D1 else Window(utc(2024), utc(2025))
+    times = expected_times(get_market("us"), interval, span)[:bars]
+    assert len(times) == bars, f"{len(times)} openings of {bars}"
     for number in range(count):
-        for _, series in split_series(walks(1, bars, start, step, seed=number)):
-            yield f"S{number:04d}", series
-    assert instant(int(series.time[-1])) < utc(2025), "no bar lies in the future"
+        yield from split_series(walk(f"S{number:04d}", times, number))

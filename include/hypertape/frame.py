@@ -27,6 +27,8 @@ BAR_SCHEMA = pa.schema(
     [("ticker", pa.string()), ("time", TIME_TYPE), *((name, pa.float64()) for name in VALUE_COLUMNS)]
 )
 ENRICHED_SCHEMA = pa.schema([*BAR_SCHEMA, *(pa.field(name, pa.float64()) for name in INDICATOR_COLUMNS)])
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
 REJECT_SCHEMA = pa.schema(
     [
         ("ticker", pa.string()),
@@ -56,11 +58,14 @@ class Bars:
     @classmethod
     def empty(cls) -> Bars:
         """A series without bars."""
-        return cls(np.empty(0, np.int64), *(np.empty(0, np.float64) for _ in VALUE_COLUMNS))
+        return _NO_BARS
 
     def take(self, index: Any) -> Bars:
         """Select rows by slice, mask or positions."""
         return Bars(self.time[index], *(getattr(self, name)[index] for name in VALUE_COLUMNS))
+
+
+_NO_BARS = Bars(np.empty(0, np.int64), *(np.empty(0, np.float64) for _ in VALUE_COLUMNS))
 
 
 def bar_frame(ticker: str | Iterable[str], time: Any, values: Mapping[str, Any]) -> pa.Table:
@@ -145,7 +150,7 @@ def floats_of(frame: pa.Table, name: str) -> Floats:
 
 def micros(instant: datetime) -> int:
     """An aware instant as microseconds since 1970 UTC, exactly."""
-    return int(np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def ceiling(instant: datetime, step: timedelta) -> datetime:
@@ -168,8 +173,7 @@ def find_times(time: Micros, held: Micros) -> tuple[npt.NDArray[np.bool_], npt.N
 
 def instant(value: int) -> datetime:
     """Microseconds since 1970 UTC as an aware instant."""
-    naive: datetime = np.datetime64(int(value), "us").astype(datetime)
-    return naive.replace(tzinfo=UTC)
+    return _EPOCH + timedelta(microseconds=int(value))
 
 
 def _time_array(times: Any) -> Any:

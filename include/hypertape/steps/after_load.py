@@ -117,6 +117,7 @@ def after_load(
     again: str = AGAIN,
     tickers: Sequence[str] | None = None,
     refreshed: Rollups = NONE_REFRESHED,
+    checked: Summary | None = None,
     sweeping: bool = True,
 ) -> AfterLoad:
     """Do everything that follows a load of one market and interval, and return what came of it.
@@ -125,11 +126,12 @@ def after_load(
     (everything was equal) has every series looked at; `tickers` names others. `check=False` leaves the suite and the
     report out, and with them the watermark; rollups, gaps and mirrors are brought up to date all the same.
     `refreshed` is what `refresh` did for the run before this: it counts as the tail's own, and what waits since is
-    added. `sweeping=False` leaves the landing area's old files for another time. Raises what the warehouse raises;
-    failed checks and failed tickers are in `error`, which says to do `again` what failed.
+    added; `checked` is what `validate` found before this: it is not asked again. `sweeping=False` leaves the landing
+    area's old files for another time. Raises what the warehouse raises; failed checks and failed tickers are in
+    `error`, which says to do `again` what failed.
     """
     quality, rollups = prove(
-        dsn, spec, now=now, settings=settings, check=check, on_step=on_step, tickers=tickers
+        dsn, spec, now=now, settings=settings, check=check, on_step=on_step, tickers=tickers, checked=checked
     )
     rollups = refreshed + rollups
     published = publish(
@@ -147,10 +149,11 @@ def prove(
     check: bool = True,
     on_step: OnStep = silent,
     tickers: Sequence[str] | None = None,
+    checked: Summary | None = None,
 ) -> tuple[Summary | None, Rollups]:
-    """The first half of the tail: gap ledger and suite (with `check`), then the rollups."""
-    quality = None
-    if check:
+    """The first half of the tail: gap ledger and suite (with `check`, unless they are `checked`), then the rollups."""
+    quality = checked
+    if check and checked is None:
         on_step("validate", 0, 1)
         quality = validate(dsn, spec, now=now, settings=settings, tickers=tickers)
         on_step("validate", 1, 1)

@@ -248,10 +248,26 @@ class TellsRest(Protocol):
 
 
 @runtime_checkable
+class Served(Protocol):
+    """A store that a server keeps: it works while we do, so that reading ahead gains something."""
+
+    served: ClassVar[bool]
+
+
+@runtime_checkable
 class KeepsAdjusted(Protocol):
     """A store that can keep adjusted closes. One that receives none leaves those it has."""
 
     keeps_adjusted: ClassVar[bool]
+
+
+@runtime_checkable
+class SumsUp(Protocol):
+    """A store that can digest a series without handing its bars over."""
+
+    def sums(self, series: Series, *, start: datetime | None = None) -> tuple[SeriesDigest, SeriesDigest]:
+        """The digest over all that is stored from `start` on, ungated, and that over the adjusted closes there are."""
+        ...
 
 
 def parse_tickers(text: str | None) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ def _write(
             if history is not None:
                 writer.follow(history(series, instant(int(bars.time[0]))))
                 history = None
-            out.write(writer.lines(bars))
+            for piece in writer.lines(bars):
+                out.write(piece)
         out.flush()
         os.fsync(out.fileno())
 

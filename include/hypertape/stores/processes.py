@@ -27,26 +27,37 @@ from hypertape.stores.series_copy import (
 
 T = TypeVar("T")
 
-_AHEAD = 4
-"""Groups handed out per worker beyond the one it works on."""
+_AHEAD = 2
+"""Groups handed out per worker process: the one it works on, and the next."""
 
 
 def copy_by_processes(
     source: Opening, target: Opening, groups: Sequence[Group], workers: int
 ) -> Generator[SeriesCopy, None, None]:
-    """Yield what became of each series, as they are done. Raises BatchIncomplete when a worker process ends early."""
+    """Yield what became of each series, as they are done. Raises BatchIncomplete when a worker process ends early.
+
+    This process is one of the workers: another one beside it that only waits would cost its memory and do nothing.
+    """
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # Arrow's threads do not survive a fork
-    with ProcessPoolExecutor(workers, context, _open_both, (source, target)) as pool:
+    with (
+        _both(source, target) as stores,
+        ProcessPoolExecutor(workers - 1, context, _open_both, (source, target)) as pool,
+    ):
         try:
             waiting = iter(groups)
             with interrupts_held():
-                running = {pool.submit(_handle, each) for each in islice(waiting, workers * _AHEAD)}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running = {pool.submit(_handle, each) for each in islice(waiting, (workers - 1) * _AHEAD)}
+            while True:
+                own = next(waiting, None)
+                if own is not None:
+                    yield from _handled(*stores, own)
+                done, running = wait(running, 0 if own is not None else None, FIRST_COMPLETED)
                 running |= {pool.submit(_handle, each) for each in islice(waiting, len(done))}
                 for future in done:
                     yield from future.result()
+                if own is None and not running:
+                    return
         except BrokenProcessPool as error:
             raise BatchIncomplete(
                 "A worker process ended before its work",
@@ -102,7 +113,21 @@ def _open_both(source: Opening, target: Opening) -> None:
 
 def _handle(group: Group) -> list[SeriesCopy]:
     assert _stores is not None
-    source, target = _stores
+    return _handled(*_stores, group)
+
+
+@contextmanager
+def _both(source: Opening, target: Opening) -> Iterator[tuple[Store, Store]]:
+    """The stores of this process."""
+    opened = source.open(), target.open()
+    try:
+        yield opened
+    finally:
+        for store in opened:
+            store.close()
+
+
+def _handled(source: Store, target: Store, group: Group) -> list[SeriesCopy]:
     if not goes_together(group, target):
         return [handle(source, target, task) for task in group]
     job = group[0][2]

@@ -33,6 +33,7 @@ from hypertape.stores import (
     Block,
     ChecksBars,
     ReadsBefore,
+    Served,
     Store,
     WritesParts,
     WritesTogether,
@@ -163,9 +164,7 @@ def _copied(
     if job.start is not None and isinstance(target, WritesParts):
         written = target.write_part(market, series.interval, blocks, partial(_before, source, job.now))
     else:
-        if reader is not None and isinstance(
-            target, WritesTogether
-        ):  # a server works meanwhile; a file does not
+        if reader is not None and (isinstance(source, Served) or isinstance(target, Served)):
             blocks = reader.blocks(blocks)
         written = target.write(market, series.interval, blocks)
     require_all_written(series, gated.stats(), written)

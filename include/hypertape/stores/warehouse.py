@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape.digest import CANONICAL_COLUMNS, SeriesDigest, digest_blocks
+from hypertape.digest import CANONICAL_COLUMNS, RunningDigest, SeriesDigest, digest_blocks
 from hypertape.errors import UnknownTicker
 from hypertape.frame import TIME_TYPE, Bars, bar_frame, empty_rejects, micros
 from hypertape.markets import all_markets, get_market
@@ -31,6 +32,8 @@ from hypertape.warehouse.symbology import former_names
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
+
+assert (*CANONICAL_COLUMNS, "adjusted_close") == VALUE_COLUMNS, "sums digests the columns in this order"
 
 _WIDTH = timedelta(microseconds=1)
 _KEY = ["ticker", "time"]
@@ -61,6 +64,7 @@ class WarehouseStore(ConnectedStore):
     """
 
     keeps_adjusted: ClassVar[bool] = True
+    served: ClassVar[bool] = True
 
     dsn: str
     now: datetime
@@ -151,6 +155,24 @@ class WarehouseStore(ConnectedStore):
             self.connection, market, series.interval, series.ticker, CANONICAL_COLUMNS, start=start
         )
         return digest_blocks(series.ticker, blocks)
+
+    def sums(self, series: Series, *, start: datetime | None = None) -> tuple[SeriesDigest, SeriesDigest]:
+        """The digests over all stored bars from `start` on and over their adjusted closes, by one read of them."""
+        market = get_market(series.market)
+        bars, adjusted = RunningDigest(), RunningDigest()
+        for time, columns in series_blocks(
+            self.connection,
+            market,
+            series.interval,
+            series.ticker,
+            VALUE_COLUMNS,
+            start=start,
+            rows=BATCH_ROWS,
+        ):
+            bars.add(time, columns[:-1])
+            given = ~np.isnan(columns[-1])
+            adjusted.add(time[given], [columns[-1][given]])
+        return bars.result(series.ticker), adjusted.result(series.ticker)
 
     def refresh(self, market: Market, interval: Interval) -> list[Refreshed]:
         """Refresh the rollups over what loads changed, whoever ran them."""

@@ -1,10 +1,15 @@
 -- Who may do what. The owner is the role that applied the schema first: everything is its own. The writer loads and
 -- mends, the reader reads. What only an owner may do and a load needs is done by functions that run as their owner.
 
+-- Of bars only the columns that plans are made by: all sixteen of a hypertable's many chunks take six times as long.
 create or replace function hypertape.analyse(relation text) returns void
 language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    of_bars boolean := (
+        select relnamespace = 'bars'::regnamespace from pg_class where oid = relation::regclass
+    );
 begin
-    execute format('analyze %s', relation::regclass);
+    execute format('analyze %s %s', relation::regclass, case when of_bars then '(ticker, time)' end);
 end
 $$;
 revoke all on function hypertape.analyse(text) from public;

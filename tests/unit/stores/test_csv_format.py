@@ -27,7 +27,7 @@ def bars_of(close, volume=1000.0, *, interval=D1):
 
 def lines(bars, format=CsvFormat.LOSSLESS, *, interval=D1, scale=1.0):
     writer = Writer("T", interval, format, scale)
-    return writer.lines(writer.settle(bars)).decode().splitlines()
+    return b"".join(writer.lines(writer.settle(bars))).decode().splitlines()
 
 
 def cells(line):
@@ -127,7 +127,7 @@ def test_the_cut_into_blocks_does_not_show(format, rows):
     )
     writer = Writer("T", D1, format)
     settled = writer.settle(bars)
-    pieces = [writer.lines(settled.take(slice(at, at + rows))) for at in range(0, 450, rows)]
+    pieces = [p for at in range(0, 450, rows) for p in writer.lines(settled.take(slice(at, at + rows)))]
     assert b"".join(pieces).decode().splitlines() == lines(bars, format)
 
 

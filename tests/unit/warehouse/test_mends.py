@@ -121,7 +121,7 @@ def test_a_mend_is_about_all_that_failed(found: QualityResult, tickers: tuple[st
     [
         (True, "averages", "Raise HYPERTAPE_RULE_SECONDS"),
         (False, "averages", "A defect of the rule"),
-        (False, "mine", "Mend the rule's file"),
+        (False, "mine", "hypertape config check; then"),
     ],
 )
 def test_a_check_that_did_not_run_is_run_again_after_its_cause_is_mended(

@@ -17,7 +17,14 @@ from hypertape.digest import SeriesDigest
 from hypertape.errors import HypertapeError
 from hypertape.model import Series
 from hypertape.settings import Settings
-from hypertape.steps.after_copy import Loaded, Scope, after_loads, refresh_early
+from hypertape.steps.after_copy import (
+    NOTHING_EARLY,
+    Early,
+    Loaded,
+    after_loads,
+    check_early,
+    refresh_early,
+)
 from hypertape.steps.after_load import AfterLoad
 from hypertape.steps.migration.copy import copy, copy_together
 from hypertape.steps.migration.files import Counted, Inspected, inspect, silent
@@ -25,7 +32,6 @@ from hypertape.steps.migration.plan import Part, Planned, plan
 from hypertape.steps.migration.report import Reported, report
 from hypertape.steps.migration.tables import compare_table
 from hypertape.steps.migration.worker import Worker, open_worker, source_of
-from hypertape.steps.refresh import Rollups
 from hypertape.steps.run_spec import Json, OnStep
 from hypertape.steps.run_spec import silent as silent_steps
 from hypertape.stores import BATCH_ROWS
@@ -136,11 +142,14 @@ def _proof(found: SeriesComparison) -> UnitProof:
     )  # fmt: skip
 
 
-def refresh(dsn: str, planned: Planned, *, now: datetime) -> dict[Scope, Rollups]:
-    """Begin with the rollups of what the migration copied, while it is compared; `after_load` counts them."""
+def _loaded(dsn: str, planned: Planned) -> tuple[str, list[Loaded]]:
+    """The run's id, and the series that the migration copied."""
     with connect(dsn, autocommit=True) as connection:
-        migration = migration_ledger.get(connection, planned.migration_id)
-    return refresh_early(dsn, migration.run_id, now=now)
+        found = migration_ledger.units(connection, planned.migration_id)
+        run_id = migration_ledger.get(connection, planned.migration_id).run_id
+    return run_id, [
+        Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
+    ]
 
 
 def after_load(
@@ -150,23 +159,16 @@ def after_load(
     now: datetime,
     settings: Settings,
     on_step: OnStep = silent_steps,
-    refreshed: Mapping[Scope, Rollups] | None = None,
+    early: Early = NOTHING_EARLY,
 ) -> list[AfterLoad]:
     """Do what follows a load for every market and interval the migration copied; none in a rehearsal.
 
-    `refreshed` is what `refresh` has done meanwhile.
+    `early` is what was done of it while the copy was compared.
     """
     if planned.dry_run:
         return []
-    with connect(dsn, autocommit=True) as connection:
-        found = migration_ledger.units(connection, planned.migration_id)
-        migration = migration_ledger.get(connection, planned.migration_id)
-    loaded = [
-        Loaded(unit.series, source_of(unit)) for unit in found if unit.series is not None and unit.attempts
-    ]
-    done = after_loads(
-        dsn, migration.run_id, loaded, now=now, settings=settings, on_step=on_step, refreshed=refreshed
-    )
+    run_id, loaded = _loaded(dsn, planned)
+    done = after_loads(dsn, run_id, loaded, now=now, settings=settings, on_step=on_step, early=early)
     summary = {
         "buckets": sum(each.rollups.buckets for each in done),
         "differing": sum(each.rollups.differing for each in done),
@@ -209,10 +211,10 @@ def migrate(
             "copy", copy_together, dsn, Part(planned.migration_id), units=planned.open_units, workers=workers,
             settings=run.settings, on_unit=run.telling("copy"),
         )  # fmt: skip
-    refreshed = run.compared(planned) if check and not planned.dry_run else None
+    early = run.compared(planned) if check and not planned.dry_run else NOTHING_EARLY
     after = run.timed(
         "after load", after_load, dsn, planned, now=run.now(), settings=run.settings, on_step=run.tell,
-        refreshed=refreshed,
+        early=early,
     )  # fmt: skip
     reported = report(dsn, planned, now=run.now(), settings=run.settings)
     return Migrated(planned, tuple(after), reported, run.seconds)
@@ -245,13 +247,17 @@ class _Run:
         finally:
             self.seconds[name] = clock.perf_counter() - began
 
-    def compared(self, planned: Planned) -> dict[Scope, Rollups]:
-        """Verify, and refresh the rollups meanwhile: the one is mostly our work, the other the server's.
+    def compared(self, planned: Planned) -> Early:
+        """Verify; refresh the rollups and run the suites meanwhile: they wait for the server mostly, and not for each
+        other.
 
-        Returns what was refreshed. What of it goes wrong is raised after the verification.
+        Returns what was done beside. What of it goes wrong is raised after the verification.
         """
-        refreshing = partial(refresh, self.dsn, planned, now=self.now())
+        run_id, loaded = _loaded(self.dsn, planned)
+        refreshing = partial(refresh_early, self.dsn, run_id, now=self.now())
+        checking = partial(check_early, self.dsn, run_id, loaded, now=self.now(), settings=self.settings)
         refreshed = beside(partial(self.timed, "refresh", refreshing))
+        checked = beside(partial(self.timed, "check", checking))
         tell = self.telling("verify")
         self.timed("verify", verify, self.dsn, planned, now=self.now(), settings=self.settings, on_unit=tell)
-        return refreshed.result()
+        return Early(refreshed.result(), checked.result())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import psycopg
 
 from hypertape import __version__
-from hypertape.frame import Bars, instant
+from hypertape.errors import HypertapeError
+from hypertape.frame import Bars, instant, micros
 from hypertape.quality.gate_rules import flags_of
 from hypertape.queries import query
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
@@ -20,31 +22,88 @@ from hypertape.warehouse.pg_binary import IntArray, TimeArray, array_cursor
 Connection = psycopg.Connection[Any]
 
 
-def load_row(request: LoadRequest, entry: SeriesLoad, status: str) -> tuple[object, ...]:
-    """The columns of one `load` row, but for its error."""
-    expected, missing = request.expected.get(entry.ticker, (None, None))
-    open_bar, window = entry.open_bar(request), request.window_of(entry.ticker)
-    return (
-        request.run_id, request.market.code, request.interval.value, entry.ticker, request.attempt,
-        request.source_of(entry.ticker), window.start, window.end, status,
-        request.fetched.get(entry.ticker, len(entry.incoming)),
-        request.duplicates.get(entry.ticker, 0), expected, missing,
-        None if open_bar is None else instant(open_bar), __version__, request.reason,
-        None if entry.finalised is None else instant(entry.finalised),
-        request.answered_until.get(entry.ticker),
-    )  # fmt: skip
-
-
-def open_loads(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
+def open_loads(connection: Connection, request: LoadRequest, batch: Sequence[SeriesLoad]) -> None:
     """Insert one `load` row per ticker and note its id."""
     if not batch:
         return
-    rows = [load_row(request, entry, "failed" if entry.refused else "loaded") for entry in batch]
+    statuses = ["failed" if entry.refused else "loaded" for entry in batch]
     errors = [str(entry.refused) if entry.refused else None for entry in batch]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    found = connection.execute(query("record_loads"), (*columns, errors)).fetchall()
-    for entry, (load_id,) in zip(batch, found, strict=True):
+    found = _record(connection, request, batch, statuses, errors, [None] * len(batch))
+    for entry, load_id in zip(batch, found, strict=True):
         entry.load_id = load_id
+
+
+def record_failures(
+    connection: Connection,
+    failures: Mapping[str, HypertapeError | str],
+    request: LoadRequest,
+    kinds: Mapping[str, str] | None = None,
+) -> None:
+    """Write a `failed` row to `load` for each ticker that could not be fetched, with its error and the error's kind."""
+    if not failures:
+        return
+    batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(failures)]
+    errors = [failures[entry.ticker] for entry in batch]
+    named = [(kinds or {}).get(e.ticker, type(failures[e.ticker]).__name__) for e in batch]
+    with connection.transaction():
+        _record(connection, request, batch, ["failed"] * len(batch), list(map(str, errors)), named)
+
+
+def record_skipped(connection: Connection, tickers: Sequence[str], request: LoadRequest) -> None:
+    """Write a `skipped` row to `load` for each ticker that a worker loaded in this run's place."""
+    if not tickers:
+        return
+    batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(tickers)]
+    nothing = [None] * len(batch)
+    _record(connection, request, batch, ["skipped"] * len(batch), nothing, nothing)
+
+
+def _record(
+    connection: Connection,
+    request: LoadRequest,
+    batch: Sequence[SeriesLoad],
+    statuses: Sequence[str],
+    errors: Sequence[str | None],
+    kinds: Sequence[str | None],
+) -> list[int]:
+    """Insert `load` rows; the ids come back in the order of the batch."""
+    windows = [request.window_of(entry.ticker) for entry in batch]
+    open_bars = [entry.open_bar(request) for entry in batch]
+    expected = [request.expected.get(entry.ticker, (None, None)) for entry in batch]
+    fetched = [request.fetched.get(entry.ticker, len(entry.incoming)) for entry in batch]
+    parameters = {
+        "run_id": request.run_id,
+        "market": request.market.code,
+        "interval": request.interval.value,
+        "attempt": request.attempt,
+        "code_version": __version__,
+        "reason": request.reason,
+        "tickers": [entry.ticker for entry in batch],
+        "sources": [request.source_of(entry.ticker) for entry in batch],
+        "window_starts": _instants(window.start for window in windows),
+        "window_ends": _instants(window.end for window in windows),
+        "statuses": list(statuses),
+        "fetched": _numbers(fetched),
+        "duplicates": _numbers(request.duplicates.get(entry.ticker, 0) for entry in batch),
+        "expected": [bars for bars, _ in expected],
+        "missing": [missing for _, missing in expected],
+        "provisional_from": [None if time is None else instant(time) for time in open_bars],
+        "finalised": [None if entry.finalised is None else instant(entry.finalised) for entry in batch],
+        "answered_until": [request.answered_until.get(entry.ticker) for entry in batch],
+        "errors": list(errors),
+        "error_kinds": list(kinds),
+    }
+    with array_cursor(connection) as cursor:
+        return [load_id for (load_id,) in cursor.execute(query("record_loads"), parameters).fetchall()]
+
+
+def _instants(moments: Iterable[datetime]) -> TimeArray:
+    """Instants without nulls, in a form that costs nothing to hand over."""
+    return TimeArray(np.array([micros(moment) for moment in moments], np.int64))
+
+
+def _numbers(values: Iterable[int]) -> IntArray:
+    return IntArray(np.array(list(values), np.int64))
 
 
 def keep_revisions(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
@@ -85,13 +144,16 @@ def keep_series(
             rows.append((entry.ticker, first, last, open_bar))
     if rows:
         tickers, firsts, lasts, opens = zip(*rows, strict=True)
-        connection.execute(
-            query("keep_series"),
-            (
-                request.market.code, request.interval.value, list(tickers), [instant(t) for t in firsts],
-                [instant(t) for t in lasts], [None if t is None else instant(t) for t in opens],
-            ),
-        )  # fmt: skip
+        parameters = {
+            "market": request.market.code,
+            "interval": request.interval.value,
+            "tickers": list(tickers),
+            "firsts": TimeArray(np.array(firsts, np.int64)),
+            "lasts": TimeArray(np.array(lasts, np.int64)),
+            "opens": [None if time is None else instant(time) for time in opens],
+        }
+        with array_cursor(connection) as cursor:
+            cursor.execute(query("keep_series"), parameters)
 
 
 def note_pending(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> None:
@@ -102,12 +164,13 @@ def note_pending(connection: Connection, request: LoadRequest, batch: list[Serie
             "market": request.market.code,
             "interval": request.interval.value,
             "tickers": [entry.ticker for entry, _ in spans],
-            "load_ids": [entry.load_id for entry, _ in spans],
-            "firsts": [first for _, (first, _) in spans],
-            "lasts": [last for _, (_, last) in spans],
+            "load_ids": _numbers(entry.load_id for entry, _ in spans),
+            "firsts": _instants(first for _, (first, _) in spans),
+            "lasts": _instants(last for _, (_, last) in spans),
             "last_written": [entry.last_written for entry, _ in spans],
         }
-        connection.execute(query("note_pending"), parameters)
+        with array_cursor(connection) as cursor:
+            cursor.execute(query("note_pending"), parameters)
 
 
 def quarantine(connection: Connection, request: LoadRequest, batch: list[SeriesLoad]) -> dict[str, int]:
@@ -180,23 +243,16 @@ def close_loads(connection: Connection, results: list[LoadResult], seconds: floa
     published of them."""
     if not results:
         return
-    share = seconds / len(results)
-    rows = [
-        (
-            r.load_id,
-            r.inserted,
-            r.updated,
-            r.recomputed,
-            r.unchanged,
-            r.quarantined,
-            r.flagged,
-            r.first_changed,
-            r.last_changed,
-            share,
-        )
-        for r in results
-    ]
-    connection.execute(query("count_loads"), [list(column) for column in zip(*rows, strict=True)])
+    counted = ("load_id", "inserted", "updated", "recomputed", "unchanged", "quarantined", "flagged")
+    counts = {name: _numbers(getattr(result, name) for result in results) for name in counted}
+    parameters = {
+        **counts,
+        "first_changed": [result.first_changed for result in results],
+        "last_changed": [result.last_changed for result in results],
+        "seconds": seconds / len(results),
+    }
+    with array_cursor(connection) as cursor:
+        cursor.execute(query("count_loads"), parameters)
     if any(result.restated for result in results):
         connection.execute(query("end_validity"), ([r.load_id for r in results if r.restated],))
     connection.execute(query("note_unpublished"), {"load_ids": [r.load_id for r in results]})

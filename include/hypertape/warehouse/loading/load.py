@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from hypertape.errors import HypertapeError, SuspectScale
+from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
@@ -25,10 +25,11 @@ from hypertape.warehouse.loading.ledgers import (
     keep_flags,
     keep_revisions,
     keep_series,
-    load_row,
     note_pending,
     open_loads,
     quarantine,
+    record_failures,
+    record_skipped,
 )
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
 from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
@@ -60,6 +61,9 @@ __all__ = [
 ]
 
 Connection = psycopg.Connection[Any]
+
+_SEEN = ("close", "volume")
+"""What indicators, and the guard of the scale, see of the bars before those of a load."""
 
 
 def load_bars(connection: Connection, bars: pa.Table, request: LoadRequest) -> list[LoadResult]:
@@ -123,39 +127,6 @@ def refused_scales(connection: Connection, bars: pa.Table, request: LoadRequest)
         return {entry.ticker: entry.refused for entry in batch if entry.refused is not None}
 
 
-def record_failures(
-    connection: Connection,
-    failures: Mapping[str, HypertapeError | str],
-    request: LoadRequest,
-    kinds: Mapping[str, str] | None = None,
-) -> None:
-    """Write a `failed` row to `load` for each ticker that could not be fetched, with its error and the error's kind."""
-    if not failures:
-        return
-    batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(failures)]
-    with connection.transaction():
-        rows = [
-            (
-                *load_row(request, entry, "failed"),
-                str(failures[entry.ticker]),
-                (kinds or {}).get(entry.ticker, type(failures[entry.ticker]).__name__),
-            )
-            for entry in batch
-        ]
-        with connection.cursor() as cursor:
-            cursor.executemany(query("record_failed_load"), rows)
-
-
-def record_skipped(connection: Connection, tickers: Sequence[str], request: LoadRequest) -> None:
-    """Write a `skipped` row to `load` for each ticker that a worker loaded in this run's place."""
-    rows = [
-        (*load_row(request, SeriesLoad(ticker, Bars.empty()), "skipped"), None, None)
-        for ticker in sorted(tickers)
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(query("record_failed_load"), rows)
-
-
 def note_asked(
     connection: Connection, request: LoadRequest, tickers: Sequence[str], *, seconds: float, calls: int
 ) -> None:
@@ -200,7 +171,24 @@ def _compare(
             entry.merged = merge(there, entry.fresh)
     touched = [entry for entry in batch if entry.merged is not None and entry.merged.touches]
     spans = {entry.ticker: entry.span for entry in touched if entry.ticker in states}
-    neighbours = read_neighbours(connection, request.market, request.interval, states, spans)
+    neighbours = read_neighbours(
+        connection, request.market, request.interval, states, spans, before_columns=_SEEN
+    )
+    _find_writes(connection, request, touched, states, stored, neighbours)
+    for entry in batch:
+        entry.note_finalised(request, states.get(entry.ticker))
+
+
+def _find_writes(
+    connection: Connection,
+    request: LoadRequest,
+    touched: Sequence[SeriesLoad],
+    states: Mapping[str, SeriesState],
+    stored: Mapping[str, Bars],
+    neighbours: Mapping[str, tuple[Bars, Bars]],
+) -> None:
+    """Compute the rows to write of the series where something differs, but of those whose prices look scaled."""
+    wholes: dict[str, Bars] = {}
     for entry in touched:
         before, after = neighbours.get(entry.ticker, (Bars.empty(), Bars.empty()))
         whole = join_bars(before, stored.get(entry.ticker, Bars.empty()), after)
@@ -210,11 +198,11 @@ def _compare(
             continue
         if len(before) or len(after):
             entry.merged = merge(whole, entry.fresh)
-        assert entry.merged is not None
-        entry.writes = writes(entry.merged)
-        entry.note_restated(whole, states.get(entry.ticker))
-    for entry in batch:
-        entry.note_finalised(request, states.get(entry.ticker))
+        wholes[entry.ticker] = whole
+    loading = [entry for entry in touched if entry.merged is not None]
+    for entry, found in zip(loading, writes([e.merged for e in loading if e.merged]), strict=True):
+        entry.writes = found
+        entry.note_restated(wholes[entry.ticker], states.get(entry.ticker))
 
 
 def _result(entry: SeriesLoad, written: int, quarantined: int, flagged: int) -> LoadResult:

@@ -6,24 +6,21 @@ Pure functions on arrays; no database.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hypertape.errors import SuspectScale
 from hypertape.frame import Bars, Floats
-from hypertape.indicators import LOOKBACK, enrich
+from hypertape.indicators import LOOKBACK, enrich_many
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
 
 Mask = npt.NDArray[np.bool_]
 
-_SCALE_NEIGHBOURS = 20
-_SCALE_REACH = 90 * 86_400_000_000
-"""Bars further apart (µs) are no neighbours: Bitcoin rose eightyfold within half a year."""
-_SCALES = (1000.0, 100.0, 0.01, 0.001)
-_SCALE_TOLERANCE = 1.6
-"""A ratio within this factor of a scale is suspect; real splits of 1:60 and more are rarer than wrong units."""
+_TOGETHER = 100_000
+"""Bars whose indicators are computed together: one pass over many short series costs far less than one over each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,8 @@ def merge(stored: Bars, incoming: Bars) -> Merged:
 
     An incoming bar wins; where it carries no adjusted close the stored one stays.
     """
+    if len(incoming) and (len(stored) == 0 or stored.time[-1] < incoming.time[0]):
+        return _appended(stored, incoming)
     at = np.searchsorted(stored.time, incoming.time)
     hit = np.zeros(len(incoming), bool)
     inside = at < len(stored)
@@ -84,23 +83,66 @@ def merge(stored: Bars, incoming: Bars) -> Merged:
     return _interleave(stored.take(kept), incoming, ~hit, differs, stored)
 
 
-def writes(merged: Merged) -> Writes:
-    """Compute the rows to write.
+def writes(merged: Sequence[Merged]) -> list[Writes]:
+    """Compute the rows to write of each series; the indicators of short ones together.
 
-    The merged series must reach LOOKBACK bars before the first affected one, or start later than that.
+    A merged series must reach LOOKBACK bars before its first affected one, or start later than that.
     """
-    positions = np.flatnonzero(merged.affected)
-    if len(positions) == 0:
-        return Writes(Bars.empty(), {}, np.empty(0, bool), np.empty(0, bool))
-    first, stop = max(int(positions[0]) - LOOKBACK, 0), int(positions[-1]) + 1
-    columns = enrich(merged.bars.close[first:stop], merged.bars.volume[first:stop])
-    inside = positions - first
-    return Writes(
-        merged.bars.take(positions),
-        {name: columns[name][inside] for name in STORED_INDICATOR_COLUMNS},
-        merged.added[positions],
-        merged.changed[positions],
+    found: list[Writes] = []
+    group: list[tuple[Merged, _Stretch]] = []
+    filled = 0
+    for one in merged:
+        stretch = _Stretch.of(one)
+        if group and filled + stretch.stop - stretch.first > _TOGETHER:
+            found += _writes(group)
+            group, filled = [], 0
+        group.append((one, stretch))
+        filled += stretch.stop - stretch.first
+    return found + _writes(group)
+
+
+def _writes(group: Sequence[tuple[Merged, _Stretch]]) -> list[Writes]:
+    if not group:
+        return []
+    bounds = np.cumsum([0, *(stretch.stop - stretch.first for _, stretch in group)]).tolist()
+    close, volume = (
+        np.concatenate([getattr(one.bars, name)[stretch.first : stretch.stop] for one, stretch in group])
+        for name in ("close", "volume")
     )
+    columns = enrich_many(close, volume, bounds)
+    return [
+        Writes(
+            one.bars.take(stretch.rows),
+            {name: columns[name][start:stop][stretch.inside] for name in STORED_INDICATOR_COLUMNS},
+            one.added[stretch.rows],
+            one.changed[stretch.rows],
+        )
+        for (one, stretch), (start, stop) in zip(group, pairwise(bounds), strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What is computed of a series to write its affected rows: bars `first` to `stop`, `rows` of them are written.
+
+    Rows that lie side by side are a slice, which copies nothing.
+    """
+
+    first: int
+    stop: int
+    rows: Any
+    inside: Any
+
+    @classmethod
+    def of(cls, merged: Merged) -> _Stretch:
+        positions = np.flatnonzero(merged.affected)
+        if len(positions) == 0:
+            return cls(0, 0, slice(0), slice(0))
+        low, stop = int(positions[0]), int(positions[-1]) + 1
+        first = max(low - LOOKBACK, 0)
+        if len(positions) == stop - low:
+            return cls(first, stop, slice(low, stop), slice(low - first, None))
+        return cls(first, stop, positions, positions - first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,44 +166,6 @@ def move_of(former: Bars, restated: Bars) -> Move:
             up, down = bool((ratios > 1).all()), bool((ratios < 1).all())
             return Move("up" if up else "down" if down else "mixed", float(np.median(ratios)))
     return Move("mixed", None)
-
-
-def guard_scale(stored: Bars, incoming: Bars) -> None:
-    """Raise SuspectScale when the incoming closes look ×1000 or ÷100 (or the reverse) of the stored neighbours.
-
-    Bars of the same times are compared where there are any; else the nearest stored bars on each side.
-    """
-    ratio = price_ratio(stored, incoming)
-    for scale in _SCALES:
-        if scale / _SCALE_TOLERANCE < ratio < scale * _SCALE_TOLERANCE:
-            raise SuspectScale(
-                f"The prices are about ×{ratio:.4g} of the stored neighbours, close to ×{scale:g}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """`ratio` new shares for one old share, from `time` (µs) on."""
-
-    time: int
-    ratio: float
-
-
-def explained(stored: Bars, incoming: Bars, splits: Sequence[Split]) -> bool:
-    """True when the incoming closes are about the stored ones once these splits are applied to all bars before them."""
-    factor = np.ones(len(stored))
-    for split in splits:
-        factor[stored.time < split.time] /= split.ratio
-    applied = replace(stored, close=stored.close * factor)
-    return 1 / _SCALE_TOLERANCE < price_ratio(applied, incoming) < _SCALE_TOLERANCE
-
-
-def price_ratio(stored: Bars, incoming: Bars) -> float:
-    """Incoming over stored closes: the median over bars of the same times, else over the nearest neighbours; else 1."""
-    if len(stored) == 0 or len(incoming) == 0:
-        return 1.0
-    ratio = _overlap_ratio(stored, incoming)
-    return _edge_ratio(stored, incoming) if ratio is None else ratio
 
 
 _NOISE = 1e-6
@@ -212,6 +216,13 @@ def _interleave(kept: Bars, incoming: Bars, added: Mask, differs: Mask, stored: 
     )
 
 
+def _appended(stored: Bars, incoming: Bars) -> Merged:
+    """Nothing is laid over another: all that comes is new, and later than what is stored."""
+    old = np.zeros(len(stored), bool)
+    new = np.concatenate([old, np.ones(len(incoming), bool)])
+    return Merged(join_bars(stored, incoming), new, np.zeros(len(new), bool), new)
+
+
 def _merged(bars: Bars, added: Mask, changed: Mask, stored: Bars) -> Merged:
     moves = added.copy()  # the bars that indicators of later bars can see
     if changed.any():
@@ -228,27 +239,3 @@ def _followed(moves: Mask) -> Mask:
     before = np.zeros(len(moves), seen.dtype)
     before[LOOKBACK + 1 :] = seen[: -(LOOKBACK + 1)]
     return np.asarray(seen > before)
-
-
-def _overlap_ratio(stored: Bars, incoming: Bars) -> float | None:
-    _, old, new = np.intersect1d(stored.time, incoming.time, assume_unique=True, return_indices=True)
-    return _ratio(incoming.close[new], stored.close[old]) if len(old) else None
-
-
-def _edge_ratio(stored: Bars, incoming: Bars) -> float:
-    """The ratio at the side where the stored bars lie nearest; 1 when none lies near."""
-    first, last = incoming.time[0], incoming.time[-1]
-    before = stored.take((stored.time < first) & (stored.time >= first - _SCALE_REACH))
-    after = stored.take((stored.time > last) & (stored.time <= last + _SCALE_REACH))
-    if not len(before) and not len(after):
-        return 1.0
-    if not len(after) or (len(before) and first - before.time[-1] <= after.time[0] - last):
-        opening = incoming.close[incoming.time <= first + _SCALE_REACH]
-        return _ratio(opening[:_SCALE_NEIGHBOURS], before.close[-_SCALE_NEIGHBOURS:])
-    closing = incoming.close[incoming.time >= last - _SCALE_REACH]
-    return _ratio(closing[-_SCALE_NEIGHBOURS:], after.close[:_SCALE_NEIGHBOURS])
-
-
-def _ratio(new: Floats, old: Floats) -> float:
-    denominator = float(np.median(old))
-    return float(np.median(new)) / denominator if denominator > 0 else 1.0

@@ -17,7 +17,7 @@ from hypertape.frame import Bars, instant, micros
 from hypertape.model import Market
 from hypertape.queries import query
 from hypertape.warehouse.loading.batch import LoadRequest, SeriesLoad
-from hypertape.warehouse.loading.merge import Split, explained, guard_scale
+from hypertape.warehouse.loading.price_ratio import Split, explained, guard_scale
 from hypertape.warehouse.loading.stored import SeriesState, read_neighbours
 
 Connection = psycopg.Connection[Any]

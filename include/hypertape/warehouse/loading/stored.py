@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from hypertape.frame import Bars, Micros, instant, micros
+from hypertape.frame import Bars, Floats, Micros, instant, micros
 from hypertape.model import LONGEST_LOOKBACK, VALUE_COLUMNS, Interval, Market
 from hypertape.queries import query
 from hypertape.warehouse.pg_binary import TimeArray, array_cursor
@@ -138,15 +138,19 @@ def read_neighbours(
     interval: Interval,
     states: Mapping[str, SeriesState],
     spans: Mapping[str, tuple[int, int]],
+    *,
+    before_columns: Sequence[str] = VALUE_COLUMNS,
 ) -> dict[str, tuple[Bars, Bars]]:
     """Return, per ticker, the LONGEST_LOOKBACK stored bars before and after its span [first, last] (µs).
 
-    Fewer come back only where the series has no more. Tickers without a state are left out.
+    Fewer come back only where the series has no more. Tickers without a state are left out. Of those before only
+    `before_columns` are read; the others are NaN.
     """
     known = [ticker for ticker in spans if ticker in states]
     before = {t: spans[t][0] for t in known if states[t].first < spans[t][0]}
     after = {t: spans[t][1] for t in known if states[t].last > spans[t][1]}
-    early = _nearest(connection, market, interval, before, {t: states[t].first for t in before}, -1)
+    firsts = {ticker: states[ticker].first for ticker in before}
+    early = _nearest(connection, market, interval, before, firsts, -1, before_columns)
     late = _nearest(connection, market, interval, after, {t: states[t].last for t in after}, +1)
     return {ticker: (early.get(ticker, Bars.empty()), late.get(ticker, Bars.empty())) for ticker in known}
 
@@ -158,6 +162,7 @@ def _nearest(
     edges: Mapping[str, int],
     ends: Mapping[str, int],
     side: int,
+    columns: Sequence[str] = VALUE_COLUMNS,
 ) -> dict[str, Bars]:
     """The LONGEST_LOOKBACK bars nearest to each edge on one side, looking as far as the series' end if need be.
 
@@ -168,7 +173,7 @@ def _nearest(
     reach = int(_GUESS[interval] / timedelta(microseconds=1))
     lacking = dict(edges)
     statement = query("nearest_before" if side < 0 else "nearest_after").format(
-        bars=relation(market, interval)
+        bars=relation(market, interval), arrays=_arrays(columns)
     )
     while lacking:
         limits = {ticker: edge + side * reach for ticker, edge in lacking.items()}
@@ -183,7 +188,7 @@ def _nearest(
         }
         with array_cursor(connection) as cursor:
             rows = cursor.execute(statement, parameters).fetchall()
-        found |= {ticker: _sorted(Bars(*columns)) for ticker, *columns in rows}
+        found |= {ticker: _sorted(_of(columns, *arrays)) for ticker, *arrays in rows}
         lacking = {
             ticker: edge
             for ticker, edge in lacking.items()
@@ -192,6 +197,19 @@ def _nearest(
         }
         reach *= 4
     return found
+
+
+def _arrays(columns: Sequence[str]) -> sql.Composable:
+    """The columns as arrays without nulls, which the loader could not take."""
+    aggregate = sql.SQL("array_agg(coalesce({}, 'NaN'))")
+    return sql.SQL(", ").join(aggregate.format(sql.Identifier(name)) for name in columns)
+
+
+def _of(columns: Sequence[str], time: Micros, *values: Floats) -> Bars:
+    """Bars of which only some columns were read."""
+    unread = np.full(len(time), np.nan)
+    read = dict(zip(columns, values, strict=True))
+    return Bars(time, *(read.get(name, unread) for name in VALUE_COLUMNS))
 
 
 def _sorted(bars: Bars) -> Bars:

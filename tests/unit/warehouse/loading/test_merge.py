@@ -11,7 +11,8 @@ from hypertape.errors import SuspectScale
 from hypertape.frame import Bars
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
-from hypertape.warehouse.loading.merge import guard_scale, join_bars, merge, writes
+from hypertape.warehouse.loading.merge import join_bars, merge, writes
+from hypertape.warehouse.loading.price_ratio import guard_scale
 
 DAY = 86_400_000_000
 
@@ -134,7 +135,7 @@ def test_the_rows_to_write_carry_the_indicators_of_the_whole_series():
     whole = series(range(900), close=random.uniform(1, 2, 900), volume=random.uniform(0, 9, 900))
     keep = np.ones(900, bool)
     keep[[400, 401]] = False
-    rows = writes(merge(whole.take(keep), whole.take(~keep)))
+    (rows,) = writes([merge(whole.take(keep), whole.take(~keep))])
     assert days_of(rows.bars) == list(range(400, 402 + LOOKBACK))
     assert np.flatnonzero(rows.added).tolist() == [0, 1]
     computed = enrich(whole.close, whole.volume)
@@ -143,9 +144,9 @@ def test_the_rows_to_write_carry_the_indicators_of_the_whole_series():
 
 
 def test_nothing_to_write():
-    rows = writes(merge(series(range(300)), series(range(100, 200))))
+    (rows,) = writes([merge(series(range(300)), series(range(100, 200)))])
     assert len(rows.bars) == 0
-    assert rows.indicators == {}
+    assert not any(map(len, rows.indicators.values()))
 
 
 def test_joining_parts():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hypertape.frame import Bars
-from hypertape.warehouse.loading.merge import Split, differing, explained, move_of
+from hypertape.warehouse.loading.merge import differing, move_of
+from hypertape.warehouse.loading.price_ratio import Split, explained
 
 DAY = 86_400_000_000
 

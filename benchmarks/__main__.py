@@ -8,6 +8,7 @@ import sys
 
 from benchmarks import (
     api,
+    daily,
     exchange,
     gaps,
     gate,
@@ -35,6 +36,7 @@ ON_A_SERVER = {
     "migration": migration.run,
     "exchange": exchange.run,
     "api": api.run,
+    "daily": daily.run,
     "plan": plan.run,
     "restate": restate.run,
     "ticks": ticks.run,

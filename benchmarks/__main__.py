@@ -8,9 +8,11 @@ import sys
 
 from benchmarks import (
     api,
+    daily,
     exchange,
     gaps,
     gate,
+    growth,
     indicators,
     load,
     migration,
@@ -38,6 +40,8 @@ ON_A_SERVER = {
     "migration": migration.run,
     "exchange": exchange.run,
     "api": api.run,
+    "daily": daily.run,
+    "growth": growth.run,
     "plan": plan.run,
     "restate": restate.run,
     "ticks": ticks.run,

@@ -16,18 +16,17 @@ from typing import Any
 from psycopg import conninfo, sql
 from sqlalchemy import URL, event
 
-from hypertape.quality.gx import gx
+from hypertape.quality.gx import (
+    Batch,
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+    gx,
+)
 from hypertape.quality.results import SAMPLE_KEYS
 from hypertape.quality.scope import Scope
 from hypertape.quality.suites import Offenders, build_suite, rows_statement
 from hypertape.queries import query
-
-from great_expectations.core.batch import Batch  # isort: skip - after hypertape.quality.gx, which leaves out what is unused
-from great_expectations.data_context.types.base import (  # isort: skip
-    DataContextConfig,
-    InMemoryStoreBackendDefaults,
-    ProgressBarsConfig,
-)
 
 logging.getLogger("great_expectations").setLevel(
     logging.WARNING

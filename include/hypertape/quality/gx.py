@@ -1,6 +1,6 @@
 """Great Expectations, imported without what no rule of ours uses (plots, distribution tests, S3): a third of its time.
 
-Import `gx` and `gxe` from here and nowhere else. The modules left out are there all the same: whoever reads something
+Import it from here and nowhere else. The modules left out are there all the same: whoever reads something
 from them (a distribution expectation does) gets the real one then. Only S3 counts as not installed for Great
 Expectations, unless it was imported before.
 """
@@ -53,5 +53,11 @@ def _without_unused() -> Iterator[None]:
 with _without_unused():
     import great_expectations as gx
     import great_expectations.expectations as gxe
+    from great_expectations.core.batch import Batch
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-__all__ = ["gx", "gxe"]
+__all__ = ["Batch", "DataContextConfig", "InMemoryStoreBackendDefaults", "ProgressBarsConfig", "gx", "gxe"]

@@ -179,6 +179,7 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
 
 
 @pytest.mark.airflow
+@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py, and a bad ticker in test_real_airflow.py
 @pytest.mark.timeout(1200)
 def test_one_bad_ticker_is_all_that_the_next_run_asks_for(
     airflow: Airflow, by_airflow: dict[str, str], dsn: str, tmp_path: Path

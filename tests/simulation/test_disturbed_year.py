@@ -87,7 +87,7 @@ def test_a_week_of_loads_without_a_refresh_waits_in_the_ledger_until_the_next_ru
 
 
 def test_days_of_web_pages_are_an_outage_in_every_ledger(connection, year):
-    """Whoever ran in these days failed for all; no session of them is excused, and all came when the vendor was back."""
+    """Whoever ran in these days failed for all; no session of them is excused, and all came later."""
     asked = {o.run.run_id for o in year.ordeals if o.run.now.date() in PLOT.pages and not o.killed_in}
     assert asked
     runs = connection.execute(

@@ -94,9 +94,17 @@ def test_days_of_web_pages_are_an_outage_in_every_ledger(connection, year):
         "select distinct run_id, status, inserted from load where run_id = any(%s)", (sorted(asked),)
     )
     assert {row[1:] for row in runs.fetchall()} == {("failed", 0)}
-    told = {missing for missing in found_gaps(connection, PLOT) if missing.session in PLOT.pages}
-    assert {missing.reason for missing in told if missing.ticker != "GONE"} == {"fetch failed"}
-    assert all(missing.arrived for missing in told if missing.ticker != "GONE")
+    traded = {
+        (story.ticker, day)
+        for story in PLOT.stories
+        for day in PLOT.pages
+        if story.listed <= day < story.delisted
+    }
+    told = {
+        missing for missing in found_gaps(connection, PLOT) if (missing.ticker, missing.session) in traded
+    }
+    assert {missing.reason for missing in told} == {"fetch failed"}
+    assert all(missing.arrived for missing in told)
 
 
 def test_the_same_final_digest(connection, year):

@@ -133,9 +133,12 @@ class Tape:
         Those that overlap the window. `detail` says what is behind a reason, where something is known.
         """
         low, high = read_instant("start", start), read_instant("end", end)
+        asked = _ledger_request(market, interval, tickers)
+        known = list(self._backend.gaps(asked, closed=closed))
+        self._require_bars(asked, known)
         found = [
             row
-            for row in self._backend.gaps(_ledger_request(market, interval, tickers), closed=closed)
+            for row in known
             if (low is None or row["end_time"] > low) and (high is None or row["start_time"] < high)
         ]
         found.sort(key=lambda row: (row["ticker"], row["start_time"], row["end_time"], row["gap_id"]))
@@ -157,8 +160,15 @@ class Tape:
         last = (high - _MOMENT).date()
         asked = _ledger_request(market, interval, tickers)
         found = list(self._backend.condition(asked, low.date(), last)) if low.date() <= last else []
+        self._require_bars(asked, found)
         found.sort(key=lambda row: (row["ticker"], row["session"]))
         return pa.Table.from_pylist(found, schema=CONDITION_SCHEMA)
+
+    def _require_bars(self, asked: LedgerRequest, found: Iterable[dict[str, Any]]) -> None:
+        """Raise UnknownTicker for a named ticker of which a ledger says nothing because there is no such series."""
+        silent = set(asked.tickers or ()) - {row["ticker"] for row in found}
+        if silent:
+            self.read(asked.market.code, asked.interval.value, sorted(silent), columns=(), newest=1)
 
     def close(self) -> None:
         """Release the connection. Closing again does nothing."""

@@ -106,6 +106,18 @@ def test_a_bad_question_is_told_and_the_next_one_answered(
     assert len(tape.last("vn", "1d", "SYNBANK")) == 1
 
 
+def test_a_ledger_that_says_nothing_of_a_misspelt_ticker_says_so(tape: Tape) -> None:
+    """No gap of it is no proof that nothing is missing."""
+    week = {"start": "2025-05-05", "end": "2025-05-10"}
+    with pytest.raises(UnknownTicker, match="SYNBNAK"):
+        tape.gaps("vn", "1d", ["SYNBANK", "SYNBNAK"])
+    with pytest.raises(UnknownTicker, match="SYNBNAK"):
+        tape.condition("vn", "1d", ["SYNBANK", "SYNBNAK"], **week)
+    assert len(tape.gaps("vn", "1d", "SYNBANK", **week)) == 0
+    assert len(tape.condition("vn", "1d", "SYNBANK", **week)) == 5
+    assert len(tape.condition("vn", "1d", "SYNBANK", start="2025-05-10", end="2025-05-11")) == 0
+
+
 @pytest.mark.parametrize("way", ["dsn", "http"])
 def test_sixty_thousand_names_are_not_all_repeated(tapes: dict[str, Tape], way: str) -> None:
     names = [f"NO{k:05}" for k in range(60_000)]

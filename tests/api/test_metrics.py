@@ -71,20 +71,6 @@ def test_findings_are_those_of_the_table_and_no_other(warehouse) -> None:
     assert values(text, "hypertape_findings", market="vn", kind="late", severity="critical") == [1]
 
 
-def test_what_a_worker_loaded_in_a_runs_place_is_counted_and_took_no_time(warehouse) -> None:
-    with connect(warehouse) as connection:
-        connection.execute(
-            "insert into load (run_id, market, interval, ticker, source, window_start, window_end, status, "
-            "code_version, seconds) values ('r', 'vn', '1d', 'A', 's', now(), now(), 'loaded', 'v', 2), "
-            "('r', 'vn', '1d', 'B', 's', now(), now(), 'skipped', 'v', 0)"
-        )
-    with client_of(open_app(warehouse)) as client:
-        text = client.get("/metrics").text
-    assert values(text, "hypertape_loads_total", status="skipped") == [1]
-    assert values(text, "hypertape_load_seconds_count", market="vn") == [1]
-    assert values(text, "hypertape_load_seconds_sum", market="vn") == [2]
-
-
 def test_work_sources_and_streams_are_told(warehouse) -> None:
     with connect(warehouse) as connection:
         connection.execute(

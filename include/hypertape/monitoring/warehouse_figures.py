@@ -95,8 +95,6 @@ def loads(connection: Connection, ask: Ask) -> Iterator[Family]:
     yield counters("hypertape_load_rows_total", list(by_outcome.items()))
     taken: dict[tuple[str, ...], tuple[int, float]] = {}
     for row in found:
-        if row["status"] == "skipped":  # a worker loaded it in the run's place: this took no time
-            continue
         count, seconds = taken.get(_sourced(row), (0, 0.0))
         taken[_sourced(row)] = (count + row["loads"], seconds + row["seconds"])
     yield summaries("hypertape_load_seconds", [(key, *value) for key, value in taken.items()])

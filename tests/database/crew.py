@@ -63,6 +63,16 @@ class Vendor(VciReplay):
             found[int(at // step)].update(request["symbols"])
         return dict(sorted(found.items()))
 
+    def twice(self, step: float) -> int:
+        """How often a ticker was asked for again in a round, up to the same instant: a run that began a round ago and
+        is late asks for another window than the run of the round does."""
+        asked = Counter(
+            (int(at // step), request["to"], ticker)
+            for at, request in list(self.at)
+            for ticker in request["symbols"]
+        )
+        return sum(asked.values()) - len(asked)
+
     def asks(self) -> Counter[str]:
         """How often each ticker was asked for."""
         return Counter(symbol for _, request in self.at for symbol in request["symbols"])

@@ -1,4 +1,4 @@
-"""Every other batch of a DAG's runs over vn minutes, as the tasks `extract`, `gate` and `load` do them, a run a round.
+"""A DAG's runs over every other ticker of vn minutes, as the tasks `extract`, `gate` and `load` do them, a run a round.
 
 Arguments: those of worker_job.py but for the last, and then which half: 0 or 1. Two of these are the two workers of an
 executor; the market's clock is simulated as it is there.
@@ -24,16 +24,17 @@ def main() -> None:
     dsn, tickers, base, anchor, step, rounds, half = sys.argv[1:]
     start, stop = parse_instant(base), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    settings = load_settings(batch_size=len(tickers.split(",")) // 8 or 1)
+    mine = tickers.split(",")[int(half) :: 2]
+    settings = load_settings(batch_size=len(mine) // 4 or 1)
 
     def run(number: int, now: datetime) -> None:
-        run_id = f"scheduled__{number}"
+        run_id = f"scheduled__{number}_{half}"
         planned = plan(
             dsn, "vn", "1m", run_id=run_id, data_interval=Window(midnight(now.date()), now), exact=False, now=now,
-            settings=settings, source={"name": "vci"}, tickers=tickers.split(","), shared=True,
+            settings=settings, source={"name": "vci"}, tickers=mine, shared=True,
         )  # fmt: skip
         asked = left = failed = 0
-        for batch in planned.batches[int(half) :: 2]:
+        for batch in planned.batches:
             if stop.is_set():
                 break
             name = f"bars_vn_1m/{run_id}/extract/{batch.index}/1"

@@ -26,7 +26,7 @@ from hypertape.steps.fetch import joined
 from hypertape.steps.run_spec import Batch, RunSpec
 from hypertape.steps.work_order import round_begin
 from hypertape.warehouse import progress
-from hypertape.warehouse.claims import Claim, Worker, reap, working
+from hypertape.warehouse.claims import GIVEN_UP, Claim, Worker, reap, working
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.progress import SERIES, unit_of
@@ -55,7 +55,8 @@ def ask_shared(
 ) -> tuple[Fetched, tuple[str, ...]]:
     """Ask for what nobody else asks for in the round; return the answers, and the tickers that a worker loaded.
 
-    `name` is the task's, unique to its try. A worker that lives and ends nothing for a lease is waited for no longer.
+    `name` is the task's, unique to its try. A worker that lives and ends nothing for two leases is waited for no
+    longer.
     """
     lease = timedelta(seconds=settings.worker_lease)
     told = {"market": spec.market.code, "intervals": [spec.interval.value], "run": spec.run_id}
@@ -69,7 +70,8 @@ def ask_shared(
             _width(spec.market, settings, now),
             timedelta(seconds=settings.worker_fresh),
         )
-        left, until = list(wanted), time.monotonic() + lease.total_seconds()
+        patience = GIVEN_UP * lease.total_seconds()
+        left, until = list(wanted), time.monotonic() + patience
         while left:
             mine, others = round_.take(left)
             if time.monotonic() > until:
@@ -77,7 +79,7 @@ def ask_shared(
             if mine:
                 asked = ask([ticker for ticker in left if ticker in mine])
                 round_.end(mine, asked)
-                answer, until = joined(answer, asked), time.monotonic() + lease.total_seconds()
+                answer, until = joined(answer, asked), time.monotonic() + patience
             skipped += others
             left = [ticker for ticker in left if ticker not in mine and ticker not in others]
             if left and not mine:
@@ -93,7 +95,7 @@ def _width(market: Market, settings: Settings, now: datetime) -> timedelta:
 
 @dataclass(slots=True)
 class _Round:
-    """The round that a task takes part in."""
+    """The round that a task takes part in: the one in which it began. What counts was done since `since`."""
 
     dsn: str
     spec: RunSpec
@@ -101,6 +103,7 @@ class _Round:
     worker: Worker
     width: timedelta
     fresh: timedelta
+    since: datetime | None = None
 
     def take(self, tickers: Sequence[str]) -> tuple[dict[str, Claim | None], list[str]]:
         """Claim what nobody works on and nobody has done in the round; and the tickers that somebody has done."""
@@ -108,8 +111,10 @@ class _Round:
         units = {ticker: unit_of(market, interval, ticker) for ticker in tickers}
         ticker_of = {unit: ticker for ticker, unit in units.items()}
         with connect(self.dsn, autocommit=True) as connection:
-            now = database_now(connection)
-            since = min(round_begin(now, self.width), now - self.fresh)
+            if self.since is None:
+                now = database_now(connection)
+                self.since = min(round_begin(now, self.width), now - self.fresh)
+            since = self.since
             with connection.transaction():
                 done = self._answered(connection, tickers, since)
                 left = [unit for ticker, unit in units.items() if ticker not in done]

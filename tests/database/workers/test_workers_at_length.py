@@ -112,8 +112,10 @@ def test_three_hundred_tickers(kind: str, tmp_path: Path, new_warehouse: Callabl
         finally:
             crew.end()
     assert all(seconds < BOUND + PATIENCE for seconds in trouble.took), trouble.took
-    if kind in ("calm", "beside"):
+    if kind == "calm":
         assert {max(counter.values()) for counter in rounds.values()} == {1}
+    if kind in ("calm", "beside"):
+        assert crew.vendor.twice(STEP) == 0
         assert max(asks.values()) - min(asks.values()) <= 1, "all take turns"
     ends = Counter(process.returncode for process in crew.processes)
     ends[0] += ends.pop(-signal.SIGTERM, 0)  # told to end before it had begun

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
-from hypertape.queries import query
 from hypertape.settings import load_settings
+from hypertape.warehouse.comments import described
 from hypertape.warehouse.connect import connect, resolve_dsn
 
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "tables.md"
@@ -32,8 +31,7 @@ _SAME = re.compile(r"(market_data|crypto_data|us_data|ohlc)(_\\d+\\w+)?|.*_(time
 
 def page(connection: psycopg.Connection[Any]) -> str:
     """The page, from the catalogue of a warehouse whose schema is current."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query("described_relations")).fetchall()
+    found = described(connection)
     shown = [row for row in found if row["relation"] in ONE_OF_EACH or not _SAME.fullmatch(row["relation"])]
     return "\n".join([HEAD, *(_part(row) for row in shown)])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from hypertape.queries import query
 
@@ -32,6 +33,12 @@ def glossary() -> dict[str, list[str]]:
 def uncommented(connection: Connection) -> list[tuple[str, str, str, str, str | None]]:
     """What has no comment: schema, relation, its kind, column (empty: the relation), the glossary's words."""
     return connection.execute(query("comment_columns"), glossary()).fetchall()
+
+
+def described(connection: Connection) -> list[dict[str, Any]]:
+    """The public tables and views: `relation`, `is_view`, `about`, and of the columns `names`, `types` and `texts`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("described_relations")).fetchall()
 
 
 def comment(connection: Connection) -> int:

@@ -17,7 +17,6 @@ from typer.main import get_command
 
 from hypertape.cli import app
 from hypertape.cli.common import broken
-from thorough import is_thorough
 
 pytestmark = pytest.mark.database
 
@@ -45,9 +44,6 @@ SAID = [
     ("rollback", "status"), ("migrate", "list"), ("status",), ("forget", "vn", "1d", "--tickers", "AAA"),
 ]  # fmt: skip
 """Verbs in an order in which each has something to show."""
-
-SLOW = ("validate", "backfill", "reindicate", "rollups", "reconcile", "doctor", "import", "copy")
-"""Left to the thorough run: they say what others say, and take seconds."""
 
 WITHOUT_JSON = {"create"}
 TWICE = {("mirror", "add"), ("pin", "create")}
@@ -111,15 +107,15 @@ def too_wide(said: str) -> list[str]:
     return [line for line in lines if len(line) > COLUMNS and max(map(len, line.split())) <= COLUMNS // 2]
 
 
+@pytest.mark.thorough
 def test_every_verb_fits_a_narrow_terminal_and_is_plain_in_a_pipe(
     run: Run, trees: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each verb three times, a minute and a half; test_cli_output holds one of each law in every run."""
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     monkeypatch.setenv("TERM", "xterm-256color")
     wide, painted, no_json, silent = {}, [], {}, []
     for verb in SAID:
-        if not is_thorough() and verb[0] in SLOW:
-            continue
         words = tuple(word.format(**trees) for word in verb)
         code, said, error = run(*words)
         assert code in (0, 1, 3), (words, said, error)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import typer
 
 from hypertape.api import create_app
 from hypertape.cli import app
-from hypertape.model import utc
+from hypertape.model import FINDING_KINDS, utc
+from hypertape.quality.rules import RULES
 from hypertape.settings import Settings
+from hypertape.warehouse.findings.mends import MENDS, Failed, check_mend
+
+_COMMAND = re.compile(r"hypertape (?:(?!;|, then|\. | \(|, or ).)+")
+"""A command within the words of a mend."""
 
 MADE = "*This page is made of the program each time the site is built.*"
 
@@ -49,6 +55,39 @@ def routes() -> str:
             if rows := [_parameter(each, described) for each in operation.get("parameters", ())]:
                 parts.append("\n".join(["| parameter | in | meaning |", "|---|---|---|", *rows]))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def findings(runbook: str) -> str:
+    """Every kind of finding with its severity and the runbook's paragraph, and what mends each failed check."""
+    told = dict(re.findall(r"^- `(\w+)`: (.*(?:\n  .*)*)", runbook, re.M))
+    kinds = [
+        f"| `{kind}` | {severity or 'the check’s'} | {_cell(told[kind])} |"
+        for kind, severity in FINDING_KINDS.items()
+    ]
+    said = {rule.name: rule.description for rule in RULES}
+    example = Failed("vn", "1d", "", ("VIC",), utc(2024, 1, 15), utc(2024, 1, 16), "")
+    checks = [
+        f"| `{name}` | {_cell(said.get(name, ''))} | {_mend(check_mend(replace(example, check=name)))} |"
+        for name in MENDS
+    ]
+    return "\n".join([*_FINDINGS, *kinds, *_CHECKS, *checks, ""])
+
+
+_FINDINGS = (
+    "# Findings and what mends them", "", MADE, "",
+    "How they are read, put away and told: [the runbook](../runbook.md#findings).", "",
+    "## Kinds", "", "| kind | severity | what it means, and what to do |", "|---|---|---|",
+)  # fmt: skip
+_CHECKS = (
+    "", "## Checks", "",
+    "What mends a check that fails, for one day of VIC as an example. A finding names its own tickers and days.", "",
+    "| check | what it says | what mends it |", "|---|---|---|",
+)  # fmt: skip
+
+
+def _mend(text: str) -> str:
+    """A mend with its commands as code."""
+    return _COMMAND.sub(lambda found: f"`{found[0].strip()}`", _cell(text))
 
 
 def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

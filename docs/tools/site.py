@@ -42,6 +42,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the repository's root, their links turned to where the site has them."""
     made = {"index.md": _as_index(_root("README.md")), DECISIONS: _list_of_decisions(Path(config.docs_dir))}
     made |= {"reference/commands.md": reference.commands(), "reference/routes.md": reference.routes()}
+    made["reference/findings.md"] = reference.findings(_root("docs/runbook.md"))
     made |= {f"about/{name}": _as_about(_root(name)) for name in ABOUT}
     made |= {f"about/{name}": _root(name) for name in FILES_ONLY}
     for name, text in made.items():

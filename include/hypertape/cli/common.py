@@ -77,6 +77,27 @@ class _DataConsole(Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Sentences break between words where a terminal is narrow; an address or a path is never cut in two."""
+        if self.is_terminal and objects and all(isinstance(each, str | Text) for each in objects):
+            whole = Text(" ").join(each if isinstance(each, Text) else Text(each) for each in objects)
+            objects = (broken(whole, self.width),)
+        super().print(*objects, **options)
+
+
+def broken(text: Text, width: int) -> Text:
+    """A text in lines of `width` columns, broken at blanks only: a longer word stands whole on a line of its own."""
+    lines = []
+    for line in text.split("\n", allow_blank=True):
+        start, last = 0, -1
+        for at in [*(i for i, letter in enumerate(line.plain) if letter == " "), len(line)]:
+            if at - start > width and last > start:
+                lines.append(line[start:last])
+                start = last + 1
+            last = at
+        lines.append(line[start:])
+    return Text("\n").join(lines)
+
 
 def console(*, stderr: bool = False) -> Console:
     """Where results go, or errors. What is printed is data: no markup and no emoji names are looked for in it."""

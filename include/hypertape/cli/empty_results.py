@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import typer
-
-from hypertape.cli.common import Connection
+from hypertape.cli.common import Connection, console
 from hypertape.errors import UnknownTicker
 from hypertape.markets import all_markets, get_market
 from hypertape.queries import query
@@ -29,7 +27,7 @@ def say_nothing(
     else:
         market, interval = (markets or ["vn"])[0], (intervals or ["1d"])[0]
         text = f"Nothing of {where} is loaded yet: `hypertape sync -m {market} -i {interval}`."
-    typer.echo(text, err=True)
+    console(stderr=True).print(text, highlight=False)
 
 
 def require_known(

@@ -21,6 +21,7 @@ from hypertape import __version__
 from hypertape.errors import BadSetting, MigrationChanged, SchemaMissing, TierChanged
 from hypertape.model import Market
 from hypertape.queries import query, sql_directory
+from hypertape.warehouse.comments import comment
 from hypertape.warehouse.connect import is_pooled
 from hypertape.warehouse.dsn import place
 from hypertape.warehouse.ledger import database_now
@@ -228,8 +229,13 @@ def _keep_retention(connection: Connection, markets: tuple[Market, ...], archive
             connection.execute(query("keep_for"), (relation, kept))
 
 
+def _say_what_it_is(connection: Connection, _markets: tuple[Market, ...], _archived: bool) -> None:
+    comment(connection)
+
+
 _STEPS: Mapping[str, Callable[[Connection, tuple[Market, ...], bool], None]] = {
     "migrations/0001_reference.sql": _register_markets,
+    "migrations/0002_audit.sql": _say_what_it_is,
     "migrations/0003_bars.market.sql": _keep_retention,
     "migrations/0031_group_member.sql": _register_names,
 }

@@ -26,6 +26,12 @@ def test_an_interval_without_rollups_says_so() -> None:
     assert "rollups: none" in runbook(get_market("vn"), Interval.H1, Settings())
 
 
+def test_it_says_what_to_press_while_it_is_paused() -> None:
+    text = " ".join(runbook(get_market("vn"), Interval.D1, Settings()).split())
+    assert "a run that is triggered here waits, without a word, until the DAG is unpaused" in text
+    assert "with this DAG paused, trigger `backfill_bars`" in text
+
+
 def test_every_dag_has_one_of_its_own() -> None:
     texts = {runbook(m, i, Settings()) for m in all_markets().values() for i in m.intervals}
     assert len(texts) == sum(len(market.intervals) for market in all_markets().values())

@@ -40,10 +40,12 @@ def see_sources(connection: Connection, at: Look) -> Iterator[Observation]:
         if row["error_kind"] in AWAY:
             by_source[row["source"]].append(row)
     states = {state.source: state for state in source_states(connection, at.pause)}
+    gates = {_source_of(gate): state for gate, state in sorted(states.items()) if state.state != "closed"}
     for source, found in sorted(by_source.items()):
-        yield _source_away(source, found, states.get(source))
+        yield _source_away(source, found, gates.get(_source_of(source)) or states.get(source))
+    away = set(map(_source_of, by_source))
     for source, state in sorted(states.items()):
-        if state.state != "closed" and source not in by_source:
+        if state.state != "closed" and _source_of(source) not in away:
             yield Observation(
                 cause=f"source/{source}",
                 kind="source_paused",
@@ -51,6 +53,11 @@ def see_sources(connection: Connection, at: Look) -> Iterator[Observation]:
                 mend=f"It is tried again by itself; at once: hypertape source reset {source}",
                 evidence={"error": state.last_error, "failures": state.failures},
             )
+
+
+def _source_of(gate: str) -> str:
+    """The source whose turns go by a gate: `ccxt:kraken` and `vci@127.0.0.1:8080` are ccxt's and vci's."""
+    return gate.partition("@")[0].partition(":")[0]
 
 
 def _source_away(source: str, found: Sequence[Row], state: SourceState | None) -> Observation:

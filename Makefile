@@ -59,7 +59,7 @@ coverage: install browser services ## run the test suite and say which lines it 
 browser: install ## find the browser for tests/web, or install one
 	@$(BIN)/python tests/browser.py
 
-services: install ## find or install the servers that tests run: RabbitMQ, PgBouncer, Redis, Prometheus
+services: install ## find or install the servers that tests run: RabbitMQ, PgBouncer, Redis, Prometheus, Docker Compose
 	@$(BIN)/python tests/services.py
 
 check: install ## lint, format, types and import rules

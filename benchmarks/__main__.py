@@ -8,12 +8,15 @@ import sys
 
 from benchmarks import (
     api,
+    daily,
     exchange,
     gaps,
     gate,
+    growth,
     indicators,
     load,
     migration,
+    operating,
     parquet,
     peers,
     plan,
@@ -37,10 +40,13 @@ ON_A_SERVER = {
     "migration": migration.run,
     "exchange": exchange.run,
     "api": api.run,
+    "daily": daily.run,
+    "growth": growth.run,
     "plan": plan.run,
     "restate": restate.run,
     "ticks": ticks.run,
     "workers": workers.run,
+    "operating": operating.run,
 }
 
 

@@ -1,4 +1,4 @@
-"""Reads of connectorx and ArcticDB, in an environment of their own; prints seconds as JSON.
+"""Reads of connectorx, ArcticDB and polars, in an environment of their own; prints seconds as JSON.
 
 Arguments: DSN, SQL of the whole read, a Parquet file with the same bars, a directory for LMDB, tickers whose last bars
 are read.
@@ -15,6 +15,10 @@ import pandas as pd
 # By name: they are the peers' environment's, and no requirement of ours.
 arcticdb = importlib.import_module("arcticdb")
 connectorx = importlib.import_module("connectorx")
+pl = importlib.import_module("polars")
+
+FIVE = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+"""How each column of a 5 minute bar is made of minutes."""
 
 
 def median_seconds(work):
@@ -34,6 +38,7 @@ def main(dsn, sql, frame, place, tickers):
         library.write(ticker, own.drop(columns="ticker").set_index("time"))
     names = library.list_symbols()
     whole = connectorx.read_sql(dsn, sql, return_type="arrow")
+    five = arcticdb.QueryBuilder().resample("5min").agg(FIVE)
     rows = sum(len(library.read(name).data) for name in names)
     assert rows == len(bars) == whole.num_rows, (rows, len(bars), whole.num_rows)
     told = {
@@ -45,7 +50,19 @@ def main(dsn, sql, frame, place, tickers):
             library.tail(name, 100).data for name in tickers
         ],
     }
+    told |= {
+        f"polars {pl.__version__} from Parquet, 5m of all made": lambda: _by_polars(frame),
+        f"ArcticDB {arcticdb.__version__} resample, 5m of all made": lambda: [
+            library.read(name, query_builder=five).data for name in names
+        ],
+    }
     print(json.dumps({name: median_seconds(work) for name, work in told.items()}))
+
+
+def _by_polars(frame):
+    made = [getattr(pl.col(name), how)() for name, how in FIVE.items()]
+    bars = pl.scan_parquet(frame).sort("ticker", "time")
+    return bars.group_by_dynamic("time", every="5m", group_by="ticker").agg(made).collect()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 RabbitMQ, and the Erlang under it, from Debian, for tests/stream; Prometheus, Alertmanager and postgres-exporter from
 Debian, for tests/monitoring. PgBouncer 1.21 or newer, for tests/database: from
-Debian where that is new enough, else built from the source of a newer Debian. As with the browser: where
+Debian where that is new enough, else built from the source of a newer Debian. Docker Compose, which reads its file
+without an engine, for tests/monitoring: the program of a newer Debian. As with the browser: where
 HYPERTAPE_BROWSER=required says that this is CI a machine without one is a failure.
 """
 
@@ -13,7 +14,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 NONE = (
@@ -23,6 +25,10 @@ NONE = (
 NO_PGBOUNCER = (
     "there is no PgBouncer 1.21 or newer for tests/database/connect. Install it, or name its program in "
     "HYPERTAPE_PGBOUNCER"
+)
+NO_COMPOSE = (
+    "there is no Docker Compose 2 for tests/monitoring (no engine is needed). Install it, or name its program in "
+    "HYPERTAPE_COMPOSE"
 )
 NO_BROKER = "there is no Valkey or Redis for tests/dags (Debian, as root: apt-get install redis-server)"
 MONITORS = {
@@ -37,6 +43,14 @@ MONITORS = {
 _PLACES = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 _POOLERS = ("/usr/local/bin/pgbouncer", "/usr/sbin/pgbouncer", "/opt/homebrew/bin/pgbouncer")
 _OLDEST_POOLER = (1, 21)
+_PLUGIN = "docker/cli-plugins/docker-compose"
+_COMPOSES = (
+    "/usr/local/bin/docker-compose",
+    f"/usr/libexec/{_PLUGIN}",
+    f"/usr/local/lib/{_PLUGIN}",
+    f"/usr/lib/{_PLUGIN}",
+)
+_OLDEST_COMPOSE = (2, 20)
 _NEWER = "trixie"
 _BUILT_WITH = ("dpkg-dev", "gcc", "make", "pkg-config", "libevent-dev", "libssl-dev", "libc-ares-dev")
 _MINUTES = 15
@@ -62,6 +76,21 @@ def find_broker() -> str | None:
     return shutil.which("valkey-server") or shutil.which("redis-server")
 
 
+def find_compose() -> Path | None:
+    """Docker Compose 2, as a program of its own."""
+    named = os.environ.get("HYPERTAPE_COMPOSE")
+    places = map(Path, [named] if named else _COMPOSES)
+    said = r"version v?(\d+)\.(\d+)"
+    return next(
+        (
+            place
+            for place in places
+            if place.is_file() and _version(place, "version", said) >= _OLDEST_COMPOSE
+        ),
+        None,
+    )
+
+
 def find_monitor(name: str) -> str:
     """A program of `MONITORS`. Without it the tests that need it fail, saying how to get it."""
     found = shutil.which(name)
@@ -69,9 +98,11 @@ def find_monitor(name: str) -> str:
     return found
 
 
-def _version(program: Path) -> tuple[int, int]:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"PgBouncer (\d+)\.(\d+)", said)
+def _version(
+    program: Path, asked: str = "--version", pattern: str = r"PgBouncer (\d+)\.(\d+)"
+) -> tuple[int, int]:
+    said = subprocess.run([program, asked], capture_output=True, text=True, check=False).stdout
+    found = re.search(pattern, said)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
@@ -88,9 +119,12 @@ def main() -> None:
     if can_install and find_pgbouncer() is None:
         _told(_install, *_BUILT_WITH)
         _told(_build_pgbouncer)
+    if can_install and find_compose() is None:
+        _told(_fetch_compose)
     print(f"services: {find_rabbitmq() or NONE}")
     print(f"services: {find_pgbouncer() or NO_PGBOUNCER}")
     print(f"services: {find_broker() or NO_BROKER}")
+    print(f"services: {find_compose() or NO_COMPOSE}")
     for name, package in MONITORS.items():
         print(
             f"services: {shutil.which(name) or f'there is no {name} (Debian: {package}) for tests/monitoring'}"
@@ -109,13 +143,14 @@ def _install(*packages: str) -> None:
     _run(["apt-get", "install", "--quiet=2", "--no-install-recommends", *packages])
 
 
-def _build_pgbouncer() -> None:
-    """Fetch the source by apt, with lists of its own: the machine's stay as they are."""
+@contextmanager
+def _newer_debian(kind: str) -> Iterator[tuple[Path, list[str]]]:
+    """A directory, and apt over a newer Debian with lists of its own: the machine's stay as they are."""
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         directory.chmod(0o755)
         (directory / "lists" / "partial").mkdir(parents=True)
-        (directory / "source.list").write_text(f"deb-src {_archive()} {_NEWER} main\n")
+        (directory / "source.list").write_text(f"{kind} {_archive()} {_NEWER} main\n")
         options = [
             f"Dir::Etc::sourcelist={directory}/source.list",
             "Dir::Etc::sourceparts=/dev/null",
@@ -123,6 +158,20 @@ def _build_pgbouncer() -> None:
         ]
         apt = ["apt-get", "--quiet=2", *(word for option in options for word in ("-o", option))]
         _run([*apt, "update"], directory)
+        yield directory, apt
+
+
+def _fetch_compose() -> None:
+    """The one program of the package: it needs neither an engine nor a newer system."""
+    with _newer_debian("deb") as (directory, apt):
+        _run([*apt, "download", "docker-compose"], directory)
+        (package,) = directory.glob("docker-compose_*.deb")
+        _run(["dpkg", "--extract", str(package), str(directory / "out")], directory)
+        shutil.copy(directory / "out/usr/libexec" / _PLUGIN, "/usr/local/bin/docker-compose")
+
+
+def _build_pgbouncer() -> None:
+    with _newer_debian("deb-src") as (directory, apt):
         _run([*apt, "source", "--download-only", "pgbouncer"], directory)
         (archive,) = directory.glob("pgbouncer_*.orig.tar.gz")
         _run(["tar", "--extract", "--file", str(archive), "--strip-components=1"], directory)

@@ -63,6 +63,10 @@ def closest(name: str, valid: Iterable[str], most: int = 20) -> list[str]:
     return list(dict.fromkeys([*get_close_matches(name.upper(), known, most), *known]))[:most]
 
 
+_MOST_NAMED = 10
+"""Names that one message repeats of those that it was asked about."""
+
+
 def others(left: int, became: str) -> str:
     """What a message says of those that did not fail: `the others are stored`, where there are some."""
     return f"the others are {became}" if left > 0 else "there are no others"
@@ -219,7 +223,7 @@ class UnknownMarket(BadInput):
 class UnknownTicker(BadInput):
     """The market has no such ticker."""
 
-    next_step = "List the market's tickers in include/hypertape/markets/tickers, or correct the spelling."
+    next_step = "List it in tickers/<market>.csv of your project, or correct the spelling."
 
     @classmethod
     def among(cls, place: str, names: Sequence[str], valid: Sequence[str]) -> UnknownTicker:
@@ -227,7 +231,9 @@ class UnknownTicker(BadInput):
         some = closest(names[0], valid)
         shown = ", ".join(some) + (f" … ({len(valid)} in all)" if len(valid) > len(some) else "")
         what = "is no ticker" if len(names) == 1 else "are no tickers"
-        return cls(f"{', '.join(names)} {what} of {place}", next_step=f"There are: {shown}.")
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        named = f"{', '.join(names[:_MOST_NAMED])}{more}"
+        return cls(f"{named} {what} of {place}", next_step=f"There are: {shown}.")
 
 
 class UnknownInterval(BadInput):

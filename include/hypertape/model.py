@@ -342,6 +342,12 @@ class Market:
         """What a source calls the ticker: its entry in `symbols`, else the ticker and the source's suffix."""
         return self.symbols.get(source, {}).get(ticker, ticker + self.suffixes.get(source, ""))
 
+    def ticker_at(self, source: str, symbol: str) -> str:
+        """The ticker that a source calls so."""
+        known = self.symbols.get(source, {}).items()
+        ticker = next((ticker for ticker, spelling in known if spelling == symbol), None)
+        return symbol.removesuffix(self.suffixes.get(source, "")) if ticker is None else ticker
+
     def kind_of(self, ticker: str) -> str:
         """The kind that the ticker file says; of a ticker that is not in it, what most of the market's are."""
         entry = self.by_ticker.get(ticker)

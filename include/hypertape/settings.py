@@ -7,7 +7,7 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 |---|---|
 | HYPERTAPE_PROJECT | the user's project (default: the directory with `hypertape.toml`, from the working one upward) |
 | HYPERTAPE_DATABASE_URL | the warehouse; next comes AIRFLOW_CONN_HYPERTAPE_DB, then the embedded server |
-| HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for `schema apply` |
+| HYPERTAPE_DIRECT_DATABASE_URL | the server itself, where HYPERTAPE_DATABASE_URL names a pooler: for what needs it |
 | HYPERTAPE_READER_DATABASE_URL | the warehouse as its reader, which the read API reads with (default: as all others) |
 | HYPERTAPE_WRITER_ROLE | the group whose members load and mend; `schema apply` grants it (default `hypertape_writer`) |
 | HYPERTAPE_READER_ROLE | the group whose members only read, likewise (default `hypertape_reader`) |
@@ -71,7 +71,8 @@ project may, by the field's name (`batch_size = 20`); paths there are relative t
 | HYPERTAPE_BAR_LATENESS_SECONDS | how much later than its end a minute of ticks becomes final, in the ticks' own time |
 | HYPERTAPE_RABBITMQ_URL | the broker of the feed `amqp:` and of `stream --to rabbitmq`: `amqp://user:password@host/` |
 | HYPERTAPE_FIX_PASSWORD | password of the feed `fix:`; its user stands in the address |
-| HYPERTAPE_AIRFLOW_URL | Airflow whose logins may listen to `stream run` too: `http://localhost:8080` |
+| HYPERTAPE_AIRFLOW_URL | `http://localhost:8080`: reports link to its runs, its logins may listen to `stream run` |
+| HYPERTAPE_OWNERS | who minds what, for the reports: `vn=Data desk, vn 1m=intraday, backup=ops, *=who else` |
 | HYPERTAPE_BACKUP_URL | where backups lie (default: `backups` in the state directory; any fsspec URL) |
 | HYPERTAPE_BACKUP_DAYS | days backups are kept |
 | HYPERTAPE_BACKUP_FRESH_HOURS | hours after which the newest verified backup is too old: a finding |
@@ -94,7 +95,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from hypertape.errors import BadSetting
 from hypertape.project import MARKET_TABLES, bad, find_project, line_of, read_toml, require_keys
-from hypertape.secret_files import secret_in_file
+from hypertape.secrecy import Holds, masked, secret_in_file
 
 
 def _seconds(text: object) -> object:
@@ -111,12 +112,20 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A duration, written as the documents do (`1s`, `100ms`) or as seconds."""
 
 
+Address = Annotated[str | None, Field(repr=False), Holds.ADDRESS]
+"""An address that may have a password in it: shown without it, and read from a file too."""
+
+Secret = Annotated[str | None, Field(repr=False), Holds.SECRET]
+"""What is never shown, and read from a file too."""
+
+
 class _SecretFiles(PydanticBaseSettingsSource):
-    """What stands in the files of secrets. A secret is what `repr` leaves out."""
+    """What stands in the files of secrets and of addresses."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        secret = not field.repr and secret_in_file(variable_of(field_name), os.environ)
-        return secret or None, field_name, False
+        may_be_in_file = holds(field_name) is not None
+        secret = secret_in_file(variable_of(field_name), os.environ) if may_be_in_file else None
+        return secret, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
@@ -131,9 +140,9 @@ class Settings(BaseSettings):
     )
 
     project: Path | None = None
-    database_url: str | None = Field(default=None, repr=False)
-    direct_database_url: str | None = Field(default=None, repr=False)
-    reader_database_url: str | None = Field(default=None, repr=False)
+    database_url: Address = None
+    direct_database_url: Address = None
+    reader_database_url: Address = None
     writer_role: str = "hypertape_writer"
     reader_role: str = "hypertape_reader"
     state_dir: Path = Path(".hypertape")
@@ -187,20 +196,21 @@ class Settings(BaseSettings):
     bars_db_write_queue_size: int = Field(default=10_000, ge=1, validation_alias="BARS_DB_WRITE_QUEUE_SIZE")
     bars_db_max_retries: int = Field(default=3, ge=1, validation_alias="BARS_DB_MAX_RETRIES")
     bars_db_retry_delay: Seconds = Field(default=0.1, gt=0, validation_alias="BARS_DB_RETRY_DELAY")
-    notify: str | None = Field(default=None, repr=False)
+    notify: Secret = None
     spool_dir: Path | None = None
     spool_megabytes: int = Field(default=1024, ge=1)
     tick_chunk_hours: int = Field(default=24, ge=1, le=24 * 31)
     tick_compress_days: int = Field(default=7, ge=1)
     tick_keep_days: int = Field(default=90, ge=2)
     bar_lateness_seconds: float = Field(default=5.0, ge=0)
-    rabbitmq_url: str | None = Field(default=None, repr=False)
-    fix_password: str | None = Field(default=None, repr=False)
+    rabbitmq_url: Address = None
+    fix_password: Secret = None
     airflow_url: str | None = None
+    owners: str | None = None
     backup_url: str | None = None
     backup_days: int = Field(default=7, ge=1)
     backup_fresh_hours: float = Field(default=30.0, gt=0)
-    backup_scratch_url: str | None = Field(default=None, repr=False)
+    backup_scratch_url: Address = None
     quarantine_days: int = Field(default=90, ge=1)
     wal_archive_dir: Path | None = None
 
@@ -306,11 +316,23 @@ def variable_of(field: str) -> str:
     return alias if isinstance(alias, str) else f"HYPERTAPE_{field}".upper()
 
 
+def holds(field: str) -> Holds | None:
+    """What a setting says of itself that is not for every eye; None: anybody may read it."""
+    return next((it for it in Settings.model_fields[field].metadata if isinstance(it, Holds)), None)
+
+
+def shown(field: str, value: object) -> str | int | float | bool | None:
+    """A setting's value as it may be shown."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return masked(str(value), holds(field))
+
+
 def origin_of(field: str) -> str:
     """Where a value comes from: `environment`, the file of a secret, the project's file with the line, or `default`."""
     if os.environ.get(variable_of(field)):
         return "environment"
-    if not Settings.model_fields[field].repr and (path := os.environ.get(f"{variable_of(field)}_FILE")):
+    if holds(field) is not None and (path := os.environ.get(f"{variable_of(field)}_FILE")):
         return path
     project = find_project()
     if project is not None and field == "project":

@@ -18,8 +18,8 @@ select
 from (select distinct market, interval from series) as held
 cross join lateral (
     select
-        count(*) filter (where result.status in ('failed', 'broken')) as failed,
-        count(*) filter (where result.status = 'not_evaluated') as idle
+        count(*) filter (where result.status = 'failed' or result.error is not null) as failed,
+        count(*) filter (where result.status = 'not_evaluated' and result.error is null) as idle
     from quality_result as result
     where result.run_id = (
             select run_id from quality_result as newest

@@ -1,5 +1,5 @@
 -- purpose: take those units that nobody works on: new ones, those that ended, and those whose worker is silent
--- parameters: kind, units (array), worker, lease (interval after which a silent worker's units are free), since (units
+-- parameters: kind, units (array), worker, lease (of workers that told none), since (units
 --   that were done or failed at or after this instant stay so; null: all may be taken again), most (how many at most;
 --   null: all)
 -- A silent worker may have been frozen in the middle of its load, with its claims locked: these are passed over, not
@@ -10,8 +10,7 @@ with abandoned as (
     where held.kind = %(kind)s and held.unit = any(%(units)s) and held.state = 'running'
         and not exists (
             select from worker_heartbeat as beat
-            where beat.worker_id = held.worker_id and beat.gone_at is null
-                and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+            where beat.worker_id = held.worker_id and not hypertape.is_silent(beat, %(lease)s)
         )
     for update of held skip locked
 ),
@@ -37,7 +36,6 @@ where held.state = 'released'
     or held.state in ('done', 'failed') and (%(since)s::timestamptz is null or held.ended_at < %(since)s)
     or held.state = 'running' and not exists (
         select from worker_heartbeat as beat
-        where beat.worker_id = held.worker_id and beat.gone_at is null
-            and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+        where beat.worker_id = held.worker_id and not hypertape.is_silent(beat, %(lease)s)
     )
 returning unit, token, tries

@@ -1,11 +1,13 @@
 -- purpose: what checks found wrong and no later run of the same check over the same bars has taken back: the newest result of
 --   each window in which it failed; one that did not run, only where it is the newest of its check. A result that found more
---   than its sample lists (is_listed) is about its whole window, and named (all its tickers; null: its rule cannot say) is who
+--   than its sample lists (is_listed) is about its whole window, and named (all its tickers; null: its rule cannot say) is who.
+--   A rule of a project (of_project) counts while the newest run of its suite has it: its file may have been removed
 -- parameters: market, interval (null: all)
 with wrong as (
     select distinct on (market, interval, suite, expectation, target, window_start, window_end)
         result_id, run_id, market, interval, suite, expectation, target, description, severity, status, evaluated, unexpected,
-        sample, details -> 'tickers' as named, coalesce(unexpected <= jsonb_array_length(sample), false) as is_listed,
+        sample, coalesce(details ->> 'statement' like '%%.sql', false) as of_project,
+        details -> 'tickers' as named, coalesce(unexpected <= jsonb_array_length(sample), false) as is_listed,
         error, window_start, window_end, checked_at
     from quality_result
     where (status in ('failed', 'broken') or (status = 'not_evaluated' and error is not null))
@@ -51,4 +53,12 @@ where not exists (
             else false
         end
 )
+    and (
+        not spanned.of_project
+        or exists (
+            select from quality_result as still
+            where still.run_id = newest.run_id and still.market = spanned.market and still.interval = spanned.interval
+                and still.suite = spanned.suite and still.expectation = spanned.expectation
+        )
+    )
 order by spanned.market, spanned.interval, spanned.suite, spanned.expectation, spanned.target, spanned.result_id

@@ -1,9 +1,9 @@
 -- purpose: units of work by kind and whether who holds them lives, and workers and streams by kind and state
--- parameters: lease (silent for so long is dead), stream_lease (the same of streams)
+-- parameters: lease (of workers that told none), stream_lease (the same of streams)
 with held as (
     select
         claim.kind, claim.worker_id,
-        coalesce(beat.last_heartbeat < clock_timestamp() - %(lease)s, true) as expired
+        hypertape.is_silent(beat, %(lease)s) as expired
     from claim left join worker_heartbeat as beat using (worker_id)
     where claim.state = 'running'
 )
@@ -14,12 +14,12 @@ union all
 select
     'workers', beat.worker_type,
     case
-        when beat.last_heartbeat < clock_timestamp() - %(lease)s then 'dead'
+        when hypertape.is_silent(beat, %(lease)s) then 'dead'
         when exists (select from held where held.worker_id = beat.worker_id) then 'working'
         else 'idle'
     end as state, count(*)
 from worker_heartbeat as beat
-where beat.last_heartbeat > '-infinity' or exists (select from held where held.worker_id = beat.worker_id)
+where beat.gone_at is null or exists (select from held where held.worker_id = beat.worker_id)
 group by beat.worker_type, state
 union all
 select 'workers', 'stream', case when beat_at < clock_timestamp() - %(stream_lease)s then 'dead' else 'alive' end, count(*)

@@ -32,11 +32,11 @@ from run
 cross join lateral (
     select
         count(*) filter (where status = 'passed') as passed,
-        coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed', 'broken')), '{}') as others,
+        coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed') and error is null), '{}') as others,
         count(*) as checks, count(*) filter (where status = 'failed' and severity = 'critical') as critical,
         count(*) filter (where status = 'failed' and severity = 'warning') as warnings,
-        count(*) filter (where status = 'broken') as broken,
-        count(*) filter (where status = 'not_evaluated') as not_evaluated
+        count(*) filter (where error is not null) as broken,
+        count(*) filter (where status = 'not_evaluated' and error is null) as not_evaluated
     from quality_result as result
     where result.run_id = run.run_id and result.market = run.market and result.interval = run.interval
 ) as checked

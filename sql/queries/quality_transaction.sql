@@ -4,4 +4,4 @@
 set transaction isolation level read committed, read only;
 set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres';
 set local extra_float_digits = 1; set local array_nulls = on; set local search_path = public, shim, bars;
-set local jit = off; set local statement_timeout = {milliseconds}; set local client_connection_check_interval = '10s'
+set local jit = off; set local statement_timeout = {milliseconds}; set local client_connection_check_interval = '1s'

@@ -13,11 +13,11 @@ last_result as (
 )
 select
     market, interval, run_id, count(*) as checks, max(checked_at) as checked_at, count(*) filter (where status = 'passed') as passed,
-    coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed', 'broken')), '{}') as others,
+    coalesce(array_agg(distinct status) filter (where status not in ('passed', 'failed') and error is null), '{}') as others,
     count(*) filter (where status = 'failed' and severity = 'critical') as critical,
     count(*) filter (where status = 'failed' and severity = 'warning') as warnings,
-    count(*) filter (where status = 'broken') as broken, count(*) filter (where status = 'not_evaluated') as not_evaluated,
-    coalesce(array_agg(expectation order by severity, result_id) filter (where status in ('failed', 'broken')), '{}') as names
+    count(*) filter (where error is not null) as broken, count(*) filter (where status = 'not_evaluated' and error is null) as not_evaluated,
+    coalesce(array_agg(expectation order by severity, result_id) filter (where status = 'failed' or error is not null), '{}') as names
 from last_result
 group by market, interval, run_id
 order by market, interval

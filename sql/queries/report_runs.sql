@@ -18,6 +18,6 @@ select
     found.status, found.unexpected
 from run left join last_result as found
     on found.market = run.market and found.interval = run.interval and found.run_id = run.run_id
-        and found.status in ('failed', 'broken')
+        and (found.status = 'failed' or found.error is not null)
 where place <= %(most)s
 order by run.market, run.interval, run.newest

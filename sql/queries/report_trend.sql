@@ -8,7 +8,7 @@ from (
         market, interval, (checked_at at time zone 'UTC')::date as day,
         count(*) filter (where status = 'failed' and severity = 'critical') as critical,
         count(*) filter (where status = 'failed' and severity = 'warning') as warnings,
-        count(*) filter (where status = 'broken') as broken, count(*) as checks, 0 as quarantined
+        count(*) filter (where error is not null) as broken, count(*) as checks, 0 as quarantined
     from public.quality_result
     where checked_at >= %(since)s
     group by 1, 2, 3

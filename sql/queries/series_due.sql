@@ -18,6 +18,7 @@ from unnest(%(tickers)s::text[], %(units)s::text[]) with ordinality as given (ti
         select load.status, load.loaded_at
         from load
         where load.market = %(market)s and load.interval = %(interval)s and load.ticker = given.ticker
+            and load.status <> 'skipped'
         order by load.load_id desc
         limit 1
     ) as newest on true

@@ -1,5 +1,5 @@
 -- purpose: workers, newest first: what each works on and how its series ended
--- parameters: lease (silent for so long is dead), everyone (those that ended well too)
+-- parameters: lease (of workers that told none), everyone (those that ended well too)
 with held as (
     select worker_id, kind, count(*) as units, min(taken_at) as since, array_agg(unit order by unit) as names
     from claim
@@ -23,7 +23,7 @@ select
     beat.worker_id, beat.worker_type, beat.hostname, beat.metadata, beat.started_at,
     beat.last_heartbeat, beat.gone_at,
     case
-        when beat.gone_at is null and beat.last_heartbeat >= clock_timestamp() - %(lease)s
+        when not hypertape.is_silent(beat, %(lease)s)
             then case when busy.units > 0 then 'working' else 'idle' end
         when busy.units > 0 or beat.gone_at is null then 'dead'
         else 'ended'

@@ -74,9 +74,10 @@ def test_findings_are_those_of_the_table_and_no_other(warehouse) -> None:
 def test_work_sources_and_streams_are_told(warehouse) -> None:
     with connect(warehouse) as connection:
         connection.execute(
-            "insert into worker_heartbeat (worker_id, worker_type, hostname, last_heartbeat) values "
-            "('a', 'worker', 'h', now()), ('b', 'worker', 'h', now() - interval '1 hour'), "
-            "('c', 'worker', 'h', now()), ('gone', 'worker', 'h', '-infinity')"
+            "insert into worker_heartbeat (worker_id, worker_type, hostname, last_heartbeat, gone_at) values "
+            "('a', 'worker', 'h', now(), null), ('b', 'worker', 'h', now() - interval '1 hour', null), "
+            "('c', 'worker', 'h', now(), null), ('ended', 'worker', 'h', now(), now()), "
+            "('ended long ago', 'worker', 'h', now() - interval '1 day', now() - interval '1 day')"
         )
         connection.execute(
             "insert into claim (kind, unit, worker_id, token, state, tries, taken_at) values "

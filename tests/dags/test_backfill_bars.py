@@ -136,7 +136,7 @@ def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
 def test_airflows_backfill_and_this_one_leave_the_same_bars(
     airflow: Airflow, by_airflow: dict[str, str], dsn: str
 ) -> None:
-    """In turn, because they share an Airflow: the rehearsal, the load, the load again, and a bad ticker."""
+    """In turn, because they share an Airflow: the rehearsal, then the load."""
     rehearsal = run(airflow)
     assert rehearsal.state == "success", told(airflow, rehearsal)
     assert states(rehearsal) == {
@@ -167,6 +167,15 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     keys = [event["partition_key"] for event in mine if event["name"] == "vn_1d_bars_published"]
     assert sorted(keys) == ["2024-03-07", "2024-03-08"], "and the week, whose last session the second is"
 
+
+@pytest.mark.airflow
+@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py
+@pytest.mark.timeout(1200)
+def test_what_is_loaded_is_not_asked_for_again(
+    airflow: Airflow, by_airflow: dict[str, str], dsn: str
+) -> None:
+    """After the test before it: the same run cleared, and another that asks for what is missing."""
+    loaded = airflow.run(DAG, airflow.runs(DAG)[-1]["dag_run_id"])
     airflow.clear(DAG, loaded.run_id, ["plan"])
     cleared = airflow.wait(DAG, loaded.run_id, seconds=400)
     assert cleared.state == "success", told(airflow, cleared)
@@ -179,6 +188,7 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
 
 
 @pytest.mark.airflow
+@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py, and a bad ticker in test_real_airflow.py
 @pytest.mark.timeout(1200)
 def test_one_bad_ticker_is_all_that_the_next_run_asks_for(
     airflow: Airflow, by_airflow: dict[str, str], dsn: str, tmp_path: Path

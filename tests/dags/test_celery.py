@@ -1,16 +1,20 @@
 """Airflow with two Celery workers and a landing area on an object store.
 
-The small part starts the broker only; --thorough runs the bar DAG over both workers and kills one of them.
+The small part starts the broker only; --thorough runs the bar DAG over both workers and kills one of them, and runs it
+beside four of `hypertape worker`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +22,10 @@ import fsspec
 import psutil
 import pytest
 
+from hypertape.calendars import expected_times
 from hypertape.errors import AirflowFailed
 from hypertape.markets import get_market
-from hypertape.model import Interval, utc
+from hypertape.model import Interval, Window, utc
 from hypertape.orchestration import processes, supervisor
 from hypertape.orchestration.airflow_home import AirflowHome
 from hypertape.orchestration.rest import Airflow
@@ -33,6 +38,8 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
 from object_store import object_store
 from real_airflow import one_at_a_time
+from replay_server import Answer
+from vci_replay import Request, VciReplay
 
 DAG = "bars_vn_1d"
 FORM = {"source": "sample", "start": "2024-03-04", "end": "2024-03-09"}
@@ -97,7 +104,7 @@ def distributed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Standalone]:
         bucket = f"tape-{uuid.uuid4().hex}"
         for name, value in {
             "HYPERTAPE_LANDING_URL": f"s3://{bucket}/landing",
-            "HYPERTAPE_SOURCE": "sample",
+            "HYPERTAPE_SOURCE": "vci" if "HYPERTAPE_SOURCE_ENDPOINTS" in os.environ else "sample",
             "AWS_ENDPOINT_URL": server,
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
@@ -138,6 +145,91 @@ def test_a_worker_killed_in_the_middle_of_load_costs_nothing(distributed: Standa
         )  # fmt: skip
         with connect(dsn) as one, connect(alone) as other:
             assert list(digests(one, vn, Interval.D1, None)) == list(digests(other, vn, Interval.D1, None))
+
+
+TICKERS = sorted(get_market("vn").by_ticker)
+ROUND, LATENCY = 20, 0.2
+
+
+class Vendor(VciReplay):
+    """Has an hour's minutes of every ticker and notes when each was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[float, str]] = []
+        self.fault = self._note
+        self.most = 5_000
+        times = expected_times(get_market("vn"), Interval.M1, Window(utc(2023, 9, 5, 2), utc(2023, 9, 5, 3)))
+        for ticker in TICKERS:
+            self.bars[ticker, "ONE_MINUTE"] = [
+                (int(t), 10_000.0, 10_050.0, 9_950.0, 10_010.0, 1000) for t in times // 1_000_000
+            ]
+
+    def _note(self, request: Request) -> Answer | None:
+        self.asked += [(time.time(), ticker) for ticker in request["symbols"]]
+        time.sleep(LATENCY)
+        return None
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+    made = Vendor()
+    for name, value in {
+        "HYPERTAPE_SOURCE_ENDPOINTS": f"vci={made.url}",
+        "HYPERTAPE_SOURCE_RATES": "vci=0",
+        "HYPERTAPE_WORKER_EVERY": str(ROUND),
+        "HYPERTAPE_WORKER_IDLE_EVERY": str(ROUND),
+        "HYPERTAPE_WORKER_FRESH": "0",
+        "HYPERTAPE_BATCH_SIZE": "30",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield made
+    made.stop()
+
+
+@pytest.mark.airflow
+@pytest.mark.thorough  # in every run: database/workers/test_shared_rounds.py
+@pytest.mark.timeout(1500)
+def test_two_celery_workers_and_four_others_share_every_round(
+    vendor: Vendor, distributed: Standalone, tmp_path: Path
+):
+    """Turned on, the DAG makes one run of its schedule, over the market's whole list, as the four do all the while."""
+    dsn, dag = EmbeddedServer(distributed.settings).up(), "bars_vn_1m"
+    words = ["worker", "-m", "vn", "-i", "1m", "--source", "vci", "--no-check"]
+    environment = {**os.environ, "HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_STATE_DIR": str(tmp_path)}
+    with distributed.client() as airflow:
+        airflow.wait_for_dags([dag])
+        workers = [
+            subprocess.Popen([sys.executable, "-m", "hypertape.cli", *words], env=environment)
+            for _ in range(4)
+        ]
+        try:
+            airflow.pause(dag, paused=False)
+            until = time.monotonic() + 120
+            while not (runs := airflow.runs(dag)) and time.monotonic() < until:
+                time.sleep(0.5)
+            ended = airflow.wait(dag, runs[0]["dag_run_id"], seconds=900)
+        finally:
+            for worker in workers:
+                worker.terminate()
+            codes = [worker.wait(120) for worker in workers]
+    with connect(dsn) as connection:
+        loads = connection.execute(
+            "select run_id like 'worker%', status, count(*) from load group by 1, 2 order by 1, 2"
+        ).fetchall()
+        who = connection.execute(
+            "select worker_id, status, count(*) from sync_progress group by 1, 2 order by 1, 2"
+        ).fetchall()
+    rounds = Counter((int(at // ROUND), ticker) for at, ticker in vendor.asked)
+    print(f"\ntickers by round: {list(Counter(number for number, _ in rounds).values())}")
+    print(f"loads (a worker's?, status, number): {loads}")
+    print("\n".join(f"| {worker} | {status} | {count} |" for worker, status, count in who))
+    print(f"tasks: {Counter((task.task_id, task.state) for task in ended.tasks)}")
+    assert set(rounds.values()) == {1}, "asked for twice in a round"
+    assert {status for of_worker, status, _ in loads if not of_worker} >= {"skipped"}
+    for task in ("extract", "gate", "load"):
+        assert set(ended.states(f"per_batch.{task}")) == {"success"}, task
+    assert codes == [0, 0, 0, 0]
 
 
 def kill_the_worker_of(task: str, airflow: Airflow, run_id: str, made: Standalone) -> str:

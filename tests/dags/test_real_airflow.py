@@ -137,6 +137,7 @@ def test_every_stage_tells_its_asset_what_it_did(airflow: Airflow, first: RunSta
     assert mine["vn_1d_rollups_refreshed"]["buckets"] > 0
 
 
+@pytest.mark.thorough  # in every run Airflow's backfill against ours: test_backfill_bars.py
 def test_a_backfill_repeats_dates_that_ran_and_writes_nothing(
     airflow: Airflow, first: RunState, dsn: str
 ) -> None:

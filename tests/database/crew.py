@@ -31,6 +31,7 @@ VN = get_market("vn")
 BASE = utc(2023, 9, 5, 3)
 """Ten in the morning in Vietnam, of the first session of the minutes' history."""
 JOB = Path(__file__).with_name("worker_job.py")
+TASKS = Path(__file__).with_name("task_job.py")
 
 
 class Vendor(VciReplay):
@@ -91,6 +92,14 @@ class Crew:
 
     def hire(self) -> subprocess.Popen[str]:
         """Start a worker."""
+        return self._start(JOB, "check" if self.check else "no check")
+
+    def schedule(self) -> None:
+        """Start two processes that do a DAG's tasks, a run a round: the workers of an executor."""
+        for half in "01":
+            self._start(TASKS, half)
+
+    def _start(self, job: Path, last: str) -> subprocess.Popen[str]:
         name = f"{len(self.processes):02}"
         environment = {
             **os.environ,
@@ -100,12 +109,14 @@ class Crew:
             "HYPERTAPE_SOURCE_RATES": "vci=0",
             "HYPERTAPE_WORKER_LEASE": str(self.lease),
             "HYPERTAPE_WORKER_FRESH": "0",
+            "HYPERTAPE_WORKER_EVERY": str(self.step),
+            "HYPERTAPE_WORKER_IDLE_EVERY": str(self.step),
             "HYPERTAPE_WORKER_TICKERS": str(self.at_once),
             "HYPERTAPE_LANDING_URL": (self.directory / "landing").as_uri(),
         }
         command = [
-            sys.executable, str(JOB), self.dsn, ",".join(self.tickers), BASE.isoformat(), str(self.anchor),
-            str(self.step), str(self.rounds), "check" if self.check else "no check",
+            sys.executable, str(job), self.dsn, ",".join(self.tickers), BASE.isoformat(), str(self.anchor),
+            str(self.step), str(self.rounds), last,
         ]  # fmt: skip
         with (self.directory / f"{name}.log").open("w") as log:
             process = subprocess.Popen(
@@ -126,12 +137,12 @@ class Crew:
         raise AssertionError("nobody works")
 
     def held(self) -> dict[str, list[str]]:
-        """The series that workers hold."""
+        """The series that workers hold, not a DAG's tasks."""
         with connect(self.dsn, autocommit=True) as connection:
             return dict(
                 connection.execute(
-                    "select worker_id, array_agg(unit) from claim "
-                    "where state = 'running' and kind = 'series' group by worker_id"
+                    "select worker_id, array_agg(unit) from claim join worker_heartbeat using (worker_id) "
+                    "where state = 'running' and kind = 'series' and worker_type = 'worker' group by worker_id"
                 ).fetchall()
             )
 

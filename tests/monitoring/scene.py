@@ -77,13 +77,14 @@ def let_in(access: object) -> Callable[[], None]:
 
 def furnish(dsn: str) -> str:
     """Two bars, and one of what else a graph shows; returns a key."""
-    values = np.array([100.0, 101.0])
+    values = np.array([100_000.0, 101_000.0])
     columns = dict.fromkeys(("open", "high", "low", "close", "volume"), values)
     times = np.array([micros(day) for day in DAYS], np.int64)
     window = Window(utc(1900), utc(2100))
     with connect(dsn) as connection:
         request = LoadRequest(get_market("vn"), Interval.D1, "lab", "csv_tree", window, HOLIDAY)
-        load_bars(connection, bar_frame("VCB", times, columns), request)
+        (loaded,) = load_bars(connection, bar_frame("VCB", times, columns), request)
+        assert loaded.inserted == len(DAYS), loaded.refused
         connection.execute("insert into source_state (source, state, failures) values ('vci', 'open', 7)")
         connection.execute(
             "insert into mirror (mirror, address, markets) values ('m', 'csv:/nowhere', '{us}')"
@@ -149,7 +150,18 @@ def play(new_warehouse: Callable[[], AbstractContextManager[str]], directory: Pa
             "alertmanager": [enter(alertmanager(directory, chat.url))],
             "postgres": [enter(exporter(dsn, directory))],
         }
-        words = ("worker", "-m", "crypto", "-i", "1d", "--tickers", "BTC", "--source", "sample", "--no-check")
+        words = (
+            "worker",
+            "-m",
+            "crypto",
+            "-i",
+            "1d",
+            "--tickers",
+            "SYNCOIN",
+            "--source",
+            "sample",
+            "--no-check",
+        )
         worker = enter(hypertape(*words, "--metrics-port", "0", environment=environment))
         targets["worker"] = [worker.at]
         watched = enter(prometheus(directory, targets, key))

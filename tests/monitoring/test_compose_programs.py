@@ -1,12 +1,14 @@
 """The programs of docker-compose.yaml, as far as they can be had without a container engine, started from the very
 files and command lines that compose gives them.
 
+Docker Compose itself reads the file with each of its profiles (`docker-compose config` needs no engine).
 RabbitMQ has no file of ours (tests/stream starts it), postgres-exporter is in the scene of the alerts. Not started:
 Grafana and the OpenTelemetry collector, which cannot be had here, and the images themselves.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -26,9 +28,57 @@ from monitors import DEPLOY, ROOT, free_port, program, until
 from psycopg import conninfo
 
 from hypertape.warehouse.connect import connect, is_pooled
-from services import NO_BROKER, NO_PGBOUNCER, find_broker, find_monitor, find_pgbouncer
+from services import (
+    NO_BROKER,
+    NO_COMPOSE,
+    NO_PGBOUNCER,
+    find_broker,
+    find_compose,
+    find_monitor,
+    find_pgbouncer,
+)
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+
+
+PROFILES = sorted({profile for service in SERVICES.values() for profile in service.get("profiles", ())})
+
+
+def compose(place: Path, *words: str, filled: str = "filled") -> subprocess.CompletedProcess[str]:
+    """Docker Compose over the file, with `.env.example` filled in as its reader is told to."""
+    found = find_compose()
+    assert found is not None, NO_COMPOSE
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    (place / "env").write_text("\n".join(re.sub(r"^(\w+)=$", rf"\1={filled}", line) for line in lines))
+    command = [
+        found,
+        "--project-directory",
+        ROOT,
+        "--file",
+        ROOT / "docker-compose.yaml",
+        "--env-file",
+        place / "env",
+    ]
+    clean = {"PATH": os.environ["PATH"], "HOME": str(place)}
+    return subprocess.run([*command, *words], env=clean, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("profile", ["", *PROFILES, "*"])
+def test_docker_compose_reads_the_file_with_each_profile(profile: str, tmp_path: Path) -> None:
+    done = compose(tmp_path, *(["--profile", profile] if profile else []), "config", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    wanted = {
+        name
+        for name, service in SERVICES.items()
+        if profile == "*" or profile in service.get("profiles", [profile])
+    }
+    assert set(json.loads(done.stdout)["services"]) == wanted
+
+
+def test_docker_compose_wants_the_secrets(tmp_path: Path) -> None:
+    refused = compose(tmp_path, "config", "--quiet", filled="")
+    assert refused.returncode != 0
+    assert re.search(r"required variable \w+ is missing a value", refused.stderr)
 
 
 def of_compose(service: str, **places: str) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import psycopg
-from story import NEVER, VN, Plot, Story, calendar_days
+from story import VN, Plot, Story, calendar_days, mending
 
 
 @dataclass(frozen=True, order=True)
@@ -28,6 +28,7 @@ def expected_gaps(plot: Plot) -> set[Missing]:
 
 def _of(plot: Plot, story: Story) -> Iterable[Missing]:
     reasons: dict[date, tuple[str, bool]] = {}
+    over = mending(plot.days[-1] + timedelta(days=1))
     begin = VN.history_start[plot.interval]
     listed = max(story.listed, plot.history)
     reasons |= dict.fromkeys(calendar_days(begin, listed - timedelta(days=1)), ("not listed", False))
@@ -35,10 +36,10 @@ def _of(plot: Plot, story: Story) -> Iterable[Missing]:
         reasons[plot.closed] = ("holiday", False)
     reasons |= dict.fromkeys(story.halted, ("halted", False))
     for hole in story.holes:
-        reasons |= dict.fromkeys(hole.sessions, ("provider empty", hole.seen != NEVER))
+        reasons |= dict.fromkeys(hole.sessions, ("provider empty", hole.seen < over))
     for correction in story.corrections:
         if correction.refused:
-            reasons[correction.session] = ("fetch failed", True)
+            reasons[correction.session] = ("fetch failed", correction.seen < over)
     if story.slips:  # the first answers, which ask for everything, are refused
         reasons |= dict.fromkeys(calendar_days(listed, story.slips[-1]), ("fetch failed", True))
     away = [
@@ -47,7 +48,11 @@ def _of(plot: Plot, story: Story) -> Iterable[Missing]:
     reasons |= dict.fromkeys(away, ("fetch failed", True))
     if story.delisted != date.max:
         reasons |= dict.fromkeys(calendar_days(story.delisted, plot.days[-1]), ("delisted", False))
-    return [Missing(story.ticker, day, reason, arrived) for day, (reason, arrived) in reasons.items()]
+    return [
+        Missing(story.ticker, day, reason, arrived)
+        for day, (reason, arrived) in reasons.items()
+        if day <= plot.days[-1]
+    ]
 
 
 def found_gaps(connection: psycopg.Connection[Any], plot: Plot) -> list[Missing]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from hypertape.calendars import sessions
@@ -232,12 +232,24 @@ def write_plot(seed: int = SEED, *, renames: bool = False) -> Plot:
         stories,
         closed=days[155],
         outage=span(85, 3) + span(228, 5),
-        pages=span(228, 5),
+        pages=span(85, 3),
         stranded=span(22, 5),
         noons=tuple(sorted({days[20], stories[1].splits[0].ex, days[86], days[150], days[225]})),
         heals=heals,
         mend=mend,
     )
+
+
+def until(plot: Plot, sessions: int) -> Plot:
+    """The plot's first sessions: the year ends there, and what would befall later never does."""
+    days = plot.days[:sessions]
+    kept = {name: tuple(day for day in getattr(plot, name) if day <= days[-1]) for name in _DAYS}
+    mend = plot.mend if plot.mend and plot.mend[0] <= days[-1] else None
+    return replace(plot, days=days, mend=mend, **kept)
+
+
+_DAYS = ("outage", "pages", "stranded", "noons", "heals")
+"""What of a plot is days on which something befalls everybody."""
 
 
 def write_hours(seed: int = SEED) -> Plot:

@@ -28,9 +28,10 @@ _DAY = 24 * _HOUR
 
 @dataclass
 class Vendor:
-    """The vendor of a plot."""
+    """The vendor of a plot, to whom it may happen that nobody asks any more after the session `last`."""
 
     plot: Plot
+    last: date | None = None
     _traded: dict[str, Bars] = field(default_factory=dict)
 
     @cached_property
@@ -85,7 +86,9 @@ class Vendor:
 
     def truth(self, ticker: str) -> Bars:
         """What is right in the end."""
-        return self.book(ticker, datetime.combine(self.plot.days[-1] + timedelta(days=1), CLOSES))
+        return self.book(
+            ticker, datetime.combine((self.last or self.plot.days[-1]) + timedelta(days=1), CLOSES)
+        )
 
     def slips(self, ticker: str, now: datetime) -> bool:
         """True on a day on which it states prices in another unit, which nobody should believe."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -322,6 +323,42 @@ def test_what_the_chart_writes_into_pods_as_text_is_what_a_pod_takes() -> None:
     ]
     assert len(quantities) >= 9
     assert all(re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|Mi|Gi)?", quantity) for quantity in quantities)
+
+
+def pod_of_the_values() -> dict[str, Any]:
+    """A pod with what the values put into one: a container for each part that has resources of its own."""
+    image = VALUES["images"]["airflow"]
+    resources = {
+        name: part["resources"]
+        for name, part in VALUES.items()
+        if isinstance(part, dict) and "resources" in part
+    }
+    containers = [
+        {
+            "name": name.lower(), "image": f"{image['repository']}:{image['tag']}", "env": VALUES["env"],
+            "imagePullPolicy": image["pullPolicy"], "envFrom": yaml.safe_load(VALUES["extraEnvFrom"]),
+            "resources": asked,
+        }
+        for name, asked in resources.items()
+    ]  # fmt: skip
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "pod"},
+        "spec": {"containers": containers},
+    }
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.36"])
+def test_a_pod_of_the_values_follows_kubernetes_schema(version: str) -> None:
+    kubernetes_validate.validate(pod_of_the_values(), version, strict=True)
+
+
+def test_kubernetes_schema_refuses_a_misspelt_key() -> None:
+    pod = pod_of_the_values()
+    pod["spec"]["containers"][0]["envFrom"][0]["secretReff"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="secretReff"):
+        kubernetes_validate.validate(pod, "1.36", strict=True)
 
 
 def test_the_configuration_in_the_values_is_airflows() -> None:

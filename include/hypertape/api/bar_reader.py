@@ -3,7 +3,7 @@
 Three ways, all in blocks of some ten thousand bars, each a statement of its own, so that neither a table nor a
 transaction is held while a client reads:
 
-- stored bars are read as they are, indicators included;
+- stored bars are read as they are, indicators included (but not for a long answer of Arrow's);
 - rollups and 4h bars are read with as many bars before as the indicators look back, and followed by them;
 - an EMA and others at read time need the series from its first bar on, which is read and dropped up to what was asked.
 """
@@ -18,7 +18,7 @@ from functools import partial
 import psycopg
 
 from hypertape.api.bar_chunks import BarChunk, BarSlice, IndicatorStream, cut_to, in_legacy_unit, resampled
-from hypertape.api.bar_query import EVER, BarQuery, refuse_too_many
+from hypertape.api.bar_query import EVER, STATES, BarQuery, refuse_too_many
 from hypertape.api.bar_statements import Stored, ask_onward, ask_series, slices_of, stored_of
 from hypertape.api.chunk_bounds import Blocks, Newest, onward
 from hypertape.api.pool import Connection, Warehouse
@@ -172,12 +172,11 @@ class BarReader:
         )
 
     def _lookback(self, market: Market) -> list[Newest]:
-        """What indicators look back at before the start; nothing where they are stored."""
-        width = self.query.width
-        if width.is_stored:
+        """What indicators look back at before the start; nothing where they are read."""
+        if not _computes(self.query):
             return []
-        bars = self._bars(0, LOOKBACK)
-        return [Newest(market, width.interval, bars, self._start, False, self.query.schema)]
+        interval, bars = self.query.width.interval, self._bars(0, LOOKBACK)
+        return [Newest(market, interval, bars, self._start, False, self.query.schema)]
 
     def _ask_onward(
         self,
@@ -196,7 +195,7 @@ class BarReader:
             bars,
             start,
             before,
-            indicators=self._with_indicators,
+            indicators=not _computes(self.query),
             schema=self.query.schema,
         )
 
@@ -211,10 +210,6 @@ class BarReader:
             self.warehouse.edges[entry.market.code, base] = max(known, entry.stored.last)
 
     # --- how much to read
-
-    @property
-    def _with_indicators(self) -> bool:
-        return self.query.width.is_stored and not self.query.is_of_whole_series
 
     @property
     def _start(self) -> datetime:
@@ -237,7 +232,7 @@ class BarReader:
         """How many bars of the read interval so many bars of the answer are made of, lookback included."""
         width = self.query.width
         if width.is_stored:
-            return bars
+            return bars + lookback if _computes(self.query) else bars
         hours = max(width.hours, 1)
         return (bars + lookback) * hours + hours - 1
 
@@ -258,13 +253,10 @@ class BarReader:
 def shaped(
     slices: Iterable[BarSlice], query: BarQuery, entry: NamedSeries, *, bare: bool = False
 ) -> Iterator[BarChunk]:
-    """The parts that were asked for: in the query's width and unit, with indicators.
-
-    `bare` slices have prices only, whatever their width.
-    """
+    """The parts that were asked for, in the query's width and unit, with indicators; `bare` slices have prices only."""
     if query.width.hours:
         slices = resampled(slices, query.width.hours)
-    if bare or query.is_of_whole_series or not query.width.is_stored:
+    if bare or _computes(query):
         stream = IndicatorStream(query.emas)
         slices = (stream.follow(bars) for bars in slices)
     if query.indicators:
@@ -273,6 +265,12 @@ def shaped(
         if query.legacy:
             bars = in_legacy_unit(bars, entry.market, entry.ticker, ema_columns(query.emas))
         yield BarChunk(entry.name, bars)
+
+
+def _computes(query: BarQuery) -> bool:
+    """Whether indicators are computed, not read: the bits are the same, and a long answer of Arrow's goes faster so."""
+    of_columns = query.format == "arrow" and not query.newest and query.state == STATES[0]
+    return of_columns or query.is_of_whole_series or not query.width.is_stored
 
 
 def name_series(query: BarQuery, stored: Iterable[Stored]) -> list[NamedSeries]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,10 +22,14 @@ from hypertape.cli.common import (
 )
 from hypertape.cli.empty_results import say_nothing
 from hypertape.cli.listing import CsvOption, JsonOption, show
+from hypertape.cli.results import of_actions
 from hypertape.cli.source_options import DirectoryOption, SourceOption, chosen_source
 from hypertape.markets import get_market
 from hypertape.model import Window, format_instant, parse_instant, utc
 from hypertape.settings import load_settings
+
+if TYPE_CHECKING:
+    from hypertape.steps.actions import ActionsResult
 
 app = typer.Typer(help="Dividends and splits.", no_args_is_help=True)
 
@@ -42,6 +46,7 @@ def sync(
     ] = None,
     source: SourceOption = None,
     source_dir: DirectoryOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch dividends and splits, keep them, and hold the vendor's adjusted closes against them."""
     from hypertape.steps.actions import finish, plan_actions, raise_if_failed, sync_actions
@@ -63,6 +68,12 @@ def sync(
             synced.append(sync_actions(dsn, batch, now=at, settings=settings))
         on_step("actions", len(batches), len(batches))
     result = finish(dsn, synced, run_id=run_id, now=at)
+    if not show([of_actions(run_id, result)], as_json=as_json):
+        _show_synced(run_id, result)
+    raise_if_failed(result)
+
+
+def _show_synced(run_id: str, result: ActionsResult) -> None:
     rows: list[tuple[str, object]] = [
         (name.replace("_", " "), count) for name, count in result.counts.items()
     ]
@@ -72,7 +83,6 @@ def sync(
     for code, check in result.checks.items():
         if "why" in check.details:
             console().print(f"{code}: not evaluated, because {check.details['why']}", highlight=False)
-    raise_if_failed(result)
 
 
 @app.command("list")

@@ -21,6 +21,8 @@ from hypertape.cli.common import (
     warehouse,
     warehouse_dsn,
 )
+from hypertape.cli.listing import JsonOption, show
+from hypertape.cli.results import of_backfill
 from hypertape.cli.source_options import (
     DirectoryOption,
     ExchangeOption,
@@ -51,7 +53,7 @@ DryRunOption = Annotated[
 
 
 def backfill(
-    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     tickers: TickersOption = None,
     groups: GroupsOption = None,
@@ -65,6 +67,7 @@ def backfill(
     replay: ReplayOption = None,
     reason: Annotated[str | None, typer.Option(help="Why; kept with every load.")] = None,
     dry_run: DryRunOption = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Plan a backfill and, with --no-dry-run, load it. The same again continues one that was interrupted."""
     from hypertape.steps.backfill import BackfillRequest
@@ -92,7 +95,8 @@ def backfill(
             on_step=on_step,
             settings=load_settings(),
         )
-    _show(done)
+    if not show([of_backfill(done)], as_json=as_json):
+        _show(done)
     if not dry_run:
         end_with(done.error, done.failed, done.may_pass)
 

@@ -26,6 +26,7 @@ from hypertape.cli.common import (
 )
 from hypertape.cli.empty_results import require_known
 from hypertape.cli.listing import JsonOption, show
+from hypertape.cli.results import of_sync
 from hypertape.cli.source_options import (
     DirectoryOption,
     ExchangeOption,
@@ -62,6 +63,7 @@ def sync(
     check: Annotated[
         bool, typer.Option(help="Run the quality suite, move watermarks and write the report.")
     ] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch, compute, load, validate and refresh one market and interval: a DAG run without Airflow."""
     from hypertape.steps.sync import sync as run
@@ -76,7 +78,8 @@ def sync(
             source=chosen_source(source, source_dir, legacy_scale, exchange, replay), check=check, on_step=on_step,
             settings=load_settings(),
         )  # fmt: skip
-    show_run(result)
+    if not show([of_sync(result)], as_json=as_json):
+        show_run(result)
     end_with(result.error, result.failed, result.may_pass)
 
 

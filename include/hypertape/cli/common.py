@@ -33,7 +33,9 @@ from hypertape.settings import load_settings
 from hypertape.warehouse.connect import connect, resolve_dsn
 from hypertape.warehouse.schema import verify
 
-MarketOption = Annotated[str, typer.Option("--market", "-m", help="Market: vn, crypto or us.")]
+MarketOption = Annotated[
+    str, typer.Option("--market", "-m", help="Market: vn, crypto, us, or one of the project's.")
+]
 IntervalOption = Annotated[str, typer.Option("--interval", "-i", help="Interval: 1d, 1h or 1m.")]
 RUN_AGAIN = "Mend the cause and run the same again; what is stored and equal is not written again."
 

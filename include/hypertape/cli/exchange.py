@@ -19,6 +19,9 @@ from hypertape.cli.copy_output import (
     show,
     show_after_load,
 )
+from hypertape.cli.listing import JsonOption
+from hypertape.cli.listing import show as show_rows
+from hypertape.cli.results import of_copy
 from hypertape.errors import BadInput
 from hypertape.markets import get_market
 from hypertape.model import Interval, parse_instant
@@ -85,6 +88,7 @@ def copy(
     dry_run: DryRun = False,
     pin: PinName = None,
     legacy_scale: LegacyScale = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy bars from one store into another; copying again writes only what differs.
 
@@ -95,7 +99,7 @@ def copy(
     options = CsvOptions(legacy_scale=legacy_scale, market=market)
     src = _pinned(src, pin)
     planned = _planned(src, dst, selection, options, force=force, verify=verify, accept_scale=accept_scale)
-    _transfer(planned, workers=workers, dry_run=dry_run)
+    _transfer(planned, workers=workers, dry_run=dry_run, as_json=as_json)
 
 
 def verify(
@@ -107,6 +111,7 @@ def verify(
     start_date: StartDate = None,
     workers: Workers = 1,
     legacy_scale: LegacyScale = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare every series of SRC with DST: rows, first, last and digest. Exits 3 when one differs.
 
@@ -122,7 +127,8 @@ def verify(
             source, target, selection, now=planned.now, workers=workers,
             on_series=lambda _, done, total: on_step("series", done, total),
         )  # fmt: skip
-    show(f"{src} – {dst}", report)
+    if not show_rows(of_copy(report), as_json=as_json):
+        show(f"{src} – {dst}", report)
     raise_if_no_bar(report)
     raise_if_different(report)
     raise_if_absent(src, selection, report)
@@ -154,6 +160,7 @@ def export(
     ] = False,
     verify: Verify = False,
     pin: PinName = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the warehouse's bars as a CSV tree: DIR/TICKER/1D.csv for one market, else a directory per market.
 
@@ -173,7 +180,7 @@ def export(
     else:
         target, options = f"csv:{output}", CsvOptions(CsvFormat(format.value), legacy_scale, market, replace)
     planned = _planned(_pinned("warehouse", pin), target, selection, options, verify=verify, strict=replace)
-    _transfer(planned, workers=workers)
+    _transfer(planned, workers=workers, as_json=as_json)
 
 
 def import_(
@@ -188,6 +195,7 @@ def import_(
     verify: Verify = False,
     accept_scale: AcceptScale = False,
     dry_run: DryRun = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Load a CSV tree into the warehouse: DIR/TICKER/1D.csv of one market, or a directory per market."""
     options = CsvOptions(legacy_scale=legacy_scale, market=market)
@@ -195,7 +203,7 @@ def import_(
     planned = _planned(
         f"csv:{input}", "warehouse", selection, options, force=force, verify=verify, accept_scale=accept_scale
     )
-    _transfer(planned, workers=workers, dry_run=dry_run)
+    _transfer(planned, workers=workers, dry_run=dry_run, as_json=as_json)
 
 
 def _selection(market: str | None, interval: str | None, tickers: str | None, start: str | None) -> Selection:
@@ -233,7 +241,7 @@ def _planned(src: str, dst: str, selection: Selection, csv: CsvOptions, **wishes
     return Exchange(run_id, at, src, dst, selection, csv, noted, **wishes)
 
 
-def _transfer(planned: Exchange, *, workers: int, dry_run: bool = False) -> None:
+def _transfer(planned: Exchange, *, workers: int, as_json: bool, dry_run: bool = False) -> None:
     from hypertape.steps.after_copy import after_loads
     from hypertape.steps.exchange import WAREHOUSE, counted, exchange
 
@@ -248,10 +256,13 @@ def _transfer(planned: Exchange, *, workers: int, dry_run: bool = False) -> None
             after = after_loads(
                 warehouse_dsn(), planned.run_id, loaded, now=now(), settings=load_settings(), on_step=on_step
             )
-    show(f"{planned.source} → {planned.target}", report)
-    if dry_run:
-        console().print("A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False)
-    show_after_load(after)
+    if not show_rows(of_copy(report), as_json=as_json):
+        show(f"{planned.source} → {planned.target}", report)
+        if dry_run:
+            console().print(
+                "A rehearsal: nothing was copied. Run it again without --dry-run.", highlight=False
+            )
+        show_after_load(after)
     raise_if_failed(report)
     raise_if_no_bar(report)
     raise_if_different(report)

@@ -13,7 +13,7 @@ from hypertape.cli.common import TICKERS, console, now, of, split, table, wareho
 
 
 def forget(
-    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     tickers: Annotated[str, typer.Option(*TICKERS, help="Tickers, separated by commas.")],
     dry_run: Annotated[

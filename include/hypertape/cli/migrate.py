@@ -21,7 +21,7 @@ from hypertape.cli.common import (
     write_page,
 )
 from hypertape.cli.copy_output import NO_TICKER, SEE_THEM, show_after_load
-from hypertape.cli.listing import JsonOption, show_table
+from hypertape.cli.listing import JsonOption, show, show_table
 from hypertape.errors import BatchRefused
 from hypertape.settings import load_settings
 
@@ -52,6 +52,7 @@ def sqlite(
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare both sides row by row afterwards.")
     ] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Inspect, plan, copy, verify, refresh and report. Started again after a kill it copies only what is open."""
     from hypertape.steps.migration.run import migrate
@@ -63,10 +64,12 @@ def sqlite(
         done = migrate(
             warehouse_dsn(), [str(file) for file in files], now=at, settings=load_settings(),
             run_id=f"migrate__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}",
-            schema=schema, check=verify, workers=workers, on_step=on_step, on_inspected=_show_files,
+            schema=schema, check=verify, workers=workers,
+            on_inspected=(lambda _: None) if as_json else _show_files, on_step=on_step,
             tables=split(tables), symbols=split(symbols), start_date=start_date, dry_run=dry_run, force=force,
         )  # fmt: skip
-    _show(done)
+    if not show([done.to_json()], as_json=as_json):
+        _show(done)
     if rows := sum(done.reported.refused_rules.get(rule, 0) for rule in NO_TICKER):
         raise BatchRefused(
             f"{rows} rows are of tickers that can be none; all else arrived", next_step=SEE_THEM

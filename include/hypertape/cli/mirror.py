@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypertape.cli.common import console, now, table, warehouse, warehouse_dsn
-from hypertape.cli.listing import JsonOption, show_table
+from hypertape.cli.listing import JsonOption, show, show_table
+from hypertape.cli.results import of_delivery, of_difference
 from hypertape.errors import CheckFailed, StoreAway
 from hypertape.markets import get_market
 from hypertape.model import Interval, format_instant
@@ -36,6 +37,7 @@ def add(
         list[str] | None, typer.Option("--interval", "-i", help="An interval it receives; default: all.")
     ] = None,
     copy: Annotated[bool, typer.Option(help="Copy what is stored at once, not with the next load.")] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a mirror and copy every stored series into it. Exits 75 when the copy has to be continued later."""
     from hypertape.stores.mirrors import add_mirror
@@ -50,11 +52,14 @@ def add(
             intervals=intervals,
         )
         connection.commit()
-    console().print(
-        f"{mirror.address} is the mirror {mirror.name}; {mirror.waiting} series to copy.", highlight=False
-    )
+    if not as_json:
+        console().print(
+            f"{mirror.address} is the mirror {mirror.name}; {mirror.waiting} series to copy.", highlight=False
+        )
     if copy:
-        _deliver([mirror])
+        _deliver([mirror], as_json=as_json)
+    else:
+        show([], as_json=as_json)
 
 
 @app.command("list")
@@ -88,6 +93,7 @@ def deliver(
             "--whole", help="Compare every stored series, as for a mirror that was lost or restored."
         ),
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Deliver what loads changed. Exits 75 when something is left because a mirror is away."""
     from hypertape.stores.mirrors import find_mirror, mirrors, note_everything
@@ -104,19 +110,23 @@ def deliver(
             for mirror in due:
                 note_everything(connection, mirror)
             connection.commit()
-    _deliver(due)
+    _deliver(due, as_json=as_json)
 
 
 @app.command()
-def parity(name: NameArgument) -> None:
-    """Compare every series' digest with the warehouse's. Exits 3 unless all are equal and nothing waits."""
+def parity(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Compare every series' digest with the warehouse's. Exits 3 unless all are equal and nothing waits.
+
+    With --json the series that differ, [] where none does.
+    """
     from hypertape.steps.mirror import check_parity
     from hypertape.stores.mirrors import find_mirror
 
     with warehouse() as connection:
         mirror = find_mirror(connection, name)
     found = check_parity(warehouse_dsn(), mirror, now=now(), settings=load_settings())
-    if found.differences:
+    shown = show(map(of_difference, found.differences), as_json=as_json)
+    if found.differences and not shown:
         columns = ("series", "what", "bars here", "bars there", "last here", "last there")
         console().print(table("differences", columns, [_difference(entry) for entry in found.differences]))
     if not found.holds:
@@ -124,7 +134,8 @@ def parity(name: NameArgument) -> None:
             f"{name}: {len(found.differences)} of {found.series} series differ, {found.waiting} wait for delivery",
             next_step=f"Run `hypertape mirror deliver {name}`; if they still differ, add --whole.",
         )
-    console().print(f"{name}: {found.series} series are equal and nothing waits.", highlight=False)
+    if not shown:
+        console().print(f"{name}: {found.series} series are equal and nothing waits.", highlight=False)
 
 
 @app.command()
@@ -137,9 +148,9 @@ def pause(name: NameArgument) -> None:
 
 
 @app.command()
-def resume(name: NameArgument) -> None:
+def resume(name: NameArgument, as_json: JsonOption = False) -> None:
     """Deliver to a paused mirror again, first what it missed. Exits 75 when it is away."""
-    _deliver([_switch(name, True)])
+    _deliver([_switch(name, True)], as_json=as_json)
 
 
 @app.command()
@@ -164,12 +175,13 @@ def _switch(name: str, enabled: bool) -> Mirror:
     return mirror
 
 
-def _deliver(due: list[Mirror]) -> None:
+def _deliver(due: list[Mirror], *, as_json: bool) -> None:
     from hypertape.steps.mirror import deliver_to
 
     done = deliver_to(warehouse_dsn(), due, now=now(), settings=load_settings())
     columns = ("mirror", "series", "inserted", "updated", "unchanged", "left", "error")
-    console().print(table("delivered", columns, [_outcome(entry) for entry in done]))
+    if not show(map(of_delivery, done), as_json=as_json):
+        console().print(table("delivered", columns, [_outcome(entry) for entry in done]))
     behind = [entry.mirror for entry in done if entry.complaint]
     if behind:
         raise StoreAway(

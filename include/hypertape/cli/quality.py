@@ -70,11 +70,20 @@ def report(
         str | None, typer.Option(help="A run id; default: the cumulative report over all runs.")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days."""
+    """Write one self-contained HTML file: of one run, or cumulative over markets, tickers and days.
+
+    The cumulative one says what is new and what is over since the report that it replaces.
+    """
+    from hypertape.reports.context import ReportContext
     from hypertape.reports.pages import cumulative_report, run_report
     from hypertape.steps.findings import watch
 
+    around = ReportContext.of(load_settings(), output)
     watch(warehouse_dsn(), "report", now=now(), settings=load_settings())
     with warehouse() as connection:
-        html = run_report(connection, run) if run else cumulative_report(connection, now=now())
+        html = (
+            run_report(connection, run, around)
+            if run
+            else cumulative_report(connection, now=now(), around=around)
+        )
     write_page(output, html)

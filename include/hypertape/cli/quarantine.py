@@ -28,6 +28,7 @@ from hypertape.model import Interval, format_instant
 from hypertape.settings import load_settings
 
 if TYPE_CHECKING:
+    from hypertape.steps.quarantine import Replayed
     from hypertape.warehouse.quarantine import Refused
 
 app = typer.Typer(
@@ -151,6 +152,7 @@ def replay(
     rule: RuleFilter = None,
     run: RunFilter = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Judge open rows by today's rules and load those that pass, where no bar is stored. The others stay."""
     from hypertape.steps.quarantine import OUTCOMES
@@ -168,8 +170,9 @@ def replay(
         done = run_replay(
             warehouse_dsn(), which, run_id=run_id, now=at, dry_run=dry_run, settings=load_settings()
         )
-    if empty:
-        return  # it has only finished what an earlier one left waiting
+    if show([] if empty else [done.to_json()], as_json=as_json) or empty:
+        _end_replay(done)
+        return  # an empty one has only finished what an earlier one left waiting
     lines = [(place, *(counts.get(name, 0) for name in OUTCOMES)) for place, counts in done.places.items()]
     lines.append((f"{done.rows} in all", *(done.counts[name] for name in OUTCOMES)))
     title = f"{run_id} (nothing was written)" if dry_run else run_id
@@ -178,6 +181,10 @@ def replay(
         for line in check_lines(tail.quality) if tail.quality else ():
             console().print(line, markup=False, highlight=False)
         console().print(f"report: {tail.published.report}", highlight=False)
+    _end_replay(done)
+
+
+def _end_replay(done: Replayed) -> None:
     if done.error is not None:
         raise done.error
 

@@ -21,6 +21,8 @@ from hypertape.cli.common import (
     warehouse_dsn,
     window_of,
 )
+from hypertape.cli.listing import JsonOption, show
+from hypertape.cli.results import of_reconciled
 from hypertape.cli.source_options import DirectoryOption, ExchangeOption, LegacyOption, chosen_source
 from hypertape.errors import BadInput, BatchIncomplete, BatchRefused, CheckFailed, TransientError
 from hypertape.model import format_instant, parse_instant
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def reconcile(
-    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     against: Annotated[str, typer.Option(help="The source to compare with; see `hypertape source list`.")],
     start_date: StartOption = None,
@@ -48,6 +50,7 @@ def reconcile(
     source_dir: DirectoryOption = None,
     legacy_scale: LegacyOption = False,
     exchange: ExchangeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare stored bars with another source's. Exits 3 where they disagree; nothing stored is changed.
 
@@ -71,7 +74,8 @@ def reconcile(
             tickers=split(tickers), tolerance=Tolerance(tolerance, volume_tolerance if volume else None), now=at,
             run_id=f"reconcile__{at:%Y%m%dT%H%M%S}", settings=settings, on_step=on_step,
         )  # fmt: skip
-    _show(done)
+    if not show(of_reconciled(done), as_json=as_json):
+        _show(done)
     _judge(done)
 
 

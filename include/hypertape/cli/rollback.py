@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hypertape.cli.common import console, now, progress, warehouse, warehouse_dsn
-from hypertape.cli.listing import JsonOption, show_table
+from hypertape.cli.listing import JsonOption, show, show_table
 from hypertape.model import format_instant
 from hypertape.settings import load_settings
 
@@ -60,11 +60,17 @@ def status(as_json: JsonOption = False) -> None:
 
 
 @app.command("to-sqlite")
-def to_sqlite(store: StoreArgument = None, by: ByOption = None, reason: ReasonOption = None) -> None:
-    """Carry everything written since the cut-over back into SQLite, prove it, and make SQLite the truth."""
+def to_sqlite(
+    store: StoreArgument = None, by: ByOption = None, reason: ReasonOption = None, as_json: JsonOption = False
+) -> None:
+    """Carry everything written since the cut-over back into SQLite, prove it, and make SQLite the truth.
+
+    Where the warehouse is reached through a pooler it needs HYPERTAPE_DIRECT_DATABASE_URL, the server itself: one
+    connection holds the loads while another one reads.
+    """
     from hypertape.steps.rollback import to_sqlite as run
 
-    _switch("to_sqlite", run, store, by, reason)
+    _switch("to_sqlite", run, store, by, reason, as_json, dsn=load_settings().direct_database_url)
 
 
 @app.command("to-warehouse")
@@ -73,27 +79,35 @@ def to_warehouse(
     by: ByOption = None,
     reason: ReasonOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that copy.")] = 1,
+    as_json: JsonOption = False,
 ) -> None:
     """Migrate what SQLite holds, prove it, and make the warehouse the truth: the cut-over."""
     from hypertape.steps.rollback import to_warehouse as run
 
-    _switch("to_warehouse", partial(run, workers=workers), store, by, reason)
+    _switch("to_warehouse", partial(run, workers=workers), store, by, reason, as_json)
 
 
 def _switch(
-    verb: str, run: Callable[..., dict[str, Any]], store: str | None, by: str | None, reason: str | None
+    verb: str,
+    run: Callable[..., dict[str, Any]],
+    store: str | None,
+    by: str | None,
+    reason: str | None,
+    as_json: bool,
+    dsn: str | None = None,
 ) -> None:
-    """Make another side the truth and show what that did."""
+    """Make another side the truth and show what that did. `dsn`: another way to the warehouse than the usual one."""
     with warehouse():
         pass  # the schema is current
     at = now()
     run_id = f"{verb}__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
     with progress() as on_step:
         done = run(
-            warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=run_id, reason=reason,
+            dsn or warehouse_dsn(), store, by=by or getpass.getuser(), now=at, run_id=run_id, reason=reason,
             settings=load_settings(), on_step=on_step,
         )  # fmt: skip
-    _show(done)
+    if not show([done], as_json=as_json):
+        _show(done)
 
 
 def _show(done: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def verify(
 
 
 def reindicate(
-    market: Annotated[str, typer.Argument(help="Market: vn, crypto or us.")],
+    market: Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")],
     interval: Annotated[str, typer.Argument(help="Interval: 1d, 1h or 1m.")],
     tickers: TickersOption = None,
     dry_run: Annotated[

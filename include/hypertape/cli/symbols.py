@@ -23,9 +23,12 @@ app = typer.Typer(
 )
 
 MarketsOption = Annotated[
-    str | None, typer.Option("--market", "-m", help="Market: vn, crypto or us; default: every one.")
+    str | None,
+    typer.Option(
+        "--market", "-m", help="Market: vn, crypto, us, or one of the project's; default: every one."
+    ),
 ]
-MarketArgument = Annotated[str, typer.Argument(help="Market: vn, crypto or us.")]
+MarketArgument = Annotated[str, typer.Argument(help="Market: vn, crypto, us, or one of the project's.")]
 STATES = ("listed", "delisted")
 
 
@@ -150,12 +153,16 @@ def rename(
     old: Annotated[str, typer.Argument(help="Its name until then.")],
     new: Annotated[str, typer.Argument(help="Its name from then on.")],
     on: Annotated[str, typer.Option("--on", help="The first session under the new name: YYYY-MM-DD.")],
+    kept_by: Annotated[
+        str | None, typer.Option("--kept-by", help="Sources that go on with the old name: yahoo,csv_tree.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let a ticker's series go on under a new name: bars, gaps, revisions, pins and what is published, at once.
 
     Nothing is loaded again or restated. Lists that still have the old name mean the new one, and who reads by the old
-    one is told. Mirrors get the series whole under the new name and keep what they have.
+    one is told. Mirrors get the series whole under the new name and keep what they have. A vendor that has the old name
+    in its list, or is named by --kept-by, is asked by that one; see `hypertape symbols spell`.
     """
     from hypertape.steps.rename import rename as run
 
@@ -164,7 +171,8 @@ def rename(
         pass  # the schema is current
     day = parse_instant(on).date()
     run_id = f"rename__{at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
-    done = run(warehouse_dsn(), market, old, new, day, run_id=run_id, now=at)
+    keepers = split(kept_by) or ()
+    done = run(warehouse_dsn(), market, old, new, day, run_id=run_id, now=at, kept_by=keepers)
     found = {"market": done.market, "old": done.old, "new": done.new, "on": done.on.isoformat()}
     if show([{**found, "rows": dict(done.rows)}], as_json=as_json):
         return
@@ -174,6 +182,45 @@ def rename(
     console().print(
         table(f"{old} is called {new} since {done.on}", ("table", "rows"), list(done.rows.items()))
     )
+
+
+@app.command(epilog="Example: hypertape symbols spell us META FB --source yahoo --on 2022-06-09")
+def spell(
+    market: MarketArgument,
+    ticker: Annotated[str, typer.Argument(help="The ticker, by the name it has here.")],
+    symbol: Annotated[str, typer.Argument(help="What the source calls it, whole: a suffix is not added.")],
+    source: Annotated[str, typer.Option("--source", "-s", help="The source that calls it so.")],
+    on: Annotated[
+        str | None, typer.Option("--on", help="From this day on: YYYY-MM-DD; default: today.")
+    ] = None,
+) -> None:
+    """Note what a source calls a ticker from a day on: it is asked for by that.
+
+    `hypertape symbols spellings` lists what is noted. What a market's file says of its [symbols] holds for all days.
+    """
+    from hypertape.steps.spelling import spell_from
+
+    with warehouse():
+        pass  # the schema is current
+    day = (parse_instant(on) if on else now()).date()
+    spell_from(warehouse_dsn(), market, ticker, source, symbol, day)
+    console().print(f"{source} calls {ticker} {symbol} since {day}.", highlight=False)
+
+
+@app.command(epilog="Example: hypertape symbols spellings -m us --source yahoo")
+def spellings(
+    market: MarketsOption = None,
+    source: Annotated[str | None, typer.Option("--source", "-s", help="Only of this source.")] = None,
+    tickers: TickersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what sources call tickers otherwise than the market's rule has it, and from when to when."""
+    from hypertape.warehouse.symbology import spellings as find
+
+    with warehouse() as connection:
+        rows = find(connection, get_market(market).code if market else None, source, split(tickers))
+    columns = ("market", "ticker", "source", "symbol", "since", "until")
+    show_table("spellings", columns, [tuple(row.values()) for row in rows], as_json=as_json)
 
 
 @app.command(epilog="Example: hypertape symbols members us --group DOW --on 2020-01-02")

@@ -65,7 +65,9 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def worker(
     context: typer.Context,
-    market: Annotated[str | None, typer.Option("--market", "-m", help="Market: vn, crypto or us.")] = None,
+    market: Annotated[
+        str | None, typer.Option("--market", "-m", help="Market: vn, crypto, us, or one of the project's.")
+    ] = None,
     intervals: Annotated[
         str | None,
         typer.Option(

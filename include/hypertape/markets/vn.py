@@ -34,7 +34,10 @@ MARKET = Market(
     schedule={Interval.D1: "30 8 * * 1-5", Interval.H1: "5 3-9 * * 1-5", Interval.M1: "*/15 2-8 * * 1-5"},
     daily_move_limit=0.16,
     suffixes={"yahoo": ".VN"},
-    symbols={"yahoo": {"VNINDEX": "^VNINDEX.VN"}},
+    symbols={
+        "vci": {"HNXINDEX": "HNXIndex", "UPCOMINDEX": "HNXUpcomIndex"},
+        "yahoo": {"VNINDEX": "^VNINDEX.VN"},
+    },
     file_scale=1000.0,
     plausible_prices={"stock": (250.0, 5e6), "etf": (250.0, 5e6), "index": (10.0, 2e5)},
     modes=("stock",),

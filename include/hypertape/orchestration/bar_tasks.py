@@ -18,7 +18,7 @@ from hypertape.orchestration.connection import use_landing_connection, warehouse
 from hypertape.orchestration.defaults import EVEN_IF_LOADS_FAILED
 from hypertape.orchestration.labels import BATCH_LABEL
 from hypertape.orchestration.pools import ROLLUPS
-from hypertape.orchestration.xcom import Json, require_all_loaded, run_spec, this_try
+from hypertape.orchestration.xcom import Json, require_all_loaded, run_spec, this_task, this_try
 from hypertape.settings import load_settings
 
 _LOG = logging.getLogger(__name__)
@@ -30,13 +30,15 @@ for _library in ("great_expectations", "urllib3", "yfinance", "ccxt", "fsspec"):
 @task(execution_timeout=timedelta(hours=3), map_index_template=BATCH_LABEL)
 def extract(batch: Json) -> Json:
     """Ask the source for a batch; its answer lands as Parquet. Fails when the source answers for no ticker."""
+    from hypertape.steps.batch_tasks import extract_or_raise
     from hypertape.steps.failures import failure_lines
-    from hypertape.steps.run_batch import extract_or_raise
     from hypertape.steps.run_spec import Batch
 
     asked = Batch.from_json(batch)
     _LOG.info("Asking for %s tickers over %s.", len(asked.tickers), asked.window)
-    landed = extract_or_raise(warehouse_dsn(), run_spec(), asked, settings=load_settings(), **this_try())
+    landed = extract_or_raise(
+        warehouse_dsn(), run_spec(), asked, settings=load_settings(), task=this_task(), **this_try()
+    )
     _LOG.info("%s of them were served.", len(asked.tickers) - len(landed.failed))
     for line in failure_lines(landed.failed):
         _LOG.warning("Not served: %s", line)
@@ -63,7 +65,7 @@ def load(reference: Json) -> Json:
     of the source's: Airflow retries a task, never the one before it. What guards the vendor is the source's rate and
     circuit breaker in the warehouse, which hold wherever it is asked from; pools only share out the workers.
     """
-    from hypertape.steps.run_batch import load_or_raise
+    from hypertape.steps.batch_tasks import load_or_raise
     from hypertape.steps.run_spec import Landed
 
     spec, landed = run_spec(), Landed.from_json(reference)

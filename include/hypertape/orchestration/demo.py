@@ -23,7 +23,7 @@ from hypertape.errors import AirflowFailed, HypertapeError
 from hypertape.markets import all_markets, get_market
 from hypertape.model import Interval, format_instant, midnight
 from hypertape.orchestration.airflow_home import AirflowHome, typed
-from hypertape.orchestration.demo_jobs import SAMPLE_PAIRS, Job, csv_jobs, sample_jobs
+from hypertape.orchestration.demo_jobs import Job, csv_jobs, sample_jobs, sample_pairs
 from hypertape.orchestration.demo_summary import Summary, summarise
 from hypertape.orchestration.demo_ticks import TickFinding, run_ticks
 from hypertape.orchestration.progress import Progress
@@ -148,7 +148,7 @@ def _yesterday(dsn: str, settings: Settings, plan: Plan, step: Callable[[str], N
 
     The DAG then continues at the watermark, reads an overlap again, and finds what the vendor restated.
     """
-    for market, interval in SAMPLE_PAIRS:
+    for market, interval in sample_pairs():
         if interval is Interval.D1:
             before = plan.corrected_at[market] - timedelta(days=1)
             step(f"sync of {market} 1d as of {format_instant(before)}, before the vendor's late corrections")

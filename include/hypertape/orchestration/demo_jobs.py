@@ -50,11 +50,17 @@ class Job:
         }
 
 
+def sample_pairs() -> tuple[Pair, ...]:
+    """What the demo loads of the sample: of each shipped market something, and the days of the project's own."""
+    shipped = {market for market, _ in SAMPLE_PAIRS}
+    return (*SAMPLE_PAIRS, *((code, Interval.D1) for code in all_markets() if code not in shipped))
+
+
 def sample_jobs(plan: Plan) -> list[Job]:
     """The sample's runs, each up to the end of its synthetic bars."""
     return [
         Job(market, interval, SourceConfig("sample"), plan.spans[market, interval].end)
-        for market, interval in SAMPLE_PAIRS
+        for market, interval in sample_pairs()
     ]
 
 

@@ -41,7 +41,7 @@ _MEANING = {
     "restate": "restate: read the tickers' whole history again, at any scale",
 }
 
-_BACKFILL = "backfill"
+_BACKFILL, _SCHEDULED = "backfill", "scheduled"
 _EVERY_TICKER = "One per line. Empty: all the source lists, else the market's file."
 
 
@@ -65,7 +65,8 @@ def plan_arguments(context: Context) -> dict[str, Any]:
     """Return what a run asks of `steps.plan.plan`, as keyword arguments.
 
     A backfill run and a run with Start and End own their window exactly; any other run continues at the
-    watermark. Raises BadInput for a form that contradicts itself.
+    watermark. What the schedule makes shares its round with workers. Raises BadInput for a form that contradicts
+    itself.
     """
     params, run = context["params"], context["dag_run"]
     backfill = run.run_type == _BACKFILL
@@ -76,6 +77,7 @@ def plan_arguments(context: Context) -> dict[str, Any]:
         "exact": backfill or asked is not None,
         "source": chosen_source(params),
         "tickers": params["tickers"],
+        "shared": run.run_type == _SCHEDULED and not run.clear_number,  # who clears it wants it asked for
     }
 
 

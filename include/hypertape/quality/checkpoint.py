@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import great_expectations as gx
-from great_expectations.core.batch import Batch
-from great_expectations.data_context.types.base import (
-    DataContextConfig,
-    InMemoryStoreBackendDefaults,
-    ProgressBarsConfig,
-)
 from psycopg import conninfo, sql
 from sqlalchemy import URL, event
 
+from hypertape.quality.gx import (
+    Batch,
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+    gx,
+)
 from hypertape.quality.results import SAMPLE_KEYS
 from hypertape.quality.scope import Scope
 from hypertape.quality.suites import Offenders, build_suite, rows_statement

@@ -10,19 +10,22 @@ select ticker, time, volume from {bars} where ...
 ```
 
 A file that cannot be used becomes a rule that does not run (`broken`, with file, line and what is valid), so that the
-report of every run shows it and no other rule is touched.
+report of every run shows it and no other rule is touched. What its header says readably still counts: its name, its
+markets and intervals, and that it is a warning. Else it is taken for critical and for a rule of all: what nobody can
+read holds what it may have been meant to hold.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
 from psycopg import sql
 
 from hypertape.errors import BadProject
-from hypertape.model import SEVERITIES, STORED_INTERVALS, WARNING, Interval, Market
+from hypertape.model import CRITICAL, SEVERITIES, STORED_INTERVALS, WARNING, Interval, Market
 from hypertape.project import Project, bad, find_project, read_text
 from hypertape.quality.rules import RULES, Rule, applies
 
@@ -71,33 +74,62 @@ def _of_project(project: Project | None) -> tuple[tuple[Rule, ...], tuple[BadPro
                 )
         except BadProject as error:
             wrong.append(error)
-            rule = Rule(
-                path.stem,
-                f"The rule in {path.name} cannot be read",
-                WARNING,
-                "",
-                file=path,
-                broken=str(error),
-            )
+            rule = _broken(path, str(error), taken)
         taken.add(rule.name)
         rules.append(rule)
     return tuple(rules), tuple(wrong)
 
 
+def _broken(path: Path, why: str, taken: Collection[str]) -> Rule:
+    """A rule that does not run, with all that its header says readably."""
+    given = _lenient_header(path)
+    names = [name for name in (given.get("name", ""), path.stem) if _NAME.fullmatch(name)]
+    intervals = _words(given.get("intervals"))
+    stored = {interval.value: interval for interval in STORED_INTERVALS}
+    return Rule(
+        next((name for name in names if name not in taken), path.name),
+        given.get("description") or f"The rule in {path.name} cannot be read",
+        WARNING if given.get("severity") == WARNING else CRITICAL,
+        "",
+        intervals=tuple(stored[word] for word in intervals)
+        if intervals and stored.keys() >= {*intervals}
+        else STORED_INTERVALS,
+        markets=tuple(_words(given.get("markets"))),
+        file=path,
+        broken=why,
+    )
+
+
+def _lenient_header(path: Path) -> dict[str, str]:
+    """What a file's first comments say, the first of each key; nothing where there is no file to be read."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    given: dict[str, str] = {}
+    for _, key, value in _header_lines(text):
+        given.setdefault(key, value)
+    return given
+
+
+def _header_lines(text: str) -> Iterator[tuple[int, str, str]]:
+    """The lines `-- key: value` before the statement, each with its number."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("--"):
+            return
+        if found := _HEADER.match(line.strip()):
+            yield number, found[1], found[2].strip()
+
+
 def read_rule(path: Path) -> Rule:
     """The rule of one file. Raises BadProject."""
     text, given = read_text(path), dict[str, str]()
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and not line.lstrip().startswith("--"):
-            break
-        if found := _HEADER.match(line.strip()):
-            if found[1] not in KEYS:
-                raise bad(path, number, f"there is no {found[1]!r}", f"A rule begins with: {_shown()}.")
-            if found[1] in given or not found[2].strip():
-                raise bad(
-                    path, number, f"{found[1]} is empty or there twice", f"A rule begins with: {_shown()}."
-                )
-            given[found[1]] = found[2].strip()
+    for number, key, value in _header_lines(text):
+        if key not in KEYS:
+            raise bad(path, number, f"there is no {key!r}", f"A rule begins with: {_shown()}.")
+        if key in given or not value:
+            raise bad(path, number, f"{key} is empty or there twice", f"A rule begins with: {_shown()}.")
+        given[key] = value
     missing = [key for key in KEYS if key not in given and key not in OPTIONAL]
     if missing:
         raise bad(path, 1, f"there is no line -- {missing[0]}:", f"A rule begins with: {_shown()}.")

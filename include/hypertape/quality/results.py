@@ -58,6 +58,11 @@ class QualityResult:
     known_at: datetime | None = None
 
     @property
+    def did_not_run(self) -> bool:
+        """True where the check says nothing of the data, since it broke or was ended before it was done."""
+        return self.status == BROKEN or (self.status == NOT_EVALUATED and self.error is not None)
+
+    @property
     def unexpected_percent(self) -> float | None:
         """Share of offenders among what was evaluated, 0 to 100; None when either is unknown."""
         if self.unexpected is None or not self.evaluated:
@@ -130,7 +135,7 @@ def raise_if_critical(results: Sequence[QualityResult]) -> None:
     critical = [result for result in results if result.severity == CRITICAL]
     failed = [result for result in critical if result.status == FAILED]
     broken = [result for result in critical if result.status == BROKEN]
-    ended = [result for result in critical if result.status == NOT_EVALUATED and result.error is not None]
+    ended = [result for result in critical if result.did_not_run and result.status != BROKEN]
     if failed:
         found = ", ".join(_label(result) for result in failed)
         also = f"; rules that did not run: {_names(broken)}" if broken else ""
@@ -157,8 +162,7 @@ def holding(results: Sequence[QualityResult], tickers: Iterable[str]) -> dict[st
     held: dict[str, list[str]] = {}
     asked = sorted(set(tickers))
     for result in results:
-        broken = result.status == BROKEN or (result.status == NOT_EVALUATED and result.error is not None)
-        if result.severity != CRITICAL or not (broken or result.status == FAILED):
+        if result.severity != CRITICAL or not (result.did_not_run or result.status == FAILED):
             continue
         found = _offending(result) if result.status == FAILED else None
         about = result.details.get("scope") if found is None else found

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-import great_expectations as gx
-import great_expectations.expectations as gxe
 from psycopg import sql
 from sqlalchemy.exc import DBAPIError
 
 from hypertape.errors import CheckBroken
+from hypertape.quality.gx import gx, gxe
 from hypertape.quality.project_rules import rules_for, text_of
 from hypertape.quality.results import SAMPLE_KEYS
 from hypertape.quality.rules import Rule

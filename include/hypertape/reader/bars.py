@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from hypertape.errors import BadInput
 from hypertape.frame import TIME_TYPE, Floats, Micros, instant, micros
 from hypertape.indicators import enrich, indicators_at_read
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS, Interval
@@ -30,6 +31,7 @@ from hypertape.reader.statements import (
     pinned_tickers,
 )
 from hypertape.warehouse.actions import adjusted
+from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.symbology import unknown_tickers
 
 T = TypeVar("T")
@@ -122,7 +124,8 @@ class BarReading:
         request = self.request
         begin = max(request.start or _EVER[0], min(_opening(span, request.interval) for span in group))
         before = min(request.end or _EVER[1], max(span.last for span in group) + _ONE)
-        back = 8 * most * (request.interval.delta or timedelta(days=31))
+        step = request.interval.delta or timedelta(days=31)
+        back = min(8 * min(most, _WIDEST // step) * step, _WIDEST)
         found: dict[str, Slice] = {}
         waiting = [span.ticker for span in group]
         while waiting:
@@ -131,7 +134,7 @@ class BarReading:
             found |= self.run(partial(asked, start=start, before=before))
             few = [name for name in waiting if name not in found or len(found[name][0]) < most]
             waiting = few if start > begin else []
-            back *= 16
+            back = min(16 * back, before - _EVER[0])
         yield from ((s.ticker, self._adjusted(s.ticker, found[s.ticker])) for s in group if s.ticker in found)
 
     def _onward(self, span: Span, names: Sequence[str], start: datetime | None) -> Iterator[Slice]:
@@ -221,6 +224,11 @@ class BarReading:
 
 
 def _spans(connection: Connection, request: BarRequest) -> list[Span]:
+    if request.as_of is not None and request.as_of > (now := database_now(connection)):
+        raise BadInput(
+            f"as_of={request.as_of} is to come; the server has {now}",
+            next_step="What will be known then nobody knows: leave it out for what is known now.",
+        )
     found = ask_spans(connection, request, request.tickers or ())
     if request.pin is not None:
         held = pinned_tickers(connection, request)

@@ -8,7 +8,7 @@
 | columns | open, high, low, close, volume | after ticker and time, which always come; also adjusted_close and the 13 |
 | indicators | none | further columns: the 13, and what is computed at read time: ema12, the project's |
 | adjusted | false | prices times the factor of later splits and cash (`bars_adjusted`), indicators from those |
-| as_of | none | final bars as they were known at an instant |
+| as_of | none | final bars as they were known at an instant, which is not to come |
 | pin | none | bars of a pin |
 | state | any | published: only what checks have passed |
 | complete | false | raise Incomplete where a bar is missing that nothing explains |
@@ -20,6 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
 
 from hypertape.errors import BadInput
 from hypertape.indicators import columns_at_read
@@ -39,7 +42,7 @@ STATES = ("any", "published")
 KEY = ("ticker", "time")
 _WIDER_THAN_A_DAY = (Interval.W1, Interval.W2, Interval.MO1)
 
-Instant = str | date | None
+Instant = str | date | np.datetime64 | None
 """A date, an instant, or the ISO text of one; without a zone it is UTC."""
 
 
@@ -102,6 +105,8 @@ def read_request(
     newest: int | None = None,
 ) -> BarRequest:
     """Read the arguments. Raises BadInput with the valid values, UnknownMarket, UnknownInterval."""
+    _require_kinds(market=(market, str), interval=(interval, str), state=(state, str), pin=(pin, str | None),
+                   adjusted=(adjusted, bool), complete=(complete, bool), newest=(newest, int | None))  # fmt: skip
     width = Interval.parse(interval)
     request = BarRequest(
         get_market(market),
@@ -110,7 +115,7 @@ def read_request(
         read_instant("start", start),
         read_instant("end", end),
         _columns(width, columns, indicators),
-        tuple(name for name in _listed(indicators) if name not in INDICATOR_COLUMNS),
+        tuple(name for name in _listed("indicators", indicators) if name not in INDICATOR_COLUMNS),
         adjusted,
         read_instant("as_of", as_of),
         pin or None,
@@ -124,35 +129,41 @@ def read_request(
 
 def read_instant(name: str, given: Instant) -> datetime | None:
     """A date, an instant or their text as an instant in UTC. Raises BadInput."""
+    if isinstance(given, np.datetime64):
+        given = given.astype("datetime64[us]").item() or "NaT"
     if given is None or given == "":
         return None
-    if isinstance(given, str):
-        try:
+    wrong = BadInput(f"{name}={given!r} is no date", next_step="Pass a date, an instant or their ISO text.")
+    if given != given:
+        raise wrong
+    try:
+        if isinstance(given, str):
             return parse_instant(given)
-        except OverflowError as error:
-            raise BadInput(f"{name}={given!r} is no date", next_step="Write YYYY-MM-DD.") from error
-    if isinstance(given, datetime):
-        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
-    if isinstance(given, date):
-        return midnight(given)
-    raise BadInput(f"{name}={given!r} is no date", next_step="Pass a date, an instant or their ISO text.")
+        if isinstance(given, datetime):
+            return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        if isinstance(given, date):
+            return midnight(given)
+    except OverflowError as error:
+        raise wrong from error
+    raise wrong
 
 
 def _tickers(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
-    named = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
-    if not named or not all(isinstance(name, str) and name and "\x00" not in name for name in named):
-        raise BadInput(
-            "There is a ticker without a name, or none at all",
-            next_step="Name tickers, or leave them out for all of the market.",
-        )
-    return named
+    names = _listed("tickers", given)
+    advice = "Name tickers, or leave them out for all of the market."
+    if not names:
+        raise BadInput("There is no ticker", next_step=advice)
+    for name in names:
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise BadInput(f"{name!r} is no ticker", next_step=advice)
+    return tuple(dict.fromkeys(map(str, names)))
 
 
 def _columns(interval: Interval, given: Iterable[str] | None, indicators: Iterable[str]) -> tuple[str, ...]:
-    named = USUAL_COLUMNS if given is None else _listed(given)
-    stored = (name for name in _listed(indicators) if name in INDICATOR_COLUMNS)
+    named = USUAL_COLUMNS if given is None else _listed("columns", given)
+    stored = (name for name in _listed("indicators", indicators) if name in INDICATOR_COLUMNS)
     wanted = tuple(dict.fromkeys(name for name in (*named, *stored) if name not in KEY))
     prices = VALUE_COLUMNS if interval.is_stored else USUAL_COLUMNS  # a rollup has no adjusted close
     valid = (*prices, *INDICATOR_COLUMNS)
@@ -165,8 +176,26 @@ def _columns(interval: Interval, given: Iterable[str] | None, indicators: Iterab
     return wanted
 
 
-def _listed(given: Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _listed(name: str, given: Iterable[str]) -> tuple[str, ...]:
+    """One text, or several; Arrow's are read as Python's."""
+    if isinstance(given, str):
+        return (given,)
+    try:
+        return tuple(one.as_py() if hasattr(one, "as_py") else one for one in given)
+    except TypeError as error:
+        raise BadInput(
+            f"{name}={given!r} is no list of names", next_step="Pass one text, or several."
+        ) from error
+
+
+def _require_kinds(**given: tuple[object, Any]) -> None:
+    """Raise BadInput for an argument of another kind than it has."""
+    for name, (value, kind) in given.items():
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            wanted = {bool: "True or False", str: "a text"}.get(
+                kind, "a whole number" if name == "newest" else "a text"
+            )
+            raise BadInput(f"{name}={value!r} cannot be used", next_step=f"Pass {wanted}.")
 
 
 def _require_one_meaning(request: BarRequest) -> None:

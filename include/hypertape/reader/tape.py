@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 import pyarrow as pa
 
@@ -72,15 +72,26 @@ class Backend(Protocol):
 
 
 class Tape:
-    """Bars and what is known of them, as Arrow tables. It is for one thread; close it, or use it in a `with`.
+    """Bars and what is known of them, as Arrow tables. Close it, or use it in a `with`.
 
+    Threads may share one and take turns; another process opens its own, and a forked one may go on with it.
     `tickers` is one, several, or None for all that have bars. Windows are [start, end) in UTC. Every table is sorted
     by ticker and time. Raises UnknownTicker for a ticker without bars, BadInput for an argument that cannot be used
     (`reader.request` lists them), and what the warehouse or the API raises.
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self._open: Backend | None = backend
+
+    @property
+    def _backend(self) -> Backend:
+        if self._open is None:
+            raise BadInput("The tape is closed", next_step="Open another one: hypertape.open().")
+        return self._open
+
+    def __reduce__(self) -> NoReturn:
+        """A tape has a password or a key in it, and a connection: none of it belongs into a pickle."""
+        raise TypeError("A tape cannot be pickled: open one where it is needed, with hypertape.open()")
 
     def read(
         self, market: str, interval: str, tickers: str | Iterable[str] | None = None, **asked: Any
@@ -150,8 +161,10 @@ class Tape:
         return pa.Table.from_pylist(found, schema=CONDITION_SCHEMA)
 
     def close(self) -> None:
-        """Release the connection."""
-        self._backend.close()
+        """Release the connection. Closing again does nothing."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def __enter__(self) -> Self:
         return self

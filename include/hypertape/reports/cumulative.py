@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 TREND_DAYS = 90
 CHANGED = timedelta(days=1)
-"""What opened or closed so lately is told as a change."""
+"""Without a report before, what opened or closed so lately is told as a change."""
 BACKFILLS = 20
 COVERAGE_MONTHS = 24
 COVERAGE_TICKERS = 60
@@ -35,9 +35,13 @@ COVERAGE_TICKERS = 60
 
 
 def gather_all(
-    connection: Connection, now: datetime, since: datetime | None, markets: Collection[str] | None
+    connection: Connection,
+    now: datetime,
+    since: datetime | None,
+    markets: Collection[str] | None,
+    before: datetime | None = None,
 ) -> Row:
-    """Everything the template `cumulative.html` needs."""
+    """Everything the template `cumulative.html` needs; changes are told since `before`, else since a day."""
     since = since or now - timedelta(days=TREND_DAYS)
     chosen = {"markets": sorted(markets) if markets is not None else None}
     last_runs = {
@@ -57,7 +61,7 @@ def gather_all(
         "verdict": said(headline(found, empty=not holdings)),
         "todo": found[:MOST],
         "todo_total": len(found),
-        "changed": _changed(connection, now, chosen["markets"]),
+        "changed": _changed(connection, now, before, chosen["markets"]),
         "holdings": holdings,
         "trends": _trends(rows(connection, "report_trend", since=since, **chosen), since, now),
         "coverage": [
@@ -78,12 +82,15 @@ def gather_all(
     }
 
 
-def _changed(connection: Connection, now: datetime, markets: Sequence[str] | None) -> Row:
-    """The numbers of the findings that opened since a day ago, and the titles of those that are over since."""
-    before = now - CHANGED
+def _changed(
+    connection: Connection, now: datetime, report: datetime | None, markets: Sequence[str] | None
+) -> Row:
+    """The numbers of the findings that opened since the report before, and the titles of those that are over since."""
+    before = report or now - CHANGED
     known = findings(connection, now, markets=markets, closed=True)
     return {
         "since": before,
+        "report": report is not None,
         "new": {each.finding_id for each in known if each.closed_at is None and each.opened_at > before},
         "over": [each.title for each in known if each.closed_at is not None and each.closed_at > before],
     }

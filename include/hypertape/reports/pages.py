@@ -17,27 +17,28 @@ import psycopg
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hypertape.model import format_instant
-from hypertape.quality.results import QualityResult
 from hypertape.reports.backfill import backfill_of, gather_backfill
+from hypertape.reports.context import ReportContext
 from hypertape.reports.cumulative import gather_all
 from hypertape.reports.migration import gather_migration
+from hypertape.reports.narrow import name_cells
 from hypertape.reports.run import gather_run
-from hypertape.warehouse.findings.observe_checks import check_mend
+from hypertape.warehouse.findings.mends import Failed, check_mend
 
 Connection = psycopg.Connection[Any]
 
+ALONE = ReportContext()
+"""Of whom nothing is known but the warehouse."""
 
-def run_report(connection: Connection, run_id: str) -> str:
+
+def run_report(connection: Connection, run_id: str, around: ReportContext = ALONE) -> str:
     """Render what one run loaded, checked and refused.
 
     Missing sessions, pending rollups and restated bars are shown as they are now; everything else as it was recorded.
     Raises BadInput when the ledger does not know the run.
     """
-    return (
-        _environment()
-        .get_template("run.html")
-        .render(**gather_run(connection, run_id), backfill=backfill_of(connection, run_id))
-    )
+    backfill = backfill_of(connection, run_id)
+    return _page("run.html", **gather_run(connection, run_id), backfill=backfill, around=around)
 
 
 def cumulative_report(
@@ -46,17 +47,20 @@ def cumulative_report(
     now: datetime,
     since: datetime | None = None,
     markets: Collection[str] | None = None,
+    around: ReportContext = ALONE,
 ) -> str:
     """Render the state of the whole warehouse as of `now`: holdings, freshness, trends, coverage, open quarantine.
 
-    `since` (default: 90 days before now) bounds trends and offenders; `markets` (codes) narrows everything.
+    `since` (default: 90 days before now) bounds trends and offenders; `markets` (codes) narrows everything. What is new
+    and what is over is told since the report before (`around.before`), else since a day.
     """
-    return _environment().get_template("cumulative.html").render(gather_all(connection, now, since, markets))
+    found = gather_all(connection, now, since, markets, around.before)
+    return _page("cumulative.html", **found, around=around)
 
 
 def backfill_report(connection: Connection, run_id: str) -> str:
     """Render the plan of a backfill that was only rehearsed. Raises BadInput when the ledger does not know the run."""
-    return _environment().get_template("backfill.html").render(gather_backfill(connection, run_id))
+    return _page("backfill.html", **gather_backfill(connection, run_id))
 
 
 def migration_report(connection: Connection, migration_id: int | None = None) -> str:
@@ -64,7 +68,11 @@ def migration_report(connection: Connection, migration_id: int | None = None) ->
 
     Raises BadInput when the ledger does not know it.
     """
-    return _environment().get_template("migration.html").render(gather_migration(connection, migration_id))
+    return _page("migration.html", **gather_migration(connection, migration_id))
+
+
+def _page(template: str, **values: Any) -> str:
+    return name_cells(_environment().get_template(template).render(**values))
 
 
 @cache
@@ -79,14 +87,8 @@ def _environment() -> Environment:
     environment.filters.update(
         count=_count, number=_number, instant=_instant, percent=_percent, seconds=_seconds, key=_key
     )
-    environment.globals["mend"] = _mend
+    environment.globals["mend"] = lambda result: check_mend(Failed.of(result))
     return environment
-
-
-def _mend(result: QualityResult) -> str:
-    """The command to begin with where a check failed, for the tickers that it names."""
-    tickers = sorted({str(key["ticker"]) for key in result.sample if key.get("ticker")})
-    return check_mend(result.market, result.interval, result.expectation, tickers)
 
 
 def _count(value: int | None) -> str:

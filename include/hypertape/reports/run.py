@@ -13,9 +13,9 @@ from hypertape.errors import BadInput
 from hypertape.markets import all_markets
 from hypertape.model import CRITICAL, EXPLAINED, WARNING, Interval
 from hypertape.quality.results import (
-    BROKEN,
     FAILED,
     NOT_EVALUATED,
+    PASSED,
     QualityResult,
     results_of,
 )
@@ -65,12 +65,10 @@ def gather_run(connection: Connection, run_id: str) -> Row:
         "loads": loads[:MOST],
         "loads_total": len(loads),
         "totals": _totals(loads),
-        "critical": [
-            r for r in results if r.severity == CRITICAL and r.status not in (BROKEN, NOT_EVALUATED)
-        ],
-        "warnings": [r for r in results if r.severity == WARNING and r.status not in (BROKEN, NOT_EVALUATED)],
-        "idle": [result for result in results if result.status == NOT_EVALUATED],
-        "broken": [result for result in results if result.status == BROKEN],
+        "critical": [r for r in results if r.severity == CRITICAL and r.status in (PASSED, FAILED)],
+        "warnings": [r for r in results if r.severity == WARNING and r.status in (PASSED, FAILED)],
+        "idle": [r for r in results if r.status == NOT_EVALUATED and not r.did_not_run],
+        "broken": [result for result in results if result.did_not_run],
         "quarantine": refused,
         "quarantine_total": refused[0]["total"] if refused else 0,
         "flags": flagged,

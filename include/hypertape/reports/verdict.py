@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypertape.model import CRITICAL
-from hypertape.quality.results import BROKEN, FAILED, NOT_EVALUATED, QualityResult
+from hypertape.quality.results import FAILED, NOT_EVALUATED, PASSED, QualityResult
 from hypertape.warehouse.findings import Headline
 from hypertape.warehouse.findings.headline import plural
+from hypertape.warehouse.findings.mends import COMPLETENESS
 
 __all__ = ["BAD", "GOOD", "NOTE", "UNKNOWN", "Statement", "answers", "plural", "said"]
 
@@ -18,8 +19,6 @@ MARKS = {GOOD: "✓", NOTE: "!", BAD: "✕", UNKNOWN: "?"}
 
 MOST_SAID = 10
 """Further findings that a report's headline names."""
-
-_COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_whole", "sessions_after_last", "fresh")
 
 Loads = Sequence[Mapping[str, Any]]
 Results = Sequence[QualityResult]
@@ -60,9 +59,9 @@ def answers(loads: Loads, results: Results, quarantined: int, early: int = 0) ->
 
 def _there(loads: Loads, results: Results, early: int) -> Statement:
     failed = sum(load["status"] == "failed" for load in loads)
-    found = [result for result in results if result.expectation in _COMPLETENESS and result.status == FAILED]
-    about = [result for result in results if result.expectation in _COMPLETENESS]
-    judged = [result for result in about if result.status not in (BROKEN, NOT_EVALUATED)]
+    found = [result for result in results if result.expectation in COMPLETENESS and result.status == FAILED]
+    about = [result for result in results if result.expectation in COMPLETENESS]
+    judged = [result for result in about if result.status in (PASSED, FAILED)]
     whole = ("fresh", "sessions_whole")  # these count tickers, and sessions that have bars
     missing = sum(result.unexpected or 0 for result in found if result.expectation not in whole)
     beside = (
@@ -89,7 +88,7 @@ def _there(loads: Loads, results: Results, early: int) -> Statement:
 
 
 def _right(results: Results, quarantined: int) -> Statement:
-    rest = [result for result in results if result.expectation not in _COMPLETENESS]
+    rest = [result for result in results if result.expectation not in COMPLETENESS]
     critical, failed = _failed(rest, CRITICAL), [result for result in rest if result.status == FAILED]
     kept_out = (
         (f"{plural(quarantined, 'row')} refused before the load, kept in quarantine",) if quarantined else ()
@@ -107,7 +106,7 @@ def _right(results: Results, quarantined: int) -> Statement:
 
 
 def _known(results: Results) -> Statement:
-    broken = [result for result in results if result.status == BROKEN]
+    broken = [result for result in results if result.did_not_run]
     bars = max(
         (result.evaluated or 0 for result in results if result.details.get("unit") == "bars"), default=0
     )
@@ -128,7 +127,7 @@ def _failed(results: Results, severity: str) -> list[QualityResult]:
 
 
 def _idle(results: Results) -> list[QualityResult]:
-    return [result for result in results if result.status == NOT_EVALUATED]
+    return [result for result in results if result.status == NOT_EVALUATED and not result.did_not_run]
 
 
 def _whys(idle: Results) -> tuple[str, ...]:

@@ -134,18 +134,18 @@ class CcxtClient:
                 raise SourceSchemaChanged(f"{self.name}'s list of pairs is empty")
         return found
 
-    def symbol(self, ticker: str, quotes: Sequence[str]) -> str:
-        """What the exchange calls the coin, by its own market list.
+    def symbol(self, coin: str, quotes: Sequence[str]) -> str:
+        """What the exchange calls the coin against the first quote it has, by its own market list; or a named pair.
 
         Raises NoData when it has none of these pairs, SourceSchemaChanged when it lists no pair at all.
         """
         markets = self.markets()
         with self._translated():
-            for quote in quotes:
-                found = markets.get(f"{ticker}/{quote}")
-                if found is not None and found.get("spot", True) and found["quote"] == quote:
+            for pair in [coin] if "/" in coin else [f"{coin}/{quote}" for quote in quotes]:
+                found = markets.get(pair)
+                if found is not None and found.get("spot", True) and found["quote"] == pair.partition("/")[2]:
                     return str(found["symbol"])
-        raise NoData(f"{self.name} trades no {ticker} for {', '.join(quotes)}")
+        raise NoData(f"{self.name} trades no {coin}" + ("" if "/" in coin else f" for {', '.join(quotes)}"))
 
     def page(self, symbol: str, interval: Interval, since: int, limit: int) -> list[Candle]:
         """The first `limit` candles that open at or after `since` (µs), as the exchange gives them."""

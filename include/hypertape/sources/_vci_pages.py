@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 _SPARE = {Interval.D1: 0, Interval.H1: 3, Interval.M1: 60}
 """Bars a session may have beside those the calendar expects: matches, put-through deals, prints at lunch."""
 
-
-SYMBOLS = {"HNXINDEX": "HNXIndex", "UPCOMINDEX": "HNXUpcomIndex"}
-"""Tickers that VCI spells otherwise."""
-
 _ODD_PAGES = 8
 """Pages beyond what the calendar explains."""
 
@@ -36,7 +32,7 @@ class Pages:
 
     def __init__(self, reader: Reader, tickers: tuple[str, ...]) -> None:
         self.reader = reader
-        self.symbols = {ticker: SYMBOLS.get(ticker, ticker) for ticker in tickers}
+        self.symbols = {ticker: reader.market.symbol_at("vci", ticker) for ticker in tickers}
         self.pages: dict[str, list[TickerAnswer]] = {ticker: [] for ticker in tickers}
         self.oldest: dict[str, float] = {}
         self.failures: dict[str, HypertapeError] = {}

@@ -1,7 +1,8 @@
 """Any exchange that ccxt knows, Binance unless `exchange` names another.
 
 A ticker is the coin: BTC is BTC/USDT on the exchange, or what the exchange's own market list has of BTC against USD or
-another dollar. Volume is in coins (Yahoo's is in dollars). Bars arrive with at most 1000 a request, oldest first.
+another dollar. What a market notes as its symbol at ccxt is another coin, or a whole pair: BTC/KRW. Volume is in coins
+(Yahoo's is in dollars). Bars arrive with at most 1000 a request, oldest first.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ class _Reader:
 
     def _read(self, ticker: str) -> TickerAnswer:
         try:
-            symbol = self.vendor.persist(lambda: self.client.symbol(ticker, DOLLARS))
+            coin = self.market.symbol_at("ccxt", ticker)
+            symbol = self.vendor.persist(lambda: self.client.symbol(coin, DOLLARS))
         except NoData:
             self.refused.add(ticker)
             raise

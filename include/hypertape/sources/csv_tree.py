@@ -71,8 +71,8 @@ class CsvTree:
         What cannot be read is listed so that it is asked for, and fails with its reason. Raises SourceFileMissing when
         the root does not exist.
         """
-        directories = self._directories(market)
-        return tuple(sorted(name for name, path in directories.items() if self._has_file(path, interval)))
+        found = (name for name, path in self._directories(market).items() if self._has_file(path, interval))
+        return tuple(sorted({market.ticker_at(self.name, name) for name in found}))
 
     def listing(self, market: Market) -> Listing:
         """The tree's directories. Raises SourceFileMissing when the root does not exist."""
@@ -127,29 +127,31 @@ class CsvTree:
         self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
     ) -> TickerAnswer:
         try:
-            path = self._bar_file(market, ticker, interval, directories)
+            symbol = market.symbol_at(self.name, ticker)
+            path = self._bar_file(market, symbol, interval, directories)
             zone = market.timezone if interval is Interval.D1 else None
             data = read_regular(path, within=self.root, most=self.file_bytes)
             with reading("The file"):
-                parsed = parse(data, ticker, session_zone=zone)
+                parsed = parse(data, symbol, session_zone=zone)
         except HypertapeError as error:
             raise type(error)(
                 error.what, next_step=error.advice, market=market.code, ticker=ticker, interval=interval
             ) from error
         scale = file_scale(market, ticker) if self.legacy_scale else 1.0
-        return TickerAnswer(scaled(parsed.bars, scale), parsed.rejects, rows_in=parsed.rows_in)
+        bars, rejects = (_named(table, ticker) for table in (parsed.bars, parsed.rejects))
+        return TickerAnswer(scaled(bars, scale), rejects, rows_in=parsed.rows_in)
 
     def _bar_file(
-        self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
+        self, market: Market, symbol: str, interval: Interval, directories: dict[str, Path]
     ) -> Path:
-        if ticker not in directories:
+        if symbol not in directories:
             raise UnknownTicker(
                 "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
             )
-        directory = directories[ticker]
-        if meant := misspelled(market, directories).get(ticker):
+        directory = directories[symbol]
+        if meant := misspelled(market, directories).get(symbol):
             raise UnknownTicker(
-                f"The directory {ticker} is {meant} in other letters",
+                f"The directory {symbol} is {meant} in other letters",
                 next_step=f"Rename it to {meant}, or remove it: upper and lower case are different tickers.",
             )
         entries = list_directory(directory, within=self.root)
@@ -216,6 +218,12 @@ def _some(directories: dict[str, Path]) -> str:
 def file_scale(market: Market, ticker: str) -> float:
     """What a legacy file's prices are multiplied by: the market's file scale, 1 for an index."""
     return 1.0 if market.is_index(ticker) else market.file_scale
+
+
+def _named(table: pa.Table, ticker: str) -> pa.Table:
+    """The rows of one file as rows of a ticker, whatever its directory is called."""
+    column = table.schema.get_field_index("ticker")
+    return table.set_column(column, table.schema.field(column), pa.array([ticker] * len(table), pa.string()))
 
 
 def scaled(bars: pa.Table, factor: float) -> pa.Table:

@@ -3,7 +3,8 @@ are for.
 
 Nothing in it is a real price: every ticker starts with SYN and every name says "synthetic". `PLANTED` lists each
 defect, `SPANS` where each interval has bars, `CORRECTED_AT` when the late corrections arrive; `plan_until` has the same
-for a set that ends with another day.
+for a set that ends with another day. A market of a user's project has instruments and defects of a shipped one, in its
+own prices and along its own calendar.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from hypertape.sources._collect import TickerAnswer, collect, judge
 from hypertape.sources._listing import Listing, listing_of_names
 from hypertape.sources._protocol import DIVIDEND_SCHEMA, SPLIT_SCHEMA, Fetched, Limits, OnTicker, SourceConfig
 from hypertape.sources._sample_bars import deliver
+from hypertape.sources._sample_own import instruments_of
 from hypertape.sources._sample_path import walk
 from hypertape.sources._sample_plan import (
     CORRECTED_AT,
-    INSTRUMENTS,
     PLANTED,
     SPANS,
     Defect,
@@ -54,7 +55,7 @@ def build(config: SourceConfig, limits: Limits) -> Sample:
 
 
 def entries(market: Market) -> tuple[Ticker, ...]:
-    """The market's synthetic tickers as lines of a ticker file, sorted; empty for a market without any."""
+    """The market's synthetic tickers as lines of a ticker file, sorted."""
     return tuple(instrument.entry for instrument in _instruments(market).values())
 
 
@@ -91,10 +92,9 @@ class Sample:
 
         def read(ticker: str) -> TickerAnswer:
             if ticker not in instruments:
-                known = ", ".join(instruments) or "none in this market"
                 raise UnknownTicker(
                     "The sample has no such ticker",
-                    next_step=f"It has: {known}.",
+                    next_step=f"It has: {', '.join(instruments)}.",
                     market=market.code,
                     ticker=ticker,
                 )
@@ -107,11 +107,7 @@ class Sample:
 
 
 def _instruments(market: Market) -> dict[str, Instrument]:
-    return {
-        instrument.ticker: instrument
-        for instrument in sorted(INSTRUMENTS, key=lambda one: one.ticker)
-        if instrument.market == market.code
-    }
+    return {instrument.ticker: instrument for instrument in instruments_of(market)}
 
 
 def _answer(instrument: Instrument, interval: Interval, now: datetime, plan: Plan) -> TickerAnswer:

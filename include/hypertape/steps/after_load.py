@@ -27,6 +27,7 @@ from hypertape.quality.results import (
     results_of,
 )
 from hypertape.queries import query
+from hypertape.reports.context import ReportContext
 from hypertape.reports.pages import run_report
 from hypertape.settings import Settings
 from hypertape.steps.checks import note_run_gaps, own_tickers, validate
@@ -44,6 +45,7 @@ from hypertape.warehouse.ledger import (
     advance_watermarks,
     run_loads,
 )
+from hypertape.warehouse.locks import let_go
 from hypertape.warehouse.publication import (
     PublishedSeries,
     publish_series,
@@ -209,7 +211,9 @@ def publish(
     """
     place = (spec.market, spec.interval, spec.run_id)
     verdict, moved, report, series = None, 0, None, PublishedSeries()
+    lease = timedelta(seconds=settings.worker_lease)
     with connect(dsn) as connection:
+        let_go(connection, lease)  # loads wait for these rows, and with them who looks for the dead
         results = results_of(connection, spec.run_id, spec.market.code, spec.interval.value)
         if check:
             verdict = _verdict(results)
@@ -219,12 +223,16 @@ def publish(
             instants = [result.known_at for result in results if result.known_at is not None]
             if instants:
                 series = publish_series(connection, *place, own, held, max(instants))
-        loads = run_loads(connection, *place)
         connection.commit()
+        let_go(connection, lease)
+        loads = run_loads(connection, *place)
         gaps = note_run_gaps(connection, spec, now, tickers)
+        let_go(connection, lease)
         note_findings(dsn, connection, spec, now=now, settings=settings)
         if check and (loads or results):
-            report = write_report(settings, spec.run_id, run_report(connection, spec.run_id))
+            report = write_report(
+                settings, spec.run_id, run_report(connection, spec.run_id, ReportContext.of(settings))
+            )
     if sweeping:
         sweep(settings.landing, now, settings.landing_days, settings.raw_days)
     mirrored = deliver_mirrors(dsn, now=now, settings=settings)

@@ -36,6 +36,7 @@ from hypertape.sources import NOTES, TABLES, Fetched, OnTicker, Source, Throttle
 from hypertape.steps.failures import Failure
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
 from hypertape.steps.run_spec import Batch, BatchKind, RunSpec
+from hypertape.steps.spelling import noted_symbols, spelled_now
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.source_state import DatabaseThrottle
 
@@ -61,19 +62,21 @@ def ask_sources(
     if spec.source.replay:
         return _replay(spec, batch, tickers, settings, spec.source.replay, on_ticker)
     keeper = RawKeeper(landing, spec.run_id) if settings.raw_days else None
+    market = spelled_now(spec.market, dsn, now)
     with shared_throttle(dsn, settings) as throttle:
         fetched = fetch_from(
             [
                 partial(open_source, config, settings, throttle=throttle, recorder=keeper)
                 for config in spec.source.chain
             ],
-            spec.market, tickers, spec.interval, batch.window, now=now, on_ticker=on_ticker,
+            market, tickers, spec.interval, batch.window, now=now, on_ticker=on_ticker,
         )  # fmt: skip
     if keeper is not None and keeper.kept:
         asks = ((now, tuple(tickers)),)
         note = Note(
-            spec.market.code, spec.interval.value, batch.kind, batch.index, batch.window, spec.source, asks
-        )
+            spec.market.code, spec.interval.value, batch.kind, batch.index, batch.window, spec.source, asks,
+            noted_symbols(market, [config.name for config in spec.source.chain], tickers),
+        )  # fmt: skip
         write_note(landing, spec.run_id, note)
     return fetched
 
@@ -161,10 +164,11 @@ def _replay(
     for note in _holding(notes(landing, run, spec.market, spec.interval), batch.window, tickers):
         chain = replace(note.source, replay=run).chain
         sources = [partial(open_source, one, settings, recorder=recorder) for one in chain]
+        market = replace(spec.market, symbols={**spec.market.symbols, **note.symbols})
         for at, asked in note.asks:
             again = [ticker for ticker in tickers if ticker in asked]
             if again:
-                fetched = fetch_from(sources, spec.market, asked, spec.interval, note.window, now=at)
+                fetched = fetch_from(sources, market, asked, spec.interval, note.window, now=at)
                 if note.window != batch.window:
                     fetched = cut(fetched, spec.market, spec.interval, batch.window, now=at)
                 answer = joined(without(answer, again), only(fetched, again))

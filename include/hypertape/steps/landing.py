@@ -75,7 +75,7 @@ class Received:
 
     `counted` holds the bars expected and got; `asked` are the tickers of the last request and `seconds` the share that
     each of them took. `rows` accounts for every row that came in, `answered_until` says how far an answer reaches, and
-    `newest` which bar is its last, by ticker.
+    `newest` which bar is its last, by ticker. `left` are the tickers that a worker loaded in the run's place.
     """
 
     at: datetime
@@ -89,6 +89,7 @@ class Received:
     rows: Mapping[str, RowCount] = field(default_factory=dict)
     answered_until: Mapping[str, datetime] = field(default_factory=dict)
     newest: Mapping[str, datetime] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fetched: Fetched, before: Received | None, now: datetime) -> Received:
@@ -106,6 +107,7 @@ class Received:
             rows={**known.rows, **fetched.rows},
             answered_until={**known.answered_until, **fetched.answered_until},
             newest={**known.newest, **fetched.newest},
+            left=known.left,
         )
 
     @classmethod
@@ -122,6 +124,7 @@ class Received:
                 "counted": {ticker: (pair[0], pair[1]) for ticker, pair in value["counted"].items()},
                 "short": tuple(value["short"]),
                 "asked": tuple(value["asked"]),
+                "left": tuple(value.get("left", ())),
                 "rows": {ticker: RowCount.from_json(count) for ticker, count in value["rows"].items()},
                 "answered_until": _instants(value["answered_until"]),
                 "newest": _instants(value["newest"]),

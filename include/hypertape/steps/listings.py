@@ -14,6 +14,7 @@ from hypertape.sources import Source, SourceConfig, has_listing, listing_of, ope
 from hypertape.steps.fetch import shared_throttle
 from hypertape.steps.findings import watch
 from hypertape.steps.plan import SourceWish, resolve_source
+from hypertape.steps.spelling import listed_symbols, spelled_as_listed
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import known_tickers
 from hypertape.warehouse.listings import ListingEvent, keep_listing
@@ -76,10 +77,11 @@ def follow_listing(
         events, first = keep_listing(
             connection, market, chosen.name, listing, now=now, run_id=run_id, accept=accept
         )
+        market = spelled_as_listed(connection, market, chosen.name, listing, now.date())
         known = known_tickers(connection, market) | set(market.by_ticker)
         connection.commit()
     watch(dsn, run_id, now=now, settings=settings, thorough=False)
-    alive = {each.ticker for each in listing.tickers if not each.delisted}
+    alive = {market.ticker_at(chosen.name, symbol) for symbol in listed_symbols(listing)}
     return Followed(
         market.code,
         chosen.name,

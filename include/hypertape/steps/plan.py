@@ -45,6 +45,7 @@ def plan(
     settings: Settings,
     source: SourceWish | None = None,
     tickers: Sequence[str] | None = None,
+    shared: bool = False,
 ) -> Plan:
     """Plan a run of one market and interval.
 
@@ -52,7 +53,7 @@ def plan(
     ticker's window starts where its bars end, less an overlap that detects restatements (`resume_points`), and where it
     was never loaded at the market's history start. No window reaches beyond `now`, nor beyond the database's. The
     calendar sessions of the plan are registered in the warehouse. A source with `replay` gives the batches and windows
-    of the run it names.
+    of the run it names. `shared`: a run of the schedule, which shares its round with workers where it owns no window.
     Raises UnknownMarket, UnknownInterval, UnknownSource, UnknownTicker, BadInput and what `connect` raises.
     """
     of_market, of_interval = get_market(market), stored_interval(interval)
@@ -78,7 +79,9 @@ def plan(
         batches = batches or make_batches(windows, settings.batch_size)
         span = span_of(batches) or owned
         register_calendar(connection, of_market, span, span.end)
-    spec = RunSpec(run_id, of_market, of_interval, config, span)
+    spec = RunSpec(
+        run_id, of_market, of_interval, config, span, shared=shared and not exact and not config.replay
+    )
     return Plan(spec, tuple(batches), bars_expected(of_market, of_interval, batches))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,16 +17,12 @@ from hypertape.project import FILE, Project, bad, find_project, line_of
 from hypertape.quality import project_rules
 from hypertape.quality.gate_rules import check_actions
 from hypertape.quality.rules import Rule
-from hypertape.settings import Settings, origin_of, variable_of
+from hypertape.settings import Settings, origin_of, shown, variable_of
 from hypertape.sources import _discovery
-from hypertape.warehouse.dsn import MASK
 
 TEMPLATE = Path(__file__).parent / "new_project"
 """What `hypertape init` copies. Files that start with an underscore are examples: nothing reads them."""
 
-_PASSWORD = re.compile(
-    r"(://[^:/@\s]*:)[^@\s]*(@)|(\b(?:password|passfile|sslpassword)=)[^&\s]+", re.IGNORECASE
-)
 _SOME_DAY = date(2024, 1, 8)
 
 
@@ -53,17 +48,9 @@ class ProjectFile:
 def shown_settings(settings: Settings) -> list[ShownSetting]:
     """Every setting in the order of their table."""
     return [
-        ShownSetting(name, variable_of(name), _masked(name, getattr(settings, name)), origin_of(name))
+        ShownSetting(name, variable_of(name), shown(name, getattr(settings, name)), origin_of(name))
         for name in Settings.model_fields
     ]
-
-
-def _masked(name: str, value: object) -> str | int | float | bool | None:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if not Settings.model_fields[name].repr and not name.endswith("database_url"):
-        return MASK if value else ""
-    return _PASSWORD.sub(lambda found: f"{found[1] or found[3]}{MASK}{found[2] or ''}", str(value))
 
 
 def make_project(directory: Path) -> tuple[list[Path], list[Path]]:

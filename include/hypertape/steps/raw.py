@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote
@@ -74,7 +74,10 @@ class RawReplay:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What one batch of a run asked for: the sources in order, the window, and each try: its instant and tickers."""
+    """What one batch of a run asked for: the sources in order, the window, and each try: its instant and tickers.
+
+    `symbols` are what the sources called those tickers, where that was otherwise than the market's rule has it.
+    """
 
     market: str
     interval: str
@@ -83,6 +86,7 @@ class Note:
     window: Window
     source: SourceConfig
     asks: tuple[tuple[datetime, tuple[str, ...]], ...]
+    symbols: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def tickers(self) -> tuple[str, ...]:
@@ -99,6 +103,7 @@ class Note:
             "window": self.window.to_json(),
             "source": self.source.to_json(),
             "asks": [[at.isoformat(), list(tickers)] for at, tickers in self.asks],
+            "symbols": {source: dict(symbols) for source, symbols in self.symbols.items()},
         }
 
     @classmethod
@@ -112,6 +117,7 @@ class Note:
             Window.from_json(value["window"]),
             SourceConfig.from_json(value["source"]),
             tuple((datetime.fromisoformat(at), tuple(tickers)) for at, tickers in value["asks"]),
+            value.get("symbols", {}),
         )
 
 
@@ -119,9 +125,12 @@ def write_note(root: str, run_id: str, note: Note) -> None:
     """Note what a batch asked for, after what earlier tries of it did."""
     url = _note_url(_run_url(root, run_id), note)
     before = _read_note(url)
-    known = before.asks if before is not None and before.window == note.window else ()
+    if before is not None and before.window == note.window:
+        sources = {*before.symbols, *note.symbols}
+        symbols = {name: {**before.symbols.get(name, {}), **note.symbols.get(name, {})} for name in sources}
+        note = replace(note, asks=(*before.asks, *note.asks), symbols=symbols)
     with storage_errors(), open_file(url, "w") as file:
-        json.dump(replace(note, asks=(*known, *note.asks)).to_json(), file)
+        json.dump(note.to_json(), file)
 
 
 def notes(root: str, run_id: str, market: Market, interval: Interval) -> list[Note]:

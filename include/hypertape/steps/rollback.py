@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from hypertape.errors import BadInput, CheckFailed
+from hypertape.errors import BadInput, BadSetting, CheckFailed
 from hypertape.settings import Settings
 from hypertape.steps.migration.files import FileIdentity, find_files, identity
 from hypertape.steps.migration.run import migrate
@@ -25,7 +25,7 @@ from hypertape.stores._sqlite_file import held_against_writers
 from hypertape.stores.addresses import open_store, parse_address
 from hypertape.stores.series_copy import Job, handle
 from hypertape.warehouse import cutover
-from hypertape.warehouse.connect import connect
+from hypertape.warehouse.connect import connect, is_pooled
 from hypertape.warehouse.cutover import SQLITE, WAREHOUSE, Change
 
 Connection = psycopg.Connection[Any]
@@ -85,9 +85,15 @@ def to_sqlite(
 
     Most of it is done while loads go on; then loads are held, the rest is carried over, and the switch is made in the
     same transaction. Without a cut-over everything is written. Raises BadInput, or CheckFailed when the two sides
-    differ: then the truth stays where it was.
+    differ: then the truth stays where it was. And BadSetting behind a pooler: one connection holds the loads while
+    another one reads, and where each of a pool's connections is held so, all wait for ever.
     """
     with connect(dsn) as connection:
+        if is_pooled(connection):
+            raise BadSetting(
+                "Carrying back to SQLite needs two connections at once, and this is a pooler of transactions",
+                next_step="Name the server in HYPERTAPE_DIRECT_DATABASE_URL.",
+            )
         standing = cutover.standing(connection)
         pair = _pair(address, standing)
         if standing is not None and standing.truth == SQLITE and standing.address == pair:

@@ -1,6 +1,7 @@
 """One batch on its way from its source to the table: extract → gate → load.
 
-Every run that asks a source goes this way: the tasks of a DAG call the three one by one, everything else `run_batch`.
+Every run that asks a source goes this way: the tasks of a DAG call the three one by one (`batch_tasks`), everything
+else `run_batch`.
 Between them lie Parquet files in the landing area: bars, rejects and actions (`sources.TABLES`) as they were fetched,
 `clean` and `refused` as the gate parted them.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import time as clock
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,19 +19,26 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hypertape.errors import SourceUnavailable
 from hypertape.quality.gate import Gated
 from hypertape.quality.gate import gate as judge
 from hypertape.rows import RowCount, require_all
 from hypertape.settings import Settings
-from hypertape.sources import TABLES, Limits, calls_for
+from hypertape.sources import TABLES, Fetched, Limits, calls_for
 from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.fetch import ask_sources, told_from_outage
 from hypertape.steps.landing import Landing, Received, keep_landed_actions
-from hypertape.steps.run_spec import Batch, BatchResult, Counts, Landed, RunSpec, raise_if_failed
+from hypertape.steps.run_spec import Batch, BatchResult, Counts, Landed, RunSpec
+from hypertape.steps.share import ask_shared
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import register_symbols
-from hypertape.warehouse.loading.load import LoadRequest, LoadResult, load_bars, note_asked, record_failures
+from hypertape.warehouse.loading.load import (
+    LoadRequest,
+    LoadResult,
+    load_bars,
+    note_asked,
+    record_failures,
+    record_skipped,
+)
 from hypertape.warehouse.loading.stored import series_states
 
 Connection = psycopg.Connection[Any]
@@ -71,10 +79,12 @@ def extract(
     attempt: int = 1,
     on_ticker: Callable[[str], None] | None = None,
     dsn: str | None = None,
+    task: str | None = None,
 ) -> Landed:
     """Fetch a batch's window and land bars, rejects and actions.
 
     With the warehouse's `dsn` the sources' rates and circuit breakers are those of all workers, else of this process.
+    `task`, the unique name of a try, lets a run of the schedule share its round with workers (`share`).
     On a retry (`attempt` > 1) soon after, only what failed is fetched again. Raises only for a problem of the source.
     """
     place = Landing(settings.landing, spec.run_id, batch.name)
@@ -85,11 +95,21 @@ def extract(
     if not wanted:
         return Landed(batch)
     began = clock.perf_counter()
-    fetched = ask_sources(spec, batch, wanted, settings=settings, now=now, dsn=dsn, on_ticker=on_ticker)
-    seconds = (clock.perf_counter() - began) / len(wanted)
-    if dsn is not None:
+    left: tuple[str, ...] = ()
+
+    def ask(tickers: Sequence[str]) -> Fetched:
+        return ask_sources(spec, batch, tickers, settings=settings, now=now, dsn=dsn, on_ticker=on_ticker)
+
+    if dsn is not None and task is not None and spec.shared:
+        fetched, left = ask_shared(dsn, spec, batch, wanted, settings=settings, now=now, name=task, ask=ask)
+        wanted = [ticker for ticker in wanted if ticker not in left]
+    else:
+        fetched = ask(wanted)
+    seconds = (clock.perf_counter() - began) / max(1, len(wanted))
+    if dsn is not None and wanted:
         fetched = told_from_outage(fetched, spec, batch, wanted, settings=settings, now=now, dsn=dsn)
     received = Received.of(fetched, before, now)
+    received = replace(received, left=(*received.left, *left))
     if not spec.source.replay:
         received = replace(received, asked=tuple(wanted), seconds=seconds)
     for name in TABLES:
@@ -141,7 +161,8 @@ def load(
     received = Received.read(place) or Received(now)
     with connect(dsn) as connection:
         failed = dict(landed.failed) if rereads else _without_silent(connection, spec, landed.failed)
-        request = _request(batch, place, received, spec, now, attempt, failed, rereads or {})
+        unloaded = {*failed, *received.left}
+        request = _request(batch, place, received, spec, now, attempt, unloaded, rereads or {})
         keep_landed_actions(connection, spec, batch, settings=settings, now=now)
         connection.commit()  # a declared split explains what the scale guard would refuse
         if guard is not None:
@@ -157,53 +178,10 @@ def load(
             request,
             {ticker: failure.kind for ticker, failure in failed.items()},
         )
+        record_skipped(connection, received.left, request)
         connection.commit()
     failed |= {r.ticker: Failure.of(r.refused) for r in results if r.refused}
     return _result(results, received.short, failed)
-
-
-def extract_or_raise(
-    dsn: str, spec: RunSpec, batch: Batch, *, settings: Settings, now: datetime, attempt: int = 1
-) -> Landed:
-    """What the task `extract` does. Raises SourceUnavailable, once for all, when the source answered for no ticker.
-
-    The failures are recorded then: there will be no load that does.
-    """
-    landed = extract(spec, batch, settings=settings, now=now, attempt=attempt, dsn=dsn)
-    if landed.source_away:
-        gated = gate(spec, landed, settings=settings, now=now)
-        load(dsn, spec, gated, settings=settings, now=now, attempt=attempt)
-        causes = dict.fromkeys(failure.cause for failure in landed.failed.values())
-        raise SourceUnavailable(
-            f"No ticker of {len(batch.tickers)} was served: {'; '.join(causes)}",
-            market=spec.market.code,
-            interval=spec.interval.value,
-            window=batch.window,
-        )
-    return landed
-
-
-def load_or_raise(
-    dsn: str, spec: RunSpec, landed: Landed, *, settings: Settings, now: datetime, attempt: int = 1
-) -> BatchResult:
-    """What the task `load` does: load, on a retry after fetching what failed once more.
-
-    Tickers that failed raise at last, when all else is stored: BatchIncomplete (a retry may help) or BatchRefused.
-    """
-    landed = fetch_again(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
-    result = load(dsn, spec, landed, settings=settings, now=now, attempt=attempt)
-    raise_if_failed(result.failed, spec, result.tickers)
-    return result
-
-
-def fetch_again(
-    dsn: str, spec: RunSpec, landed: Landed, *, settings: Settings, now: datetime, attempt: int
-) -> Landed:
-    """On a retry fetch and gate the tickers that failed once more, and return what has landed then."""
-    if attempt == 1 or not landed.failed:
-        return landed
-    again = extract(spec, landed.batch, settings=settings, now=now, attempt=attempt, dsn=dsn)
-    return gate(spec, again, settings=settings, now=now)
 
 
 def _over(landed: pa.Table, fresh: pa.Table) -> pa.Table:
@@ -230,7 +208,7 @@ def _request(
     spec: RunSpec,
     now: datetime,
     attempt: int,
-    failed: Failures,
+    unloaded: Collection[str],
     rereads: Mapping[str, int],
 ) -> LoadRequest:
     gated = place.read_json("gated") or {}
@@ -247,7 +225,7 @@ def _request(
         expected={t: (expected, expected - got) for t, (expected, got) in received.counted.items()},
         answered_until=received.answered_until,
         attempt=attempt,
-        tickers=[ticker for ticker in batch.tickers if ticker not in failed],
+        tickers=[ticker for ticker in batch.tickers if ticker not in unloaded],
         keep_stored=spec.mode == "missing",
         keep_others=spec.mode == "regular",
         accept_scale=spec.mode == "restate",

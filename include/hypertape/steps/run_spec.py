@@ -82,7 +82,8 @@ class RunSpec:
     `mode` is how bars meet those that are stored: `regular` writes what differs, but a source that stands in for the
     first one changes no final bar of others; `overwrite` writes whatever differs; `missing` keeps what is stored and
     final; `restate` takes prices at any scale. `reason` says why the run is made and lands in `load.reason`. Of a run
-    that asks no source (`import`, `replay`) `source` names what its loads say.
+    that asks no source (`import`, `replay`) `source` names what its loads say. `shared`: the schedule made it, and
+    what a worker has just loaded needs no asking (`share`). Who starts a run, or names its window, wants it asked for.
     """
 
     run_id: str
@@ -92,6 +93,7 @@ class RunSpec:
     window: Window
     mode: str = "regular"
     reason: str | None = None
+    shared: bool = False
 
     def to_json(self) -> Json:
         """Return a JSON object; the market travels as its code."""
@@ -103,6 +105,7 @@ class RunSpec:
             "window": self.window.to_json(),
             "mode": self.mode,
             "reason": self.reason,
+            "shared": self.shared,
         }
 
     @classmethod
@@ -116,6 +119,7 @@ class RunSpec:
             Window.from_json(value["window"]),
             value["mode"],
             value["reason"],
+            value.get("shared", False),  # a run that was planned before an upgrade has none
         )
 
 

@@ -21,6 +21,11 @@ from hypertape.warehouse.symbology import present_names
 Connection = psycopg.Connection[Any]
 
 
+def round_begin(at: datetime, width: timedelta) -> datetime:
+    """When the round of an instant of the database's clock began: the same for all that work."""
+    return at - timedelta(seconds=at.timestamp() % width.total_seconds())
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One of `count` equal parts of the tickers, by a hash that is the same everywhere. `index` begins at 1."""

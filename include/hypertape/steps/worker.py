@@ -28,7 +28,7 @@ from hypertape.steps.plan import plan
 from hypertape.steps.run_batch import run_batch
 from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
 from hypertape.steps.tail import AWAY, HOPELESS, Tail
-from hypertape.steps.work_order import Round, WorkOrder
+from hypertape.steps.work_order import Round, WorkOrder, round_begin
 from hypertape.warehouse import progress
 from hypertape.warehouse.claims import BEATS_PER_LEASE, Claim, Worker, reap, working
 from hypertape.warehouse.connect import connect
@@ -164,7 +164,7 @@ class _Shift:
 
         A round that is under way goes on, however late it is.
         """
-        market, lease = self.order.market, self.worker.lease
+        market = self.order.market
         with connect(self.dsn, autocommit=True) as connection:
             self.worker.drop(connection, SERIES)  # what a lost connection left: at this point nothing is ours
             now = database_now(connection)
@@ -187,7 +187,7 @@ class _Shift:
                 progress.begin(connection, self.worker.worker_id, market, interval, list(taken))
                 self._skip(connection, interval, skipped)
             if not taken:  # not before: what it fails is not due again in the round
-                reap(connection, lease=lease, work=2 * lease)
+                reap(connection)
         if taken or skipped:
             found = self.rounds.setdefault(interval, self._new_round(interval, begun))
             found.skipped += [ticker for ticker in skipped if ticker not in found.skipped]
@@ -206,8 +206,7 @@ class _Shift:
 
     def _round_begin(self, now: datetime) -> datetime:
         """When the round of an instant of the database's clock began."""
-        width = self._width()
-        return now - timedelta(seconds=now.timestamp() % width.total_seconds())
+        return round_begin(now, self._width())
 
     def _width(self) -> timedelta:
         trading = is_open(self.order.market, self.clock())

@@ -142,8 +142,11 @@ class ParquetStore:
                     continue
                 for path in entries:
                     name = path.rstrip("/").rpartition("/")[2]
-                    if name.startswith("ticker="):
-                        yield Series(market, unquote(name.removeprefix("ticker=")), interval)
+                    series = Series(market, unquote(name.removeprefix("ticker=")), interval)
+                    if name.startswith("ticker=") and place_of(series).endswith(
+                        f"/{name}"
+                    ):  # else `rest` tells
+                        yield series
 
     def _informed(self, series: list[Series], selection: Selection) -> Iterator[SeriesInfo]:
         files, root = self._place

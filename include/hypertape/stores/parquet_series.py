@@ -235,7 +235,7 @@ def laid_over(old: pa.Table, new: pa.Table) -> tuple[pa.Table, Written]:
             same &= _equal(values[at[known]], fresh)
             values[at[known]] = fresh
         whole = np.concatenate([values, given[~known]])[order]
-        columns.append(pa.array(whole, pa.float64(), from_pandas=name == "adjusted_close"))
+        columns.append(pa.array(whole, pa.float64(), from_pandas=True))
     time = pa.array(times[order]).cast(pa.timestamp("us")).cast(FILE_SCHEMA.field("time").type)
     written = Written(int((~known).sum()), int((~same).sum()), int(same.sum()))
     return pa.table([time, *columns], schema=FILE_SCHEMA), written

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hypertape.digest import CANONICAL_COLUMNS, RunningDigest, SeriesDigest, digest_blocks
+from hypertape.errors import UnknownTicker
 from hypertape.frame import TIME_TYPE, Bars, bar_frame, empty_rejects, micros
 from hypertape.markets import all_markets, get_market
 from hypertape.model import VALUE_COLUMNS, Interval, Market, Series, Window, midnight
@@ -27,6 +28,7 @@ from hypertape.warehouse.loading.stored import read_neighbours, series_states
 from hypertape.warehouse.quarantine import keep_rejects
 from hypertape.warehouse.read import series_blocks
 from hypertape.warehouse.rollups import Refreshed, refresh_pending
+from hypertape.warehouse.symbology import former_names
 
 if TYPE_CHECKING:
     from hypertape.stores.addresses import Opening
@@ -107,8 +109,8 @@ class WarehouseStore(ConnectedStore):
     def write(self, market: Market, interval: Interval, blocks: Iterable[Block]) -> Written:
         """Gate and load each block in a transaction of its own.
 
-        Refused rows go to quarantine. Raises SuspectScale when a block's prices look scaled against the stored ones;
-        nothing of that block is written then.
+        Refused rows go to quarantine. Raises SuspectScale when a block's prices look scaled against the stored ones,
+        and UnknownTicker for a former name: nothing of that block is written then.
         """
         written = Written()
         for block in blocks:
@@ -177,12 +179,21 @@ class WarehouseStore(ConnectedStore):
         return refresh_pending(self.dsn, market, interval)
 
     def _load(self, market: Market, interval: Interval, block: Block) -> list[LoadResult]:
+        self._require_present_names(market, _tickers(block))
         bars, request = self._request(market, interval, block)
         with self.connection.transaction():
             self.guard(self.connection)
             results = load_bars(self.connection, bars, request)
             register_symbols(self.connection, market, [r.ticker for r in results if r.inserted])
         return results
+
+    def _require_present_names(self, market: Market, names: set[str]) -> None:
+        """Raise UnknownTicker for names that a rename has left: under them a second series would begin."""
+        if former := former_names(self.connection, market, names):
+            told = "; ".join(str(each) for each in former.values())
+            raise UnknownTicker(
+                told, next_step="Rename it where it comes from too, its directory or its table."
+            )
 
     def _request(self, market: Market, interval: Interval, block: Block) -> tuple[pa.Table, LoadRequest]:
         if block.gated_at == self.now:  # gating again would change nothing, and costs a third of a load

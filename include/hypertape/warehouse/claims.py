@@ -33,14 +33,15 @@ from psycopg.types.json import Jsonb
 from hypertape.errors import ClaimLost, HypertapeError
 from hypertape.queries import query
 from hypertape.warehouse.connect import connect
+from hypertape.warehouse.locks import let_go
 
 Connection = psycopg.Connection[Any]
 
 LEASE = timedelta(minutes=5)
 """A worker that was silent for so long is dead."""
 
-GIVEN_UP = timedelta(minutes=10)
-"""Work of a dead worker that was taken longer ago fails (`reap`)."""
+GIVEN_UP = 2.0
+"""Work that a dead worker took more of its leases ago than these fails (`reap`)."""
 
 BEATS_PER_LEASE = 5
 
@@ -105,7 +106,7 @@ class Worker:
                 "place": _place(),
                 "pid": process.pid,
                 "process_started": process.create_time(),
-                "metadata": Jsonb(dict(self.metadata)),
+                "metadata": Jsonb({**self.metadata, "lease": self.lease.total_seconds()}),
                 "clock": time.time_ns() / 1e9,  # what this host believes: nobody else can say that
             },
         )
@@ -148,10 +149,9 @@ class Worker:
 
         From then on a client that says nothing for a lease within the transaction is cut off: it may be frozen.
         """
-        lease = f"{1000 * self.lease.total_seconds():.0f}"
+        let_go(connection, self.lease)
         for kind, mine in _by_kind(claims).items():
-            named = {**self._named(kind, mine), "lease": lease}
-            rows = connection.execute(query("claims_check"), named).fetchall()
+            rows = connection.execute(query("claims_check"), self._named(kind, mine)).fetchall()
             if lost := {claim.unit for claim in mine} - {unit for (unit,) in rows}:
                 raise ClaimLost(
                     f"{self.worker_id} was silent for too long and lost {', '.join(sorted(lost))} to another worker"
@@ -241,15 +241,14 @@ def look(
     return [Unit(*row) for row in connection.execute(query("claims_look"), named).fetchall()]
 
 
-def reap(
-    connection: Connection, *, lease: timedelta = LEASE, work: timedelta = GIVEN_UP
-) -> list[tuple[str, str, str]]:
-    """Fail what dead workers took longer than `work` ago; return kind, unit and worker of each.
+def reap(connection: Connection, *, leases: float = GIVEN_UP) -> list[tuple[str, str, str]]:
+    """Fail what dead workers took more than so many of their leases ago; return kind, unit and worker of each.
 
-    Ended claims older than `KEPT` are dropped, and workers that are dead as long.
+    Each is judged by the lease that it told with its beats. Ended claims older than `KEPT` are dropped, and workers
+    that are dead as long.
     """
     bury_dead_neighbours(connection)
-    named = {"lease": lease, "work": work, "error": "Worker timeout"}
+    named = {"lease": LEASE, "leases": leases, "error": "Worker timeout"}
     found = [
         (kind, unit, who) for kind, unit, who in connection.execute(query("claims_reap"), named).fetchall()
     ]

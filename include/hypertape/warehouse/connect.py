@@ -39,7 +39,7 @@ PINNED: Mapping[str, str] = MappingProxyType(
         "extra_float_digits": "1",  # floats as text keep every bit
         "array_nulls": "on",  # NULL in an array is no text
         "search_path": "public, shim, bars",  # what the schema names for its database
-        "client_connection_check_interval": "10s",  # a query ends with the client that asked it
+        "client_connection_check_interval": "1s",  # a query ends with the client that asked it, and its locks
     }
 )
 """What our statements rely on, and a role, a database or another client of a pooler may have set otherwise.

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import conninfo, pq
 
 from hypertape.errors import BadSetting
+from hypertape.secrecy import MASK
 
 _SCHEMES = ("postgres", "postgresql")
 
@@ -72,8 +73,6 @@ class Client(StrEnum):
 
 READ_ONLY = "-c default_transaction_read_only=on"
 """What a session is started with that must not write."""
-
-MASK = "***"
 
 
 def address_for(

@@ -9,7 +9,7 @@ market needs no new script.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,7 @@ def apply(connection: Connection, markets: Iterable[Market], *, archived: bool =
         for script in pending:
             connection.execute(script.statement())
             _record(connection, script, current)
-        _register(connection, markets)
-        _keep_retention(connection, markets, archived)
+        _after(connection, markets, archived, {name for name, _ in ledger} | {it.name for it in pending})
         connection.execute("set local role none")
         name_search_path(connection)
     return [script.label for script in pending]
@@ -201,12 +200,22 @@ def _refuse_other_tier(connection: Connection, current: str) -> None:
         raise TierChanged(f"The schema was built on the {built.pop()} tier, the server now offers {current}")
 
 
-def _register(connection: Connection, markets: tuple[Market, ...]) -> None:
+def _after(
+    connection: Connection, markets: tuple[Market, ...], archived: bool, scripts: Collection[str]
+) -> None:
+    """What follows the scripts every time. Scripts of an older date have no place yet for some of it."""
+    for needed, step in _STEPS.items():
+        if needed in scripts:
+            step(connection, markets, archived)
+
+
+def _register_markets(connection: Connection, markets: tuple[Market, ...], _archived: bool) -> None:
     rows = [(m.code, m.table, m.title, m.timezone, m.calendar) for m in markets]
     with connection.cursor() as cursor:
         cursor.executemany(query("register_market"), rows)
-    if connection.execute("select to_regclass('group_member')").fetchone() == (None,):
-        return  # scripts of an older date have no place for names yet
+
+
+def _register_names(connection: Connection, markets: tuple[Market, ...], _archived: bool) -> None:
     for market in markets:
         register_names(connection, market, database_now(connection).date())
 
@@ -217,6 +226,14 @@ def _keep_retention(connection: Connection, markets: tuple[Market, ...], archive
             relation = f"bars.{market.relation(interval)}"
             kept = None if archived else market.retention.get(interval)
             connection.execute(query("keep_for"), (relation, kept))
+
+
+_STEPS: Mapping[str, Callable[[Connection, tuple[Market, ...], bool], None]] = {
+    "migrations/0001_reference.sql": _register_markets,
+    "migrations/0003_bars.market.sql": _keep_retention,
+    "migrations/0031_group_member.sql": _register_names,
+}
+"""The steps after the scripts, each by the migration that makes a place for what it writes."""
 
 
 def _record(connection: Connection, script: Script, current: str) -> None:

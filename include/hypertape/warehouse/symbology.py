@@ -8,12 +8,13 @@ the vendor `hypertape`: reads by it say what the series is called now, and lists
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.rows import dict_row
 
 from hypertape.errors import BadInput, UnknownTicker
 from hypertape.model import Market
@@ -26,6 +27,9 @@ Connection = psycopg.Connection[Any]
 
 OWN = "hypertape"
 """The vendor of our own former names."""
+
+_LONGEST = 64
+"""Letters of a vendor's symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,54 @@ def members(
     for name, ticker in connection.execute(query("symbol_members"), parameters).fetchall():
         found.setdefault(name, []).append(ticker)
     return found
+
+
+def spelled(connection: Connection, market: Market, on: date) -> Market:
+    """The market as vendors are asked about it on a day: its `symbols` with the spellings that the warehouse notes.
+
+    What was said of a day on stands above the market's file, and the file above what it said once.
+    """
+    noted: dict[bool, dict[str, dict[str, str]]] = {True: {}, False: {}}
+    rows = connection.execute(query("symbol_spellings"), {"market": market.code, "on": on}).fetchall()
+    for vendor, ticker, symbol, dated in rows:
+        noted[dated].setdefault(vendor, {})[ticker] = symbol
+    vendors = {*market.symbols, *noted[True], *noted[False]}
+    layers = (noted[False], market.symbols, noted[True])
+    return replace(
+        market,
+        symbols={
+            vendor: {ticker: symbol for layer in layers for ticker, symbol in layer.get(vendor, {}).items()}
+            for vendor in sorted(vendors)
+        },
+    )
+
+
+def spell(connection: Connection, market: Market, ticker: str, vendor: str, symbol: str, on: date) -> None:
+    """Note what a vendor calls a ticker from a day on. Raises BadInput for a symbol that cannot be asked for.
+
+    A symbol is of one ticker at a time: what had it until then is asked for by the market's own rule again.
+    """
+    if not symbol.isprintable() or not 0 < len(symbol) <= _LONGEST or symbol != symbol.strip():
+        raise BadInput(
+            f"{symbol!r} can be no vendor's symbol", next_step=f"Printable, at most {_LONGEST} letters."
+        )
+    named = {"market": market.code, "ticker": ticker, "vendor": vendor, "symbol": symbol, "on": on}
+    connection.execute(query("symbol_spell"), named)
+
+
+def spellings(
+    connection: Connection, market: str | None, vendor: str | None, tickers: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Every spelling that was ever noted, with the days it holds for; None: all."""
+    named = {"market": market, "vendor": vendor, "tickers": None if tickers is None else list(tickers)}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("symbol_spelling_list"), named).fetchall()
+
+
+def keepers(connection: Connection, market: Market, old: str, new: str) -> list[str]:
+    """The vendors whose lists have a ticker under its old name and not under its new one."""
+    named = {"market": market.code, "old": old, "new": new}
+    return [source for (source,) in connection.execute(query("symbol_keepers"), named).fetchall()]
 
 
 def register_names(connection: Connection, market: Market, today: date) -> None:

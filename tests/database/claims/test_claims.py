@@ -181,9 +181,24 @@ def test_reaping_fails_what_dead_workers_left(connection):
     living.take(connection, "k", ["b"])
     dead.leave(connection)
     assert reap(connection) == []  # taken just now: the next one to want it takes it
-    assert reap(connection, work=timedelta(0)) == [("k", "a", dead.worker_id)]
+    assert reap(connection, leases=0) == [("k", "a", dead.worker_id)]
     states = {unit.unit: (unit.state, unit.error) for unit in look(connection, "k")}
     assert states == {"a": ("failed", "Worker timeout"), "b": ("running", None)}
+
+
+def test_each_is_judged_by_its_own_lease(connection):
+    """Silent for a minute: that is nothing for a lease of five, whoever looks."""
+    patient, hasty, judge = worker_of(connection), worker_of(connection, SHORT), worker_of(connection, SHORT)
+    patient.take(connection, "k", ["a"])
+    hasty.take(connection, "k", ["b"])
+    connection.execute(
+        "update worker_heartbeat set last_heartbeat = last_heartbeat - interval '1 minute' where worker_id <> %s",
+        (judge.worker_id,),
+    )
+    assert {unit.unit: unit.silent for unit in look(connection, "k")} == {"a": False, "b": True}
+    assert [claim.unit for claim in judge.take(connection, "k", ["a", "b"])] == ["b"]
+    judge.leave(connection)
+    assert reap(connection, leases=0) == [("k", "b", judge.worker_id)]
 
 
 def test_nothing_is_taken_for_a_worker_that_never_beat_for_long(connection):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from migration_lab import dual_write_file
 
 from hypertape.api.pool import Warehouse
 from hypertape.errors import BadSetting, ClaimLost, PoolerTooOld
@@ -24,6 +25,7 @@ from hypertape.model import Interval, utc
 from hypertape.settings import load_settings
 from hypertape.steps.work_order import Round, WorkOrder
 from hypertape.steps.worker import work
+from hypertape.warehouse import cutover
 from hypertape.warehouse.claims import Worker, working
 from hypertape.warehouse.connect import connect, is_pooled, translate_errors
 from hypertape.warehouse.schema import apply
@@ -124,6 +126,24 @@ def test_every_verb_does_with_one_connection(run: Run, tree: Path, tmp_path: Pat
     assert wrong == {}
     pooler = [line for line in json.loads(said["doctor", "--json"][1]) if line["what"] == "pooler"]
     assert [line["level"] for line in pooler] == ["note"]
+
+
+def test_carrying_back_to_sqlite_goes_to_the_server_itself(
+    warehouse: str, tmp_path: Path, hypertape_here: Run, monkeypatch: pytest.MonkeyPatch
+):
+    """One connection holds the loads while another one reads; the way there does with one."""
+    file = dual_write_file(tmp_path, tickers=1, bars=5)
+    monkeypatch.setenv("HYPERTAPE_STATE_DIR", str(tmp_path / "state"))
+    with pooled(warehouse) as dsn:
+        monkeypatch.setenv("HYPERTAPE_DATABASE_URL", dsn)
+        assert hypertape_here("rollback", "to-warehouse", f"sqlite:{file}")[0] == 0
+        code, _, told = hypertape_here("rollback", "to-sqlite")
+        assert code != 0
+        assert "HYPERTAPE_DIRECT_DATABASE_URL" in told
+        with connect(warehouse) as connection:
+            assert [each.truth for each in cutover.history(connection)] == [cutover.WAREHOUSE]
+        monkeypatch.setenv("HYPERTAPE_DIRECT_DATABASE_URL", warehouse)
+        assert hypertape_here("rollback", "to-sqlite")[0] == 0
 
 
 def test_it_is_served_through_it(run: Run, through: str, tree: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,23 @@ def test_a_check_that_did_not_run_is_another_finding(connection: Connection) -> 
     assert (found.kind, found.severity) == ("check_not_run", WARNING)
     assert found.evidence["error"] == "division by zero"
     record(connection, [result(PASSED, utc(2024, 3, 30), utc(2024, 4, 1))])
+    look(connection, Look(NOW, "watch"))
+    assert open_findings(connection, NOW) == []
+
+
+@pytest.mark.parametrize("status", ["broken", FAILED])
+def test_what_a_projects_rule_found_is_over_when_its_file_is_gone(
+    connection: Connection, status: str
+) -> None:
+    window, own = (utc(2024, 3, 1), utc(2024, 4, 1)), {"statement": "dear.sql"}
+    wrong = result(status, *window, details=own, error="line 3" if status == "broken" else None, unexpected=2)
+    right = result(PASSED, *window)
+    record(connection, [replace(wrong, expectation="dear", run_id="first"), replace(right, run_id="first")])
+    look(connection, Look(NOW, "watch"))
+    (found,) = open_findings(connection, NOW)
+    assert "dear" in found.title
+    assert status == FAILED or found.mend.startswith("hypertape config check; then hypertape validate")
+    record(connection, [replace(right, run_id="second")])
     look(connection, Look(NOW, "watch"))
     assert open_findings(connection, NOW) == []
 

@@ -14,8 +14,9 @@ from lab import CRYPTO, D1, M1, fingerprint, query, value
 
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.rollups import Refreshed, buckets, check_rollups, derived
+from thorough import examples
 
-ROUNDS = 10
+ROUNDS = examples(4, 10)
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["kill_job", "pandas", "exchange_calendars"])
 
@@ -97,7 +98,7 @@ def test_killed_anywhere(warehouse, undisturbed, seed):
     root, names, seconds, steps, expected = undisturbed
     moment = random.Random(seed)
     with started(warehouse, root) as (child, told):
-        for _ in range(steps * seed // (ROUNDS + 3)):
+        for _ in range(steps * 3 * seed // (4 * ROUNDS)):
             assert told.poll(60)
             told.recv()
         time.sleep(moment.uniform(0, 2 * seconds / steps))
@@ -106,7 +107,7 @@ def test_killed_anywhere(warehouse, undisturbed, seed):
     assert held(warehouse, names) == expected
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(examples(1, 3)))
 def test_killed_while_rollups_are_refreshed(warehouse, undisturbed, seed):
     """Between the load's commit and the end of the refresh the notes survive; the next refresh finds them."""
     root, names, _, _, expected = undisturbed

@@ -32,8 +32,9 @@ from hypertape.settings import Settings
 from hypertape.steps.migration.run import copy, inspect, plan, report, verify
 from hypertape.stores.sqlite import SqliteStore
 from hypertape.warehouse.connect import connect
+from thorough import examples
 
-ROUNDS = 20
+ROUNDS = examples(8, 20)
 
 
 def test_the_real_stockula_file_arrives_bit_for_bit(

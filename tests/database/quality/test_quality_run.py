@@ -212,5 +212,5 @@ def test_a_suite_relies_on_nothing_that_a_role_or_a_session_may_have_set(quality
             )  # fmt: skip
             found = [connection.execute(f"show {name}").fetchone() for name in names]
     assert [row[0] for row in found if row] == [
-        "read committed", "on", "ISO, MDY", "1", "2500ms", "10s", "UTC",
+        "read committed", "on", "ISO, MDY", "1", "2500ms", "1s", "UTC",
     ]  # fmt: skip

@@ -16,6 +16,7 @@ from hypertape.errors import BadInput
 from hypertape.model import utc
 from hypertape.quality.results import QualityResult, record
 from hypertape.quality.run import validate
+from hypertape.reports.context import ReportContext
 from hypertape.reports.pages import cumulative_report, run_report
 from hypertape.warehouse.findings import Look, look
 from hypertape.warehouse.ledger import register_calendar
@@ -160,8 +161,10 @@ def test_a_bad_run_names_every_offender(quality_warehouse: str, ledger: Connecti
     assert re.search(r"✕ The check \w+ of vn 1d fails 1 time: BAD, and \d other finding", page.text)
     assert "BAD · 2024-01-15" in page.text
     assert "close_jump" in page.text
-    assert "To begin with: hypertape gaps heal -m vn -i 1d --tickers AAA" in page.text
-    assert "To begin with: hypertape validate -m vn -i 1d" in page.text
+    assert "What mends it: hypertape gaps heal -m vn -i 1d --tickers AAA" in page.text
+    assert "What mends it: hypertape forget vn 1d --tickers BAD --no-dry-run" in page.text
+    assert "What mends it: hypertape actions sync -m vn --tickers AAA" in page.text
+    assert "hypertape validate" not in page.text
     assert "AAA · 2024-01-11" in page.text
     assert "1 by sessions_complete" in page.text
     assert "AAA 1 2024-01-25 2024-01-25 2024-01-25" in page.text
@@ -178,7 +181,7 @@ def test_a_rule_that_did_not_run_is_apart_from_bad_data(ledger: Connection) -> N
     page = Page(run_report(looked(ledger), RUN))
 
     assert "The check averages of vn 1d did not run" in page.text
-    assert "Rules that did not run A defect of the rule, not of the data" in page.text
+    assert "Rules that did not run Nothing is known about what they would have looked at" in page.text
     assert 'column "ma10" does not exist' in page.text
     assert "This run loaded nothing: it only checked" in page.text
 
@@ -304,6 +307,9 @@ def test_the_cumulative_report_says_what_to_do_and_what_has_changed(ledger: Conn
     page = Page(cumulative_report(looked(ledger, later), now=later)).text
     (over,) = re.findall(r"\d+ over: (.*?)\.", page)
     assert title in over.split("; ")
+    before = ReportContext(before=later - timedelta(minutes=1))
+    page = Page(cumulative_report(ledger, now=later + timedelta(days=9), around=before)).text
+    assert re.search(r"Since the report before, [-: \d]+: \d+ new, \d+ over: ", page)
 
 
 def test_a_fresh_warehouse_is_told_in_sessions(quality_warehouse: str, ledger: Connection) -> None:

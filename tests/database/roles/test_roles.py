@@ -24,11 +24,12 @@ from hypertape.markets import all_markets
 from hypertape.model import utc
 from hypertape.settings import load_settings
 from hypertape.warehouse import api_keys
-from hypertape.warehouse.connect import connect
+from hypertape.warehouse.connect import connect, is_pooled
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.roles import Roles, grant
 from hypertape.warehouse.rollups import refresh_pending
 from hypertape.warehouse.schema import apply, tier
+from pooler import pooled
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MARKETS = tuple(all_markets().values())
@@ -192,6 +193,25 @@ def test_a_writer_refreshes_rollups_and_stays_a_writer(house):
         assert value(writer, stored) == pytest.approx(value(writer, rolled))
         with pytest.raises(DatabaseRefused):
             writer.execute("truncate bars.crypto_data_1d")
+
+
+def test_a_writer_works_through_a_pooler(house):
+    """Loads and refreshes over the one connection of a pool, which is the writer's again for whoever has it next."""
+    with pooled(house.dsn("writer")) as dsn:
+        with connect(dsn, autocommit=True) as connection:
+            assert is_pooled(connection)
+            put(connection, {"CCC": walk(200, seed=5)})
+        assert refresh_pending(dsn, CRYPTO, D1)
+        with psycopg.connect(dsn) as other:
+            assert (
+                other.execute("select current_user, session_user").fetchone()
+                == (house.names["writer_login"],) * 2
+            )
+            assert other.execute(
+                "select count(*) from bars.crypto_data_1w where ticker = 'CCC'"
+            ).fetchone() > (20,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                other.execute("truncate bars.crypto_data_1d")
 
 
 def test_a_reader_refreshes_nothing(house):

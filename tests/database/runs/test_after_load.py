@@ -22,12 +22,13 @@ from hypertape.settings import Settings
 from hypertape.sources import SourceConfig
 from hypertape.steps.after_load import after_run, publish, specs_of
 from hypertape.steps.backfill import BackfillRequest, backfill
+from hypertape.steps.batch_tasks import extract_or_raise, load_or_raise
 from hypertape.steps.checks import validate
 from hypertape.steps.heal import find_gaps, heal, plan_heal
 from hypertape.steps.plan import plan
 from hypertape.steps.quarantine import replay
 from hypertape.steps.refresh import refresh, refresh_waiting
-from hypertape.steps.run_batch import extract_or_raise, gate, load_or_raise
+from hypertape.steps.run_batch import gate
 from hypertape.steps.run_spec import Batch, Landed, RunSpec
 from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect

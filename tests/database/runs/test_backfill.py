@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from lab import CRYPTO, D1, H1, VN, query, to_frame, value, walk
 
 from hypertape.errors import BadInput
 from hypertape.frame import instant
+from hypertape.markets import get_market
 from hypertape.model import Interval, Window, utc
 from hypertape.settings import Settings
 from hypertape.steps.backfill import BackfillRequest, backfill, plan_table
@@ -328,6 +330,32 @@ def test_sessions_the_ledger_explains_are_not_missing(warehouse, place):
     assert (planned.figures["explained"], planned.figures["missing"]) == (30, 1), (
         "the 31st has no explanation"
     )
+
+
+def test_a_bar_belongs_to_the_session_of_its_day_in_the_markets_zone(warehouse):
+    # New York's clocks go forward on the second of four sessions; a Saturday's bar belongs to none
+    days = [date(2024, 3, 8), date(2024, 3, 11), date(2024, 3, 12), date(2024, 3, 14)]
+    new_york = ZoneInfo("America/New_York")
+    around = {
+        datetime(day.year, day.month, day.day, hour, minute, tzinfo=new_york): day
+        for day in (*days, date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 13))
+        for hour, minute in ((0, 0), (9, 30), (15, 30), (23, 59))
+    }
+    window = Window(utc(2024, 3, 1), utc(2024, 4, 1))
+    with connect(warehouse) as connection:
+        for ticker in ("AAPL", "MSFT"):
+            for at in around:
+                connection.execute(
+                    "insert into bars.us_data_1h (ticker, time, open, high, low, close, volume, load_id) "
+                    "values (%s, %s, 1, 1, 1, 1, 1, 0)",
+                    (ticker, at),
+                )
+        found = backfills.present(
+            connection, get_market("us"), H1, ["AAPL", "MSFT", "NONE"], window, days, [0, 0, 1, 1]
+        )
+        connection.rollback()
+    two_sessions = backfills.Present(bars=8, sessions=2)
+    assert found == {(ticker, part): two_sessions for ticker in ("AAPL", "MSFT") for part in (0, 1)}
 
 
 def test_hours_are_judged_by_session_and_by_the_tickers_own_density(warehouse, tmp_path):

@@ -27,12 +27,12 @@ from hypertape.warehouse.connect import connect
 from vci_replay import VciReplay
 
 TICKERS = ("AAA", "BBB", "CCC", "DDD")
-WINDOW = Window(utc(2023, 1, 1), utc(2023, 5, 1))
+WINDOW = Window(utc(2023, 1, 1), utc(2023, 3, 1))
 
 
 @pytest.fixture
 def vendor() -> Iterator[VciReplay]:
-    """Four months of four tickers, each request answered after a fifth of a second."""
+    """Two months of four tickers, each request answered after a fifth of a second."""
     replay = VciReplay()
     try:
         times = expected_times(get_market("vn"), Interval.D1, WINDOW) // 1_000_000
@@ -68,7 +68,7 @@ def started(dsn: str, replay: VciReplay, state: Any) -> subprocess.Popen[str]:
     }
     command = [
         sys.executable, "-m", "hypertape", "backfill", "vn", "1d", "--tickers", ",".join(TICKERS), "--source", "vci",
-        "--start-date", "2023-01-01", "--end-date", "2023-05-01", "--no-dry-run",
+        "--start-date", "2023-01-01", "--end-date", "2023-03-01", "--no-dry-run",
     ]  # fmt: skip
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -93,7 +93,7 @@ def require_loaded_once(dsn: str, replay: VciReplay, workers: int, *, but: int =
         ).fetchone()
         bars = connection.execute("select ticker, count(*) from market_data_1d group by 1").fetchall()
     assert rows == (1, 1)
-    assert units == [("done", 16)]
+    assert units == [("done", 8)]
     assert worked == (workers,)
     assert {ticker for ticker, _ in bars} == set(TICKERS)
     assert len({count for _, count in bars}) == 1

@@ -24,10 +24,11 @@ from hypertape.quality.results import QualityResult, record, results_of
 from hypertape.settings import Settings
 from hypertape.sources import csv_tree
 from hypertape.steps.after_load import publish
+from hypertape.steps.batch_tasks import extract_or_raise, load_or_raise
 from hypertape.steps.landing import Landing, Received
 from hypertape.steps.plan import plan
 from hypertape.steps.refresh import _rollup_result, refresh
-from hypertape.steps.run_batch import REUSE, extract, extract_or_raise, gate, load_or_raise
+from hypertape.steps.run_batch import REUSE, extract, gate
 from hypertape.steps.run_spec import Batch, BatchKind, Landed, RunSpec
 from hypertape.warehouse.rollups import RollupCheck, check_rollups
 

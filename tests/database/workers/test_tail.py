@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +15,16 @@ import psycopg
 import pytest
 from lab import D1, VN
 
+from hypertape.errors import DatabaseBusy
 from hypertape.model import utc
 from hypertape.settings import Settings, load_settings
+from hypertape.steps import after_load
+from hypertape.steps.after_load import publish, specs_of
+from hypertape.steps.sync import sync
 from hypertape.steps.tail import KIND
 from hypertape.steps.work_order import Round, WorkOrder
 from hypertape.steps.worker import work
+from hypertape.stores.processes import beside
 from hypertape.warehouse import rollups
 from hypertape.warehouse.claims import Worker, look, working
 from hypertape.warehouse.connect import connect
@@ -170,3 +177,70 @@ def test_a_series_that_a_dead_worker_held_for_long_is_asked_for_in_the_same_roun
             seconds_until(lambda: bool(rounds))
     assert sorted(rounds[0].reclaimed) == TICKERS
     assert rounds[0].failures == {}
+
+
+def test_who_is_frozen_while_it_publishes_lets_go_after_its_lease(
+    warehouse: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """It holds the rows of series that loads write: without a bound every other worker would wait for it."""
+    now, frozen, woken = utc(2025, 2, 1), threading.Event(), threading.Event()
+    sync(warehouse, "vn", "1d", now=now, settings=settings, run_id="first", check=False)
+    (spec,) = specs_of(warehouse, "first", now=now)
+    moving = after_load.advance_watermarks
+
+    def stands_still(*given: object, **more: object) -> int:
+        moved = moving(*given, **more)  # type: ignore[arg-type]
+        frozen.set()
+        woken.wait(60)
+        return moved
+
+    monkeypatch.setattr(after_load, "advance_watermarks", stands_still)
+    publishing = beside(lambda: publish(warehouse, spec, now=now, settings=settings))
+    assert frozen.wait(30)
+    with connect(warehouse, autocommit=True) as connection:
+        began = time.monotonic()
+        assert connection.execute("update series set last_time = last_time").rowcount == len(TICKERS)
+        took = time.monotonic() - began
+    woken.set()
+    with pytest.raises(DatabaseBusy, match="idle-in-transaction"):
+        publishing.result(30)
+    print(f"let go after {took:.2f} s, lease {LEASE}")
+    assert took < LEASE + PATIENCE
+
+
+def test_who_died_in_a_statement_lets_go_long_before_it_ends(warehouse: str):
+    """Its load waits for a lock of somebody's tail, say: the server looks every second whether it is still there."""
+    with connect(warehouse, autocommit=True) as connection:
+        job = subprocess.Popen([sys.executable, "-c", DIES, warehouse], stdout=subprocess.PIPE, text=True)
+        assert job.stdout is not None
+        assert job.stdout.readline() == "holds\n"
+        seconds_until(lambda: is_asleep(connection))
+        job.kill()
+        job.wait()
+        job.stdout.close()
+        with working(warehouse, "test") as other:
+            took = seconds_until(lambda: bool(other.take(connection, SERIES, UNITS[:1])))
+    print(f"taken after {took:.2f} s")
+    assert took < 6, (
+        "the statement would have taken a minute, and ten seconds pass between two looks of another setting"
+    )
+
+
+DIES = f"""
+import sys
+from datetime import timedelta
+from hypertape.warehouse.claims import working
+from hypertape.warehouse.connect import connect
+lease = timedelta(seconds={LEASE})
+with working(sys.argv[1], "worker", lease=lease) as worker, connect(sys.argv[1]) as loading:
+    with connect(sys.argv[1], autocommit=True) as connection:
+        claims = worker.take(connection, "series", ["{UNITS[0]}"])
+    worker.require(loading, claims)
+    print("holds", flush=True)
+    loading.execute("select pg_sleep(60)")
+"""
+
+
+def is_asleep(connection: psycopg.Connection[object]) -> bool:
+    asleep = "select from pg_stat_activity where query like '%pg_sleep(60)%' and wait_event = 'PgSleep'"
+    return connection.execute(asleep).rowcount == 1

@@ -1,10 +1,12 @@
-"""Four workers over 300 tickers with the suite, for ten minutes of the market: calm, killed, frozen, restarted.
+"""Four workers over 300 tickers with the suite, for ten minutes of the market: calm, beside an executor, killed,
+frozen, restarted. Some four minutes each; `-s -k killed` runs one and prints its table, HYPERTAPE_ROUNDS=3 shortens it.
 
-In every run, with 24 tickers: test_workers.py.
+In every run, with fewer tickers: test_workers.py, test_shared_rounds.py.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -26,7 +28,7 @@ from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.schema import apply
 
 TICKERS = [f"T{n:03}" for n in range(300)]
-ROUNDS, STEP, LEASE = 10, 20.0, 5.0
+ROUNDS, STEP, LEASE = int(os.environ.get("HYPERTAPE_ROUNDS", "10")), 20.0, 5.0
 BOUND = LEASE + LEASE / BEATS_PER_LEASE
 PATIENCE = 30.0
 """Seconds that a loaded machine, and the batch that a living worker is in, may take on top."""
@@ -59,6 +61,9 @@ class Trouble:
     def calm(self, number: int) -> None:
         """Nothing."""
 
+    def beside(self, number: int) -> None:
+        """Nothing: there are two processes more, which do a DAG's tasks."""
+
     def killed(self, number: int) -> None:
         """A worker is killed in its work, another begins."""
         victim, units = self.crew.holder()
@@ -84,7 +89,7 @@ class Trouble:
             self.server.up()
 
 
-@pytest.mark.parametrize("kind", ["calm", "killed", "frozen", "restarted"])
+@pytest.mark.parametrize("kind", ["calm", "beside", "killed", "frozen", "restarted"])
 def test_three_hundred_tickers(kind: str, tmp_path: Path, new_warehouse: Callable[..., object]):
     """No ticker is left out for another, none asked for twice in a round, and the bars are those of one worker."""
     with own_server() as (server, dsn):
@@ -93,6 +98,8 @@ def test_three_hundred_tickers(kind: str, tmp_path: Path, new_warehouse: Callabl
             trouble = Trouble(crew, server)
             for _ in range(4):
                 crew.hire()
+            if kind == "beside":
+                crew.schedule()
             for number in range(ROUNDS):
                 time.sleep(max(0.0, crew.anchor + (number + 0.1) * STEP - time.time()))
                 getattr(trouble, kind)(number)
@@ -105,7 +112,7 @@ def test_three_hundred_tickers(kind: str, tmp_path: Path, new_warehouse: Callabl
         finally:
             crew.end()
     assert all(seconds < BOUND + PATIENCE for seconds in trouble.took), trouble.took
-    if kind == "calm":
+    if kind in ("calm", "beside"):
         assert {max(counter.values()) for counter in rounds.values()} == {1}
         assert max(asks.values()) - min(asks.values()) <= 1, "all take turns"
     ends = Counter(process.returncode for process in crew.processes)
@@ -122,21 +129,19 @@ def report(
     asks: Counter[str],
     ended: Counter[str],
 ) -> str:
-    """What came of it, for people: what the vendor saw, what each worker says it did."""
-    by_worker = {
-        log.split(".log")[0]: {
-            what: sum(map(int, re.findall(rf"{what} (\d+)", log)))
-            for what in ("asked", "skipped", "failed", "reclaimed", "lost")
-        }
-        for log in re.split(r"\n(?=\d\d\.log)", said)
-    }
-    return "\n".join(
-        [
-            f"{kind}: tickers asked for in each round {[len(counter) for counter in rounds.values()]}, twice in one "
-            f"{sum(n - 1 for counter in rounds.values() for n in counter.values())}, asks of a ticker "
-            f"{min(asks.values())} to {max(asks.values())}",
-            f"seconds to work taken: {[round(seconds, 1) for seconds in took]}",
-            *(f"worker {name}: {counts}" for name, counts in by_worker.items()),
-            f"sync_progress: {dict(ended)}",
-        ]
-    )
+    """What came of it, as tables: what the vendor saw, what each worker says it did (numbers 04 on: the executor's)."""
+    whats = ("asked", "skipped", "failed", "reclaimed", "lost")
+    twice = sum(n - 1 for counter in rounds.values() for n in counter.values())
+    lines = [
+        f"\n{kind}, load of the machine {os.getloadavg()[0]:.1f}",
+        f"tickers in each round: {', '.join(str(len(counter)) for counter in rounds.values())}; "
+        f"asked for twice in one: {twice}; asks of a ticker: {min(asks.values())} to {max(asks.values())}",
+        f"seconds from an end to its work taken (bound {BOUND:.0f}): {', '.join(f'{s:.1f}' for s in took) or '-'}",
+        f"sync_progress: {', '.join(f'{count} {status}' for status, count in sorted(ended.items()))}",
+        f"| worker | {' | '.join(whats)} |",
+        f"|---|{'---|' * len(whats)}",
+    ]
+    for log in re.split(r"\n(?=\d\d\.log)", said):
+        counts = (sum(map(int, re.findall(rf"{what} (\d+)", log))) for what in whats)
+        lines.append(f"| {log.split('.log')[0]} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)

@@ -49,7 +49,17 @@ def test_a_scheduled_run_continues_at_the_watermark_up_to_its_data_interval_s_en
         "exact": False,
         "source": {"name": None, "directory": None, "legacy_scale": False, "exchange": None, "replay": None},
         "tickers": None,
+        "shared": True,
     }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"run_type": "manual"}, {"run_type": "asset_triggered"}, {"clear_number": 1}],
+    ids=lambda it: str(it),
+)
+def test_what_somebody_asks_for_is_not_left_to_a_worker(changes: dict[str, Any]) -> None:
+    assert asked(run(**changes))["shared"] is False
 
 
 @pytest.mark.parametrize(

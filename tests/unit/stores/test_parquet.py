@@ -189,6 +189,30 @@ def test_a_kill_at_any_step_is_made_good_by_the_next_copy(
     assert manifest["rows"] == 800
 
 
+def test_what_is_no_number_is_null_in_the_file_and_infinity_stays(store: ParquetStore) -> None:
+    """Who sums a column with another program must not get NaN of it."""
+    table = frame("VIC", 4, adjusted=True)
+    odd = pa.array([None, 1.0, float("inf"), float("-inf")], pa.float64())
+    for name in ("volume", "close"):
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), odd)
+    store.write(VN, D1, [Block(table)])
+    found = pq.read_table(place(store, year=2020), partitioning=None)
+    assert found["volume"].to_pylist() == [None, 1.0, float("inf"), float("-inf")]
+    assert store.digest(series("vn", "VIC")) == digest_of(table)
+    written = store.write(VN, D1, [Block(table)])
+    assert (written.inserted, written.updated, written.unchanged) == (0, 0, 4)
+
+
+def test_a_ticker_that_another_program_spelt_otherwise_is_named_and_not_read_twice(
+    store: ParquetStore,
+) -> None:
+    store.write(VN, D1, blocks(frame("A B", 5)))
+    own = Path(store.url) / "market=vn" / "interval=1d" / "ticker=A%20B"
+    shutil.copytree(own, own.with_name("ticker=A B"))
+    assert [info.series.ticker for info in store.series(ALL)] == ["A B"]
+    assert store.rest() == ["market=vn/interval=1d/ticker=A B/year=2020/bars.parquet"]
+
+
 def test_a_store_that_is_not_there_is_told(store: ParquetStore) -> None:
     with pytest.raises(SourceFileMissing, match="does not exist"):
         list(store.series(ALL))

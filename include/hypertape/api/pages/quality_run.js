@@ -160,7 +160,7 @@ function facts(runs) {
 
 function sections(results) {
   const of = (status, severity) =>
-    results.filter((row) => row.status === status && (!severity || row.severity === severity));
+    results.filter((row) => row.status === status && !row.error && (!severity || row.severity === severity));
   const passed = of("passed"),
     idle = of("not_evaluated");
   const part = (title, rows) =>
@@ -168,7 +168,7 @@ function sections(results) {
   return [
     part("Failed critical checks", of("failed", "critical")),
     part("Warnings", of("failed", "warning")),
-    part("Rules that did not run", of("broken")),
+    part("Rules that did not run", results.filter((row) => row.error)),
     idle.length
       ? [
           make("h2", {}, "Not evaluated", make("small", {}, `${count(idle.length)}: there was nothing to look at`)),

@@ -67,10 +67,10 @@ export async function overTime(asked) {
         });
         return newest(results, (row) =>
           [row.suite, row.expectation, row.target, row.window_start, row.window_end].join("|"),
-        ).filter((row) => row.status === "failed" || row.status === "broken");
+        ).filter((row) => row.status === "failed" || row.error);
       }),
   );
-  const rank = (row) => (row.status === "failed" && row.severity === "critical" ? 0 : row.status === "broken" ? 1 : 2);
+  const rank = (row) => (row.status === "failed" && row.severity === "critical" ? 0 : row.error ? 1 : 2);
   const checks = failing.flat().sort((a, b) => rank(a) - rank(b));
   show(
     "body",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -142,7 +142,7 @@ def see_flags(connection: Connection, at: Look) -> Iterator[Observation]:
             "flags",
             f"{plural(bars, 'bar')} of {place.whose} {'carries' if bars == 1 else 'carry'} a flag "
             f"({', '.join(rules)})",
-            "hypertape report --output report.html",
+            "Nothing: they are stored as delivered, and a correction of the vendor's takes the flag away",
             amount=bars,
             evidence={"bars": bars, "rules": rules},
         )
@@ -156,7 +156,7 @@ def see_refused(connection: Connection, at: Look) -> Iterator[Observation]:
             "quarantine",
             f"{plural(count, 'refused row')} of {place.whose} {'is' if count == 1 else 'are'} kept in quarantine "
             f"({', '.join(rules)})",
-            f"hypertape quarantine list {place.options()}",
+            f"Once the rule is mended, or the vendor's bar has come: hypertape quarantine replay {place.options()}",
             amount=count,
             evidence={"rows": count, "rules": rules},
         )
@@ -169,9 +169,20 @@ def see_restatements(connection: Connection, at: Look) -> Iterator[Observation]:
         yield place.observation(
             "restatements",
             f"A vendor's change of {place.whose} is not settled ({', '.join(states)}): {some(place.tickers)}",
-            "hypertape restatements",
+            _settles(place, states),
             amount=",".join(states),
         )
+
+
+def _settles(place: Place, states: Sequence[str]) -> str:
+    """Another run examines what is suspected; what was given up or is disputed needs somebody's word."""
+    if {"suspected", "confirmed"} & set(states):
+        return f"hypertape sync {place.options(place.tickers)}"
+    named = f" --tickers {','.join(place.tickers[:20])}"
+    return (
+        f"hypertape backfill {place}{named} --mode restate --reason 'the source that is believed' --no-dry-run; "
+        "or wait until its own source answers for all of it"
+    )
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -11,15 +12,10 @@ import psycopg
 from hypertape.model import CRITICAL, WARNING
 from hypertape.warehouse.findings.headline import plural, some
 from hypertape.warehouse.findings.ledger import Observation
+from hypertape.warehouse.findings.mends import COMPLETENESS, ROLLUP_CHECK, Failed, check_mend, not_run_mend
 from hypertape.warehouse.findings.observer import Look, Observer, Place, Row, rows
 
 Connection = psycopg.Connection[Any]
-
-COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_whole", "sessions_after_last", "fresh")
-"""Checks of what is missing: the gap ledger and the calendar know it too, by ticker, and know when it is over."""
-
-ROLLUP_CHECK = "rollup_equals_bars"
-INDICATOR_CHECKS = ("averages", "previous_bar")
 
 DIFFERS = {"rollup": "rollups_differ", "indicators": "indicators_differ"}
 """The kind of finding of each kind of proof."""
@@ -48,7 +44,7 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
     return place.observation(
         "check",
         f"The check {check} of {place} fails {plural(count, 'time')}{named}",
-        check_mend(market, interval, check, tickers),
+        check_mend(_what(found, tickers)),
         of=(check,),
         tickers=tickers,
         amount=count,
@@ -68,14 +64,19 @@ def _failed(market: str, interval: str, check: str, found: Sequence[Row]) -> Obs
     )
 
 
-def check_mend(market: str, interval: str, check: str, tickers: Sequence[str] = ()) -> str:
-    """The command to begin with where a check of a market and interval has failed."""
-    place = Place(market, interval)
-    if check in INDICATOR_CHECKS:
-        return f"hypertape reindicate {place}"
-    if check in COMPLETENESS:
-        return f"hypertape gaps heal {place.options(tickers)}"
-    return f"hypertape validate {place.options()}"
+def _what(found: Sequence[Row], tickers: tuple[str, ...]) -> Failed:
+    """What has failed, for its mend: all its tickers if they are known, from its first bar to its last."""
+    first = found[0]
+    ends = [row["high"] + timedelta(microseconds=row["has_times"]) for row in found]
+    return Failed(
+        first["market"],
+        first["interval"],
+        first["expectation"],
+        tickers if all(map(_names_all, found)) else (),
+        min(row["low"] for row in found),
+        max(ends),
+        found[-1]["target"],
+    )
 
 
 def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Observation:
@@ -83,7 +84,7 @@ def _not_run(market: str, interval: str, check: str, found: Sequence[Row]) -> Ob
     return place.observation(
         "check_not_run",
         f"The check {check} of {place} {'was ended before it was done' if ended else 'did not run'}",
-        f"hypertape validate {place.options()}",
+        not_run_mend(market, interval, ended=ended, check=check),
         of=(check,),
         severity=found[-1]["severity"],
         link=_link(found),

@@ -38,7 +38,7 @@ def see_feeds(connection: Connection, at: Look) -> Iterator[Observation]:
                 kind="feed_stale",
                 title=f"The feed {row['source']} is silent since {format_instant(since)}, while its calendar "
                 f"({row['calendar']}) is open",
-                mend="hypertape stream status",
+                mend="Look at its other side; where that sends, start the stream again (hypertape stream run)",
                 essence="",
                 evidence=row,
             )
@@ -47,7 +47,7 @@ def see_feeds(connection: Connection, at: Look) -> Iterator[Observation]:
                 cause=f"feed_lag/{row['source']}",
                 kind="feed_lag",
                 title=f"Ticks of {row['source']} come {plural(round(delay.total_seconds()), 'second')} late",
-                mend="hypertape stream status",
+                mend="Compare the clocks of both sides; where they agree, the feed itself is behind",
                 essence="",
                 evidence=row,
             )

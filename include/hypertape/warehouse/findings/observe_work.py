@@ -48,7 +48,7 @@ def see_sources(connection: Connection, at: Look) -> Iterator[Observation]:
                 cause=f"source/{source}",
                 kind="source_paused",
                 title=f"{source} does not answer and is left alone for now",
-                mend="hypertape source status",
+                mend=f"It is tried again by itself; at once: hypertape source reset {source}",
                 evidence={"error": state.last_error, "failures": state.failures},
             )
 
@@ -62,7 +62,7 @@ def _source_away(source: str, found: Sequence[Row], state: SourceState | None) -
         cause=f"source/{source}",
         kind="source",
         title=f"{source} does not answer: {plural(len(tickers), 'ticker')} of {', '.join(map(str, places))} not loaded",
-        mend=f"hypertape source status; then {again}",
+        mend=f"When it answers again (hypertape source status), by the next run, or: {again}",
         market=one.market if one else None,
         interval=one.interval if one else None,
         tickers=tickers,
@@ -162,7 +162,7 @@ def see_channels(connection: Connection, at: Look) -> Iterator[Observation]:
             cause=f"notify/{row['channel']}",
             kind="notify",
             title=f"The channel {row['channel']} takes no messages since {format_instant(row['since'])}",
-            mend="hypertape notify test",
+            mend="Mend its address in HYPERTAPE_NOTIFY or its server; then hypertape notify send",
             essence="",
             evidence={"waiting": row["waiting"], "error": row["error"]},
         )

@@ -49,6 +49,15 @@ def record_failures(
         _record(connection, request, batch, ["failed"] * len(batch), list(map(str, errors)), named)
 
 
+def record_skipped(connection: Connection, tickers: Sequence[str], request: LoadRequest) -> None:
+    """Write a `skipped` row to `load` for each ticker that a worker loaded in this run's place."""
+    if not tickers:
+        return
+    batch = [SeriesLoad(ticker, Bars.empty()) for ticker in sorted(tickers)]
+    nothing = [None] * len(batch)
+    _record(connection, request, batch, ["skipped"] * len(batch), nothing, nothing)
+
+
 def _record(
     connection: Connection,
     request: LoadRequest,

@@ -29,6 +29,7 @@ from hypertape.warehouse.loading.ledgers import (
     open_loads,
     quarantine,
     record_failures,
+    record_skipped,
 )
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
 from hypertape.warehouse.loading.restatements import find_stand_ins, find_unread, note_restatements
@@ -49,7 +50,15 @@ from hypertape.warehouse.loading.write import (
 )
 from hypertape.warehouse.locks import lock_series
 
-__all__ = ["LoadRequest", "LoadResult", "load_bars", "note_asked", "record_failures", "refused_scales"]
+__all__ = [
+    "LoadRequest",
+    "LoadResult",
+    "load_bars",
+    "note_asked",
+    "record_failures",
+    "record_skipped",
+    "refused_scales",
+]
 
 Connection = psycopg.Connection[Any]
 

@@ -1,13 +1,38 @@
-"""Secrets from files, as containers and service managers hand them over: `NAME_FILE` names one that holds `NAME`."""
+"""What is secret in a setting: declared of it in `settings`, read from files, masked where it is shown.
+
+Containers and service managers hand secrets over as files: `NAME_FILE` names one that holds `NAME`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
 from hypertape.errors import BadSetting
 
+MASK = "***"
+"""What stands in the place of a secret."""
+
 _MOST_BYTES = 65_536
+_PASSWORD = re.compile(
+    r"(://[^:/@\s]*:)[^@\s]*(@)|(\b(?:password|passfile|sslpassword)=)[^&\s]+", re.IGNORECASE
+)
+
+
+class Holds(Enum):
+    """What a setting holds that is not for every eye: an address may have a password in it, a secret is one."""
+
+    ADDRESS = "address"
+    SECRET = "secret"
+
+
+def masked(text: str, holds: Holds | None = None) -> str:
+    """A text as it may be shown: a secret not at all, anything else without the passwords of addresses in it."""
+    if holds is Holds.SECRET:
+        return MASK if text else ""
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[3]}{MASK}{found[2] or ''}", text)
 
 
 def secret_in_file(variable: str, environment: Mapping[str, str]) -> str | None:

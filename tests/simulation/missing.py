@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import psycopg
-from story import VN, Plot, Story, calendar_days, mending
+from story import VN, Plot, Story, calendar_days
+
+from hypertape.model import midnight
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +30,7 @@ def expected_gaps(plot: Plot) -> set[Missing]:
 
 def _of(plot: Plot, story: Story) -> Iterable[Missing]:
     reasons: dict[date, tuple[str, bool]] = {}
-    over = mending(plot.days[-1] + timedelta(days=1))
+    over = midnight(plot.days[-1] + timedelta(days=1))
     begin = VN.history_start[plot.interval]
     listed = max(story.listed, plot.history)
     reasons |= dict.fromkeys(calendar_days(begin, listed - timedelta(days=1)), ("not listed", False))

@@ -86,9 +86,7 @@ class Vendor:
 
     def truth(self, ticker: str) -> Bars:
         """What is right in the end."""
-        return self.book(
-            ticker, datetime.combine((self.last or self.plot.days[-1]) + timedelta(days=1), CLOSES)
-        )
+        return self.book(ticker, midnight((self.last or self.plot.days[-1]) + timedelta(days=1)))
 
     def slips(self, ticker: str, now: datetime) -> bool:
         """True on a day on which it states prices in another unit, which nobody should believe."""

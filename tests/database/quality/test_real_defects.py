@@ -163,7 +163,7 @@ def test_the_report_names_who_misses_sessions(connection, chain, interval):
     html = run_report(connection, chain.runs[interval].run_id)
     rule = "sessions_complete" if interval == "1d" else "sessions_covered"
     table = html.partition(f" by {rule}</h3>")[2].partition("</table>")[0]
-    listed = re.findall(r'<th scope="row">(\w+)</th><td class="n">(\d+)</td>', table)
+    listed = re.findall(r'<th scope="row"[^>]*>(\w+)</th><td class="n"[^>]*>(\d+)</td>', table)
     files = chain.counted[interval].items()
     assert {ticker: int(count) for ticker, count in listed} == {
         ticker: len(file.missing) for ticker, file in files if file.missing

@@ -38,7 +38,7 @@ def measured(source: str, target: str, dsn: str, workers: int = 1) -> Copied:
     started = time.perf_counter()
     told = json.loads(output_of(command))
     seconds = time.perf_counter() - started
-    peak = told["self"] + (workers * told["worker"] if workers > 1 else 0.0)
+    peak = told["self"] + (workers - 1) * told["worker"]  # this process is one of them
     return Copied(told["read"], told["inserted"], seconds, peak)
 
 

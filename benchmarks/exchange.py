@@ -22,7 +22,9 @@ from hypertape.warehouse.loading.load import LoadRequest, load_bars
 MARKET, INTERVAL = get_market("crypto"), Interval.M1
 START, NOW = utc(2024), utc(2026)
 COLUMNS = ("ticker", "time", *PRICE_COLUMNS, "volume", *INDICATOR_COLUMNS)
-MEMORY_MB = 500.0
+MEMORY_MB, EXPORT_TIMES, IMPORT_TIMES = 300.0, 0.9, 1.5
+"""SPEC 14: memory with two workers; speed of one worker, of COPY TO's and of COPY FROM's into a table with a key."""
+
 
 _OUT = "copy (select {columns} from {bars} order by ticker, time) to stdout (format csv, header)"
 _MADE = 'create table {raw} (ticker text collate "C", time timestamptz, {values}, primary key (ticker, time))'
@@ -42,28 +44,29 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
         for workers in (1, 2):
             place = f"csv:{directory}/tree{workers}"
             done = measured("warehouse", place, filled, workers)
-            results += _told(f"export, {label}, {workers} worker(s) (vs COPY TO)", done, floor)
+            asked = EXPORT_TIMES if workers == 1 else None
+            results += _told(f"export, {label}, {workers} worker(s) (vs COPY TO)", done, floor, asked)
         floor = series * bars / _copy_in(dsn, lump)
         results.append(Result("COPY FROM of the same file, keyed table", floor, "rows/s"))
         for workers in (1, 2):
             with warehouse(dsn) as empty:
                 done = measured(f"csv:{directory}/tree1", "warehouse", empty, workers)
-            results += _told(
-                f"import, gate and indicators included, {workers} worker(s) (vs COPY FROM)", done, floor
-            )
+            asked = IMPORT_TIMES if workers == 1 else None
+            name = f"import, gate and indicators included, {workers} worker(s) (vs COPY FROM)"
+            results += _told(name, done, floor, asked)
     return results
 
 
-def _told(name: str, done: Copied, floor: float) -> list[Result]:
+def _told(name: str, done: Copied, floor: float, asked: float | None) -> list[Result]:
     speed = done.read / done.seconds
     memory = Result(
-        f"{name.partition(' (')[0]}: peak memory (500 MB vs it)",
+        f"{name.partition(' (')[0]}: peak memory ({MEMORY_MB:g} MB vs it)",
         done.peak_mb,
         "MB",
         MEMORY_MB / done.peak_mb,
         1.0,
     )
-    return [Result(name, speed, "rows/s", speed / floor), memory]
+    return [Result(name, speed, "rows/s", speed / floor, asked), memory]
 
 
 def _fill(dsn: str, series: int, bars: int) -> None:

@@ -25,7 +25,10 @@ from benchmarks.server import warehouse
 from benchmarks.sqlite_files import dual_write, stockula
 from psycopg import conninfo, sql
 
-MEMORY_MB, PGLOADER_TIMES = 500.0, 3.0
+MEMORY_MB, PGLOADER_TIMES = 300.0, 3.0
+WHOLE_TIMES = {"Stockula": 1.5, "dual-write": 3.0}
+"""SPEC 14: how many times pgloader's speed the whole command has, proof and rollups included."""
+
 _FLOOR_ROWS = 1_000_000
 _OUT = "copy (select * from {bars} limit {rows}) to stdout (format binary)"
 _IN = "copy {bars} from stdin (format binary)"
@@ -63,14 +66,20 @@ def run(dsn: str, *, quick: bool = False) -> list[Result]:
             path = make(Path(directory) / f"{table}.db", bars)
             label = f"{title} file, {bars:,} bars"
             peers = {name: _pgloader(dsn, path, table, bars, keys) for name, keys in _PEERS.items()}
-            results += _migrations(dsn, path, bars, relation, label, peers)
+            results += _migrations(dsn, path, bars, relation, label, WHOLE_TIMES[title], peers)
             results.append(_pandas(dsn, path, table, title))
             path.unlink()
     return results
 
 
 def _migrations(
-    dsn: str, path: Path, bars: int, relation: str, label: str, peers: Mapping[str, Result | float]
+    dsn: str,
+    path: Path,
+    bars: int,
+    relation: str,
+    label: str,
+    whole: float,
+    peers: Mapping[str, Result | float],
 ) -> list[Result]:
     """Our rows, then pgloader's: its row says so when there is none, and then nothing has a ratio."""
     found: list[Result] = []
@@ -84,10 +93,12 @@ def _migrations(
         found += _against(
             f"{name}: copy alone, reading and writing", bars / done.phases["copy"], peers, PGLOADER_TIMES
         )
-        found += _against(f"{name}: the whole command", bars / done.seconds, peers, None)
+        found += _against(f"{name}: the whole command", bars / done.seconds, peers, whole)
         found += [Result(f"{name}: {phase}", seconds, "s") for phase, seconds in done.phases.items()]
         peak = done.peak_mb
-        found.append(Result(f"{name}: peak memory (500 MB vs it)", peak, "MB", MEMORY_MB / peak, 1.0))
+        found.append(
+            Result(f"{name}: peak memory ({MEMORY_MB:g} MB vs it)", peak, "MB", MEMORY_MB / peak, 1.0)
+        )
     told = [
         Result(f"{label}, {peer}", rate, "rows/s") if isinstance(rate, float) else rate
         for peer, rate in peers.items()

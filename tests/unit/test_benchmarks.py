@@ -6,12 +6,21 @@ import importlib
 import json
 import pkgutil
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import benchmarks
+import numpy as np
 import pytest
 from benchmarks import copy_run, migrate_run
 from benchmarks.child import CommandFailed, output_of
+from benchmarks.data import DONG, require_loaded, walks
+
+from hypertape.errors import SuspectScale
+from hypertape.markets import get_market
+from hypertape.model import Interval, utc
+from hypertape.quality.gate import gate
+from hypertape.warehouse.loading.batch import LoadResult
 
 
 @pytest.mark.parametrize(
@@ -25,6 +34,24 @@ from benchmarks.child import CommandFailed, output_of
 def test_a_benchmark_knows_the_names_of_today(name: str) -> None:
     """They run by hand only: a name that moved would be found by whoever needs the figure."""
     assert importlib.import_module(f"benchmarks.{name}").__doc__
+
+
+def test_bars_look_like_real_ones_and_their_market_would_take_them() -> None:
+    frame = walks(2, 3_000, utc(2024), timedelta(minutes=1), tick=DONG)
+    low, high = get_market("vn").plausible_prices["stock"]
+    close = frame["close"].to_numpy()
+    assert low < close.min()
+    assert close.max() < high
+    assert np.array_equal(close, np.round(close / DONG) * DONG)
+    assert 0.4 < float(np.mean(close[1:] == close[:-1])) < 0.6
+    assert len(gate(frame, get_market("vn"), Interval.M1, now=utc(2026)).bars) == len(frame)
+
+
+def test_a_load_that_left_bars_out_gives_no_figure() -> None:
+    done = [LoadResult("A", 1, inserted=3, unchanged=4), LoadResult("B", 2, refused=SuspectScale("too low"))]
+    require_loaded(done[:1], 7)
+    with pytest.raises(AssertionError, match=r"7 bars of 9 were loaded; refused: .*too low"):
+        require_loaded(done, 9)
 
 
 def script(text: str) -> list[str]:

@@ -153,9 +153,9 @@ def prove(
 ) -> tuple[Summary | None, Rollups]:
     """The first half of the tail: gap ledger and suite (with `check`, unless they are `checked`), then the rollups."""
     quality = checked
-    if check and checked is None:
+    if check:
         on_step("validate", 0, 1)
-        quality = validate(dsn, spec, now=now, settings=settings, tickers=tickers)
+        quality = checked or validate(dsn, spec, now=now, settings=settings, tickers=tickers)
         on_step("validate", 1, 1)
     on_step("refresh rollups", 0, 1)
     rollups = refresh(dsn, spec, lease=timedelta(seconds=settings.worker_lease))

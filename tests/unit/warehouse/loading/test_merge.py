@@ -12,7 +12,7 @@ from hypertape.frame import Bars
 from hypertape.indicators import LOOKBACK, enrich
 from hypertape.model import STORED_INDICATOR_COLUMNS, VALUE_COLUMNS
 from hypertape.warehouse.loading.merge import join_bars, merge, writes
-from hypertape.warehouse.loading.price_ratio import guard_scale
+from hypertape.warehouse.loading.price_ratio import guard_scale, price_ratio
 
 DAY = 86_400_000_000
 
@@ -143,6 +143,26 @@ def test_the_rows_to_write_carry_the_indicators_of_the_whole_series():
         np.testing.assert_array_equal(rows.indicators[name], computed[name][400 : 402 + LOOKBACK])
 
 
+@given(st.lists(st.integers(0, 450), min_size=1, max_size=6), st.integers(1, 3), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_series_that_are_written_together_are_those_written_alone(stored_bars, new_bars, restated):
+    """Of a series with few bars before it, no average sees those of the series beside it."""
+    random = np.random.default_rng(sum(stored_bars) + new_bars)
+    merged = []
+    for bars in stored_bars:
+        close, volume = random.uniform(1, 2, bars + new_bars), random.uniform(0, 9, bars + new_bars)
+        whole = series(range(bars + new_bars), close=close, volume=volume)
+        later = whole.take(slice(bars, None))
+        if restated and bars > 2:
+            later = join_bars(series([1], close=[3.0]), later)
+        merged.append(merge(whole.take(slice(bars)), later))
+    for one, together in zip(merged, writes(merged), strict=True):
+        (alone,) = writes([one])
+        assert days_of(together.bars) == days_of(alone.bars) == masked(one, one.affected)
+        for name in STORED_INDICATOR_COLUMNS:
+            np.testing.assert_array_equal(together.indicators[name], alone.indicators[name])
+
+
 def test_nothing_to_write():
     (rows,) = writes([merge(series(range(300)), series(range(100, 200)))])
     assert len(rows.bars) == 0
@@ -205,6 +225,23 @@ def test_which_ratios_are_suspect(factor, suspect, incoming):
 )
 def test_what_cannot_be_compared_is_not_refused(stored, incoming):
     guard_scale(stored, incoming)
+
+
+prices = st.floats(0.01, 1e6) | st.sampled_from([1.0, 62.5, 100.0, 160.0, 1000.0])
+
+
+@given(st.lists(prices, min_size=1, max_size=8), st.lists(prices, min_size=1, max_size=8), st.booleans())
+def test_what_is_settled_without_medians_is_what_they_say(stored, incoming, same_times):
+    """The guard asks the medians only where least and greatest closes leave it open."""
+    held = series(range(len(stored)), close=stored)
+    start = 0 if same_times else len(stored)
+    came = series(range(start, start + len(incoming)), close=incoming)
+    ratio = price_ratio(held, came)
+    if any(scale / 1.6 < ratio < scale * 1.6 for scale in (1000.0, 100.0, 0.01, 0.001)):
+        with pytest.raises(SuspectScale):
+            guard_scale(held, came)
+    else:
+        guard_scale(held, came)
 
 
 def test_the_nearer_side_is_compared():

@@ -149,8 +149,8 @@ def floats_of(frame: pa.Table, name: str) -> Floats:
 
 
 def micros(instant: datetime) -> int:
-    """An aware instant as microseconds since 1970 UTC, exactly."""
-    return (instant - _EPOCH) // _MICROSECOND
+    """An aware instant as microseconds since 1970 UTC, exactly; Airflow's own kind of datetime too."""
+    return datetime.__sub__(instant, _EPOCH) // _MICROSECOND  # pendulum's difference cannot be divided
 
 
 def ceiling(instant: datetime, step: timedelta) -> datetime:

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pendulum
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -135,6 +137,13 @@ def test_instants_are_microseconds_and_back_exactly(moment: datetime, value: int
     assert frame.micros(moment) == value, reason
     assert frame.instant(value) == moment, reason
     assert frame.instant(np.int64(value)).tzinfo is UTC, reason
+
+
+@pytest.mark.parametrize("instant", [utc(2024, 3, 4), utc(1960, 2, 29, 5)])
+def test_instants_of_airflow_and_pandas_are_the_same_microseconds(instant: datetime) -> None:
+    expected = frame.micros(instant)
+    assert frame.micros(pendulum.instance(instant).in_timezone("Asia/Tokyo")) == expected
+    assert frame.micros(pd.Timestamp(instant)) == expected
 
 
 @given(moment=st.datetimes(timezones=st.just(SAIGON), min_value=datetime(2, 1, 1)))  # noqa: DTZ001

@@ -55,8 +55,6 @@ def real_airflow() -> Iterator[Standalone]:
             settings,
             {
                 "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
-                # The files of DAGs stay as they are here; to parse them anew each half minute takes a fifth of a core.
-                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*map(bundle, BUNDLES)]),
             },
         )

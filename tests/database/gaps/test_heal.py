@@ -223,7 +223,7 @@ def test_an_excused_gap_fails_no_check_and_the_report_says_why_another_one_does(
         *((ticker, "holiday") for ticker in TICKERS),
         ("BBB", "provider empty"),
     }
-    assert "<td>provider empty</td>" in Path(found.after.published.report).read_text()
+    assert ">provider empty</td>" in Path(found.after.published.report).read_text()
 
 
 def test_the_report_says_where_the_ledger_counts_more_than_the_check(load, healed, vendor, connection):

@@ -238,7 +238,7 @@ def test_the_report_says_where_the_ledger_counts_more_than_the_check(load, heale
     assert found.after.published.gaps.refused == 3
     planned, *_ = healed(AFTER, "heal1")
     assert plan_lines(planned)[0] == "open sessions: 1 provider empty, 3 fetch failed (3 refused)"
-    row = re.search(r"<td>fetch failed</td>(.*?)<td class=\"t\">", page)
+    row = re.search(r">fetch failed</td>(.*?)<td class=\"t\"", page)
     assert re.findall(r">(\d+)<", row[1]) == ["2", "1", "3", "3", "2", "3"], (
         "gaps, tickers, bars, sessions, early, refused"
     )

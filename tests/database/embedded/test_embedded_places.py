@@ -29,6 +29,7 @@ import sys
 from hypertape.errors import HypertapeError
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect, translate_errors
+from hypertape.warehouse.embedded import process
 from hypertape.warehouse.embedded.server import EmbeddedServer
 settings = Settings(state_dir=sys.argv[1], database_url=None, extension_dir=None)
 server = EmbeddedServer(settings, options={"shared_buffers": "16MB"})
@@ -167,6 +168,7 @@ def test_other_programs_only_root_can_reach_are_refused(state_dir: Path) -> None
 FILL = """
 ballast = settings.state_dir / "ballast"
 ballast.write_bytes(bytes(4 << 20))
+process.FAST_STOP_SECONDS = 3  # a crashed PostgreSQL 18 that recovers does not hear a fast shutdown
 try:
     with connect(server.up(), autocommit=True) as connection, translate_errors():
         connection.execute("create table filler (t text)")

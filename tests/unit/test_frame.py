@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pendulum
 import pyarrow as pa
 import pytest
+from airflow.sdk import timezone as airflow_time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,7 +142,7 @@ def test_instants_are_microseconds_and_back_exactly(moment: datetime, value: int
 @pytest.mark.parametrize("instant", [utc(2024, 3, 4), utc(1960, 2, 29, 5)])
 def test_instants_of_airflow_and_pandas_are_the_same_microseconds(instant: datetime) -> None:
     expected = frame.micros(instant)
-    assert frame.micros(pendulum.instance(instant).in_timezone("Asia/Tokyo")) == expected
+    assert frame.micros(airflow_time.convert_to_utc(instant).in_timezone("Asia/Tokyo")) == expected
     assert frame.micros(pd.Timestamp(instant)) == expected
 
 

@@ -106,7 +106,7 @@ def add_result(dsn: str, market: str, interval: str, run_id: str, **result: str)
     with psycopg.connect(dsn) as connection:
         connection.execute(
             "insert into quality_result (run_id, market, interval, suite, expectation, description, severity, status, "
-            "evaluated, unexpected, window_start, window_end, seconds) values "
-            "(%s, %s, %s, 'lab', %s, 'Lab', %s, %s, 1, 0, '2025-06-01', '2025-07-01', 0)",
-            (run_id, market, interval, row["expectation"], row["severity"], row["status"]),
+            "evaluated, unexpected, window_start, window_end, seconds, error) values "
+            "(%s, %s, %s, 'lab', %s, 'Lab', %s, %s, 1, 0, '2025-06-01', '2025-07-01', 0, %s)",
+            (run_id, market, interval, row["expectation"], row["severity"], row["status"], row.get("error")),
         )

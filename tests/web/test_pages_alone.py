@@ -109,7 +109,7 @@ PASSED: list[dict[str, str]] = [{}]
 WELL = "Nothing is wrong that anybody knows of"
 VERDICTS: list[tuple[str, list[dict[str, str]], str, str, str]] = [
     ("never checked", [], "note", "Nothing of crypto 1d was ever checked", "never checked"),
-    ("a critical rule did not run", [*PASSED, {"status": "broken", "expectation": "x"}], "bad",
+    ("a critical rule did not run", [*PASSED, {"status": "broken", "error": "boom", "expectation": "x"}], "bad",
      "The check x of crypto 1d did not run", "1 rule did not run"),
     ("only a status that says nothing", [{"status": "not_evaluated"}], "note", "Nothing of crypto 1d was ever checked",
      "1 not evaluated"),

@@ -17,7 +17,7 @@ WHY_NOT = said=$$($$name -c 'import sys; print("%d.%d" % sys.version_info[:2]); 
 	esac; echo "  $$name: $$why" >&2
 BIN := .venv/bin
 RUN := $(BIN)/python -m
-JOBS ?= 2
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$(( (n > 7 ? 7 : n) + 1 )))  # tests wait as well as work
 
 # uv brings its own list of authorities unless told to trust the machine's, as pip does.
 export UV_SYSTEM_CERTS := 1

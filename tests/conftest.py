@@ -81,13 +81,29 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         fcntl.flock(lock, fcntl.LOCK_SH)
         directory.mkdir(mode=0o755, exist_ok=True)
         server = EmbeddedServer(load_settings(state_dir=directory), options=FAST)
-        yield server.up()
+        dsn = server.up()
+        _hash_less(dsn)
+        yield dsn
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
         server.remove()
         shutil.rmtree(directory)
+
+
+def _hash_less(dsn: str) -> None:
+    """Store the server's password with few rounds of hashing: they are half of what a connection costs.
+
+    Not 1: postgres-exporter's client refuses it.
+    """
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if connection.info.server_version < 16_00_00:
+            return
+        connection.execute("set scram_iterations = 16")
+        connection.execute("select pg_advisory_lock(hashtext('fewer rounds of hashing'))")  # all test workers come here
+        password = sql.Literal(connection.info.password)
+        connection.execute(sql.SQL("alter role current_user password {}").format(password))
 
 
 @pytest.fixture

@@ -70,7 +70,8 @@ def asked(vendor: VciReplay) -> list[str]:
 def test_a_vendor_that_keeps_the_old_name_is_asked_by_it(
     warehouse: str, vendor: VciReplay, ask: Callable[..., SyncResult]
 ) -> None:
-    assert ask("OLD").counts["inserted"] == BARS
+    first = ask("OLD")
+    assert first.counts["inserted"] == BARS
     assert asked(vendor) == ["OLD"]
     rename(warehouse, "vn", "OLD", "NEW", ON, run_id="rename", now=NOW, kept_by=["vci"])
     run = ask("NEW")
@@ -84,8 +85,9 @@ def test_a_vendor_that_keeps_the_old_name_is_asked_by_it(
     assert asked(vendor) == ["NEW"]
     assert ask("NEW", now=utc(2025, 6, 15)).failed, "before that day it is asked by the old one"
     asked(vendor)
-    again = ask("NEW", replay=run.run_id)
-    assert (again.failed, again.counts["unchanged"]) == ({}, BARS), "a replay asks as it was asked"
+    for earlier in (first, run):
+        again = ask("NEW", replay=earlier.run_id)
+        assert (again.failed, again.counts["unchanged"]) == ({}, BARS), "a replay asks as it was asked"
     assert asked(vendor) == []
 
 

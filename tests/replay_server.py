@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
@@ -48,7 +49,8 @@ class ReplayServer(HttpThread):
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                with suppress(ConnectionError):  # a worker that was killed reads no more
+                    self.wfile.write(content)
 
         super().__init__(Handler)
 

@@ -36,7 +36,7 @@ from hypertape.sources import NOTES, TABLES, Fetched, OnTicker, Source, Throttle
 from hypertape.steps.failures import Failure
 from hypertape.steps.raw import Note, RawKeeper, RawReplay, notes, write_note
 from hypertape.steps.run_spec import Batch, BatchKind, RunSpec
-from hypertape.steps.spelling import noted_symbols, spelled_now
+from hypertape.steps.spelling import named_now, noted_symbols, spelled_now
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.source_state import DatabaseThrottle
 
@@ -60,7 +60,8 @@ def ask_sources(
     """Fetch some tickers of a batch from the run's sources, or from the run it replays."""
     landing = settings.landing
     if spec.source.replay:
-        return _replay(spec, batch, tickers, settings, spec.source.replay, on_ticker)
+        kept = named_now(notes(landing, spec.source.replay, spec.market, spec.interval), spec.market, dsn)
+        return _replay(spec, batch, tickers, settings, kept, on_ticker)
     keeper = RawKeeper(landing, spec.run_id) if settings.raw_days else None
     market = spelled_now(spec.market, dsn, now)
     with shared_throttle(dsn, settings) as throttle:
@@ -151,17 +152,17 @@ def _replay(
     batch: Batch,
     tickers: Sequence[str],
     settings: Settings,
-    run: str,
+    kept: Sequence[Note],
     on_ticker: OnTicker | None,
 ) -> Fetched:
     """Make every try of the run again, whole, and take each ticker from its last one.
 
     Whole, because a vendor that takes several tickers in a request is asked for the same ones together.
     """
-    landing = settings.landing
-    recorder = RawReplay(landing, run)
+    run = str(spec.source.replay)
+    recorder = RawReplay(settings.landing, run)
     answer = Fetched(empty_frame(), empty_rejects(), {t: _not_asked(spec, batch, t, run) for t in tickers})
-    for note in _holding(notes(landing, run, spec.market, spec.interval), batch.window, tickers):
+    for note in _holding(kept, batch.window, tickers):
         chain = replace(note.source, replay=run).chain
         sources = [partial(open_source, one, settings, recorder=recorder) for one in chain]
         market = replace(spec.market, symbols={**spec.market.symbols, **note.symbols})

@@ -20,6 +20,7 @@ from hypertape.settings import Settings
 from hypertape.sources import SourceConfig, open_source
 from hypertape.steps.raw import Note, notes
 from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
+from hypertape.steps.spelling import named_now
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import database_now, known_tickers, register_calendar, resume_points
 from hypertape.warehouse.symbology import present_names
@@ -61,7 +62,7 @@ def plan(
     batches: list[Batch] = []
     wanted: tuple[str, ...] = ()
     if config.replay:
-        found = notes(settings.landing, config.replay, of_market, of_interval)
+        found = named_now(notes(settings.landing, config.replay, of_market, of_interval), of_market, dsn)
         config, batches = replace(found[0].source, replay=config.replay), replayed(found, tickers)
     else:
         wanted = choose_tickers(of_market, of_interval, config, tickers, settings)

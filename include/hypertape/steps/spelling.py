@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -12,9 +13,10 @@ from hypertape.errors import UnknownSource
 from hypertape.markets import get_market
 from hypertape.model import Market
 from hypertape.sources import Listing, source_names
+from hypertape.steps.raw import Note
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import known_tickers
-from hypertape.warehouse.symbology import spell, spelled, spellings, unknown_tickers
+from hypertape.warehouse.symbology import former_names, spell, spelled, spellings, unknown_tickers
 
 Connection = psycopg.Connection[Any]
 
@@ -34,6 +36,26 @@ def noted_symbols(market: Market, names: Sequence[str], tickers: Sequence[str]) 
         source: {ticker: symbols[ticker] for ticker in tickers if ticker in symbols}
         for source, symbols in found.items()
     }
+
+
+def named_now(kept: Sequence[Note], market: Market, dsn: str | None) -> list[Note]:
+    """What a run asked for, by the names that its tickers have now; its sources go by what they were asked for then."""
+    names = {ticker for note in kept for ticker in note.tickers}
+    if dsn is None or not names:
+        return list(kept)
+    with connect(dsn) as connection:
+        former = {name: each.ticker for name, each in former_names(connection, market, names).items()}
+    return [_renamed(note, market, former) for note in kept] if former else list(kept)
+
+
+def _renamed(note: Note, market: Market, former: Mapping[str, str]) -> Note:
+    then = replace(market, symbols={**market.symbols, **note.symbols})
+    asks = tuple((at, tuple(former.get(name, name) for name in names)) for at, names in note.asks)
+    symbols = {
+        config.name: {former.get(name, name): then.symbol_at(config.name, name) for name in note.tickers}
+        for config in note.source.chain
+    }
+    return replace(note, asks=asks, symbols=symbols)
 
 
 def listed_symbols(listing: Listing) -> set[str]:

@@ -93,15 +93,13 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _hash_less(dsn: str) -> None:
-    """Store the server's password with few rounds of hashing: they are half of what a connection costs.
-
-    Not 1: postgres-exporter's client refuses it.
-    """
+    """Store the server's password with few rounds of hashing: they are half of what a connection costs."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         if connection.info.server_version < 16_00_00:
             return
-        connection.execute("set scram_iterations = 16")
-        connection.execute("select pg_advisory_lock(hashtext('fewer rounds of hashing'))")  # all test workers come here
+        connection.execute("set scram_iterations = 1")
+        # every worker of the tests comes here
+        connection.execute("select pg_advisory_lock(hashtext('fewer rounds of hashing'))")
         password = sql.Literal(connection.info.password)
         connection.execute(sql.SQL("alter role current_user password {}").format(password))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from monitors import (
     prometheus,
     served,
 )
-from psycopg import conninfo
+from psycopg import conninfo, sql
 
 from hypertape.api import create_app
 from hypertape.api.server import load_calendars
@@ -100,29 +100,25 @@ def furnish(dsn: str) -> str:
         return api_keys.create(connection, "prometheus", "read", now=HOLIDAY, expires_at=None)
 
 
-def exporter(dsn: str, directory: Path) -> Any:
-    """postgres-exporter, as compose configures it; a context manager that yields where it answers."""
-    return _Exporter(dsn, directory)
-
-
-class _Exporter(AbstractContextManager[str]):
-    def __init__(self, dsn: str, directory: Path) -> None:
-        given = conninfo.conninfo_to_dict(dsn)
-        self._at = f"127.0.0.1:{free_port()}"
-        address = f"{given['host']}:{given['port']}/{given['dbname']}?sslmode=disable"
-        self._run = program(
-            [find_monitor("prometheus-postgres-exporter"), f"--web.listen-address={self._at}"],
-            directory / "exporter.log", f"http://{self._at}/metrics",
-            {"DATA_SOURCE_URI": address, "DATA_SOURCE_USER": str(given["user"]),
-             "DATA_SOURCE_PASS": str(given.get("password") or "")},
-        )  # fmt: skip
-
-    def __enter__(self) -> str:
-        self._run.__enter__()
-        return self._at
-
-    def __exit__(self, *raised: Any) -> None:
-        self._run.__exit__(*raised)
+@contextmanager
+def exporter(dsn: str, directory: Path) -> Iterator[str]:
+    """postgres-exporter as compose configures it, with a login of its own; yields where it answers."""
+    given, at = conninfo.conninfo_to_dict(dsn), f"127.0.0.1:{free_port()}"
+    login = f"monitor_{uuid.uuid4().hex[:12]}"
+    with connect(dsn, autocommit=True) as connection:
+        connection.execute("set scram_iterations = 4096")  # it refuses the few of the tests' server
+        create = sql.SQL("create role {} login in role pg_monitor password {}")
+        connection.execute(create.format(sql.Identifier(login), login))
+    environment = {
+        "DATA_SOURCE_URI": f"{given['host']}:{given['port']}/{given['dbname']}?sslmode=disable",
+        "DATA_SOURCE_USER": login,
+        "DATA_SOURCE_PASS": login,
+    }
+    command = [find_monitor("prometheus-postgres-exporter"), f"--web.listen-address={at}"]
+    with program(command, directory / "exporter.log", f"http://{at}/metrics", environment):
+        yield at
+    with connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(login)))
 
 
 @contextmanager

@@ -203,7 +203,7 @@ def test_only_this_machine_with_the_password_gets_in(server: EmbeddedServer) -> 
 
 
 def test_programs_in_other_languages_may_log_in(server: EmbeddedServer) -> None:
-    """JDBC's client refuses a server that hashed a password fewer than 4096 times, Go's one that did it once."""
+    """JDBC's client and postgres-exporter's refuse a server that hashed a password fewer than 4096 times."""
     rounds = "select split_part(split_part(rolpassword, '$', 2), ':', 1) from pg_authid where rolname = user"
     assert int(str(scalar(server.up(), rounds))) >= 4096
 

@@ -155,7 +155,7 @@ def _initdb(binaries: Binaries, data: Path, password: Path) -> list[str | Path]:
     locale = ["--locale=C"]
     if binaries.major >= 17:
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    # The rounds of hashing stay at PostgreSQL's 4096: JDBC's client refuses fewer, Go's refuses 1.
+    # The rounds of hashing stay at PostgreSQL's 4096: JDBC's client and postgres-exporter's refuse fewer.
     login = ["-U", ROLE, "-A", "scram-sha-256", f"--pwfile={password}"]
     initdb = binaries.bindir / "initdb"
     return [initdb, "-D", data, *login, "-E", "UTF8", *locale, "--data-checksums", "--no-instructions"]

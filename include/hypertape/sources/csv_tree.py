@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,9 +100,10 @@ class CsvTree:
         Reject rules: text_in_number, bad_time, wrong_field_count, wrong_ticker. Rows are in the files' order.
         """
         directories = self._directories(market)
+        meant = misspelled(market, directories)  # once: all names are looked at
 
         def read(ticker: str) -> TickerAnswer:
-            return self._read(market, ticker, interval, directories)
+            return self._read(market, ticker, interval, directories, meant)
 
         return judge(collect(read, tickers, window, on_ticker), market, tickers, interval, window, now)
 
@@ -124,11 +125,16 @@ class CsvTree:
         return directories
 
     def _read(
-        self, market: Market, ticker: str, interval: Interval, directories: dict[str, Path]
+        self,
+        market: Market,
+        ticker: str,
+        interval: Interval,
+        directories: dict[str, Path],
+        meant: Mapping[str, str],
     ) -> TickerAnswer:
         try:
             symbol = market.symbol_at(self.name, ticker)
-            path = self._bar_file(market, symbol, interval, directories)
+            path = self._bar_file(symbol, interval, directories, meant)
             zone = market.timezone if interval is Interval.D1 else None
             data = read_regular(path, within=self.root, most=self.file_bytes)
             with reading("The file"):
@@ -142,17 +148,17 @@ class CsvTree:
         return TickerAnswer(scaled(bars, scale), rejects, rows_in=parsed.rows_in)
 
     def _bar_file(
-        self, market: Market, symbol: str, interval: Interval, directories: dict[str, Path]
+        self, symbol: str, interval: Interval, directories: dict[str, Path], meant: Mapping[str, str]
     ) -> Path:
         if symbol not in directories:
             raise UnknownTicker(
                 "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
             )
         directory = directories[symbol]
-        if meant := misspelled(market, directories).get(symbol):
+        if right := meant.get(symbol):
             raise UnknownTicker(
-                f"The directory {symbol} is {meant} in other letters",
-                next_step=f"Rename it to {meant}, or remove it: upper and lower case are different tickers.",
+                f"The directory {symbol} is {right} in other letters",
+                next_step=f"Rename it to {right}, or remove it: upper and lower case are different tickers.",
             )
         entries = list_directory(directory, within=self.root)
         files = [entry for entry in entries if _kind(entry.name, interval) == "bars"]

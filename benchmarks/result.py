@@ -24,7 +24,16 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        return self.bar is None or (self.ratio is not None and self.ratio >= self.bar)
+        return self.reaches(1.0)
+
+    def reaches(self, share: float) -> bool:
+        """Whether the ratio is at least that share of its bar."""
+        return self.bar is None or (self.ratio is not None and self.ratio >= share * self.bar)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the bar is a time: another machine may need longer, and nothing is wrong."""
+        return self.unit in ("ms", "s")
 
 
 def median_seconds(*works: Callable[[], object], repeat: int = 3) -> list[float]:

@@ -13,8 +13,10 @@ import benchmarks
 import numpy as np
 import pytest
 from benchmarks import copy_run, migrate_run
+from benchmarks.__main__ import judged
 from benchmarks.child import CommandFailed, output_of
 from benchmarks.data import DONG, require_loaded, walks
+from benchmarks.result import Result
 
 from hypertape.errors import SuspectScale
 from hypertape.markets import get_market
@@ -92,3 +94,19 @@ def test_a_migration_and_a_copy_that_fail_show_what_the_command_said(tmp_path: P
         CommandFailed, match=r"benchmarks\.copy_run .* exit code 1\n(.*\n)*.*hypertape\.errors\."
     ):
         copy_run.measured(f"stockula:{absent}", "warehouse", nowhere)
+
+
+@pytest.mark.parametrize(
+    ("share", "ratio", "unit", "code"),
+    [
+        (1.0, 0.9, "rows/s", 1),
+        (0.3, 0.9, "rows/s", 0),
+        (0.3, 0.2, "rows/s", 1),
+        (0.3, 0.2, "ms", 0),
+        (1.0, 0.9, "ms", 1),
+    ],
+)
+def test_a_share_of_the_bar_is_asked_of_ratios_and_the_whole_bar_of_times_too(
+    share: float, ratio: float, unit: str, code: int
+) -> None:
+    assert judged([Result("work", 1.0, unit, ratio, 1.0)], share) == code

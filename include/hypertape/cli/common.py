@@ -154,7 +154,7 @@ def split(tickers: str | None) -> list[str] | None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A table for people: ruled on a terminal, plain columns where something else reads it."""
-    drawn = Table(title=title, title_justify="left")
+    drawn = Table(title=broken(Text(title), console().width), title_justify="left")
     if not sys.stdout.isatty():
         drawn.box, drawn.pad_edge, drawn.padding = None, False, (0, 2, 0, 0)
     for column in columns:

@@ -45,6 +45,9 @@ GIVEN_UP = 2.0
 
 BEATS_PER_LEASE = 5
 
+_LOOKS = 100
+"""So often a worker that comes at the same moment as others looks for work that they have not taken."""
+
 KEPT = timedelta(days=30)
 """For so long ended claims tell who did what."""
 
@@ -130,18 +133,19 @@ class Worker:
         In a transaction of the caller's the units are held from its commit on, so take them in one of their own.
         """
         bury_dead_neighbours(connection)
-        rows = connection.execute(
-            query("claims_take"),
-            {
-                "kind": kind,
-                "units": list(dict.fromkeys(units)),
-                "worker": self.worker_id,
-                "lease": self.lease,
-                "since": since,
-                "most": most,
-            },
-        ).fetchall()
-        taken = {unit: Claim(kind, unit, token, tries) for unit, token, tries in rows}
+        named = {
+            "kind": kind, "units": list(dict.fromkeys(units)), "worker": self.worker_id, "lease": self.lease,
+            "since": since, "most": most,
+        }  # fmt: skip
+        taken: dict[str, Claim] = {}
+        # Workers that come at the same moment want the same ones: who has got none of them looks at what is left.
+        for _ in range(_LOOKS):
+            rows = connection.execute(query("claims_take"), named).fetchall()
+            taken = {
+                unit: Claim(kind, unit, token, tries) for unit, token, tries, _ in rows if unit is not None
+            }
+            if taken or not rows[0][-1]:
+                break
         return [taken[unit] for unit in dict.fromkeys(units) if unit in taken]
 
     def require(self, connection: Connection, claims: Sequence[Claim]) -> None:

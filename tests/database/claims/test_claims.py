@@ -36,6 +36,27 @@ def test_units_are_taken_once_in_the_order_given(connection):
     assert [claim.unit for claim in other.take(connection, "another kind", ["a"])] == ["a"]
 
 
+def test_who_comes_at_the_same_moment_takes_what_the_other_leaves(warehouse):
+    with connect(warehouse) as first, connect(warehouse, autocommit=True) as second:
+        one = worker_of(first)
+        first.commit()  # its beat, but not yet what it takes
+        other = worker_of(second)
+        assert [claim.unit for claim in one.take(first, "k", UNITS, most=2)] == UNITS[:2]
+        with ThreadPoolExecutor(1) as thread:
+            taking = thread.submit(other.take, second, "k", UNITS, most=2)
+            wait_until_it_waits(warehouse, second.info.backend_pid)
+            first.commit()
+            assert [claim.unit for claim in taking.result(20)] == UNITS[2:4]
+
+
+def wait_until_it_waits(dsn: str, pid: int) -> None:
+    with connect(dsn, autocommit=True) as connection:
+        until = time.monotonic() + 20
+        while not connection.execute("select cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()[0]:
+            assert time.monotonic() < until, "it waits for nobody"
+            time.sleep(0.01)
+
+
 def test_many_workers_share_the_units_without_one_twice(warehouse):
     def work(_: int) -> list[str]:
         with working(warehouse, "test") as worker, connect(warehouse, autocommit=True) as connection:

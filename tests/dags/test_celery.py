@@ -150,17 +150,18 @@ class Vendor(VciReplay):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[float, str]] = []
+        self.noted: list[tuple[float, str]] = []
         self.fault = self._note
         self.most = 5_000
-        times = expected_times(get_market("vn"), Interval.M1, Window(utc(2023, 9, 5, 2), utc(2023, 9, 5, 3)))
+        market = get_market("vn")
+        times = expected_times(market, Interval.M1, Window(utc(2023, 9, 5, 2), utc(2023, 9, 5, 3)))
         for ticker in TICKERS:
-            self.bars[ticker, "ONE_MINUTE"] = [
+            self.bars[market.symbol_at("vci", ticker), "ONE_MINUTE"] = [
                 (int(t), 10_000.0, 10_050.0, 9_950.0, 10_010.0, 1000) for t in times // 1_000_000
             ]
 
     def _note(self, request: Request) -> Answer | None:
-        self.asked += [(time.time(), ticker) for ticker in request["symbols"]]
+        self.noted += [(time.time(), ticker) for ticker in request["symbols"]]
         time.sleep(LATENCY)
         return None
 
@@ -215,7 +216,7 @@ def test_two_celery_workers_and_four_others_share_every_round(
         who = connection.execute(
             "select worker_id, status, count(*) from sync_progress group by 1, 2 order by 1, 2"
         ).fetchall()
-    rounds = Counter((int(at // ROUND), ticker) for at, ticker in vendor.asked)
+    rounds = Counter((int(at // ROUND), ticker) for at, ticker in vendor.noted)
     print(f"\ntickers by round: {list(Counter(number for number, _ in rounds).values())}")
     print(f"loads (a worker's?, status, number): {loads}")
     print("\n".join(f"| {worker} | {status} | {count} |" for worker, status, count in who))

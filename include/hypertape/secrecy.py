@@ -17,7 +17,9 @@ MASK = "***"
 
 _MOST_BYTES = 65_536
 _PASSWORD = re.compile(
-    r"(://[^:/@\s]*:)[^@\s]*(@)|(\b(?:password|passfile|sslpassword)=)[^&\s]+", re.IGNORECASE
+    r"(://[^:/@\s]*:)(?:[^\s/?#]*|[^@\s]*)(@)"  # a password may have an @ in it, or a /
+    r"|(\b(?:password|passfile|sslpassword)\s*=\s*)(?:'(?:\\.|[^'\\])*'|[^&\s]+)",
+    re.IGNORECASE,
 )
 
 

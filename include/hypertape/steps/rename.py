@@ -11,7 +11,7 @@ from hypertape.quality.gate_rules import is_ticker
 from hypertape.steps.refresh import refresh_waiting
 from hypertape.steps.spelling import require_source
 from hypertape.warehouse.connect import connect
-from hypertape.warehouse.symbology import Renamed, keepers, spell, spelled
+from hypertape.warehouse.symbology import Renamed, keepers, spell, spelled, spellings
 from hypertape.warehouse.symbology import rename as move
 
 
@@ -45,7 +45,11 @@ def rename(
     with connect(dsn) as connection:
         before = spelled(connection, of_market, now.date())
         done = move(connection, of_market, old, new, on)
-        noted = {*kept_by, *(keepers(connection, of_market, old, new) if done.rows else ())}
+        if done.rows:
+            noted = {*kept_by, *keepers(connection, of_market, old, new)}
+        else:  # done before: what was noted then, or since, stays
+            dated = spellings(connection, of_market.code, None, [new])
+            noted = {*kept_by} - {row["source"] for row in dated if row["since"] is not None}
         for vendor in sorted(noted):
             spell(connection, of_market, new, vendor, before.symbol_at(vendor, old), on)
         connection.commit()

@@ -75,7 +75,7 @@ def ask_shared(
         while left:
             mine, others = round_.take(left)
             if time.monotonic() > until:
-                mine |= dict.fromkeys(set(left) - set(others))
+                mine = dict.fromkeys(set(left) - set(others)) | mine  # what was taken just now stays taken
             if mine:
                 asked = ask([ticker for ticker in left if ticker in mine])
                 round_.end(mine, asked)

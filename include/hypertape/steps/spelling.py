@@ -66,12 +66,19 @@ def listed_symbols(listing: Listing) -> set[str]:
 def spelled_as_listed(
     connection: Connection, market: Market, source: str, listing: Listing, today: date
 ) -> Market:
-    """The market as the source spells it. A ticker that the list has by its own name, and no longer by the one that is
-    noted, is asked for by its own name from now on."""
+    """The market as the source spells it. A ticker that the list has by its own name, and no longer by its former one
+    that is noted, is asked for by its own name from now on. What else is noted (a pair of coins, say) is in no list."""
     alive = listed_symbols(listing)
-    for row in spellings(connection, market.code, source, None):
-        now_noted = row["since"] is not None and row["until"] is None
-        if now_noted and row["ticker"] in alive and row["symbol"] not in alive:
+    noted = [
+        row
+        for row in spellings(connection, market.code, source, None)
+        if row["since"] is not None and str(row["since"]) <= today.isoformat() and row["until"] is None
+    ]
+    former = former_names(connection, market, {row["symbol"] for row in noted})
+    for row in noted:
+        name = former.get(row["symbol"])
+        is_former = name is not None and name.ticker == row["ticker"]
+        if is_former and row["ticker"] in alive and row["symbol"] not in alive:
             spell(connection, market, row["ticker"], source, row["ticker"], today)
     return spelled(connection, market, today)
 

@@ -108,6 +108,28 @@ def test_a_list_says_who_keeps_the_name_and_who_gave_it_up(
         assert spelled(connection, VN, ON).symbol_at("vci", "NEW") == "OLD", "on that day it did"
 
 
+def test_a_list_takes_back_no_spelling_but_that_of_a_former_name(
+    warehouse: str, ask: Callable[..., SyncResult]
+) -> None:
+    ask("OLD")
+    spell_from(warehouse, "vn", "OLD", "vci", "OLD/KRW", ON)  # a pair is in no list of coins
+    spell_from(warehouse, "vn", "OLD", "yahoo", "NEXT", date(2030, 1, 1))  # nor what is to come
+    with connect(warehouse) as connection:
+        before = spellings(connection, "vn", None, ["OLD"])
+        for source in ("vci", "yahoo"):
+            spelled_as_listed(connection, VN, source, Listing((Listed("OLD"),), ("stock",)), LATER)
+        assert spellings(connection, "vn", None, ["OLD"]) == before
+
+
+def test_a_rename_done_again_leaves_what_was_noted(warehouse: str, ask: Callable[..., SyncResult]) -> None:
+    ask("OLD")
+    spell_from(warehouse, "vn", "OLD", "vci", "OLD.X", date(2025, 6, 1))
+    for _ in range(2):
+        rename(warehouse, "vn", "OLD", "NEW", ON, run_id="rename", now=NOW, kept_by=["vci"])
+        with connect(warehouse) as connection:
+            assert spelled(connection, VN, NOW.date()).symbol_at("vci", "NEW") == "OLD.X"
+
+
 def test_a_directory_of_the_old_name_is_read(
     warehouse: str, vendor: VciReplay, ask: Callable[..., SyncResult], tmp_path: Path
 ) -> None:

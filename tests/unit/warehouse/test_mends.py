@@ -86,6 +86,14 @@ def test_the_command_is_filled_in(check: str, failed: Failed, mend: str) -> None
     assert check_mend(replace(failed, check=check)) == mend
 
 
+def test_a_mend_that_names_some_of_many_tickers_says_so() -> None:
+    many = tuple(f"T{n:02}" for n in range(37))
+    said = check_mend(Failed("vn", "1d", "key_unique", many))
+    assert said.startswith(
+        "These are the first 20 of 37 tickers, name the others too: hypertape forget vn 1d --tickers T00,"
+    )
+
+
 def test_a_market_without_splits_is_not_asked_for_them() -> None:
     assert "actions sync" in check_mend(replace(ONE, check="close_jump"))
     assert "actions sync" not in check_mend(replace(ONE, check="close_jump", market="crypto"))

@@ -125,6 +125,8 @@ def _start_over(failed: Failed) -> str:
     tickers = ",".join(failed.tickers[:MOST_TICKERS]) or "TICKERS"
     place = f"{failed.market} {failed.interval} --tickers {tickers}"
     away = f"hypertape forget {place} --no-dry-run (without it: what would go)"
+    if len(failed.tickers) > MOST_TICKERS:
+        away = f"These are the first {MOST_TICKERS} of {len(failed.tickers)} tickers, name the others too: {away}"
     return f"{away}; then hypertape backfill {place} --no-dry-run"
 
 

@@ -45,9 +45,6 @@ GIVEN_UP = 2.0
 
 BEATS_PER_LEASE = 5
 
-_LOOKS = 100
-"""So often a worker that comes at the same moment as others looks for work that they have not taken."""
-
 KEPT = timedelta(days=30)
 """For so long ended claims tell who did what."""
 
@@ -139,7 +136,7 @@ class Worker:
         }  # fmt: skip
         taken: dict[str, Claim] = {}
         # Workers that come at the same moment want the same ones: who has got none of them looks at what is left.
-        for _ in range(_LOOKS):
+        for _ in range(100):
             rows = connection.execute(query("claims_take"), named).fetchall()
             taken = {
                 unit: Claim(kind, unit, token, tries) for unit, token, tries, _ in rows if unit is not None

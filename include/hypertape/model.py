@@ -14,6 +14,9 @@ from functools import cached_property
 
 from hypertape.errors import BadInput, UnknownInterval
 
+ALWAYS_OPEN = "24/7"
+"""The calendar of what never closes."""
+
 AVERAGES = (10, 20, 50, 100, 200)
 """Windows of the moving averages, in bars."""
 
@@ -348,10 +351,15 @@ class Market:
         ticker = next((ticker for ticker, spelling in known if spelling == symbol), None)
         return symbol.removesuffix(self.suffixes.get(source, "")) if ticker is None else ticker
 
+    @property
+    def is_always_open(self) -> bool:
+        """Whether it has no sessions: what is traded there is no share, is never split and pays nothing."""
+        return self.calendar == ALWAYS_OPEN
+
     def kind_of(self, ticker: str) -> str:
         """The kind that the ticker file says; of a ticker that is not in it, what most of the market's are."""
         entry = self.by_ticker.get(ticker)
-        return entry.kind if entry else "crypto" if self.calendar == "24/7" else "stock"
+        return entry.kind if entry else "crypto" if self.is_always_open else "stock"
 
     def is_index(self, ticker: str) -> bool:
         """True when the ticker file says the ticker is an index (quoted in points, never scaled)."""

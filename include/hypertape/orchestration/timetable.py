@@ -9,7 +9,6 @@ from croniter import croniter
 
 from hypertape.model import STORED_INTERVALS, Interval, Market
 
-_ALWAYS_OPEN = "24/7"
 _SOME_MONDAY = datetime(2024, 1, 8, tzinfo=UTC)
 
 HEAL_AFTER = timedelta(hours=3)
@@ -53,7 +52,7 @@ def data_span(market: Market, interval: Interval) -> timedelta:
     """
     ticks = croniter(market.schedule[interval], _SOME_MONDAY)
     before, tick = ticks.get_next(datetime), ticks.get_next(datetime)
-    finished_on_its_day = interval is Interval.D1 and market.calendar != _ALWAYS_OPEN
+    finished_on_its_day = interval is Interval.D1 and not market.is_always_open
     width = interval.delta
     assert width is not None  # stored intervals have a fixed width
     start = _floor(tick if finished_on_its_day else before, width)

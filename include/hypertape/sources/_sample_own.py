@@ -13,8 +13,6 @@ from hypertape.markets import crypto, us
 from hypertape.model import Market
 from hypertape.sources._sample_plan import INSTRUMENTS, PLANTED, Defect, Instrument, Planted
 
-_ALWAYS = "24/7"
-
 _ROOM = 10.0
 """How far from the edges of its kind's plausible prices a price begins, so that no walk leaves them."""
 
@@ -26,7 +24,7 @@ def pattern_of(market: Market) -> Market:
     """The market whose instruments and defects a market has, as it ships; itself where the set is written for it."""
     if any(instrument.market == market.code for instrument in INSTRUMENTS):
         return market
-    return crypto.MARKET if market.calendar == _ALWAYS else us.MARKET
+    return crypto.MARKET if market.is_always_open else us.MARKET
 
 
 def instruments_of(market: Market) -> tuple[Instrument, ...]:

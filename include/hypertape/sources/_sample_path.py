@@ -56,7 +56,7 @@ def walk(instrument: Instrument, plan: Plan) -> Path:
     market = get_market(instrument.market)
     times, steps_a_day = _grid(market, plan)
     sessions = sessions_of(market, Interval.M1, times)
-    opening = np.append(True, np.diff(sessions) != 0) & (market.calendar != "24/7")
+    opening = np.append(True, np.diff(sessions) != 0) & (not market.is_always_open)
     seed = zlib.crc32(f"{instrument.market}/{instrument.ticker}".encode())
     noise = np.clip(np.random.default_rng(seed).standard_normal((4, len(times))), -3.0, 3.0)
     spread = instrument.spread / np.sqrt(steps_a_day)

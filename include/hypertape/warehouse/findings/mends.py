@@ -13,18 +13,12 @@ from datetime import datetime, timedelta
 from hypertape.markets import all_markets
 from hypertape.quality.results import QualityResult
 from hypertape.quality.rules import RULES
-from hypertape.warehouse.findings.observer import options
+from hypertape.warehouse.findings.observer import MOST_TICKERS, options, tickers_option
 
 COMPLETENESS = ("sessions_complete", "sessions_covered", "sessions_whole", "sessions_after_last", "fresh")
 """Checks of what is missing: the gap ledger and the calendar know it too, by ticker, and know when it is over."""
 
 ROLLUP_CHECK = "rollup_equals_bars"
-
-MOST_TICKERS = 20
-"""Tickers that a command names; more of them are all."""
-
-NEVER_CLOSED = "24/7"
-"""The calendar of what is no share: it is never split and pays nothing."""
 
 SO_IT_IS = "where the source says the same again it is so: acknowledge it"
 
@@ -56,7 +50,7 @@ class Failed:
     @property
     def named(self) -> str:
         """`--tickers …`, or nothing where they are many or not known."""
-        return f" --tickers {','.join(self.tickers)}" if 0 < len(self.tickers) <= MOST_TICKERS else ""
+        return tickers_option(self.tickers)
 
     @property
     def days(self) -> str:
@@ -69,7 +63,7 @@ class Failed:
     @property
     def place(self) -> str:
         """The options of market, interval and tickers."""
-        return options(self.market, self.interval, self.tickers, MOST_TICKERS)
+        return options(self.market, self.interval, self.tickers)
 
 
 def _span(result: QualityResult) -> tuple[datetime, datetime]:
@@ -113,7 +107,7 @@ def _refresh(failed: Failed) -> str:
 def _actions_first(failed: Failed) -> str:
     """A split or dividend that nobody knows of looks like a jump: ask for these, then for the bars."""
     market = all_markets().get(failed.market)
-    if market is not None and market.calendar == NEVER_CLOSED:
+    if market is not None and market.is_always_open:
         return _read_again_or_so_it_is(failed)
     since = f" --start-date {failed.start:%Y-%m-%d}" if failed.start else ""
     asked = f"hypertape actions sync -m {failed.market}{failed.named}{since}"

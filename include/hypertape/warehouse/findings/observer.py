@@ -129,7 +129,15 @@ def tickers_of(found: Iterable[Row]) -> tuple[str, ...]:
     return tuple(sorted({row["ticker"] for row in found}))
 
 
-def options(market: str, interval: str, tickers: Sequence[str] = (), most: int = 20) -> str:
+MOST_TICKERS = 20
+"""Tickers that a command names; more of them are all."""
+
+
+def tickers_option(tickers: Sequence[str]) -> str:
+    """`--tickers …`, with a blank before it; nothing where they are many or not known."""
+    return f" --tickers {','.join(sorted(tickers))}" if 0 < len(tickers) <= MOST_TICKERS else ""
+
+
+def options(market: str, interval: str, tickers: Sequence[str] = ()) -> str:
     """How a command names a place, and some tickers where they are few."""
-    named = f" --tickers {','.join(sorted(tickers))}" if 0 < len(tickers) <= most else ""
-    return f"-m {market} -i {interval}{named}"
+    return f"-m {market} -i {interval}{tickers_option(tickers)}"

@@ -6,19 +6,23 @@ import fcntl
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
 
+from hypertape.errors import AirflowFailed
 from hypertape.markets import all_markets
 from hypertape.orchestration import processes
 from hypertape.orchestration.airflow_home import folder
+from hypertape.orchestration.rest import Airflow
 from hypertape.orchestration.standalone import Standalone
 from hypertape.settings import Settings
 from hypertape.warehouse import schema
@@ -85,9 +89,36 @@ def empty(made: Standalone) -> None:
             if not dag["is_paused"]:
                 airflow.pause(dag["dag_id"], True)
             for run in airflow.runs(dag["dag_id"]):
-                path = f"/api/v2/dags/{dag['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
-                airflow._http.delete(path).raise_for_status()
+                _delete(airflow, f"/api/v2/dags/{dag['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}")
     _new_database(EmbeddedServer(made.settings).up())
+
+
+def _delete(airflow: Airflow, run: str) -> None:
+    """Delete a run; one that a module left running, or that has begun just now, is ended first."""
+    for _ in range(20):
+        answer = airflow._http.delete(run)
+        if answer.status_code != httpx.codes.CONFLICT:
+            break
+        airflow._http.patch(run, json={"state": "failed"})
+        time.sleep(0.5)
+    answer.raise_for_status()
+
+
+def asset_events(airflow: Airflow, run_id: str) -> list[dict[str, Any]]:
+    """What a run told its assets, newest first.
+
+    Airflow answers 500 while a run that an asset woke is queued: it has no start yet, and the answer demands one.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            events = airflow.get("/assets/events", limit=100, order_by="-timestamp")["asset_events"]
+        except AirflowFailed as error:
+            if "(500)" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+        else:
+            return [event for event in events if event["source_run_id"] == run_id]
 
 
 def _new_database(dsn: str) -> None:

@@ -16,6 +16,7 @@ from hypertape.sources import source_names
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
+from real_airflow import asset_events
 
 DAG, BARS = "backfill_bars", "bars_vn_1d"
 CHAIN = (
@@ -159,8 +160,7 @@ def test_airflows_backfill_and_this_one_leave_the_same_bars(
     ]
     published = airflow.xcom(DAG, loaded.run_id, "publish")
     assert "two days again" in Path(published["report"]).read_text()
-    events = airflow.get("/assets/events", limit=100, order_by="-timestamp")["asset_events"]
-    mine = [event for event in events if event["source_run_id"] == loaded.run_id]
+    mine = asset_events(airflow, loaded.run_id)
     assert {event["name"] for event in mine} == {
         "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published", "vn_1w_bars_published",
     }  # fmt: skip

@@ -15,6 +15,7 @@ from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
+from real_airflow import asset_events
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -68,8 +69,7 @@ def rows(dsn: str, ticker: str) -> list[tuple[Any, ...]]:
 
 
 def told(airflow: Airflow, run: RunState) -> dict[str, Any]:
-    events = airflow.get("/assets/events", limit=100, order_by="-timestamp")["asset_events"]
-    return {event["name"]: event["extra"] for event in events if event["source_run_id"] == run.run_id}
+    return {event["name"]: event["extra"] for event in asset_events(airflow, run.run_id)}
 
 
 def test_a_week_with_a_holiday_a_defect_and_a_restatement(airflow: Airflow, dsn: str) -> None:

@@ -23,6 +23,7 @@ from hypertape.orchestration.standalone import Standalone
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
+from real_airflow import asset_events
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -127,8 +128,7 @@ def test_the_read_api_serves_them_behind_airflows_login(standalone: Standalone, 
 
 
 def test_every_stage_tells_its_asset_what_it_did(airflow: Airflow, first: RunState) -> None:
-    events = airflow.get("/assets/events", limit=100, order_by="-timestamp")["asset_events"]
-    mine = {event["name"]: event["extra"] for event in events if event["source_run_id"] == first.run_id}
+    mine = {event["name"]: event["extra"] for event in asset_events(airflow, first.run_id)}
     assert set(mine) == {
         "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published", "vn_1w_bars_published",
     }  # fmt: skip

@@ -8,6 +8,7 @@ insert into sync_progress (
 )
 select %(name)s, market, interval, ticker, last_sync_time, last_data_time, status, error_message, started_at, completed_at
 from mine
+order by ticker -- two that settle under one name wait for each other in one order
 on conflict (worker_id, market, interval, ticker) do update
 set
     last_sync_time = excluded.last_sync_time, last_data_time = excluded.last_data_time, status = excluded.status,

@@ -1,12 +1,12 @@
 -- purpose: what is stored of some series and not published: from the first to the last bar that loads known by an instant
 --   changed, and the run in the way, if any: one that loaded and has not ended (it has not checked its loads, and has loaded
---   within `patience`)
+--   within `patience`). Who said that it would check nothing is in nobody's way: who comes next checks it
 -- parameters: market, interval, tickers (null: all), run_id, instant, patience
 select
     published.ticker,
     min(least(load.first_changed, load.finalised)), max(greatest(load.last_changed, load.finalised)),
     min(load.run_id) filter (
-        where load.run_id <> %(run_id)s
+        where load.run_id <> %(run_id)s and not starts_with(load.run_id, 'unchecked_')
             and not exists (
                 select from quality_result as result
                 where result.run_id = load.run_id and result.market = load.market and result.interval = load.interval

@@ -10,6 +10,8 @@ with shipped as (
                 select max(valid_to) from symbol_alias as newest
                 where newest.market = %(market)s and newest.vendor = 'hypertape' and newest.symbol = given.ticker
             )
+            -- a name that another series bears by now is its own again
+            and not exists (select from series where series.market = %(market)s and series.ticker = given.ticker)
 ),
 gone as (
     delete from symbol_alias as kept

@@ -190,7 +190,7 @@ def test_two_celery_workers_and_four_others_share_every_round(
 ):
     """A run of the DAG's schedule goes over the market's whole list, as the four do all the while."""
     dsn, dag = EmbeddedServer(distributed.settings).up(), "bars_vn_1m"
-    words = ["worker", "-m", "vn", "-i", "1m", "--source", "vci", "--no-check"]
+    words = ["worker", "-m", "vn", "-i", "1m", "--source", "vci"]
     environment = {**os.environ, "HYPERTAPE_DATABASE_URL": dsn, "HYPERTAPE_STATE_DIR": str(tmp_path)}
     with distributed.client() as airflow:
         airflow.wait_for_dags([dag])

@@ -25,6 +25,7 @@ from pathlib import Path
 from psycopg import sql
 
 from hypertape.errors import BadProject
+from hypertape.markets import all_markets
 from hypertape.model import CRITICAL, SEVERITIES, STORED_INTERVALS, WARNING, Interval, Market
 from hypertape.project import Project, bad, find_project, read_text
 from hypertape.quality.rules import RULES, Rule, applies
@@ -84,7 +85,7 @@ def _broken(path: Path, why: str, taken: Collection[str]) -> Rule:
     """A rule that does not run, with all that its header says readably."""
     given = _lenient_header(path)
     names = [name for name in (given.get("name", ""), path.stem) if _NAME.fullmatch(name)]
-    intervals = _words(given.get("intervals"))
+    intervals, markets = _words(given.get("intervals")), tuple(_words(given.get("markets")))
     stored = {interval.value: interval for interval in STORED_INTERVALS}
     return Rule(
         next((name for name in names if name not in taken), path.name),
@@ -94,21 +95,28 @@ def _broken(path: Path, why: str, taken: Collection[str]) -> Rule:
         intervals=tuple(stored[word] for word in intervals)
         if intervals and stored.keys() >= {*intervals}
         else STORED_INTERVALS,
-        markets=tuple(_words(given.get("markets"))),
+        markets=markets
+        if {*markets} <= {*all_markets()}
+        else (),  # of every one, where it names one nobody knows
         file=path,
         broken=why,
     )
 
 
 def _lenient_header(path: Path) -> dict[str, str]:
-    """What a file's first comments say, the first of each key; nothing where there is no file to be read."""
+    """What a file's first comments say of each key; nothing where there is no file to be read.
+
+    Of a key that is there twice nothing, but the first name and description: nobody knows which is meant.
+    """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    given: dict[str, str] = {}
-    for _, key, value in _header_lines(text):
-        given.setdefault(key, value)
+    found = [(key, value) for _, key, value in _header_lines(text)]
+    given = dict(reversed(found))
+    doubled = {key for key in given if sum(each == key for each, _ in found) > 1}
+    for key in doubled - {"name", "description"}:
+        del given[key]
     return given
 
 

@@ -16,7 +16,6 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hypertape.errors import BadInput
 from hypertape.frame import TIME_TYPE, Floats, Micros, instant, micros
 from hypertape.indicators import enrich, indicators_at_read
 from hypertape.model import PRICE_COLUMNS, VALUE_COLUMNS, Interval
@@ -29,9 +28,9 @@ from hypertape.reader.statements import (
     ask_known_then,
     ask_spans,
     pinned_tickers,
+    require_past,
 )
 from hypertape.warehouse.actions import adjusted
-from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.symbology import unknown_tickers
 
 T = TypeVar("T")
@@ -224,11 +223,7 @@ class BarReading:
 
 
 def _spans(connection: Connection, request: BarRequest) -> list[Span]:
-    if request.as_of is not None and request.as_of > (now := database_now(connection)):
-        raise BadInput(
-            f"as_of={request.as_of} is to come; the server has {now}",
-            next_step="What will be known then nobody knows: leave it out for what is known now.",
-        )
+    require_past(connection, request)
     found = ask_spans(connection, request, request.tickers or ())
     if request.pin is not None:
         held = pinned_tickers(connection, request)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
+from time import sleep
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from hypertape.errors import BadInput
 from hypertape.frame import Floats, Micros, micros
 from hypertape.queries import query
 from hypertape.reader.request import STATES, BarRequest
+from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.pg_binary import array_cursor
 from hypertape.warehouse.pins import find_pin, pinned_bars, pinned_series
 
@@ -33,6 +35,22 @@ class Span(NamedTuple):
     ticker: str
     first: datetime
     last: datetime
+
+
+_AHEAD = timedelta(seconds=2)
+"""A client's clock may be ahead of the server's by so much: its now is waited for, so that it reads the same later."""
+
+
+def require_past(connection: Connection, request: BarRequest) -> None:
+    """Raise BadInput where a request asks for what will be known at an instant to come; a moment is waited for."""
+    if request.as_of is None or request.as_of <= (now := database_now(connection)):
+        return
+    if request.as_of > now + _AHEAD:
+        raise BadInput(
+            f"as_of={request.as_of} is to come; the server has {now}",
+            next_step="What will be known then nobody knows: leave it out for what is known now.",
+        )
+    sleep((request.as_of - now).total_seconds())
 
 
 def ask_spans(connection: Connection, request: BarRequest, tickers: Sequence[str] = ()) -> list[Span]:

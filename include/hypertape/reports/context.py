@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from hypertape.errors import BadInput
 from hypertape.model import parse_instant
@@ -48,7 +48,11 @@ class ReportContext:
         found = _RUN.fullmatch(run_id or "")
         if not self.airflow_url or found is None:
             return None
-        return f"{self.airflow_url.rstrip('/')}/dags/{found['dag']}/runs/{quote(found['run'], safe='')}"
+        at = urlsplit(self.airflow_url)
+        place = at._replace(
+            netloc=at.netloc.rpartition("@")[2]
+        ).geturl()  # a report goes to many, a login to none
+        return f"{place.rstrip('/')}/dags/{found['dag']}/runs/{quote(found['run'], safe='')}"
 
     def owner(self, kind: str, market: str | None, interval: str | None) -> str:
         """Who minds a finding; empty where nobody is named."""

@@ -81,12 +81,13 @@ def follow_listing(
         known = known_tickers(connection, market) | set(market.by_ticker)
         connection.commit()
     watch(dsn, run_id, now=now, settings=settings, thorough=False)
-    alive = {market.ticker_at(chosen.name, symbol) for symbol in listed_symbols(listing)}
+    traded = listed_symbols(listing)
+    alive = {market.ticker_at(chosen.name, symbol) for symbol in traded}
     return Followed(
         market.code,
         chosen.name,
         len(alive),
-        len(listing.tickers) - len(alive),
+        len(listing.tickers) - len(traded),
         first,
         tuple(events),
         tuple(sorted(t for t in known - alive if market.kind_of(t) in listing.kinds)),

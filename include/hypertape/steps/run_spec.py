@@ -6,6 +6,7 @@ area (`to_json`, `from_json`).
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -73,6 +74,15 @@ class Batch:
         """Read what `to_json` wrote."""
         window = Window.from_json(value["window"])
         return cls(BatchKind(value["kind"]), value["index"], tuple(value["tickers"]), window)
+
+
+def run_name(kind: str, about: str, *, check: bool = True) -> str:
+    """A new run's id: `sync__20240305T010203_1a2b3c4d`, of `kind` and what it is `about`.
+
+    One that will not check what it loads says so, `unchecked_sync__…`: its loads are whoever's to check and publish who
+    comes next, and no run of the schedule takes them for done (`publish_changes`, `series_answered`).
+    """
+    return f"{'' if check else 'unchecked_'}{kind}__{about}_{uuid.uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

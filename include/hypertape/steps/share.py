@@ -1,14 +1,17 @@
 """A scheduled run beside `hypertape worker`: of a series whoever comes first asks in a round, the other leaves it.
 
 The task takes the same claims as a worker for as long as it asks. What a worker asks for at that moment is waited for,
-without holding anything else meanwhile; what it or anybody has loaded in the round, over what the run's window still
-lacks, is not asked for again and becomes `skipped`. What it failed at, or loaded too little of, the run asks for.
+without holding anything else meanwhile; what it or anybody has loaded from the run's sources in the round, over what
+the run's window still lacks, is not asked for again and becomes `skipped`. What it failed at, loaded too little of, or
+will not check, the run asks for.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +19,7 @@ from typing import Any
 import psycopg
 
 from hypertape.calendars import is_open
+from hypertape.errors import HypertapeError
 from hypertape.frame import empty_frame, empty_rejects
 from hypertape.model import Market
 from hypertape.queries import query
@@ -30,6 +34,8 @@ from hypertape.warehouse.claims import GIVEN_UP, Claim, Worker, reap, working
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.ledger import database_now
 from hypertape.warehouse.progress import SERIES, unit_of
+
+_LOG = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
@@ -78,14 +84,25 @@ def ask_shared(
                 mine = dict.fromkeys(set(left) - set(others)) | mine  # what was taken just now stays taken
             if mine:
                 asked = ask([ticker for ticker in left if ticker in mine])
-                round_.end(mine, asked)
+                with _answer_kept("How its series ended"):
+                    round_.end(mine, asked)
                 answer, until = joined(answer, asked), time.monotonic() + patience
             skipped += others
             left = [ticker for ticker in left if ticker not in mine and ticker not in others]
             if left and not mine:
                 time.sleep(_LOOK_SECONDS)
-        round_.settle()
+        with _answer_kept("What it did"):
+            round_.settle()
     return answer, tuple(skipped)
+
+
+@contextmanager
+def _answer_kept(what: str) -> Iterator[None]:
+    """Go on where the warehouse is away for a note: the vendor's answer counts, and leases end by themselves."""
+    try:
+        yield
+    except HypertapeError as error:
+        _LOG.warning("%s was not noted: %s", what, error)
 
 
 def _width(market: Market, settings: Settings, now: datetime) -> timedelta:
@@ -136,6 +153,7 @@ class _Round:
         named = {
             "market": self.spec.market.code, "interval": self.spec.interval.value, "tickers": list(tickers),
             "since": since, "start": self.batch.window.start, "end": self.batch.window.end, "run_id": self.spec.run_id,
+            "sources": [config.name for config in self.spec.source.chain],
         }  # fmt: skip
         return [ticker for (ticker,) in connection.execute(query("series_answered"), named).fetchall()]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +16,7 @@ from hypertape.steps.plan import SourceWish, plan
 from hypertape.steps.refresh import Rollups
 from hypertape.steps.restate import Settled, resolve_restatements
 from hypertape.steps.run_batch import run_batch
-from hypertape.steps.run_spec import Counts, OnStep, Plan, silent
+from hypertape.steps.run_spec import Counts, OnStep, Plan, run_name, silent
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ def sync(
     defaults to `now` (all UTC) and is never after it. `check=False` leaves the quality suite out, and with it the
     watermark. Raises what stops the run as a whole; tickers that failed and failed checks are in the result.
     """
-    run_id = run_id or f"sync__{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+    run_id = run_id or run_name("sync", f"{now:%Y%m%dT%H%M%S}", check=check)
     stop = min(end or now, now)
     day = midnight(stop.date())
     owned = (

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from hypertape.settings import Settings
 from hypertape.steps.failures import Failure, Failures
 from hypertape.steps.plan import plan
 from hypertape.steps.run_batch import run_batch
-from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec
+from hypertape.steps.run_spec import Batch, BatchKind, Plan, RunSpec, run_name
 from hypertape.steps.tail import AWAY, HOPELESS, Tail
 from hypertape.steps.work_order import Round, WorkOrder, round_begin
 from hypertape.warehouse import progress
@@ -200,8 +199,8 @@ class _Shift:
         progress.begin(connection, self.worker.worker_id, self.order.market, interval, fresh, skipped=True)
 
     def _new_round(self, interval: Interval, begun: datetime) -> Round:
-        code = self.order.market.code
-        run_id = f"worker__{code}_{interval.value}_{begun:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
+        about = f"{self.order.market.code}_{interval.value}_{begun:%Y%m%dT%H%M%S}"
+        run_id = run_name("worker", about, check=self.order.check)
         return Round(self.order.market, interval, run_id, begun)
 
     def _round_begin(self, now: datetime) -> datetime:

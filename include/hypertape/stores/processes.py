@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
 from threading import Thread
@@ -119,12 +119,8 @@ def _handle(group: Group) -> list[SeriesCopy]:
 @contextmanager
 def _both(source: Opening, target: Opening) -> Iterator[tuple[Store, Store]]:
     """The stores of this process."""
-    opened = source.open(), target.open()
-    try:
-        yield opened
-    finally:
-        for store in opened:
-            store.close()
+    with closing(source.open()) as one, closing(target.open()) as other:
+        yield one, other
 
 
 def _handled(source: Store, target: Store, group: Group) -> list[SeriesCopy]:

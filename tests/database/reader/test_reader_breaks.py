@@ -106,6 +106,15 @@ def test_a_bad_question_is_told_and_the_next_one_answered(
     assert len(tape.last("vn", "1d", "SYNBANK")) == 1
 
 
+def test_a_clock_that_is_ahead_reads_now(tape: Tape) -> None:
+    """What a client calls now may be a moment ahead of the server: it is waited for, and reads the same ever after."""
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    first = tape.read("vn", "1d", "SYNBANK", as_of=soon)
+    assert datetime.now(UTC) >= soon
+    assert len(first) > 0
+    assert tape.read("vn", "1d", "SYNBANK", as_of=soon).equals(first)
+
+
 def test_a_ledger_that_says_nothing_of_a_misspelt_ticker_says_so(tape: Tape) -> None:
     """No gap of it is no proof that nothing is missing."""
     week = {"start": "2025-05-05", "end": "2025-05-10"}

@@ -13,6 +13,7 @@ from hypertape.frame import Bars
 from hypertape.model import Window, utc
 from hypertape.settings import Settings
 from hypertape.steps.after_load import AfterLoad, after_run
+from hypertape.steps.run_spec import run_name
 from hypertape.warehouse.loading.load import LoadRequest, load_bars
 
 FIVE = ("AAA", "BBB", "CCC", "DDD", "EEE")
@@ -156,6 +157,16 @@ def test_what_nobody_checked_is_checked_by_the_next_run_before_it_is_published(d
 
     assert set(done.published.series.held) == {"DDD"}
     assert desk.rows("DDD") == before
+
+
+@pytest.mark.parametrize("checks", [True, False], ids=["may still check", "checks nothing"])
+def test_a_run_that_checks_nothing_is_in_nobodys_way(desk: Desk, checks: bool) -> None:
+    """What it loaded a moment ago is checked and published by the next run; one that may still check is waited for."""
+    run_id = run_name("sync", "1", check=checks)
+    desk.load(run_id, {ticker: bars.take(slice(BARS - 30, BARS)) for ticker, bars in desk.whole.items()})
+    done = desk.today("next").published.series
+    assert set(done.waiting if checks else done.published) == {*FIVE}
+    assert (desk.rows("AAA") != desk.rows("AAA", "public")) is checks
 
 
 def test_everything_that_passed_its_checks_is_published(desk: Desk) -> None:

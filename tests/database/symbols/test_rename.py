@@ -140,6 +140,23 @@ def test_the_next_load_restates_nothing_and_lists_may_be_late(filled: str) -> No
     assert [sorted(batch.tickers) for batch in planned.batches] == [["NEW", "OTHER"]]
 
 
+def test_what_was_asked_for_before_a_rename_begins_no_second_series(filled: str) -> None:
+    """Its answer comes after the rename: refused, and the others of the batch are loaded."""
+    rename(filled, "us", "OLD", "NEW", ON, run_id="rename", now=NOW)
+    answer = pa.concat_tables([bars("OLD", Interval.D1, 95), bars("OTHER", Interval.D1, 95)])
+    with connect(filled, autocommit=True) as connection:
+        late, other = load_bars(connection, answer, LoadRequest(US, Interval.D1, "late", "lab", WHOLE, NOW))
+        assert isinstance(late.refused, UnknownTicker)
+        assert "OLD is called NEW since 2024-03-01" in str(late.refused)
+        assert (late.inserted, other.inserted) == (0, 5)
+        names = connection.execute("select distinct ticker from us_data_1d order by 1").fetchall()
+        assert names == [("NEW",), ("OTHER",)]
+        said = connection.execute(
+            "select ticker, status from load where run_id = 'late' order by 1"
+        ).fetchall()
+        assert said == [("OLD", "failed"), ("OTHER", "loaded")]
+
+
 def test_reads_by_the_old_name_say_what_it_is_called_now(
     filled: str, command_line: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,13 @@ def test_the_markets_file_and_the_ledger_agree(warehouse: str) -> None:
         now = {row["ticker"]: row["symbol"] for row in spellings(connection, "crypto", "yahoo", None)}
         assert now["MATIC"] == "POL28321-USD", "the file's name is a former one"
         assert "POL" not in now
+        connection.execute(
+            "insert into series (market, interval, ticker, first_time, last_time) "
+            "values ('crypto', '1d', 'POL', '2025-06-01', '2025-06-02')"
+        )
+        apply(connection, [crypto])
+        now = {row["ticker"]: row["symbol"] for row in spellings(connection, "crypto", "yahoo", None)}
+        assert now["POL"] == "POL28321-USD", "another series bears the name by now"
         fewer = {ticker: symbol for ticker, symbol in crypto.symbols["yahoo"].items() if ticker != "SUI"}
         apply(connection, [replace(crypto, symbols={"yahoo": fewer})])
         now = {row["ticker"]: row["symbol"] for row in spellings(connection, "crypto", "yahoo", None)}

@@ -22,7 +22,6 @@ from hypertape.settings import Settings, load_settings
 from hypertape.steps.batch_tasks import extract_or_raise, load_or_raise
 from hypertape.steps.plan import plan
 from hypertape.steps.run_batch import gate
-from hypertape.steps.run_spec import BatchResult
 from hypertape.steps.work_order import WorkOrder
 from hypertape.steps.worker import work
 from hypertape.stores.processes import beside
@@ -37,14 +36,17 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Market:
-    """A warehouse, a vendor, and both ways to load: `run` as a DAG's tasks do it, `worker` as `hypertape worker`."""
+    """A warehouse, a vendor, and both ways to load: `run` as a DAG's tasks do it, `worker` as `hypertape worker`.
+
+    `run` returns how many tickers it loaded, `worker` those it asked for.
+    """
 
     dsn: str
     vendor: Vendor
     settings: Settings
     runs: int = 0
 
-    def run(self, tickers: list[str], *, exact: bool = False, shared: bool = True) -> BatchResult:
+    def run(self, tickers: list[str], *, exact: bool = False, shared: bool = True) -> int:
         self.runs += 1
         how = {"settings": self.settings, "now": NOW}
         window = Window(midnight(NOW.date()), NOW)
@@ -52,12 +54,15 @@ class Market:
             self.dsn, "vn", "1m", run_id=f"run-{self.runs}", data_interval=window, exact=exact, tickers=tickers,
             source={"name": "vci"}, shared=shared, **how,
         )  # fmt: skip
-        (batch,) = planned.batches
-        landed = extract_or_raise(self.dsn, planned.spec, batch, task=f"a/run-{self.runs}/0/1", **how)
-        return load_or_raise(self.dsn, planned.spec, gate(planned.spec, landed, **how), **how)
+        done = 0
+        for batch in planned.batches:
+            task = f"a/run-{self.runs}/{batch.index}/1"
+            landed = extract_or_raise(self.dsn, planned.spec, batch, task=task, **how)
+            done += load_or_raise(self.dsn, planned.spec, gate(planned.spec, landed, **how), **how).tickers
+        return done
 
-    def worker(self, tickers: list[str]) -> list[str]:
-        order = WorkOrder(VN, (Interval.M1,), DAY, DAY, tickers=tickers, source={"name": "vci"}, check=False)
+    def worker(self, tickers: list[str], *, check: bool = True) -> list[str]:
+        order = WorkOrder(VN, (Interval.M1,), DAY, DAY, tickers=tickers, source={"name": "vci"}, check=check)
         asked: list[str] = []
         work(
             self.dsn, order, settings=self.settings, clock=lambda: NOW, stop=threading.Event(), once=True,
@@ -86,7 +91,7 @@ def market(warehouse: str, tmp_path: Path) -> Iterator[Market]:
 
 def test_what_one_of_them_asked_for_the_other_leaves(market: Market):
     assert market.worker(TICKERS[:2]) == TICKERS[:2]
-    assert market.run(TICKERS).tickers == 2
+    assert market.run(TICKERS) == 2
     assert market.worker(TICKERS) == []
     assert market.vendor.asks() == Counter(TICKERS)
     skipped = {(ticker, "skipped"): 1 for ticker in TICKERS[:2]}
@@ -104,7 +109,7 @@ def test_what_one_of_them_asked_for_the_other_leaves(market: Market):
 @pytest.mark.parametrize("how", [{"exact": True}, {"shared": False}], ids=["a window of its own", "by hand"])
 def test_who_wants_it_asked_for_has_it_asked_for(market: Market, how: dict[str, bool]):
     assert market.worker(TICKERS) == TICKERS
-    assert market.run(TICKERS, **how).tickers == 4
+    assert market.run(TICKERS, **how) == 4
     assert market.vendor.asks() == Counter(TICKERS * 2)
 
 
@@ -113,7 +118,49 @@ def test_what_a_worker_loaded_too_little_of_or_failed_at_is_asked_for(market: Ma
     with working(market.dsn, "test") as other, connect(market.dsn, autocommit=True) as connection:
         first, second = other.take(connection, SERIES, market.units()[:2])
         other.end(connection, [first, second], {second.unit: "no"})
-    assert market.run(TICKERS).tickers == 4
+    assert market.run(TICKERS) == 4
+
+
+def test_what_a_worker_will_not_check_is_asked_for(market: Market):
+    """It publishes nothing and moves no watermark: if the run left it, nobody would."""
+    assert market.worker(TICKERS, check=False) == TICKERS
+    assert market.run(TICKERS) == 4
+    with connect(market.dsn) as connection:
+        runs = connection.execute(
+            "select distinct run_id from load where run_id like 'unchecked_%'"
+        ).fetchall()
+    assert [run.split("__")[0] for (run,) in runs] == ["unchecked_worker"]
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    ["source = 'yahoo'", "asked_seconds = null, calls = null"],
+    ids=["of another source", "replayed"],
+)
+def test_what_was_asked_of_nobody_else_is_asked_for(market: Market, otherwise: str):
+    assert market.worker(TICKERS) == TICKERS
+    with connect(market.dsn, autocommit=True) as connection:
+        connection.execute(f"update load set {otherwise}".encode())
+    assert market.run(TICKERS) == 4
+
+
+def test_an_answer_outlives_a_note_that_fails(market: Market, caplog: pytest.LogCaptureFixture):
+    """The notes of a task have no table while the vendor answers: its bars are loaded all the same."""
+
+    def rename(old: str, new: str) -> None:
+        with connect(market.dsn, autocommit=True) as connection:
+            connection.execute(f"alter table {old} rename to {new}".encode())
+
+    def fault(_: object) -> None:
+        market.vendor.fault = before
+        rename("sync_progress", "sync_progress_away")
+        return before(_) if before else None
+
+    before, market.vendor.fault = market.vendor.fault, fault
+    assert market.run(TICKERS) == 4
+    rename("sync_progress_away", "sync_progress")
+    assert "How its series ended was not noted" in caplog.text
+    assert market.loads() == Counter({(ticker, "loaded"): 1 for ticker in TICKERS})
 
 
 def states(connection: psycopg.Connection[object], market: Market) -> list[str]:
@@ -134,7 +181,7 @@ def test_what_a_worker_asks_for_just_now_is_waited_for(market: Market):
         assert states(connection, market) == ["running", "done", "done", "done"]
         assert market.vendor.asks() == Counter(TICKERS[1:])
         other.release(connection, [held])
-        assert run.result(30).tickers == 4
+        assert run.result(30) == 4
     assert market.vendor.asks() == Counter(TICKERS)
 
 
@@ -144,7 +191,7 @@ def test_who_lives_and_ends_nothing_is_not_waited_for_for_ever(market: Market):
         connect(market.dsn, autocommit=True) as connection,
     ):
         other.take(connection, SERIES, market.units()[:1])
-        assert market.run(TICKERS).tickers == 4
+        assert market.run(TICKERS) == 4
 
 
 def test_what_the_dead_held_is_asked_for_at_once(market: Market):
@@ -154,7 +201,7 @@ def test_what_the_dead_held_is_asked_for_at_once(market: Market):
         dead.take(connection, SERIES, market.units())
         dead.leave(connection)
     began = time.monotonic()
-    assert market.run(TICKERS).tickers == 4
+    assert market.run(TICKERS) == 4
     assert time.monotonic() - began < 20
 
 

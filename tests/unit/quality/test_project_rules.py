@@ -96,6 +96,32 @@ def test_a_broken_file_names_its_line_and_becomes_a_rule_that_does_not_run(
     assert (other.name, other.broken) == ("other", "")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(
+            "-- markets: vn, us", "-- markets: xy\n-- remark: a typing error", id="an unknown market"
+        ),
+        pytest.param("-- markets: vn, us", "-- markets: vn\n-- markets: us", id="two lists of markets"),
+        pytest.param("-- intervals: 1d", "-- intervals: 1d\n-- intervals: 1h", id="two of intervals"),
+        pytest.param(
+            "-- severity: critical", "-- severity: warning\n-- severity: critical", id="two severities"
+        ),
+    ],
+)
+def test_what_nobody_can_read_holds_what_it_may_have_been_meant_to_hold(
+    checks: Path, old: str, new: str
+) -> None:
+    assert old in SPIKE
+    (checks / "a.sql").write_text(SPIKE.replace(old, new, 1))
+    (broken,) = project_rules()
+    assert broken.broken
+    assert broken.severity == CRITICAL
+    held = get_market("us") if "markets" in old else get_market("vn")
+    interval = Interval.H1 if "intervals" in old else Interval.D1
+    assert broken in rules_for(held, interval)
+
+
 def test_two_files_with_one_name(checks: Path) -> None:
     (checks / "a.sql").write_text(SPIKE)
     (checks / "b.sql").write_text(SPIKE)

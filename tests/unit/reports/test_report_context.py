@@ -30,6 +30,9 @@ RUNS = "http://localhost:8080/dags/bars_vn_1d/runs/"
 )
 def test_a_run_of_airflow_has_a_page(run_id: str | None, page: str | None) -> None:
     assert ReportContext(URL).page_of(run_id) == page
+    assert ReportContext("http://ops:secret@localhost:8080").page_of(run_id) == page, (
+        "no login stands in a report"
+    )
     assert ReportContext().page_of(run_id) is None, "no Airflow is named"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hypertape.calendars import bar_ends
-from hypertape.errors import SuspectScale
+from hypertape.errors import SuspectScale, UnknownTicker
 from hypertape.frame import Bars, Micros, instant, micros
 from hypertape.model import Interval, Market, Window
 from hypertape.warehouse.loading.merge import Merged, Writes
@@ -90,7 +90,7 @@ class LoadResult:
     flagged: int = 0
     first_changed: datetime | None = None
     last_changed: datetime | None = None
-    refused: SuspectScale | None = None
+    refused: SuspectScale | UnknownTicker | None = None
     restated: int = 0
 
 
@@ -117,7 +117,7 @@ class SeriesLoad:
     former: Bars = field(default_factory=Bars.empty)
     finalised: int | None = None
     outdated: bool = False
-    refused: SuspectScale | None = None
+    refused: SuspectScale | UnknownTicker | None = None
     load_id: int = 0
     first_left_at: int | None = None
     kept: Bars = field(default_factory=Bars.empty)

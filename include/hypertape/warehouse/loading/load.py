@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from hypertape.errors import SuspectScale
+from hypertape.errors import SuspectScale, UnknownTicker
 from hypertape.frame import Bars, empty_frame, split_series
 from hypertape.queries import query
 from hypertape.warehouse.loading.batch import LoadRequest, LoadResult, SeriesLoad
@@ -49,6 +49,7 @@ from hypertape.warehouse.loading.write import (
     write_rows,
 )
 from hypertape.warehouse.locks import lock_series
+from hypertape.warehouse.symbology import former_names
 
 __all__ = [
     "LoadRequest",
@@ -101,6 +102,7 @@ def _load(
         tickers = [entry.ticker for entry in batch]
         lock_series(connection, request.market.code, request.interval.value, tickers)
         states = series_states(connection, request.market, request.interval, tickers)
+        _refuse_former(connection, request, batch, states)
         _compare(connection, request, batch, states)
         if open_first and (chunks := chunks_in_the_way(connection, request, batch)):
             raise ChunksInTheWay(chunks)
@@ -124,7 +126,7 @@ def refused_scales(connection: Connection, bars: pa.Table, request: LoadRequest)
         tickers = [entry.ticker for entry in batch]
         states = series_states(connection, request.market, request.interval, tickers)
         _compare(connection, request, batch, states)
-        return {entry.ticker: entry.refused for entry in batch if entry.refused is not None}
+        return {entry.ticker: entry.refused for entry in batch if isinstance(entry.refused, SuspectScale)}
 
 
 def note_asked(
@@ -152,6 +154,28 @@ def _open(bars: pa.Table, request: LoadRequest) -> list[SeriesLoad]:
     return [SeriesLoad(ticker, found.get(ticker, Bars.empty())) for ticker in tickers]
 
 
+def _refuse_former(
+    connection: Connection,
+    request: LoadRequest,
+    batch: Sequence[SeriesLoad],
+    states: Mapping[str, SeriesState],
+) -> None:
+    """Refuse the tickers that were renamed since they were asked for: a second series would begin under the old name.
+
+    To be called under the locks of the series, which a rename takes too.
+    """
+    new = [entry.ticker for entry in batch if entry.ticker not in states]
+    former = former_names(connection, request.market, new) if new else {}
+    for entry in batch:
+        if entry.ticker in former:
+            entry.refused = UnknownTicker(
+                f"{former[entry.ticker]}, which is later than this was asked for",
+                next_step="Run it again: it asks by the new name.",
+                market=request.market.code,
+                interval=request.interval.value,
+            )
+
+
 def _compare(
     connection: Connection, request: LoadRequest, batch: list[SeriesLoad], states: dict[str, SeriesState]
 ) -> None:
@@ -162,7 +186,7 @@ def _compare(
         states |= adopt_series(connection, request.market, request.interval, foreign)
     own = find_stand_ins(connection, request, batch, states)
     for entry in batch:
-        if len(entry.incoming):
+        if len(entry.incoming) and not entry.refused:
             there = stored.get(entry.ticker, Bars.empty())
             entry.refused = implausible(request, entry, there)
             if entry.refused:

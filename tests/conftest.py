@@ -51,6 +51,9 @@ def shared_data(shared_data_if_any: Path | None) -> Path:
 
 _SILENCE = "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs"
 _TEMPLATES_OWN = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
+_ROOM = 6 * 2**30
+"""Bytes; the tests' databases and their log take about one and a half thousand million."""
+
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -76,7 +79,7 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     base = tmp_path_factory.getbasetemp()
-    directory = Path(tempfile.gettempdir()) / f"hypertape-test-{run or uuid.uuid4().hex}"
+    directory = _in_memory_or(tempfile.gettempdir()) / f"hypertape-test-{run or uuid.uuid4().hex}"
     with open((base.parent if run else base) / f"{directory.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         directory.mkdir(mode=0o755, exist_ok=True)
@@ -90,6 +93,13 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             return
         server.remove()
         shutil.rmtree(directory)
+
+
+def _in_memory_or(place: str) -> Path:
+    """A file system in memory where there is one with room, else `place`: thousands of databases are made and dropped."""
+    memory = Path("/dev/shm")
+    is_roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+    return memory if is_roomy else Path(place)
 
 
 def _hash_less(dsn: str) -> None:

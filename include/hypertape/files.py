@@ -60,6 +60,14 @@ def list_directory(path: Path, *, within: Path) -> list[Path]:
         return sorted(path.iterdir())
 
 
+def entries_of(path: Path, *, within: Path) -> list[os.DirEntry[str]]:
+    """As `list_directory`, for directories of thousands: what the system says of each entry costs no question more."""
+    with _told(path):
+        _inside(path, os.path.realpath(within))
+        with os.scandir(path) as found:
+            return sorted(found, key=lambda entry: entry.name)
+
+
 def _opened(path: Path, root: str, most: int) -> int:
     real = _inside(path, root)
     _require_regular(path, os.stat(real), most)  # before it is opened: to open a device may do something

@@ -166,6 +166,7 @@ def catch_up(airflow: Airflow) -> None:
     assert ended.state == "success", told(airflow, ended)
 
 
+@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py; a red run: the test below
 def test_one_bad_ticker_costs_itself_until_it_is_mended(airflow: Airflow, dsn: str, tmp_path: Path) -> None:
     write_bars(tmp_path, "AAA")
     tree = {"source": "csv_tree", "source_dir": str(tmp_path), "tickers": ["AAA", "BBB"]}

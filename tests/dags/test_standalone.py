@@ -81,6 +81,7 @@ def test_nothing_runs_yet(environment: dict[str, str]) -> None:
     assert refused.stderr == "Airflow does not run. Start it with `make up`.\n"
 
 
+@pytest.mark.thorough  # in every run: its end while it starts, and a second `up` in test_killed_processes
 def test_up_in_the_foreground(environment: dict[str, str], settings: Settings) -> None:
     with subprocess.Popen(
         [*COMMAND, "up", "--foreground"], env=environment, stdout=subprocess.PIPE, text=True
@@ -102,7 +103,10 @@ def test_up_in_the_foreground(environment: dict[str, str], settings: Settings) -
     assert EmbeddedServer(settings).status().state == "stopped"
 
 
-def test_ctrl_c_stops_everything_at_any_time(environment: dict[str, str], settings: Settings) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_the_end_of_its_starter_stops_everything_at_any_time(
+    environment: dict[str, str], settings: Settings, end: signal.Signals
+) -> None:
     with subprocess.Popen(
         [*COMMAND, "up", "--foreground"], env=environment, stdout=subprocess.PIPE, text=True
     ) as up:
@@ -112,10 +116,15 @@ def test_ctrl_c_stops_everything_at_any_time(environment: dict[str, str], settin
                 break
         session = session_of(settings)
         assert processes.session_members(session)
-        up.send_signal(signal.SIGINT)
-        assert up.stdout.read().endswith("Stopping ...\n")
-        assert up.wait() == 0
-    assert processes.session_members(session) == []
+        up.send_signal(end)
+        if end is signal.SIGINT:
+            assert up.stdout.read().endswith("Stopping ...\n")
+            assert up.wait() == 0
+            assert processes.session_members(session) == []
+    assert processes.wait_until_empty(session, 60)
+    assert run(environment, "down").stdout == (
+        "Stopped.\n" if end is signal.SIGKILL else "Nothing was running.\n"
+    )
     assert EmbeddedServer(settings).status().state == "stopped"
 
 
@@ -123,6 +132,12 @@ def test_killed_processes(environment: dict[str, str], settings: Settings) -> No
     detached = run(environment, "up")
     assert (detached.returncode, detached.stderr) == (0, "")
     session, log = session_of(settings), AirflowHome(settings).log("supervisor")
+    home = AirflowHome(settings)
+    assert f"password in {home.password_file}" in detached.stdout
+    assert home.password() not in detached.stdout
+    assert run(environment, "status").stdout.count(" healthy") == 4
+    second = run(environment, "up")  # finds the first
+    assert (second.returncode, session_of(settings)) == (0, session), second.stderr
     started = processes.started_at(session)
     assert started is not None
     wait_for(lambda: time.time() - started > YOUNG_SECONDS + 5)

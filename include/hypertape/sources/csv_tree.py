@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from hypertape.cells import shown
 from hypertape.errors import BadInput, HypertapeError, SourceFileMissing, UnknownTicker
-from hypertape.files import list_directory, read_regular
+from hypertape.files import entries_of, list_directory, read_regular
 from hypertape.frame import Floats, floats_of
 from hypertape.markets import misspelled
 from hypertape.model import PRICE_COLUMNS, Interval, Market, Window
@@ -71,7 +71,9 @@ class CsvTree:
         What cannot be read is listed so that it is asked for, and fails with its reason. Raises SourceFileMissing when
         the root does not exist.
         """
-        found = (name for name, path in self._directories(market).items() if self._has_file(path, interval))
+        found = (
+            name for name, path in self._directories(market).items() if self._has_file(Path(path), interval)
+        )
         return tuple(sorted({market.ticker_at(self.name, name) for name in found}))
 
     def listing(self, market: Market) -> Listing:
@@ -107,17 +109,19 @@ class CsvTree:
 
         return judge(collect(read, tickers, window, on_ticker), market, tickers, interval, window, now)
 
-    def _directories(self, market: Market) -> dict[str, Path]:
+    def _directories(self, market: Market) -> dict[str, str]:
+        """The paths of the tickers' directories by their names. Read once a batch: a tree has thousands."""
         base = self.root / market.table
         base = base if os.path.isdir(base) else self.root
         if not os.path.isdir(base):
             raise SourceFileMissing(f"There is no directory {base}", market=market.code)
         directories = {}
-        for entry in list_directory(base, within=self.root):
-            if not os.path.isdir(entry) and (not os.path.islink(entry) or os.path.exists(entry)):
-                continue  # pathlib's own tests raise where the system refuses
+        for entry in entries_of(base, within=self.root):
+            is_link = entry.is_symlink()  # os.path's tests do not raise where the system refuses
+            if not (os.path.isdir(entry) or not os.path.exists(entry) if is_link else entry.is_dir()):
+                continue
             if shown(entry.name) == entry.name:
-                directories[entry.name] = entry
+                directories[entry.name] = entry.path
             else:
                 log.warning(
                     "%s: a directory's name is no text, and it is not read: %s", base, ascii(entry.name)
@@ -129,7 +133,7 @@ class CsvTree:
         market: Market,
         ticker: str,
         interval: Interval,
-        directories: dict[str, Path],
+        directories: dict[str, str],
         meant: Mapping[str, str],
     ) -> TickerAnswer:
         try:
@@ -148,13 +152,13 @@ class CsvTree:
         return TickerAnswer(scaled(bars, scale), rejects, rows_in=parsed.rows_in)
 
     def _bar_file(
-        self, symbol: str, interval: Interval, directories: dict[str, Path], meant: Mapping[str, str]
+        self, symbol: str, interval: Interval, directories: dict[str, str], meant: Mapping[str, str]
     ) -> Path:
         if symbol not in directories:
             raise UnknownTicker(
                 "The CSV tree has no directory of that name", next_step=f"It has: {_some(directories)}."
             )
-        directory = directories[symbol]
+        directory = Path(directories[symbol])
         if right := meant.get(symbol):
             raise UnknownTicker(
                 f"The directory {symbol} is {right} in other letters",
@@ -212,7 +216,7 @@ def listed(directory: Path) -> list[Path]:
     return list_directory(directory, within=directory)
 
 
-def _some(directories: dict[str, Path]) -> str:
+def _some(directories: dict[str, str]) -> str:
     names = sorted(directories)
     return (
         ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -87,6 +88,17 @@ def test_first_and_last_are_by_time_and_keep_nulls_like_timescaledb(common):
     assert query(common, f"select first(x, {at}), last(x, {at}) from {rows}") == [(1.0, 4.0)]
     assert query(common, f"select first(x, {at}), last(x, {at}) from {rows} where t = 2") == [(None, None)]
     assert query(common, f"select first(x, {at}), last(x, {at}) from {rows} where t > 9") == [(None, None)]
+
+
+@pytest.mark.parametrize("width", ["7 days", "1 month"])
+def test_a_refresh_takes_first_and_last_by_sorted_arrays(common, width):
+    """On the plain tier: by first() and last(), two calls of SQL functions a bar, it takes eight times as long."""
+    if tier(common) == "timescaledb":
+        assert value(common, "select to_regproc('shim.rollup_select')") is None
+        return
+    text = value(common, "select shim.rollup_select('x', %s)", width)
+    assert text.count("array_agg(") == 2
+    assert not re.search(r"\b(first|last)\(", text)
 
 
 def test_first_and_last_also_hold_for_parallel_plans(common):

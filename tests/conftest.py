@@ -96,7 +96,7 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _in_memory_or(place: str) -> Path:
-    """A file system in memory where there is one with room, else `place`: thousands of databases are made and dropped."""
+    """A file system in memory where there is one with room, else `place`: thousands of databases come and go."""
     memory = Path("/dev/shm")
     is_roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
     return memory if is_roomy else Path(place)

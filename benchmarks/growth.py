@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ import numpy as np
 from benchmarks.api import _client as asked
 from benchmarks.api import _serving as serving
 from benchmarks.child import output_of
+from benchmarks.copy_run import peak_mb
 from benchmarks.day import VN, Grown, Stopwatch
 from benchmarks.result import Result
 from benchmarks.server import warehouse
@@ -112,7 +112,7 @@ def _work(market: Grown, settings: Settings) -> dict[str, float]:
         "daily run, task work": watch.work,
         **{f"  {step}": seconds for step, seconds in watch.seconds.items()},
         "plan of a backfill": planned,
-        "memory of the run": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory of the run": peak_mb(),
     }
 
 

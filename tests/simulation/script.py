@@ -1,7 +1,8 @@
 """When what befalls the tickers does, in sessions from the first on: over a year, or close together in one season.
 
-A pair is the bounds a seed draws within. What must be far apart is: an overlap of ten bars does not reach from a mistake
-to the moment at which a split or an operator lets it be seen, and healing comes after the days on which it is in vain.
+A pair is the bounds a seed draws within. What must be far apart is: an overlap of ten bars does not reach from a
+mistake to the moment at which a split or an operator lets it be seen, and healing comes after the days on which it is
+in vain.
 """
 
 from __future__ import annotations

@@ -196,7 +196,9 @@ def write_plot(seed: int = SEED, *, script: Script = YEAR, renames: bool = False
     stories = (
         Story("CALM"),
         Story(
-            "SPLIT", (Split(days[pick.randint(*script.split)], 0.5, 2.0),), (late(script.volume, 3, "volume"),)
+            "SPLIT",
+            (Split(days[pick.randint(*script.split)], 0.5, 2.0),),
+            (late(script.volume, 3, "volume"),),
         ),
         Story("REVERSE", (Split(days[pick.randint(*script.reverse)], 5.0, 0.2),)),
         Story("PAYER", tuple(_dividends(days, pick, script))),

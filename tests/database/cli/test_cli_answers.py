@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypertape.warehouse.connect import connect
+from thorough import is_thorough
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -45,8 +46,17 @@ def test_a_window_in_the_future_is_refused_everywhere(run: Run, words: tuple[str
     assert "Swap them." in err
 
 
-@pytest.mark.parametrize(("start", "end"), [("--start", "--end"), ("--start-date", "--end-date")])
-@pytest.mark.parametrize("ticker", ["--tickers", "--ticker", "--symbols", "-t"])
+WINDOWS, WHICH = (
+    (("--start", "--end"), ("--start-date", "--end-date")),
+    ("--tickers", "--ticker", "--symbols", "-t"),
+)
+SPELLINGS = [(*window, which) for which in WHICH for window in WINDOWS]
+"""One option has nothing to do with the other: each spelling is in every run, and each pair of them at length."""
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "ticker"), SPELLINGS if is_thorough() else SPELLINGS[::3] + SPELLINGS[-3:-2]
+)
 def test_windows_and_tickers_have_the_same_spellings_everywhere(
     run: Run, tree: Path, start: str, end: str, ticker: str
 ) -> None:

@@ -33,6 +33,7 @@ CHAIN = (
 AFTER_PLAN = CHAIN[2:]
 DAYS = {"start": "2024-03-07", "end": "2024-03-09"}
 """Two sessions: each date is a run of its own for Airflow's backfill, ten tasks long."""
+WEEK = {"start": "2024-03-04", "end": "2024-03-09"}
 FORM = {"market": "vn", "interval": "1d", "source": "sample", **DAYS}
 
 
@@ -140,34 +141,36 @@ def no_bars(dsn: str) -> None:
 @pytest.mark.airflow
 @pytest.mark.timeout(900)
 def test_a_rehearsal_loads_nothing_and_the_load_after_it_everything(airflow: Airflow, dsn: str) -> None:
-    rehearsal = run(airflow)
+    rehearsal = run(airflow, **WEEK)
     assert rehearsal.state == "success", told(airflow, rehearsal)
     assert states(rehearsal) == {
         "plan": {"success"}, "unless_rehearsal": {"success"}, **{task: {"skipped"} for task in AFTER_PLAN},
     }  # fmt: skip
     head = airflow.xcom(DAG, rehearsal.run_id, "plan", key="head")
     assert head["plan"]["present"] == 0
-    assert head["plan"]["missing"] == head["plan"]["tickers"] * 2
+    assert head["plan"]["missing"] == head["plan"]["tickers"] * 5
     log = airflow.log(DAG, rehearsal.run_id, "plan")
     assert "bars missing" in log
     report = Path(log.partition("Report: ")[2].splitlines()[0])
     assert "Plan of the backfill" in report.read_text()
     assert stored(dsn) == {}
 
-    loaded = run(airflow, mode="overwrite", dry_run=False, reason="two days again")
+    loaded = run(airflow, **WEEK, mode="overwrite", dry_run=False, reason="a week again")
     assert states(loaded) == {task: {"success"} for task in CHAIN}, told(airflow, loaded)
     assert len(stored(dsn)) == head["plan"]["tickers"]
     assert [task.name for task in loaded.tasks if task.task_id == "load"] == [
-        "load [2024-03-07 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
+        "load [2024-03-04 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
     ]
     published = airflow.xcom(DAG, loaded.run_id, "publish")
-    assert "two days again" in Path(published["report"]).read_text()
+    assert "a week again" in Path(published["report"]).read_text()
     mine = asset_events(airflow, loaded.run_id)
     assert {event["name"] for event in mine} == {
         "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published", "vn_1w_bars_published",
     }  # fmt: skip
     keys = [event["partition_key"] for event in mine if event["name"] == "vn_1d_bars_published"]
-    assert sorted(keys) == ["2024-03-07", "2024-03-08"], "and the week, whose last session the second is"
+    assert sorted(keys) == [f"2024-03-0{day}" for day in (4, 5, 6, 7, 8)], (
+        "and the week, now that it is whole"
+    )
 
 
 @pytest.mark.airflow

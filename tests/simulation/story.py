@@ -248,16 +248,16 @@ def write_plot(seed: int = SEED, *, script: Script = YEAR, renames: bool = False
 
 
 def write_hours(seed: int = SEED) -> Plot:
-    """Three weeks of hourly bars, read several times a day."""
-    days = calendar_days(date(2024, 3, 4), date(2024, 3, 22))
-    corrected = datetime.combine(days[6], OPENS)
-    filled = datetime.combine(days[9], OPENS)
+    """Two weeks of hourly bars, read several times a day."""
+    days = calendar_days(date(2024, 3, 4), date(2024, 3, 15))
+    corrected = datetime.combine(days[3], OPENS)
+    filled = datetime.combine(days[6], OPENS)
     stories = (
-        Story("HOURLY", corrections=(Correction(days[5], "close", corrected, corrected),)),
-        Story("HOLED", holes=(Hole(days[6:7], filled, healing(days[12]), hours=(3, 4)),)),
-        Story("HALVED", (Split(days[8], 0.5, 2.0),), holes=(Hole(days[8:9], filled, filled),)),
+        Story("HOURLY", corrections=(Correction(days[2], "close", corrected, corrected),)),
+        Story("HOLED", holes=(Hole(days[3:4], filled, healing(days[8]), hours=(3, 4)),)),
+        Story("HALVED", (Split(days[5], 0.5, 2.0),), holes=(Hole(days[5:6], filled, filled),)),
     )
-    return Plot(seed, Interval.H1, date(2023, 12, 1), days, stories, outage=days[11:12], heals=days[12:13])
+    return Plot(seed, Interval.H1, date(2023, 12, 1), days, stories, outage=days[7:8], heals=days[8:9])
 
 
 def _dividends(days: tuple[date, ...], pick: random.Random, script: Script) -> Iterable[Split]:

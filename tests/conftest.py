@@ -10,11 +10,14 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import typer.main
+import typer.testing
 from psycopg import sql
 
 from hypertape.cli import main
@@ -23,7 +26,7 @@ from hypertape.settings import Settings, load_settings
 from hypertape.sources.sample import LAST_DAY
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
-from hypertape.warehouse.schema import apply, tier
+from hypertape.warehouse.schema import apply, name_search_path, tier
 
 pytest_plugins = ["scheduling", "thorough", "message_hook"]
 """Loaded from beside this file."""
@@ -147,8 +150,8 @@ def new_warehouse(server_dsn: str) -> Iterator[Callable[[], AbstractContextManag
         @contextmanager
         def copy() -> Iterator[str]:
             with _database(server_dsn, f"hypertape_test_{uuid.uuid4().hex[:12]}", template) as dsn:
-                with connect(dsn) as connection:  # settings of a database are not copied with it
-                    assert apply(connection, all_markets().values()) == []
+                with connect(dsn, autocommit=True) as connection:
+                    name_search_path(connection)  # settings of a database are not copied with it
                 yield dsn
 
         yield copy
@@ -159,6 +162,16 @@ def warehouse(new_warehouse: Callable[[], AbstractContextManager[str]]) -> Itera
     """The DSN of a warehouse of the test's own."""
     with new_warehouse() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """Typer makes the commands of an app anew for each call, a sixth of a second of the hundreds of calls here."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = cache(typer.main.get_command)
+        patch.setattr("typer.main.get_command", once)
+        patch.setattr("typer.testing._get_command", once)
+        yield
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Which test files a worker of pytest-xdist runs together, and which first.
 
 Files that share the session's Airflow stay on one worker, which starts it once; they come first, because nothing else
-takes as long, and it is stopped after the last of them, because idle it still takes a quarter of a core. The others go
-file by file, the rooms that take longest first.
+takes as long, and it is stopped after the last of them, because idle it still takes a quarter of a core. So do files
+that share a warehouse. The others go file by file, the rooms that take longest first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ SHARES_AIRFLOW = (
 )
 """Files whose tests ask for the fixture `standalone`."""
 
+SHARES_A_WAREHOUSE = "tests/database/reader/"
+"""A room whose files fill one warehouse for all, which takes ten seconds: on one worker, once."""
+
 SLOW_FIRST = (
     "tests/simulation/",
     "tests/dags/",
@@ -39,8 +42,10 @@ AIRFLOW = pytest.StashKey[ExitStack]()
 
 
 def group_of(nodeid: str) -> str:
-    """What runs together: the file, or all files that share an Airflow."""
+    """What runs together: the file, or all files that share an Airflow or a warehouse."""
     name = nodeid.split("::", 1)[0]
+    if name.startswith(SHARES_A_WAREHOUSE):
+        return SHARES_A_WAREHOUSE
     return A_REAL_AIRFLOW if name in SHARES_AIRFLOW else name
 
 
@@ -52,7 +57,7 @@ def place_of(item: pytest.Item) -> int:
 
 
 class ByNeed(LoadScopeScheduling):
-    """One unit of work a file, but for the files that share an Airflow."""
+    """One unit of work a file, but for the files that share something."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)

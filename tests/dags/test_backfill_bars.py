@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hypertape.markets import all_markets, get_market
-from hypertape.model import MODES, Interval, utc
+from hypertape.model import MODES, Interval
 from hypertape.orchestration.rest import Airflow, RunState
 from hypertape.orchestration.standalone import Standalone
-from hypertape.settings import Settings
 from hypertape.sources import source_names
-from hypertape.steps.sync import sync
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.embedded.server import EmbeddedServer
 from hypertape.warehouse.read import digests
 from real_airflow import asset_events
-from thorough import is_thorough
 
 DAG, BARS = "backfill_bars", "bars_vn_1d"
 CHAIN = (
@@ -37,6 +33,7 @@ CHAIN = (
 AFTER_PLAN = CHAIN[2:]
 DAYS = {"start": "2024-03-07", "end": "2024-03-09"}
 """Two sessions: each date is a run of its own for Airflow's backfill, ten tasks long."""
+WEEK = {"start": "2024-03-04", "end": "2024-03-09"}
 FORM = {"market": "vn", "interval": "1d", "source": "sample", **DAYS}
 
 
@@ -87,8 +84,7 @@ def test_batches_of_a_backfill_never_take_a_scheduled_runs_place_at_its_source(d
 def airflow(standalone: Standalone) -> Iterator[Airflow]:
     with standalone.client() as client:
         client.wait_for_dags([DAG, BARS])
-        for dag in (DAG, BARS) if is_thorough() else (DAG,):
-            client.pause(dag, paused=False)
+        client.pause(DAG, paused=False)
         yield client
 
 
@@ -111,28 +107,10 @@ def states(ended: RunState) -> dict[str, set[str | None]]:
 
 
 @pytest.fixture(scope="module")
-def by_runs(
-    airflow: Airflow, dsn: str, new_warehouse: Any, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
-    """What runs of `bars_vn_1d` over the days leave behind.
-
-    At length by Airflow's own backfill; else the same steps in this process, on another warehouse.
-    """
-    if is_thorough():
-        return by_airflow(airflow, dsn)
-    settings = Settings(state_dir=tmp_path_factory.mktemp("state"))
-    with new_warehouse() as alone:
-        for day in (7, 8):
-            start = utc(2024, 3, day)
-            sync(
-                alone, "vn", "1d", now=utc(2024, 6, 1), settings=settings, start=start, end=start + timedelta(days=1),
-                source={"name": "sample"}, check=False,
-            )  # fmt: skip
-        return stored(alone)
-
-
 def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
-    """What Airflow's own backfill leaves behind; the bars are gone again afterwards."""
+    """What Airflow's own backfill of `bars_vn_1d` over the days leaves behind; the bars are gone before and after."""
+    no_bars(dsn)
+    airflow.pause(BARS, paused=False)
     made = airflow.backfill(
         BARS, "2024-03-07T00:00:00Z", "2024-03-09T00:00:00Z", conf={"source": "sample"}, max_active_runs=2
     )
@@ -147,55 +125,71 @@ def by_airflow(airflow: Airflow, dsn: str) -> dict[str, str]:
         connection.commit()
     found = stored(dsn)
     assert len(found) > 3
+    no_bars(dsn)
+    return found
+
+
+def no_bars(dsn: str) -> None:
     with connect(dsn) as connection:
         for interval in ("1d", "1w", "2w", "1mo"):
             connection.execute(f"delete from bars.market_data_{interval}")
         for table in ("series", "bar_revision", "rollup_pending", "restatement"):
             connection.execute(f"delete from {table}")
         connection.commit()
-    return found
 
 
 @pytest.mark.airflow
-@pytest.mark.timeout(1800)
-def test_a_backfill_leaves_the_bars_that_runs_of_the_schedule_do(
-    airflow: Airflow, by_runs: dict[str, str], dsn: str
-) -> None:
-    """In turn, because they share an Airflow: the rehearsal, then the load."""
-    rehearsal = run(airflow)
+@pytest.mark.timeout(900)
+def test_a_rehearsal_loads_nothing_and_the_load_after_it_everything(airflow: Airflow, dsn: str) -> None:
+    rehearsal = run(airflow, **WEEK)
     assert rehearsal.state == "success", told(airflow, rehearsal)
     assert states(rehearsal) == {
         "plan": {"success"}, "unless_rehearsal": {"success"}, **{task: {"skipped"} for task in AFTER_PLAN},
     }  # fmt: skip
     head = airflow.xcom(DAG, rehearsal.run_id, "plan", key="head")
     assert head["plan"]["present"] == 0
-    assert head["plan"]["missing"] == head["plan"]["tickers"] * 2
+    assert head["plan"]["missing"] == head["plan"]["tickers"] * 5
     log = airflow.log(DAG, rehearsal.run_id, "plan")
     assert "bars missing" in log
     report = Path(log.partition("Report: ")[2].splitlines()[0])
     assert "Plan of the backfill" in report.read_text()
     assert stored(dsn) == {}
 
-    loaded = run(airflow, mode="overwrite", dry_run=False, reason="two days again")
+    loaded = run(airflow, **WEEK, mode="overwrite", dry_run=False, reason="a week again")
     assert states(loaded) == {task: {"success"} for task in CHAIN}, told(airflow, loaded)
-    assert stored(dsn) == by_runs
+    assert len(stored(dsn)) == head["plan"]["tickers"]
     assert [task.name for task in loaded.tasks if task.task_id == "load"] == [
-        "load [2024-03-07 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
+        "load [2024-03-04 – 2024-03-09 SYNBANK, SYNFOOD … SYNTECH (6)]"
     ]
     published = airflow.xcom(DAG, loaded.run_id, "publish")
-    assert "two days again" in Path(published["report"]).read_text()
+    assert "a week again" in Path(published["report"]).read_text()
     mine = asset_events(airflow, loaded.run_id)
     assert {event["name"] for event in mine} == {
         "vn_1d_bars_loaded", "vn_1d_rollups_refreshed", "vn_1d_bars_published", "vn_1w_bars_published",
     }  # fmt: skip
     keys = [event["partition_key"] for event in mine if event["name"] == "vn_1d_bars_published"]
-    assert sorted(keys) == ["2024-03-07", "2024-03-08"], "and the week, whose last session the second is"
+    assert sorted(keys) == [f"2024-03-0{day}" for day in (4, 5, 6, 7, 8)], (
+        "and the week, now that it is whole"
+    )
+
+
+@pytest.mark.airflow
+@pytest.mark.thorough  # in every run: the test above, and of dates that Airflow gives test_pages_in_airflow.py
+@pytest.mark.timeout(1800)
+def test_airflows_backfill_and_this_one_leave_the_same_bars(
+    airflow: Airflow, by_airflow: dict[str, str], dsn: str
+) -> None:
+    loaded = run(airflow, mode="overwrite", dry_run=False, reason="two days again")
+    assert loaded.state == "success", told(airflow, loaded)
+    assert stored(dsn) == by_airflow
 
 
 @pytest.mark.airflow
 @pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py
 @pytest.mark.timeout(1200)
-def test_what_is_loaded_is_not_asked_for_again(airflow: Airflow, by_runs: dict[str, str], dsn: str) -> None:
+def test_what_is_loaded_is_not_asked_for_again(
+    airflow: Airflow, by_airflow: dict[str, str], dsn: str
+) -> None:
     """After the test before it: the same run cleared, and another that asks for what is missing."""
     loaded = airflow.run(DAG, airflow.runs(DAG)[-1]["dag_run_id"])
     airflow.clear(DAG, loaded.run_id, ["plan"])
@@ -206,14 +200,14 @@ def test_what_is_loaded_is_not_asked_for_again(airflow: Airflow, by_runs: dict[s
     missing = run(airflow, dry_run=False)
     assert missing.state == "success", told(airflow, missing)
     assert airflow.xcom(DAG, missing.run_id, "plan") == [], "nothing is missing"
-    assert stored(dsn) == by_runs
+    assert stored(dsn) == by_airflow
 
 
 @pytest.mark.airflow
-@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py
+@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py, and a bad ticker in test_real_airflow.py
 @pytest.mark.timeout(1200)
 def test_one_bad_ticker_is_all_that_the_next_run_asks_for(
-    airflow: Airflow, by_runs: dict[str, str], dsn: str, tmp_path: Path
+    airflow: Airflow, by_airflow: dict[str, str], dsn: str, tmp_path: Path
 ) -> None:
     write(tmp_path, "AAA")
     tree = {"source": "csv_tree", "source_dir": str(tmp_path), "tickers": ["AAA", "BBB"]}

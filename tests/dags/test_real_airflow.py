@@ -137,7 +137,7 @@ def test_every_stage_tells_its_asset_what_it_did(airflow: Airflow, first: RunSta
     assert mine["vn_1d_rollups_refreshed"]["buckets"] > 0
 
 
-@pytest.mark.thorough  # in every run Airflow's backfill against ours: test_backfill_bars.py
+@pytest.mark.thorough  # in every run: load/test_load_laws.py (again), test_backfill_bars.py (ours)
 def test_a_backfill_repeats_dates_that_ran_and_writes_nothing(
     airflow: Airflow, first: RunState, dsn: str
 ) -> None:
@@ -166,7 +166,6 @@ def catch_up(airflow: Airflow) -> None:
     assert ended.state == "success", told(airflow, ended)
 
 
-@pytest.mark.thorough  # in every run without Airflow: runs/test_backfill.py; a red run: the test below
 def test_one_bad_ticker_costs_itself_until_it_is_mended(airflow: Airflow, dsn: str, tmp_path: Path) -> None:
     write_bars(tmp_path, "AAA")
     tree = {"source": "csv_tree", "source_dir": str(tmp_path), "tickers": ["AAA", "BBB"]}
@@ -193,6 +192,7 @@ def test_one_bad_ticker_costs_itself_until_it_is_mended(airflow: Airflow, dsn: s
     assert counts(dsn, "market_data_1d", "2024-03-11", "2024-03-16")["BBB"] == 5
 
 
+@pytest.mark.thorough  # in every run a batch that fails in part, above; a vendor that is down: sources/test_failover.py
 def test_a_source_that_fails_as_a_whole_turns_the_run_red(airflow: Airflow, first: RunState) -> None:
     nowhere = {"source": "csv_tree", "source_dir": "/nowhere", "tickers": ["VIC"], **WEEK}
     ended = airflow.wait(DAG, airflow.trigger(DAG, nowhere), seconds=300)

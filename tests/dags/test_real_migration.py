@@ -78,7 +78,7 @@ def migrated(airflow: Airflow, file: Path) -> RunState:
     return airflow.wait("migrate_sqlite", airflow.trigger("migrate_sqlite", form), seconds=300)
 
 
-@pytest.mark.thorough  # in every run without Airflow: migration/test_migrate_cli.py, and the form in test_stores.py
+@pytest.mark.thorough  # in every run: dags/test_stores.py (the form), migration/test_migrate_cli.py (the rehearsal)
 def test_the_form_as_it_stands_is_a_rehearsal(standalone: Standalone, airflow: Airflow, file: Path) -> None:
     run = airflow.wait(
         "migrate_sqlite", airflow.trigger("migrate_sqlite", {"files": [str(file)]}), seconds=300
@@ -107,7 +107,7 @@ def test_a_migration_goes_through_every_task_and_proves_itself(
         assert word in html
 
 
-@pytest.mark.thorough  # in every run without Airflow: migration/test_migrate_sqlite.py
+@pytest.mark.thorough  # in every run without Airflow: migration/test_migrate_sqlite.py, a finished migration again
 def test_the_same_form_again_copies_nothing(airflow: Airflow, migrated: RunState, file: Path) -> None:
     form = {"files": [str(file)], "schema": "stockula", "workers": 2, "dry_run": False}
     again = airflow.wait("migrate_sqlite", airflow.trigger("migrate_sqlite", form), seconds=300)
@@ -127,6 +127,7 @@ def test_out_as_csv_and_in_again(airflow: Airflow, migrated: RunState, place: Pa
     assert (result["series"], result["equal"], result["inserted"]) == (3, 3, 0)
 
 
+@pytest.mark.thorough  # in every run a red run at its first attempt: test_real_airflow.py
 def test_a_file_that_is_missing_turns_the_run_red_at_once(airflow: Airflow, migrated: RunState) -> None:
     run = airflow.wait(
         "migrate_sqlite", airflow.trigger("migrate_sqlite", {"files": ["/nowhere/x.db"]}), seconds=300

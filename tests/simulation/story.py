@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+
+from script import YEAR, Script
 
 from hypertape.calendars import sessions
 from hypertape.markets import get_market
@@ -174,14 +176,15 @@ def healing(day: date) -> datetime:
     return evening(day) + timedelta(minutes=20)
 
 
-def write_plot(seed: int = SEED, *, renames: bool = False) -> Plot:
-    """Draw the year's events, with `renames` also a ticker that gets another name."""
-    days = calendar_days(FIRST, LAST)
+def write_plot(seed: int = SEED, *, script: Script = YEAR, renames: bool = False) -> Plot:
+    """Draw the events of a year, or of another script; with `renames` also a ticker that gets another name."""
+    days = calendar_days(FIRST, LAST)[: script.sessions]
     pick = random.Random(seed)
     heals = tuple(days[at] for at in range(19, len(days), 20))
-    deep = Split(days[pick.randint(178, 184)], 0.5, 2.0)
-    mended = pick.randint(118, 122)
-    mend = (days[160], days[mended - 3], days[mended + 3])
+    deep = Split(days[pick.randint(*script.deep)], 0.5, 2.0)
+    mended = pick.randint(*script.mistaken_before_a_mend)
+    mend = (days[script.mend], days[mended - 3], days[mended + 3])
+    told = evening(days[script.told])
 
     def span(at: int, length: int) -> tuple[date, ...]:
         return days[at : at + length]
@@ -192,96 +195,76 @@ def write_plot(seed: int = SEED, *, renames: bool = False) -> Plot:
 
     stories = (
         Story("CALM"),
-        Story("SPLIT", (Split(days[pick.randint(60, 68)], 0.5, 2.0),), (late(100, 3, "volume"),)),
-        Story("REVERSE", (Split(days[pick.randint(120, 130)], 5.0, 0.2),)),
-        Story("PAYER", tuple(_dividends(days, pick))),
-        Story("TWICE", (Split(days[86], 0.5, 2.0), Split(days[pick.randint(93, 96)], 2 / 3, 1.5))),
-        Story("LATE", corrections=tuple(_corrections(late, pick))),
         Story(
-            "DEEP", (deep,),
-            (Correction(days[pick.randint(95, 105)], "close", evening(days[150]), deep.at),),
+            "SPLIT",
+            (Split(days[pick.randint(*script.split)], 0.5, 2.0),),
+            (late(script.volume, 3, "volume"),),
         ),
+        Story("REVERSE", (Split(days[pick.randint(*script.reverse)], 5.0, 0.2),)),
+        Story("PAYER", tuple(_dividends(days, pick, script))),
         Story(
-            "MENDED",
-            corrections=(Correction(days[mended], "close", evening(days[150]), mending(mend[0])),),
+            "TWICE",
+            (Split(days[script.twice[0]], 0.5, 2.0), Split(days[pick.randint(*script.twice[1])], 2 / 3, 1.5)),
         ),
-        Story("HALT", halted=span(pick.randint(38, 42), 8)),
-        Story("HOLE", holes=tuple(_holes(days, heals, pick))),
-        Story("REFUSED", corrections=(late(pick.randint(72, 78), 3, "high", refused=True),)),
-        Story("NEWCO", asked=days[104], listed=days[pick.randint(108, 112)]),
-        Story("GONE", delisted=days[pick.randint(138, 142)]),
-        Story("FLAKY", fails=span(pick.randint(28, 32), 2)),
-        Story("PARTED", (Split(days[145], 0.5, 2.0),), stood_in=span(145, 1)),
-        Story("CUT", (Split(days[214], 0.5, 2.0),), cut=span(214, 1)),
-        Story("MESSY", corrections=(late(131, 2, "open"),), messy=True),
+        Story("LATE", corrections=tuple(late(at, pick.randint(1, 8), column) for at, column in script.late)),
+        Story("DEEP", (deep,), (Correction(days[pick.randint(*script.mistaken)], "close", told, deep.at),)),
+        Story("MENDED", corrections=(Correction(days[mended], "close", told, mending(mend[0])),)),
+        Story("HALT", halted=span(pick.randint(*script.halt), 8)),
+        Story("HOLE", holes=tuple(_holes(days, heals, pick, script))),
+        Story("REFUSED", corrections=(late(pick.randint(*script.refused), 3, "high", refused=True),)),
+        Story("NEWCO", asked=days[script.asked], listed=days[pick.randint(*script.listed)]),
+        Story("GONE", delisted=days[pick.randint(*script.delisted)]),
+        Story("FLAKY", fails=span(pick.randint(*script.flaky), 2)),
+        Story("PARTED", (Split(days[script.stood_in], 0.5, 2.0),), stood_in=span(script.stood_in, 1)),
+        Story("CUT", (Split(days[script.cut], 0.5, 2.0),), cut=span(script.cut, 1)),
+        Story("MESSY", corrections=(late(script.messy, 2, "open"),), messy=True),
         Story("SLIP", slips=span(0, 1)),
         Story("BRIEF", holes=(_cut(days, heals),)),
-    )  # fmt: skip
+    )
     if renames:
+        close, volume, hole, renamed, split = script.fresh
         stories += (
             Story(
-                "FRESH", (Split(days[165], 0.5, 2.0),), (late(100, 3, "close"), late(123, 4, "volume")),
-                holes=(Hole(days[60:61]),), formerly="STALE", renamed=days[125],
+                "FRESH", (Split(days[split], 0.5, 2.0),), (late(close, 3, "close"), late(volume, 4, "volume")),
+                holes=(Hole((days[hole],)),), formerly="STALE", renamed=days[renamed],
             ),
         )  # fmt: skip
+    pages, away = (span(*outage) for outage in script.outages)
+    first, at_noon = stories[1].splits[0].ex, tuple(days[at] for at in script.noons)
     return Plot(
         seed,
         Interval.D1,
         HISTORY,
         days,
         stories,
-        closed=days[155],
-        outage=span(85, 3) + span(228, 5),
-        pages=span(85, 3),
-        stranded=span(22, 5),
-        noons=tuple(sorted({days[20], stories[1].splits[0].ex, days[86], days[150], days[225]})),
+        closed=days[script.closed],
+        outage=pages + away,
+        pages=pages,
+        stranded=span(script.stranded, 5),
+        noons=tuple(sorted({first, days[script.twice[0]], *at_noon})),
         heals=heals,
         mend=mend,
     )
 
 
-def until(plot: Plot, sessions: int) -> Plot:
-    """The plot's first sessions: the year ends there, and what would befall later never does."""
-    days = plot.days[:sessions]
-    kept = {name: tuple(day for day in getattr(plot, name) if day <= days[-1]) for name in _DAYS}
-    mend = plot.mend if plot.mend and plot.mend[0] <= days[-1] else None
-    return replace(plot, days=days, mend=mend, **kept)
-
-
-_DAYS = ("outage", "pages", "stranded", "noons", "heals")
-"""What of a plot is days on which something befalls everybody."""
-
-
 def write_hours(seed: int = SEED) -> Plot:
-    """Three weeks of hourly bars, read several times a day."""
-    days = calendar_days(date(2024, 3, 4), date(2024, 3, 22))
-    corrected = datetime.combine(days[6], OPENS)
-    filled = datetime.combine(days[9], OPENS)
+    """Two weeks of hourly bars, read several times a day."""
+    days = calendar_days(date(2024, 3, 4), date(2024, 3, 15))
+    corrected = datetime.combine(days[3], OPENS)
+    filled = datetime.combine(days[6], OPENS)
     stories = (
-        Story("HOURLY", corrections=(Correction(days[5], "close", corrected, corrected),)),
-        Story("HOLED", holes=(Hole(days[6:7], filled, healing(days[12]), hours=(3, 4)),)),
-        Story("HALVED", (Split(days[8], 0.5, 2.0),), holes=(Hole(days[8:9], filled, filled),)),
+        Story("HOURLY", corrections=(Correction(days[2], "close", corrected, corrected),)),
+        Story("HOLED", holes=(Hole(days[3:4], filled, healing(days[8]), hours=(3, 4)),)),
+        Story("HALVED", (Split(days[5], 0.5, 2.0),), holes=(Hole(days[5:6], filled, filled),)),
     )
-    return Plot(seed, Interval.H1, date(2023, 12, 1), days, stories, outage=days[11:12], heals=days[12:13])
+    return Plot(seed, Interval.H1, date(2023, 12, 1), days, stories, outage=days[7:8], heals=days[8:9])
 
 
-def _dividends(days: tuple[date, ...], pick: random.Random) -> Iterable[Split]:
+def _dividends(days: tuple[date, ...], pick: random.Random, script: Script) -> Iterable[Split]:
     """A vendor that adjusts prices for cash takes a few percent off everything before; volumes stay."""
-    yield Split(days[pick.randint(70, 74)], 0.97)
-    yield Split(days[pick.randint(200, 210)], 1 / 1.1, 1.1)
-
-
-def _corrections(late: object, pick: random.Random) -> Iterable[Correction]:
-    assert callable(late)
-    for at, column in (
-        (15, "close"),
-        (52, "volume"),
-        (53, "high"),
-        (110, "low"),
-        (111, "open"),
-        (190, "every"),
-    ):
-        yield late(at, pick.randint(1, 8), column)
+    cash, shares = script.dividends
+    yield Split(days[pick.randint(*cash)], 0.97)
+    yield Split(days[pick.randint(*shares)], 1 / 1.1, 1.1)
 
 
 def _cut(days: tuple[date, ...], heals: tuple[date, ...]) -> Hole:
@@ -290,14 +273,17 @@ def _cut(days: tuple[date, ...], heals: tuple[date, ...]) -> Hole:
     return Hole(older, datetime.combine(days[1], OPENS), healing(heals[0]))
 
 
-def _holes(days: tuple[date, ...], heals: tuple[date, ...], pick: random.Random) -> Iterable[Hole]:
+def _holes(
+    days: tuple[date, ...], heals: tuple[date, ...], pick: random.Random, script: Script
+) -> Iterable[Hole]:
     """One the vendor fills while the overlap still sees it, one that only healing can bring, one that stays."""
-    at = pick.randint(48, 52)
+    soon_filled, long_missing, for_good = script.holes
+    at = pick.randint(*soon_filled)
     soon = datetime.combine(days[at + 5], OPENS)
     yield Hole(days[at : at + 2], soon, soon)
-    at = pick.randint(100, 104)
+    at = pick.randint(*long_missing)
     filled = datetime.combine(days[at + 25], OPENS)
     healed = next(healing(day) for day in heals if day >= days[at + 25])
     yield Hole(days[at : at + 3], filled, healed)
-    at = pick.randint(168, 172)
+    at = pick.randint(*for_good)
     yield Hole(days[at : at + 1])

@@ -1,6 +1,6 @@
 """The same year with runs lost, doubled, late and out of order, and tasks killed: the warehouse ends the same.
 
-In every run it is the year's first half; at length all of it.
+In every run all that befalls the tickers in it does within a season; at length in a year.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import pytest
 from disturbance import Ordeal, disturb, suffer
 from memory import Memory, recall, remember
 from missing import expected_gaps, found_gaps
-from story import SEED, until, write_plot
+from script import SEASON, YEAR
+from story import SEED, write_plot
 from tree import Tree
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import Vendor
@@ -20,13 +21,11 @@ from year import Pipeline, runs_of
 
 from hypertape.settings import Settings
 from hypertape.warehouse.connect import connect
-from thorough import examples
+from thorough import is_thorough
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
-YEAR = write_plot(SEED)
-
-PLOT = until(YEAR, examples(112, len(YEAR.days)))
-SHARE = len(PLOT.days) / len(YEAR.days)
+PLOT = write_plot(SEED, script=YEAR if is_thorough() else SEASON)
+SHARE = len(PLOT.days) / len(write_plot(SEED).days)
 
 
 @dataclass
@@ -44,7 +43,7 @@ class Aftermath:
 @pytest.fixture(scope="module")
 def year(new_warehouse, tmp_path_factory):
     root = tmp_path_factory.mktemp("disturbed")
-    vendor = Vendor(YEAR, PLOT.days[-1])
+    vendor = Vendor(PLOT)
     ordeals = disturb(PLOT, runs_of(PLOT), PLOT.seed)
     with new_warehouse() as dsn:
         pipeline = Pipeline(dsn, PLOT, Tree(vendor, root / "tree"), Settings(state_dir=root / "state"))
@@ -71,9 +70,9 @@ def test_the_year_was_a_hard_one(year):
     kinds = [ordeal.run.kind for ordeal in year.ordeals]
     lost = {run.end for run in planned} - {ordeal.run.end for ordeal in year.ordeals}
     assert len(lost) >= 20 * SHARE
-    assert kinds.count("daily-again") >= 5 * SHARE
+    assert kinds.count("daily-again") >= int(5 * SHARE)
     assert kinds.count("daily-late") >= 10 * SHARE
-    assert sum(ordeal.twin for ordeal in year.ordeals) >= int(4 * SHARE)
+    assert sum(ordeal.twin for ordeal in year.ordeals) >= max(1, int(4 * SHARE))
     assert sum(bool(ordeal.killed_in) for ordeal in year.ordeals) >= 15 * SHARE
     assert year.killed >= 12 * SHARE, "most died at work"
 
@@ -112,7 +111,7 @@ def test_the_same_final_digest(connection, year):
     assert stored_digests(connection) == expected
 
 
-def test_a_hundred_random_instants_are_seen_as_they_were_read_then(connection, year):
+def test_random_instants_are_seen_as_they_were_read_then(connection, year):
     """Also right after a kill, between two runs of one evening, and while late runs bring what newer ones had."""
     assert len(year.memories) >= 100 * SHARE
     for memory in year.memories:

@@ -1,4 +1,4 @@
-"""Three weeks of hours, read while some are open: a split, a correction, an outage, a session and two hours that come
+"""Two weeks of hours, read while some are open: a split, a correction, an outage, a session and two hours that come
 late."""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One simulated year, run by run: the warehouse ends as the truth, and its ledgers tell how it came to know it."""
+"""One simulated year, run by run: the warehouse ends as the truth, and its ledgers tell how it came to know it.
+
+In every run all that befalls the tickers in it does within a season; at length in a year.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 from ledger import Former, Ledger
 from missing import expected_gaps, found_gaps
 from replay import Replay, served
+from script import SEASON, YEAR
 from story import SEED, Story, evening, write_plot
 from truth import assert_rolled_up, assert_true, stored_digests, true_digest
 from vendor import VALUES, Vendor
@@ -29,9 +33,12 @@ from hypertape.steps.rename import rename
 from hypertape.warehouse.connect import connect
 from hypertape.warehouse.pins import create_pin
 from hypertape.warehouse.source_state import reset_sources
+from thorough import examples, is_thorough
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
-PLOT = write_plot(SEED, renames=True)
+PLOT = write_plot(SEED, script=YEAR if is_thorough() else SEASON, renames=True)
+INSTANTS = examples(40, 100)
+"""How many moments are looked back at, and how many pins are set."""
 (FRESH,) = (story for story in PLOT.stories if story.formerly)
 VN = get_market("vn")
 TICKERS = PLOT.tickers
@@ -60,7 +67,7 @@ def year(new_warehouse, tmp_path_factory):
     with new_warehouse() as dsn, served(vendor, root) as replay, connect(dsn, autocommit=True) as connection:
         pipeline = Pipeline(dsn, PLOT, replay, Settings(state_dir=root / "state"))
         outcomes, over, pinned = [], [], {}
-        pins = set(random.Random(PLOT.seed).sample(range(5, len(runs)), 100))
+        pins = set(random.Random(PLOT.seed).sample(range(5, len(runs)), INSTANTS))
         for position, run in enumerate(runs):
             if run.now.date() == FRESH.renamed and run.kind == "daily":
                 rename(dsn, "vn", FRESH.formerly, FRESH.ticker, FRESH.renamed, run_id="rename", now=run.now)
@@ -127,9 +134,9 @@ def test_a_former_value_is_valid_until_its_successor_is(connection):
     assert broken == []
 
 
-def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year):
+def test_random_instants_are_seen_as_they_were_known(connection, year):
     chance = random.Random(PLOT.seed)
-    for after in sorted(chance.sample(range(len(year.over)), 100)):
+    for after in sorted(chance.sample(range(len(year.over)), INSTANTS)):
         rows = connection.execute(
             "select ticker, time, open, high, low, close, volume from bars_as_of('vn', '1d', %s) order by 1, 2",
             (year.over[after],),
@@ -143,8 +150,8 @@ def test_a_hundred_random_instants_are_seen_as_they_were_known(connection, year)
             assert [list(row[1:]) for row in found] == expected, (ticker, year.ledger.runs[after])
 
 
-def test_a_hundred_pins_read_the_same_bits_at_the_end_of_the_year(connection, year):
-    assert len(year.pinned) == 100
+def test_pins_read_the_same_bits_at_the_end_of_the_year(connection, year):
+    assert len(year.pinned) == INSTANTS
     for name, rows in year.pinned.items():
         assert rows
         assert read_pin(connection, name) == sorted(map(by_its_new_name, rows))

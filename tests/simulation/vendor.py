@@ -28,10 +28,9 @@ _DAY = 24 * _HOUR
 
 @dataclass
 class Vendor:
-    """The vendor of a plot, to whom it may happen that nobody asks any more after the session `last`."""
+    """The vendor of a plot."""
 
     plot: Plot
-    last: date | None = None
     _traded: dict[str, Bars] = field(default_factory=dict)
 
     @cached_property
@@ -86,7 +85,7 @@ class Vendor:
 
     def truth(self, ticker: str) -> Bars:
         """What is right in the end."""
-        return self.book(ticker, midnight((self.last or self.plot.days[-1]) + timedelta(days=1)))
+        return self.book(ticker, midnight(self.plot.days[-1] + timedelta(days=1)))
 
     def slips(self, ticker: str, now: datetime) -> bool:
         """True on a day on which it states prices in another unit, which nobody should believe."""

@@ -300,8 +300,17 @@ BEYOND = """
 """Tables that one has to scroll sideways."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1440, "light"),
+        pytest.param(
+            1440, "dark", marks=pytest.mark.thorough
+        ),  # in every run each of both with one of the others
+        pytest.param(1280, "light", marks=pytest.mark.thorough),
+        (1280, "dark"),
+    ],
+)
 def test_nothing_is_clipped_with_findings_open(
     browser: Browser, running: tuple[str, str], width: int, scheme: str
 ) -> None:

@@ -13,7 +13,7 @@ from hypertape.orchestration.rest import Airflow
 from hypertape.orchestration.standalone import Standalone
 
 SCREENSHOTS = REPOSITORY / "build" / "screenshots"
-LOADED = (("vn", Interval.D1), ("vn", Interval.M1))
+BY_ITS_DAG, BY_STEPS = ("vn", Interval.D1), ("vn", Interval.M1)
 """What the warehouse has of the demo's sample."""
 
 PATIENCE = 30_000

@@ -232,7 +232,7 @@ READS = [
 ]
 PRINTS = [(path, json_too) for path in READS for json_too in (False, True) if json_too or path in ALWAYS]
 """What prints something of an empty warehouse: the lists say on the standard error that there is nothing."""
-PRINTS = PRINTS[:: 1 if is_thorough() else 6]  # each is a process, and all end in one place
+PRINTS = PRINTS[:: 1 if is_thorough() else 14]  # each is a process, and all end in one place
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_rehearsal_tells_on_the_terminal_what_will_not_arrive(
 def test_an_interrupt_of_the_terminal_stops_all_processes_in_one_sentence(
     file: Path, warehouse: str, tmp_path: Path
 ) -> None:
-    large = dual_write_file(tmp_path / "large", tickers=40, bars=2_000, market="crypto")
+    large = dual_write_file(tmp_path / "large", tickers=40, bars=600, market="crypto")
     job = subprocess.Popen(
         [sys.executable, "-m", "hypertape.cli", "migrate", "sqlite", str(large), "--workers", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hear_interrupts,

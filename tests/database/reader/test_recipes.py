@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def served(outside: None, sampled: str, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield
 
 
-def test_every_block_of_the_page_runs(served: None) -> None:
+def test_every_block_of_the_page_runs(
+    served: None, hypertape_here: Callable[..., tuple[int, str, str]]
+) -> None:
     assert len(RUN) > 10
     known: dict[str, Any] = {}
     for block in RUN:
@@ -65,6 +68,10 @@ def test_every_block_of_the_page_runs(served: None) -> None:
         for line in block["text"].splitlines():
             command = line.removeprefix("$ ")
             assert command != line, "a console block has commands only"
+            if command.startswith("hypertape "):
+                code, out, err = hypertape_here(*shlex.split(command, comments=True)[1:])
+                assert code == 0, f"{command}\n{out}{err}"
+                continue
             done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             assert "error" not in done.stdout[:20]
@@ -81,12 +88,11 @@ def test_what_is_not_run_says_why() -> None:
 
 
 def test_duckdb_over_parquet_says_what_sql_says_of_the_warehouse(
-    outside: dict[str, str], sampled: str
+    outside: None, sampled: str, hypertape_here: Callable[..., tuple[int, str, str]]
 ) -> None:
     import duckdb
 
-    words = [sys.executable, "-m", "hypertape.cli", "export", "--format", "parquet", "--output", "all"]
-    subprocess.run(words, check=True, capture_output=True)
+    assert hypertape_here("export", "--format", "parquet", "--output", "all")[0] == 0
     question = (
         "select ticker, count(*), min(low), max(high), min(time), max(time) from {} group by 1 order by 1"
     )

@@ -196,7 +196,8 @@ def test_overwrite_reads_all_again_and_keeps_former_values(warehouse, place):
         ]
 
 
-def test_another_scale_is_refused_but_for_a_restatement_with_a_reason(warehouse, place):
+def test_another_scale_is_refused_but_for_a_restatement_with_a_reason(warehouse, tmp_path):
+    place = Place(tmp_path, backfill_bars=10 * MONTHLY)  # a restatement asks for all of history
     place.run(warehouse)
     before = stored(warehouse)
     place.write("AAA", 0, scale=1000.0)

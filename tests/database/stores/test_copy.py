@@ -395,7 +395,9 @@ def test_an_import_hands_on_to_the_mirrors(hypertape, connection, tmp_path):
     assert (code, "1 series are equal and nothing waits" in said) == (0, True), said
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.thorough), 2]
+)  # the parent of two is one, too
 def test_ctrl_c_says_what_to_do_and_nothing_else(warehouse, connection, tmp_path, workers):
     source = CsvStore(tmp_path / "from")
     for name in ("BTC", "ETH", "SOL"):

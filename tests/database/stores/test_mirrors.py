@@ -421,7 +421,8 @@ def test_a_kill_between_load_and_delivery_or_in_it_loses_nothing(
 
 
 def test_a_locked_file_is_away_until_it_is_free(warehouse, connection, place, monkeypatch) -> None:
-    monkeypatch.setattr("hypertape.stores._sqlite_write.BUSY_SECONDS", 0.05)
+    for module in ("_sqlite_file", "_sqlite_write"):
+        monkeypatch.setattr(f"hypertape.stores.{module}.BUSY_SECONDS", 0.05)
     put(connection, {"A": BARS.take(slice(0, 300))})
     add(connection, place, "sqlite:files/all.db")
     hand_over(warehouse, connection)

@@ -142,7 +142,7 @@ def test_a_worker_killed_in_the_middle_of_load_costs_nothing(distributed: Standa
 
 
 TICKERS = sorted(get_market("vn").by_ticker)
-ROUND, LATENCY = 20, 0.2
+ROUND, LATENCY = 40, 0.2
 
 
 class Vendor(VciReplay):

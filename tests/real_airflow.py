@@ -54,11 +54,16 @@ def real_airflow() -> Iterator[Standalone]:
         for name in ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_LANDING_URL", "HYPERTAPE_SOURCE_DIR"):
             environment.delenv(name, raising=False)
         environment.setenv("HYPERTAPE_SOURCE", "sample")  # no run may ask a vendor
+        environment.setattr(
+            "hypertape.orchestration.rest._POLL_SECONDS", 1.0
+        )  # each look is work of Airflow's
         settings = Settings(state_dir=directory)
         made = Standalone(
             settings,
             {
                 "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+                # No DAG file changes meanwhile: to read all of them again each half minute is most of its work.
+                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*map(bundle, BUNDLES)]),
             },
         )

@@ -145,9 +145,12 @@ class Airflow:
     def run(self, dag_id: str, run_id: str) -> RunState:
         """Return a run as it stands."""
         where = _run_path(dag_id, run_id)
+        state = self.get(where)[
+            "state"
+        ]  # before the tasks: those of a run that has ended do not change any more
         tasks = self.get(f"{where}/taskInstances", limit=_PAGE)["task_instances"]
         started = sorted(tasks, key=lambda task: (task["start_date"] is None, task["start_date"] or ""))
-        return RunState(dag_id, run_id, self.get(where)["state"], tuple(map(_task, started)))
+        return RunState(dag_id, run_id, state, tuple(map(_task, started)))
 
     def runs(self, dag_id: str, **filters: Any) -> list[dict[str, Any]]:
         """The runs of a DAG as Airflow describes them, oldest first; `filters` are the API's (`run_type`, …)."""

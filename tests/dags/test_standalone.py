@@ -154,7 +154,7 @@ def test_killed_processes(environment: dict[str, str], settings: Settings) -> No
     assert run(environment, "status").returncode == 1
     assert run(environment, "down").stdout == "Stopped.\n"
     assert processes.session_members(session) == []
-    EmbeddedServer(settings).down()  # which the demo had started before its Airflow
+    assert EmbeddedServer(settings).status().state == "stopped", "the demo had started it before its Airflow"
 
 
 def test_ctrl_c_stops_everything_at_any_time(environment: dict[str, str], settings: Settings) -> None:

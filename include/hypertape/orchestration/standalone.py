@@ -83,8 +83,14 @@ def start(settings: Settings, say: Say, *, warehouse: str = "own", executor: str
 
 
 def stop(settings: Settings, say: Say) -> int:
-    """`make down`: stop one's own warehouse and the demo's; returns how many ran."""
+    """`make down`: stop one's own warehouse and the demo's; returns how many ran.
+
+    The demo's server goes with its Airflow, whichever of them was there first: nobody else has it.
+    """
     stopped = [one for one in _both(settings) if Standalone(one).down()]
+    for one in stopped:
+        if one is not settings:
+            EmbeddedServer(one).down()
     say("Stopped." if stopped else "Nothing was running.")
     return len(stopped)
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,13 @@ class Served:
         """The most memory the process ever had resident."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def log_with(self, text: str, seconds: float = 20) -> str:
+        """What it has written, once that holds a text or the seconds have passed: an answer comes before its line."""
+        until = time.monotonic() + seconds
+        while text not in (log := "".join(self.lines)) and time.monotonic() < until:
+            time.sleep(0.02)
+        return log
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Ask it to end and return its exit code."""

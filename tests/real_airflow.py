@@ -54,9 +54,8 @@ def real_airflow() -> Iterator[Standalone]:
         for name in ("HYPERTAPE_DATABASE_URL", "HYPERTAPE_LANDING_URL", "HYPERTAPE_SOURCE_DIR"):
             environment.delenv(name, raising=False)
         environment.setenv("HYPERTAPE_SOURCE", "sample")  # no run may ask a vendor
-        environment.setattr(
-            "hypertape.orchestration.rest._POLL_SECONDS", 1.0
-        )  # each look is work of Airflow's
+        # Each look is work of Airflow's.
+        environment.setattr("hypertape.orchestration.rest._POLL_SECONDS", 1.0)
         settings = Settings(state_dir=directory)
         made = Standalone(
             settings,

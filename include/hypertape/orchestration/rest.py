@@ -145,9 +145,8 @@ class Airflow:
     def run(self, dag_id: str, run_id: str) -> RunState:
         """Return a run as it stands."""
         where = _run_path(dag_id, run_id)
-        state = self.get(where)[
-            "state"
-        ]  # before the tasks: those of a run that has ended do not change any more
+        # Before the tasks: those of a run that has ended do not change any more.
+        state = self.get(where)["state"]
         tasks = self.get(f"{where}/taskInstances", limit=_PAGE)["task_instances"]
         started = sorted(tasks, key=lambda task: (task["start_date"] is None, task["start_date"] or ""))
         return RunState(dag_id, run_id, state, tuple(map(_task, started)))

@@ -18,6 +18,7 @@ read holds what it may have been meant to hold.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -95,9 +96,7 @@ def _broken(path: Path, why: str, taken: Collection[str]) -> Rule:
         intervals=tuple(stored[word] for word in intervals)
         if intervals and stored.keys() >= {*intervals}
         else STORED_INTERVALS,
-        markets=markets
-        if {*markets} <= {*all_markets()}
-        else (),  # of every one, where it names one nobody knows
+        markets=markets if all_markets().keys() >= {*markets} else (),
         file=path,
         broken=why,
     )
@@ -114,10 +113,8 @@ def _lenient_header(path: Path) -> dict[str, str]:
         return {}
     found = [(key, value) for _, key, value in _header_lines(text)]
     given = dict(reversed(found))
-    doubled = {key for key in given if sum(each == key for each, _ in found) > 1}
-    for key in doubled - {"name", "description"}:
-        del given[key]
-    return given
+    times = Counter(key for key, _ in found)
+    return {key: given[key] for key in given if times[key] == 1 or key in ("name", "description")}
 
 
 def _header_lines(text: str) -> Iterator[tuple[int, str, str]]:

@@ -117,8 +117,9 @@ class CsvTree:
             raise SourceFileMissing(f"There is no directory {base}", market=market.code)
         directories = {}
         for entry in entries_of(base, within=self.root):
-            is_link = entry.is_symlink()  # os.path's tests do not raise where the system refuses
-            if not (os.path.isdir(entry) or not os.path.exists(entry) if is_link else entry.is_dir()):
+            # Of a link os.path asks: it does not raise where the system refuses. One that leads nowhere is named later.
+            is_link = entry.is_symlink()
+            if os.path.exists(entry) and not os.path.isdir(entry) if is_link else not entry.is_dir():
                 continue
             if shown(entry.name) == entry.name:
                 directories[entry.name] = entry.path
